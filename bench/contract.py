@@ -1,0 +1,284 @@
+"""What the author of a method reads: the words of the contract, and nothing else.
+
+A **recipe** says how the network under judgement (the *subject*) is built and trained. A **detector** is a scoring rule: it is
+fitted on views of training data and then scores views of inputs. A **method** is a recipe and a detector: one row of the
+leaderboard. Higher score = more in-distribution = more to be trusted, everywhere.
+
+Inputs are pixels in [0, 1] everywhere; standardisation is part of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+View = Literal[
+    "inputs", "logits", "features", "layers", "head", "gradient", "posterior", "log_density", "latent", "members"
+]
+"""What a subject can show of an input."""
+
+Material = Literal["labels", "validation", "outliers", "ood_validation", "adversarial_validation"]
+"""What fitting or training may consume beyond the training inputs. Held-out sets share no source with any test set."""
+
+Scale = Literal["paper", "cpu", "tiny"]
+"""How large a matrix's recipes are: the papers' own (GPU), an hour on two cores, or minutes."""
+
+TuningAccess = Literal["none", "id_val", "ood_val", "adversarial_val"]
+"""The most telling held-out data that a row has seen; stands on the row."""
+
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
+
+S = TypeVar("S")
+
+
+class Head(NamedTuple):
+    """The last linear layer: logits = features @ weight.T + bias."""
+
+    weight: Float[Tensor, "C F"]
+    bias: Float[Tensor, "C"]
+
+
+class Views(Protocol):
+    """n inputs as one subject shows them. Reading a view that the detector did not declare raises `Undeclared`."""
+
+    def __len__(self) -> int:
+        """Return n, the number of inputs."""
+
+    @property
+    def inputs(self) -> Float[Tensor, "n c h w"]:
+        """The pixels, in [0, 1]."""
+
+    @property
+    def labels(self) -> Int[Tensor, "n"]:
+        """The true classes; only when fitting, and only for a detector that fits on `labels`."""
+
+    @property
+    def logits(self) -> Float[Tensor, "n C"]:
+        """The classifier's outputs before the softmax."""
+
+    @property
+    def features(self) -> Float[Tensor, "n F"]:
+        """The penultimate activations: what the head multiplies."""
+
+    @property
+    def layers(self) -> tuple[Float[Tensor, "n _"], ...]:
+        """The feature maps after the stem and after each stage, averaged over space."""
+
+    @property
+    def head(self) -> Head:
+        """The last linear layer."""
+
+    def grad(self, f: Callable[[Views], Float[Tensor, "n"]]) -> Float[Tensor, "n c h w"]:
+        """Return the derivative of sum f(views) by the pixels (view `gradient`)."""
+
+    def at(self, inputs: Float[Tensor, "n c h w"]) -> Views:
+        """Return the same subject's views of other inputs (view `gradient`)."""
+
+    def batches(self, size: int = 512) -> Iterator[Views]:
+        """Yield the same inputs in order, at most `size` at a time."""
+
+
+class FitData(Protocol):
+    """What `fit` may see. Opening a material that the detector did not declare raises `Undeclared`."""
+
+    classes: int
+    seed: int
+
+    @property
+    def train(self) -> Views:
+        """The subject's training inputs, un-augmented, network in evaluation mode."""
+
+    @property
+    def validation(self) -> Views:
+        """In-distribution inputs held out from training."""
+
+    @property
+    def ood_validation(self) -> Views:
+        """Out-of-distribution inputs, from sources that no test set uses."""
+
+    @property
+    def adversarial_validation(self) -> Views:
+        """Attacked validation inputs that fooled the subject."""
+
+
+class Detector(Protocol[S]):
+    """A scoring rule: a frozen dataclass whose fields are its hyper-parameters.
+
+    There is no unfitted state: `fit` returns what it learnt (tensors, numbers and tuples of them, so that it can be saved),
+    `score` takes it.
+    """
+
+    @property
+    def reads(self) -> frozenset[View]:
+        """The views that `fit` or `score` reads."""
+
+    @property
+    def fits_on(self) -> frozenset[Material]:
+        """The materials that `fit` opens."""
+
+    def fit(self, data: FitData) -> S:
+        """Return the fitted state."""
+
+    def score(self, state: S, batch: Views) -> Float[Tensor, "n"]:
+        """Return one finite float per input; higher = more to be trusted; independent of the other inputs of the batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a matrix trains its plain classifier; part of a subject's identity.
+
+    Attributes:
+        network: Name of a network in `bench.networks`.
+        epochs: Passes over the training split.
+        batch: Images per step.
+        optimiser: "sgd" (momentum 0.9) or "adam".
+        lr: Largest learning rate.
+        schedule: "onecycle", "cosine" (to 1e-6, per step), "step" (times `gamma` at `milestones`) or "constant".
+        milestones: Shares of the epochs at which "step" drops the rate.
+        gamma: Factor of each drop.
+        weight_decay: L2 coefficient.
+        nesterov: Nesterov momentum.
+        dropout: Probability of dropping a unit inside the network's blocks.
+        label_smoothing: Mass moved from the true class to all.
+        augment: Transformations of a training batch, in order: "flip", "crop4" (pad 4, crop), "shift2" (up to 2 pixels).
+        precision: "float32", or "bfloat16" autocast while training; scores are always float32.
+    """
+
+    network: str
+    epochs: int
+    batch: int = 128
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    lr: float = 0.1
+    schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    weight_decay: float = 5e-4
+    nesterov: bool = True
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+    augment: tuple[Literal["flip", "crop4", "shift2"], ...] = ()
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class TrainBatch(NamedTuple):
+    """One step's data, on the network's device.
+
+    `inputs`: pixels [n c h w] in [0, 1]; `labels`: [n]; `index`: each image's place in the training split [n];
+    `progress`: share of the training that is done, in [0, 1).
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    index: Tensor
+    progress: float
+
+
+class Subject(Protocol):
+    """What `Recipe.build` returns: an `nn.Module` that can show views of a batch in one forward pass."""
+
+    def show(self, x: Float[Tensor, "n c h w"], wanted: frozenset[View]) -> Mapping[View, Any]:
+        """Return the wanted views of `x`, differentiable by `x`."""
+
+
+class Recipe(Protocol):
+    """How a subject is built and trained: a frozen dataclass, so that it is a cache key.
+
+    Two methods with equal recipes share one training.
+    """
+
+    @property
+    def provides(self) -> frozenset[View]:
+        """The views that the trained subject can show."""
+
+    @property
+    def wants(self) -> frozenset[Material]:
+        """The materials that training consumes beyond inputs and labels."""
+
+    @property
+    def training(self) -> Training:
+        """How the one training loop drives it."""
+
+    def at(self, scale: Scale, training: Training) -> Self:
+        """Return this recipe sized for a matrix: its scale, and how it trains its plain classifier."""
+
+    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
+        """Return a fresh subject for inputs of `shape`, standardising by the per-channel `mean` and `std`."""
+
+    def loss(self, net: nn.Module, batch: TrainBatch) -> Float[Tensor, ""]:
+        """Return the scalar that the training loop minimises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Where a method comes from."""
+
+    authors: str
+    title: str
+    year: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Hyper-parameters that are tuned: the values of detector fields to try, and the held-out bad inputs that judge them.
+
+    The candidate with the smallest FPR95 wins (the mean over held-out sets); of equals, the first.
+    """
+
+    over: tuple[tuple[str, tuple[float, ...]], ...]
+    on: Literal["ood_validation", "adversarial_validation"] = "ood_validation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One row of the leaderboard."""
+
+    name: str
+    title: str
+    paper: Reference
+    recipe: Recipe
+    detector: Detector[Any]
+    search: Grid | None = None
+
+    @property
+    def materials(self) -> frozenset[Material]:
+        """Everything that the matrix must offer for this method to run."""
+        tuned: frozenset[Material] = frozenset({"validation", self.search.on}) if self.search else frozenset()
+        return self.recipe.wants | self.detector.fits_on | tuned
+
+    @property
+    def tuning_access(self) -> TuningAccess:
+        """The most telling held-out data that this row sees."""
+        seen = self.materials
+        if "ood_validation" in seen:
+            return "ood_val"
+        if "adversarial_validation" in seen:
+            return "adversarial_val"
+        return "id_val" if "validation" in seen else "none"
+
+    @property
+    def hyper_parameters(self) -> dict[str, Any]:
+        """The detector's fields by name, before tuning."""
+        return {f.name: getattr(self.detector, f.name) for f in fields(self.detector)}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Stateless:
+    """A detector that learns nothing: a pure function of one batch's views."""
+
+    reads: frozenset[View]
+    formula: Callable[[Views], Float[Tensor, "n"]]
+    fits_on: frozenset[Material] = frozenset()
+
+    def fit(self, data: FitData) -> tuple[()]:
+        """Return the empty state."""
+        return ()
+
+    def score(self, state: tuple[()], batch: Views) -> Float[Tensor, "n"]:
+        """Return formula(batch)."""
+        return self.formula(batch)

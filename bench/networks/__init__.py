@@ -1,0 +1,65 @@
+"""Networks by name: the building blocks of recipes.
+
+resnet-small           WRN-10-1 with a stride-2 stem: 92 % on Fashion-MNIST in a few CPU minutes
+wrn-D-K                wide residual network of depth D, widening K (Zagoruyko & Komodakis 2016): wrn-28-10, wrn-40-2, wrn-16-4
+resnet-18, resnet-34   residual networks for 32x32 inputs (He 2016, as in Lee 2018's code)
+densenet-bc-100-12     DenseNet-BC, L = 100, k = 12 (Huang 2017)
+torchvision:NAME       any torchvision classifier, untrained
+timm:NAME              any timm classifier, untrained (extra `models`)
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from bench.contract import Shape
+from bench.errors import UnknownName
+from bench.networks.classifier import Classifier
+from bench.networks.densenet import DenseNet
+from bench.networks.headed import Headed, from_timm, from_torchvision
+from bench.networks.resnet import ResNet
+from bench.networks.wide_resnet import WideResNet
+
+__all__ = ["TRUNKS", "Classifier", "Headed", "classifier", "trunk"]
+
+TRUNKS: dict[str, Callable[..., nn.Module]] = {
+    "resnet-small": partial(WideResNet, depth=10, widen=1, stem_stride=2),
+    "wrn-16-4": partial(WideResNet, depth=16, widen=4),
+    "wrn-28-10": partial(WideResNet, depth=28, widen=10),
+    "wrn-40-2": partial(WideResNet, depth=40, widen=2),
+    "resnet-18": partial(ResNet, blocks=(2, 2, 2, 2)),
+    "resnet-34": partial(ResNet, blocks=(3, 4, 6, 3)),
+    "densenet-bc-100-12": partial(DenseNet, depth=100, growth=12),
+}
+"""Trunks take `channels` and `dropout`, map inputs to a tuple of feature maps, and name the last one's `width`."""
+
+LIBRARIES: dict[str, Callable[[str, int], nn.Module]] = {"torchvision": from_torchvision, "timm": from_timm}
+
+
+def trunk(network: str, channels: int, dropout: float = 0.0) -> nn.Module:
+    """Return a fresh trunk by name.
+
+    Raises:
+        UnknownName: no such network.
+    """
+    if network not in TRUNKS:
+        raise UnknownName("network", network, TRUNKS)
+    return TRUNKS[network](channels=channels, dropout=dropout)
+
+
+def classifier(
+    network: str, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...], dropout: float = 0.0
+) -> nn.Module:
+    """Return a fresh classifier by network name, for pixels in [0, 1] of `shape`.
+
+    Raises:
+        UnknownName: no such network or library.
+    """
+    library, _, name = network.rpartition(":")
+    if library:
+        if library not in LIBRARIES:
+            raise UnknownName("network library", library, LIBRARIES)
+        return Headed(LIBRARIES[library](name, classes), mean=mean, std=std)
+    body = trunk(network, shape[0], dropout)
+    return Classifier(body, classes, mean, std)

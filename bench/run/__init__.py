@@ -1,0 +1,1 @@
+"""From a matrix to records: registry, plan, engines, execution."""

@@ -1,0 +1,1 @@
+"""Subjects: the one training loop, checkpoints, and the views that a trained network shows."""
