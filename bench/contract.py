@@ -1,8 +1,8 @@
 """What the author of a method reads: the words of the contract, and nothing else.
 
-A **recipe** says how the network under judgement (the *subject*) is built and trained. A **detector** is a scoring rule: it is
-fitted on views of training data and then scores views of inputs. A **method** is a recipe and a detector: one row of the
-leaderboard. Higher score = more in-distribution = more to be trusted, everywhere.
+A **recipe** says how the network under judgement (the *subject*) is built and trained. A **detector** is a scoring
+rule: it is fitted on views of training data and then scores views of inputs. A **method** is a recipe and a detector:
+one row of the leaderboard. Higher score = more in-distribution = more to be trusted, everywhere.
 
 Inputs are pixels in [0, 1] everywhere; standardisation is part of the network.
 """
@@ -109,8 +109,8 @@ class FitData(Protocol):
 class Detector(Protocol[S]):
     """A scoring rule: a frozen dataclass whose fields are its hyper-parameters.
 
-    There is no unfitted state: `fit` returns what it learnt (tensors, numbers and tuples of them, so that it can be saved),
-    `score` takes it.
+    There is no unfitted state: `fit` returns what it learnt (tensors, numbers and tuples of them, so that it can be
+    saved), `score` takes it.
     """
 
     @property
@@ -125,7 +125,7 @@ class Detector(Protocol[S]):
         """Return the fitted state."""
 
     def score(self, state: S, batch: Views) -> Float[Tensor, "n"]:
-        """Return one finite float per input; higher = more to be trusted; independent of the other inputs of the batch."""
+        """Return one finite float per input, independent of the others in the batch; higher = more to be trusted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ class Training:
         nesterov: Nesterov momentum.
         dropout: Probability of dropping a unit inside the network's blocks.
         label_smoothing: Mass moved from the true class to all.
-        augment: Transformations of a training batch, in order: "flip", "crop4" (pad 4, crop), "shift2" (up to 2 pixels).
+        augment: Transformations of a training batch, in order: "flip", "crop4" (pad 4 and crop), "shift2" (2 pixels).
         precision: "float32", or "bfloat16" autocast while training; scores are always float32.
     """
 
@@ -165,7 +165,8 @@ class Training:
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
-class TrainBatch(NamedTuple):
+@dataclass(frozen=True)
+class TrainBatch:
     """One step's data, on the network's device.
 
     `inputs`: pixels [n c h w] in [0, 1]; `labels`: [n]; `index`: each image's place in the training split [n];
@@ -225,7 +226,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Grid:
-    """Hyper-parameters that are tuned: the values of detector fields to try, and the held-out bad inputs that judge them.
+    """Hyper-parameters that are tuned: values of detector fields to try, and the held-out bad inputs that judge them.
 
     The candidate with the smallest FPR95 wins (the mean over held-out sets); of equals, the first.
     """

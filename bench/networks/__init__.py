@@ -1,7 +1,7 @@
 """Networks by name: the building blocks of recipes.
 
 resnet-small           WRN-10-1 with a stride-2 stem: 92 % on Fashion-MNIST in a few CPU minutes
-wrn-D-K                wide residual network of depth D, widening K (Zagoruyko & Komodakis 2016): wrn-28-10, wrn-40-2, wrn-16-4
+wrn-16-4, 28-10, 40-2  wide residual networks of depth D, widening K (Zagoruyko & Komodakis 2016)
 resnet-18, resnet-34   residual networks for 32x32 inputs (He 2016, as in Lee 2018's code)
 densenet-bc-100-12     DenseNet-BC, L = 100, k = 12 (Huang 2017)
 torchvision:NAME       any torchvision classifier, untrained

@@ -77,7 +77,7 @@ class Headed(nn.Module):
         return {"logits": logits, "features": seen["features"], "layers": layers, "head": Head(self.head.weight, bias)}
 
     def _module(self, name: str) -> nn.Module:
-        modules = dict(self.model.named_modules())
+        modules: dict[str, nn.Module] = dict(self.model.named_modules())
         if name not in modules:
             raise UnknownName(f"module of {type(self.model).__name__}", name, (n for n in modules if n))
         return modules[name]
@@ -89,7 +89,7 @@ def last_linear(model: nn.Module) -> str:
     Raises:
         BadMethod: there is none.
     """
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    names: list[str] = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not names:
         raise BadMethod(f"{type(model).__name__} has no nn.Linear; name its head: Headed(model, head='...')")
     return names[-1]

@@ -1,4 +1,4 @@
-"""Residual networks for 32x32 inputs: 3x3 stem, no max-pooling (He 2016, arXiv:1512.03385; the variant Lee 2018 judges)."""
+"""Residual networks for 32x32 inputs: 3x3 stem, no max-pooling (He 2016, arXiv:1512.03385; Lee 2018 judges these)."""
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
