@@ -21,6 +21,7 @@ from pydantic import (
 SCHEMA_VERSION = 1
 
 Status = Literal["ok", "skipped", "failed"]
+Failure = Literal["ood", "adversarial", "mistake", "corruption"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -145,13 +146,13 @@ class CellRecord(_Outcome):
     """The numbers of one failure set; metrics are shares in [0, 1] under their METRICS names.
 
     Attributes:
-        failure: "ood", "adversarial", "mistake" or "corruption".
+        failure: The kind of failure.
         name: Card or attack name, "<type>-<severity>", or "mistakes".
         intervals: 95 % interval of a metric, by its name.
         bootstrap: Resamples behind the bootstrapped intervals; 0 where none was drawn.
     """
 
-    failure: Literal["ood", "adversarial", "mistake", "corruption"]
+    failure: Failure
     name: str
     n_good: NonNegativeInt = 0
     n_bad: NonNegativeInt = 0
@@ -161,7 +162,12 @@ class CellRecord(_Outcome):
 
 
 class Record(_Outcome):
-    """Numbers and provenance of one (matrix, method, seed)."""
+    """Numbers and provenance of one (matrix, method, seed).
+
+    Attributes:
+        key: Content address of all that the numbers depend on (code, recipe, data, seed, versions): a run that would
+            compute the same key keeps the record instead.
+    """
 
     schema_version: Literal[1] = 1
     matrix: str
@@ -177,6 +183,7 @@ class Record(_Outcome):
     in_set: str
     data: dict[str, DataUsed] = {}
     source_sha256: Sha256
+    key: Sha256 | None = None
     git: Git
     packages: dict[str, str]
     environment: Environment

@@ -73,14 +73,23 @@ class Access:
 
 @final
 class SubjectViews:
-    """n inputs as one trained subject shows them: from stored arrays where there are some, else by a forward pass."""
+    """n inputs as one trained subject shows them: from stored arrays where there are some, else by a forward pass.
+
+    Args:
+        subject: Who shows them.
+        inputs: n images, or pixels [n c h w].
+        access: What may be opened.
+        shown: Returns what one forward pass over all inputs showed; called when a view is first read.
+        labels: True classes [n], when fitting.
+        rows: Which of the inputs; all by default.
+    """
 
     def __init__(
         self,
         subject: Trained,
         inputs: Inputs | Tensor,
         access: Access,
-        shown: Mapping[View, Any] | None = None,
+        shown: Callable[[], Mapping[View, Any]] | None = None,
         labels: Tensor | None = None,
         rows: slice | None = None,
     ) -> None:
@@ -159,8 +168,8 @@ class SubjectViews:
 
     def _view(self, view: View) -> Any:
         self._access.open(view)
-        if self._shown is not None and view in self._shown:
-            whole = self._shown[view]
+        if self._shown is not None and view in NET_VIEWS:
+            whole = self._shown()[view]
             cut = tuple(part[self._rows] for part in whole) if isinstance(whole, tuple) else whole[self._rows]
             return _to(cut, self._subject.device)
         if self._live is None:

@@ -1,0 +1,210 @@
+"""oodbench: a benchmark of detectors of classifier failures.
+
+Each verb is one call; whatever it needs is imported inside, so that tables and metrics do not wait for torch.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import __version__
+from bench.errors import OodbenchError
+
+if TYPE_CHECKING:
+    from bench.run.context import Context
+    from bench.run.plan import Job, Skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; return 0 when all went well, 1 when a check or a cell failed, 2 when the input was bad."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost 3-5x on a busy machine
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.verb(arguments))
+    except OodbenchError as error:
+        print(f"oodbench: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    top = argparse.ArgumentParser(prog="oodbench", description=__doc__.splitlines()[0] if __doc__ else None)
+    top.add_argument("--version", action="version", version=f"oodbench {__version__}")
+    verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    def verb(name: str, call: Callable[[argparse.Namespace], int], help: str, example: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(
+            name,
+            help=help,
+            description=help,
+            epilog=f"examples:\n{example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(verb=call)
+        return sub
+
+    verb("list", list_, "List methods, matrices, data sets, attacks and metrics.", "  oodbench list")
+
+    for name, call, help, example in (
+        ("plan", plan, "Show what a run would do: what is done, cached, skipped and why, time and disk.", "tiny-v1"),
+        (
+            "run",
+            run,
+            "Run methods on a matrix; resumes, and keeps what is done.",
+            "tiny-v1 --methods msp odin --seeds 0",
+        ),
+    ):
+        sub = verb(name, call, help, f"  oodbench {name} {example}\n  oodbench {name} fashion-mnist-v1 --workers 2")
+        sub.add_argument("matrix", help="name of a matrix (oodbench list)")
+        sub.add_argument("--methods", nargs="+", metavar="METHOD", help="names of methods; default: all")
+        sub.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="default: the matrix's own")
+        sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+        sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+        sub.add_argument(
+            "--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)"
+        )
+        sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+        if name == "run":
+            sub.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes (default: 2)")
+            sub.add_argument("--leaderboard", type=Path, help="write the leaderboard of the results there afterwards")
+
+    sub = verb(
+        "data",
+        data,
+        "Say which data sets are here, get one, or check their bytes.",
+        "  oodbench data list\n  oodbench data get fashion-mnist\n  oodbench data check --data ~/sets",
+    )
+    sub.add_argument("action", choices=("list", "get", "check"))
+    sub.add_argument("cards", nargs="*", metavar="CARD", help="names of data sets; default: all")
+    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+
+    sub = verb(
+        "metrics",
+        metrics,
+        "Compute every ranking metric of two arrays of scores (higher = more to be trusted).",
+        "  oodbench metrics --good in.npy --bad out.npy --json",
+    )
+    sub.add_argument("--good", type=Path, required=True, help=".npy file: scores of what should be accepted")
+    sub.add_argument("--bad", type=Path, required=True, help=".npy file: scores of what should be flagged")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+
+    sub = verb(
+        "table",
+        table,
+        "Rebuild leaderboard.md from the stored scores.",
+        "  oodbench table\n  oodbench table --check\n  oodbench table --csv numbers.csv",
+    )
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+    sub.add_argument(
+        "--leaderboard", type=Path, default=Path("leaderboard.md"), help="file to write (default: leaderboard.md)"
+    )
+    sub.add_argument(
+        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
+    )
+    sub.add_argument("--csv", type=Path, help="also write every number, one a line")
+
+    sub = verb(
+        "check",
+        check,
+        "Run the conformance checks on a method, in-tree or from an installed package.",
+        "  oodbench check odin\n  oodbench check --all",
+    )
+    sub.add_argument("methods", nargs="*", metavar="METHOD")
+    sub.add_argument("--all", action="store_true", help="check every method")
+    return top
+
+
+def list_(arguments: argparse.Namespace) -> int:
+    """Print what there is."""
+    from bench.run.listing import listing
+
+    print(listing())
+    return 0
+
+
+def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]":
+    from bench.data.matrix import find_matrix
+    from bench.run.context import Context
+    from bench.run.plan import plan as make_plan
+    from bench.run.registry import find, registry
+    from bench.run.workspace import Workspace, default_cache
+
+    matrix = find_matrix(arguments.matrix)
+    entries = find(arguments.methods) if arguments.methods else list(registry().values())
+    workspace = Workspace(arguments.results, arguments.data, arguments.cache or default_cache(), arguments.device)
+    seeds = arguments.seeds if arguments.seeds is not None else matrix.seeds
+    return Context(matrix, workspace), make_plan(matrix, entries, seeds)
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print what a run would do."""
+    from bench.run.forecast import forecast
+
+    print(forecast(*_context(arguments)))
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run, print the table, say where everything lies."""
+    from bench.report.summary import summary
+    from bench.run.engines import engine
+    from bench.run.execute import execute
+
+    context, planned = _context(arguments)
+    pool = engine(arguments.workers)
+    try:
+        made = execute(context, planned, pool)
+    finally:
+        pool.close()
+    print(summary(context.workspace.results, context.matrix.name, arguments.leaderboard))
+    for record in made.failed:
+        print(f"FAILED  {record.method}, seed {record.seed}: {record.reason or 'see its record'}", file=sys.stderr)
+    return 1 if made.failed else 0
+
+
+def data(arguments: argparse.Namespace) -> int:
+    """Print the state of data sets, get or check them."""
+    from bench.data.status import check_cards, get_cards, list_cards
+
+    action = {"list": list_cards, "get": get_cards, "check": check_cards}[arguments.action]
+    text, well = action(arguments.cards, arguments.data)
+    print(text)
+    return 0 if well else 1
+
+
+def metrics(arguments: argparse.Namespace) -> int:
+    """Print the metrics of two files of scores."""
+    from bench.measure.files import measure_files
+
+    numbers = measure_files(arguments.good, arguments.bad)
+    if arguments.json:
+        print(json.dumps(numbers, indent=1))
+    else:
+        print("\n".join(f"{name:22} {value}" for name, value in numbers.items()))
+    return 0
+
+
+def table(arguments: argparse.Namespace) -> int:
+    """Write the leaderboard, or compare it."""
+    from bench.report.leaderboard import rebuild
+
+    return rebuild(arguments.results, arguments.leaderboard, check=arguments.check, csv=arguments.csv)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print the verdicts of the conformance checks."""
+    from bench.check.conformance import check_methods
+
+    text, well = check_methods(arguments.methods, every=arguments.all)
+    print(text)
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

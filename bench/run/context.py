@@ -1,0 +1,83 @@
+"""A matrix and where it runs: its images, its subjects, its attacks, and the content address of each record."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from bench.contract import Recipe, View
+from bench.data.attack_cards import find_attack
+from bench.data.images import Images
+from bench.data.matrix import Matrix
+from bench.run.attack import Attempt, attempts
+from bench.run.plan import Job, judge_of
+from bench.run.sets import Sets, classes, open_sets
+from bench.run.subjects import CAST, SubjectKey, trained
+from bench.run.workspace import Workspace
+from bench.store import digest, source_digest
+from bench.subjects.train import Report
+from bench.subjects.views import NET_VIEWS, Trained
+
+
+@dataclass(frozen=True)
+class Context:
+    """A matrix and where it runs."""
+
+    matrix: Matrix
+    workspace: Workspace
+
+    @property
+    def sets(self) -> Sets:
+        """The images; opened once a process."""
+        return open_sets(self.matrix, self.workspace.data)
+
+    def key(self, recipe: Recipe, seed: int) -> SubjectKey:
+        """Return what identifies a subject."""
+        return SubjectKey(recipe, seed, classes(self.matrix), self.sets.train.sha256())
+
+    def subject(self, recipe: Recipe, seed: int, report: Report) -> tuple[Trained, Path]:
+        """Return a subject, and its folder in the cache."""
+        key = self.key(recipe, seed)
+        subject = trained(key, self.sets.train, self.workspace.cache, self.workspace.torch_device, report)
+        return subject, key.folder(self.workspace.cache)
+
+
+def attacked(
+    context: Context, subject: Trained, folder: Path, report: Report
+) -> tuple[dict[str, Attempt], Images | None]:
+    """Return the matrix's attacks on a subject's test images, and the attacked validation images that fooled it."""
+    matrix, sets = context.matrix, context.sets
+    found: dict[str, Attempt] = {}
+    for wanted in matrix.attacks:
+        attack = find_attack(wanted.attack)
+        found |= attempts(wanted.attack, attack, wanted.n, subject, sets.test, folder, report)
+    held_out = matrix.adversarial_validation
+    if held_out is None:
+        return found, None
+    attack = find_attack(held_out.attack)
+    tuning = attempts(held_out.attack, attack, held_out.n, subject, sets.validation, folder, report)[held_out.attack]
+    return found, tuning.images.take(np.flatnonzero(tuning.fooled)) if tuning.fooled.any() else None
+
+
+def wanted_views(jobs: Iterable[Job], recipe: Recipe) -> frozenset[View]:
+    """Return the views that the methods on a recipe read of one forward pass."""
+    read: frozenset[View] = frozenset({"logits"}) if "logits" in recipe.provides else frozenset()
+    return frozenset(read.union(*(job.method.detector.reads for job in jobs if job.recipe == recipe)) & NET_VIEWS)
+
+
+def record_key(context: Context, job: Job) -> str:
+    """Return the content address of a record: all that its numbers depend on."""
+    matrix, sets = context.matrix, context.sets
+    judge = judge_of(job.recipe, matrix)
+    return digest(
+        context.key(job.recipe, job.seed).digest,
+        context.key(judge, job.seed).digest,
+        job.entry.source,
+        source_digest("bench.run.tasks"),
+        asdict(job.method.detector) if fields(job.method.detector) else {},  # type: ignore[arg-type,call-overload]
+        asdict(job.method.search) if job.method.search else None,
+        matrix.model_dump(mode="json"),
+        {f"{role} {name}": images.sha256() for name, role, images in sets},
+        CAST,
+    )

@@ -1,0 +1,57 @@
+"""What a method is handed: fit, tune and test data, each opened only where it was declared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast, final
+
+from bench.contract import FitData, Material, Method
+from bench.errors import Undeclared
+from bench.subjects.views import SubjectViews
+
+
+@final
+@dataclass(frozen=True)
+class HandOut:
+    """The data that `fit` sees; a material that was not declared does not open."""
+
+    classes: int
+    seed: int
+    train: SubjectViews
+    fits_on: frozenset[Material]
+    materials: Mapping[Material, SubjectViews]
+    touched: set[str] = field(default_factory=set)
+
+    @property
+    def validation(self) -> SubjectViews:
+        """In-distribution inputs held out from training."""
+        return self._open("validation")
+
+    @property
+    def ood_validation(self) -> SubjectViews:
+        """Out-of-distribution inputs, from sources that no test set uses."""
+        return self._open("ood_validation")
+
+    @property
+    def adversarial_validation(self) -> SubjectViews:
+        """Attacked validation inputs that fooled the subject."""
+        return self._open("adversarial_validation")
+
+    def _open(self, material: Material) -> SubjectViews:
+        if material not in self.fits_on:
+            declared = ", ".join(sorted(self.fits_on)) or "none"
+            raise Undeclared(
+                f"material {material!r} was opened but not declared; declared: {declared}. "
+                f"Add it to the detector's `fits_on`."
+            )
+        self.touched.add(material)
+        return self.materials[material]
+
+
+def as_fit_data(data: HandOut) -> FitData:
+    """Return the same data under its contract's name."""
+    return cast(FitData, data)
+
+
+def contrasts(method: Method) -> bool:
+    """Whether a method sets held-out good inputs against held-out bad ones, to fit or to tune."""
+    return bool(method.materials & {"ood_validation", "adversarial_validation"})

@@ -1,0 +1,123 @@
+"""From an examination to its record."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, Literal
+
+from bench.data.cards import card_sha256, find_card
+from bench.measure.cells import cells, measure
+from bench.records import Attack, CellRecord, DataUsed, Parameters, Passes, Record, Source
+from bench.run import provenance
+from bench.run.attack import Attempt
+from bench.run.context import Context
+from bench.run.examine import Exam, Outcome
+from bench.run.plan import Job, Skip
+from bench.run.subjects import describe
+
+BOOTSTRAP = 200
+"""Resamples behind the interval of a metric that has no closed form."""
+
+
+def make_record(
+    context: Context,
+    job: Job,
+    key: str,
+    outcome: Outcome,
+    exam: Exam,
+    attacks: Mapping[str, Attempt],
+    scores_sha256: str,
+) -> Record:
+    """Return the record of an examination."""
+    return Record(
+        **identity(context, job, key),
+        parameters=parameters(job, outcome.chosen),
+        data=data_used(context),
+        subject=exam.quality,
+        passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
+        cells=cell_records(context, job, outcome),
+        attacks={name: attack_record(attempt) for name, attempt in attacks.items()},
+        scores_sha256=scores_sha256,
+    )
+
+
+def unmade_record(context: Context, job: Job | Skip, status: Literal["skipped", "failed"], reason: str) -> Record:
+    """Return the record of a job that was skipped or failed."""
+    return Record(**identity(context, job), status=status, reason=reason)
+
+
+def identity(context: Context, job: Job | Skip, key: str | None = None) -> dict[str, Any]:
+    """Return the fields that every record has, whatever came of it."""
+    method, paper = job.method, job.method.paper
+    return {
+        "matrix": context.matrix.name,
+        "method": method.name,
+        "seed": job.seed,
+        "title": method.title,
+        "reference": Source(authors=paper.authors, title=paper.title, year=paper.year, url=paper.url),
+        "parameters": parameters(job, {}),
+        "tuning_access": method.tuning_access,
+        "fits_on_labels": "labels" in method.detector.fits_on,
+        "recipe": describe(job.recipe),
+        "scale": context.matrix.scale,
+        "in_set": context.matrix.in_set,
+        "source_sha256": job.entry.source,
+        "key": key,
+        "git": provenance.git(),
+        "packages": provenance.packages(),
+        "environment": provenance.environment(context.workspace.device),
+    }
+
+
+def parameters(job: Job | Skip, chosen: Mapping[str, float]) -> Parameters:
+    """Return the detector's fields: those left at their defaults, those given, and those that tuning chose."""
+    detector = job.method.detector
+    given: dict[str, Any] = {}
+    default: dict[str, Any] = {}
+    for field in fields(detector):  # type: ignore[arg-type]
+        value = getattr(detector, field.name)
+        if not callable(value) and not isinstance(value, frozenset):
+            (default if field.default is not MISSING and value == field.default else given)[field.name] = value
+    return Parameters(given=given, default=default, chosen=dict(chosen))
+
+
+def data_used(context: Context) -> dict[str, DataUsed]:
+    """Return the hashes of every set, by role and card."""
+    in_set = context.matrix.in_set
+    used = {}
+    for name, role, images in context.sets:
+        card = name if role in ("ood", "tuning") else in_set
+        label = f"{in_set}/{name}" if card == in_set else f"{card} ({role})" if role == "tuning" else card
+        used[label] = DataUsed(
+            card_sha256=card_sha256(find_card(card)), data_sha256=images.sha256(), split=role, n=len(images)
+        )
+    return used
+
+
+def cell_records(context: Context, job: Job, outcome: Outcome) -> tuple[CellRecord, ...]:
+    """Return the numbers of every failure set, and the reasons of those that have none."""
+    made = []
+    for cell in cells(outcome.scores):
+        metrics, intervals = measure(cell, bootstrap=BOOTSTRAP, seed=job.seed)
+        made.append(
+            CellRecord(
+                failure=cell.failure,
+                name=cell.name,
+                n_good=len(cell.good),
+                n_bad=len(cell.bad),
+                metrics=metrics,
+                intervals=intervals,
+                bootstrap=BOOTSTRAP,
+            )
+        )
+    for (failure, name), reason in outcome.failed.items():
+        made.append(CellRecord(failure=failure, name=name, status="failed", reason=reason))
+    for name, reason in context.sets.absent.items():
+        made.append(CellRecord(failure="ood", name=name, status="skipped", reason=reason))
+    return tuple(made)
+
+
+def attack_record(attempt: Attempt) -> Attack:
+    """Return what an attack achieved."""
+    n, fooled = len(attempt.fooled), int(attempt.fooled.sum())
+    rate = fooled / n if n else None
+    return Attack(n=n, fooled=fooled, success_rate=rate, mean_linf=attempt.linf, mean_l2=attempt.l2)

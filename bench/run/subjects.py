@@ -1,0 +1,147 @@
+"""Trained subjects and what they show, from the cache where they were made before."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.contract import Recipe, View
+from bench.data.images import Images
+from bench.errors import BadCheckpoint
+from bench.store import atomically, digest, source_digest
+from bench.subjects import checkpoint
+from bench.subjects.train import Classes, Report, build, silent, train
+from bench.subjects.views import BATCH, NET_VIEWS, Trained
+
+CAST = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__}
+"""Versions that change the bits of a trained network."""
+
+
+@dataclass(frozen=True)
+class SubjectKey:
+    """All that a trained subject's weights depend on."""
+
+    recipe: Recipe
+    seed: int
+    classes: Classes
+    train_sha256: str
+
+    @property
+    def digest(self) -> str:
+        """The content address."""
+        source = source_digest(type(self.recipe).__module__, "bench.subjects.train")
+        return digest(describe(self.recipe), self.seed, asdict(self.classes), self.train_sha256, source, CAST)
+
+    def folder(self, cache: Path) -> Path:
+        """Where the subject and what it showed are kept."""
+        return cache / "subjects" / self.digest[:20]
+
+
+def describe(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe's name and fields, as records hold them."""
+    return {"name": type(recipe).__name__.lower(), **json.loads(json.dumps(asdict(recipe)))}  # type: ignore[call-overload]
+
+
+def is_trained(key: SubjectKey, cache: Path) -> bool:
+    """Whether the weights are in the cache."""
+    return (key.folder(cache) / "weights.safetensors").exists()
+
+
+def trained(key: SubjectKey, images: Images, cache: Path, device: torch.device, report: Report = silent) -> Trained:
+    """Return the subject, trained now unless its weights are in the cache.
+
+    Raises:
+        Diverged: the loss became infinite or NaN.
+        BadCheckpoint: the weights in the cache are broken; names the file to delete.
+    """
+    weights = key.folder(cache) / "weights.safetensors"
+    if not weights.exists():
+        resume = weights.with_name("resume.safetensors")
+        net = train(key.recipe, images, key.classes, key.seed, device=device, resume_from=resume, report=report)
+        checkpoint.save(weights, net.state_dict(), {"recipe": describe(key.recipe), "seed": key.seed})
+        resume.unlink(missing_ok=True)
+    tensors, _ = checkpoint.load(weights)
+    net = build(key.recipe, images.shape, key.classes, key.seed)
+    checkpoint.restore(net, tensors, str(weights))
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Trained(net.eval().requires_grad_(False), device)
+
+
+def shown(
+    subject: Trained, images: Images, wanted: frozenset[View], folder: Path, report: Report = silent
+) -> Mapping[View, Any]:
+    """Return what a subject shows of a set: float32 tensors mapped from files, made in one forward pass if absent.
+
+    Args:
+        subject: Whom to ask.
+        images: n images.
+        wanted: Views; those that no forward pass shows are left out.
+        folder: The subject's folder in the cache.
+        report: Told of the progress.
+    """
+    views = sorted(wanted & NET_VIEWS)
+    place = folder / "views" / images.sha256()[:20]
+    missing = [view for view in views if not (place / f"{view}.json").exists()]
+    if missing:
+        _write_views(subject, images, frozenset(missing), place, report)
+    return {view: _read_view(place, view) for view in views}
+
+
+def _write_views(subject: Trained, images: Images, wanted: frozenset[View], place: Path, report: Report) -> None:
+    """Stream one forward pass into one file per array; memory stays that of one batch."""
+    writers: dict[View, list[_Growing]] = {}
+    for start in range(0, len(images), BATCH):
+        rows = slice(start, min(start + BATCH, len(images)))
+        x = torch.from_numpy(images.batch(rows)).to(subject.device)
+        with torch.no_grad():
+            seen = subject.show(x, wanted)
+        for view in wanted:
+            parts = seen[view] if isinstance(seen[view], tuple) else (seen[view],)
+            if view not in writers:
+                writers[view] = [_Growing(place / f"{view}.{i}.npy", part, len(images)) for i, part in enumerate(parts)]
+            for writer, part in zip(writers[view], parts, strict=True):
+                writer.put(rows, part)
+        report("forward pass", rows.stop, len(images))
+    for view, arrays in writers.items():
+        for array in arrays:
+            array.close()
+        tuple_like = isinstance(seen[view], tuple)
+        with atomically(place / f"{view}.json") as file:  # written last: the view is whole
+            file.write_text(json.dumps({"arrays": len(arrays), "tuple": tuple_like}))
+
+
+class _Growing:
+    """A float array on disk, filled batch by batch and named when whole."""
+
+    def __init__(self, path: Path, first: Tensor, n: int) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        dtype = np.float64 if first.dtype == torch.float64 else np.float32
+        self._part = path.with_name(f".{path.name}.part")
+        self._array = np.lib.format.open_memmap(self._part, "w+", dtype, (n, *first.shape[1:]))
+
+    def put(self, rows: slice, values: Tensor) -> None:
+        self._array[rows] = values.cpu().numpy()
+
+    def close(self) -> None:
+        self._array.flush()
+        self._part.replace(self._path)
+
+
+def _read_view(place: Path, view: View) -> Any:
+    facts = json.loads((place / f"{view}.json").read_text())
+    arrays = [_mapped(place / f"{view}.{i}.npy") for i in range(facts["arrays"])]
+    return tuple(arrays) if facts["tuple"] else arrays[0]
+
+
+def _mapped(path: Path) -> Tensor:
+    try:
+        # Copy-on-write: torch wants a writable array, and the file must never change.
+        return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise BadCheckpoint(f"{path}: broken array in the cache ({error}); delete its folder and run again") from error

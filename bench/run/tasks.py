@@ -1,0 +1,164 @@
+"""The three kinds of task, in order: train a subject, look at every set through it, examine a method on it.
+
+Each reuses what the cache or the results folder already holds, so that running one twice is running it once.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bench.contract import Recipe, View
+from bench.data.images import Images
+from bench.records import Cost, Record, read_record, record_paths, write_cost, write_record, write_scores
+from bench.run import provenance
+from bench.run.attack import Attempt
+from bench.run.context import Context, attacked, record_key
+from bench.run.examine import Exam, Outcome, examine
+from bench.run.plan import Job, judge_of
+from bench.run.quality import quality
+from bench.run.records import make_record
+from bench.run.sets import classes
+from bench.run.subjects import describe, is_trained, shown
+from bench.store import atomically
+from bench.subjects.train import Report
+from bench.subjects.views import Trained
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one subject."""
+
+    context: Context
+    recipe: Recipe
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"train {describe(self.recipe)['name']} ({self.recipe.training.network}), seed {self.seed}"
+
+    def run(self, report: Report) -> None:
+        """Train, unless the weights are in the cache."""
+        started = perf_counter()
+        fresh = not is_trained(self.context.key(self.recipe, self.seed), self.context.workspace.cache)
+        _, folder = self.context.subject(self.recipe, self.seed, report)
+        if fresh:
+            _note(folder, "train", perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Craft the attacks on a subject, and store what it shows of every set: one forward pass each, for all methods."""
+
+    context: Context
+    recipe: Recipe
+    seed: int
+    wanted: frozenset[View]
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"views of {describe(self.recipe)['name']}, seed {self.seed}"
+
+    def run(self, report: Report) -> None:
+        """Write the views that are not in the cache yet."""
+        started = perf_counter()
+        subject, folder = self.context.subject(self.recipe, self.seed, report)
+        sets = [images for _, _, images in self.context.sets]
+        if "logits" in self.recipe.provides:
+            attacks, tuning = attacked(self.context, subject, folder, report)
+            sets += [attempt.images for attempt in attacks.values()]
+            sets += [tuning] if tuning is not None else []
+        for images in sets:
+            shown(subject, images, self.wanted & self.recipe.provides, folder, report)
+        _note(folder, "views", perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Make one record."""
+
+    context: Context
+    job: Job
+    wanted: frozenset[View]
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.job.method.name}, seed {self.job.seed}"
+
+    def run(self, report: Report) -> Record:
+        """Return the record, kept if it is current, else made and written with its scores and cost."""
+        context, job = self.context, self.job
+        key = record_key(context, job)
+        paths = record_paths(context.workspace.results, context.matrix.name, job.method.name, job.seed)
+        kept = current(paths.record, key)
+        if kept is not None:
+            return kept
+        began = datetime.now(UTC)
+        started = perf_counter()
+        outcome, exam, attacks = self._examine(report)
+        sha256 = write_scores(paths.scores, outcome.scores)
+        record = make_record(context, job, key, outcome, exam, attacks, sha256)
+        spent = _noted(self.context.key(job.recipe, job.seed).folder(context.workspace.cache))
+        seconds = {**spent, **outcome.seconds, "total": perf_counter() - started}
+        write_cost(paths.cost, Cost(seconds=seconds, peak_memory_mb=provenance.peak_memory_mb(), started_at=began))
+        write_record(paths.record, record)  # last: a record stands only beside its scores
+        return record
+
+    def _examine(self, report: Report) -> tuple[Outcome, Exam, dict[str, Attempt]]:
+        context, job = self.context, self.job
+        sets = context.sets
+        subject, folder = context.subject(job.recipe, job.seed, report)
+        judge, judge_folder = subject, folder
+        judging = judge_of(job.recipe, context.matrix)
+        if judging != job.recipe:
+            judge, judge_folder = context.subject(judging, job.seed, report)
+        attacks, tuning = attacked(context, judge, judge_folder, report)
+        logits = shown(judge, sets.test, frozenset({"logits"}), judge_folder)["logits"].numpy()
+        assert sets.test.labels is not None
+        exam = Exam(
+            subject=subject,
+            show=partial(_show, subject, folder, self.wanted & job.recipe.provides),
+            seed=job.seed,
+            classes=classes(context.matrix).count,
+            train=sets.train,
+            validation=sets.validation,
+            test=sets.test,
+            correct=logits.argmax(1) == sets.test.labels,
+            ood=sets.ood,
+            tuning=sets.tuning,
+            attacks=attacks,
+            adversarial_validation=tuning,
+            n_validation=context.matrix.n_validation,
+            quality=quality(judge, logits, sets.test.labels),
+        )
+        return examine(job.method, exam, report), exam, attacks
+
+
+def _show(subject: Trained, folder: Path, wanted: frozenset[View], images: Images) -> Mapping[View, Any]:
+    return shown(subject, images, wanted, folder)
+
+
+def current(path: Path, key: str) -> Record | None:
+    """Return the record at a path if it is whole, well, and of this key."""
+    if not path.exists():
+        return None
+    record = read_record(path)
+    return record if record.key == key and record.status == "ok" and path.with_suffix(".npz").exists() else None
+
+
+def _note(folder: Path, stage: str, seconds: float) -> None:
+    """Keep what a shared stage cost beside the subject, for the records of all methods that stand on it."""
+    with atomically(folder / "seconds.json") as file:
+        file.write_text(json.dumps({**_noted(folder), stage: seconds}))
+
+
+def _noted(folder: Path) -> dict[str, float]:
+    path = folder / "seconds.json"
+    return json.loads(path.read_text()) if path.exists() else {}
