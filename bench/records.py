@@ -15,7 +15,6 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bench import atomic
 from bench.errors import BadRecord
 from bench.schema import (
     SCHEMA_VERSION,
@@ -24,6 +23,7 @@ from bench.schema import (
     Cost,
     DataUsed,
     Environment,
+    Failure,
     Git,
     Parameters,
     Passes,
@@ -32,6 +32,7 @@ from bench.schema import (
     SubjectRecord,
 )
 from bench.scorefile import Attacked, Scores, read_scores, write_scores
+from bench.store import atomically
 
 __all__ = [
     "Attack",
@@ -40,6 +41,7 @@ __all__ = [
     "Cost",
     "DataUsed",
     "Environment",
+    "Failure",
     "Git",
     "Parameters",
     "Passes",
@@ -145,7 +147,8 @@ def _write(path: Path, model: BaseModel) -> None:
         text = json.dumps(model.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
     except ValueError as error:
         raise BadRecord(f"{path}: a record holds finite numbers only: {error}") from error
-    atomic.write_bytes(path, f"{text}\n".encode())
+    with atomically(path) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8", newline="\n")
 
 
 def _read(path: Path) -> str:

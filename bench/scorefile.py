@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import atomic
 from bench.errors import BadData, BadRecord
+from bench.store import atomically
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
@@ -70,7 +70,8 @@ def write_scores(path: Path, scores: Scores) -> str:
     """
     _check(scores, path)
     data = _pack(dict(_members(scores)))
-    atomic.write_bytes(path, data)
+    with atomically(path) as temporary:
+        temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 
