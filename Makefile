@@ -1,0 +1,55 @@
+# Everything that a person or CI does here. `make demo` and `make test` need nothing but python3 (3.11 to 3.13).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+# Spinning OpenMP threads cost 3-5x on a shared machine.
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.installed ## make the virtual environment
+
+$(VENV)/.installed: pyproject.toml requirements/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup ## real detectors on real images in 5 minutes: matrix tiny-v1
+	$(BIN)/oodbench run tiny-v1 --workers $(WORKERS) --cache build/demo/cache \
+		--results build/demo/results --leaderboard build/demo/leaderboard.md
+
+test: lint fast ## lint, types, import floors and the fast suite
+
+lint: setup ## ruff, mypy, import floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fast: setup ## the fast suite
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not directions"
+
+directions: setup ## the papers' directions, on real data; minutes
+	$(BIN)/python -m pytest -m "directions or slow"
+
+bench: setup ## speed and memory, as ratios within one run
+	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
+
+leaderboard: setup ## rebuild leaderboard.md from the stored scores
+	$(BIN)/oodbench table
+
+format: setup ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: setup ## build the wheel and look into it
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove what was built; the virtual environment stays
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help setup demo test lint fast directions bench leaderboard format wheel clean
