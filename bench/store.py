@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 OURS = ("bench", "methods")
@@ -28,6 +29,8 @@ def _plain(value: Any) -> Any:
         return sorted(value)
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
     raise TypeError(f"{type(value).__name__} has no content address")
 
 

@@ -1,7 +1,7 @@
 """A matrix and where it runs: its images, its subjects, its attacks, and the content address of each record."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -74,9 +74,9 @@ def record_key(context: Context, job: Job) -> str:
         context.key(job.recipe, job.seed).digest,
         context.key(judge, job.seed).digest,
         job.entry.source,
-        source_digest("bench.run.tasks"),
-        asdict(job.method.detector) if fields(job.method.detector) else {},  # type: ignore[arg-type,call-overload]
-        asdict(job.method.search) if job.method.search else None,
+        source_digest("bench.run.examine", "bench.run.attack", "bench.measure.cells"),
+        job.method.detector,
+        job.method.search,
         matrix.model_dump(mode="json"),
         {f"{role} {name}": images.sha256() for name, role, images in sets},
         CAST,

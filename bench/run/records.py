@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields
 from typing import Any, Literal
 
 from bench.data.cards import card_sha256, find_card
-from bench.measure.cells import cells, measure
+from bench.measure.cells import Cell, cells, measure
 from bench.records import Attack, CellRecord, DataUsed, Parameters, Passes, Record, Source
 from bench.run import provenance
 from bench.run.attack import Attempt
@@ -29,8 +29,7 @@ def make_record(
 ) -> Record:
     """Return the record of an examination."""
     return Record(
-        **identity(context, job, key),
-        parameters=parameters(job, outcome.chosen),
+        **identity(context, job, key, outcome.chosen),
         data=data_used(context),
         subject=exam.quality,
         passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
@@ -45,7 +44,9 @@ def unmade_record(context: Context, job: Job | Skip, status: Literal["skipped", 
     return Record(**identity(context, job), status=status, reason=reason)
 
 
-def identity(context: Context, job: Job | Skip, key: str | None = None) -> dict[str, Any]:
+def identity(
+    context: Context, job: Job | Skip, key: str | None = None, chosen: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """Return the fields that every record has, whatever came of it."""
     method, paper = job.method, job.method.paper
     return {
@@ -54,7 +55,7 @@ def identity(context: Context, job: Job | Skip, key: str | None = None) -> dict[
         "seed": job.seed,
         "title": method.title,
         "reference": Source(authors=paper.authors, title=paper.title, year=paper.year, url=paper.url),
-        "parameters": parameters(job, {}),
+        "parameters": parameters(job, chosen or {}),
         "tuning_access": method.tuning_access,
         "fits_on_labels": "labels" in method.detector.fits_on,
         "recipe": describe(job.recipe),
@@ -95,25 +96,22 @@ def data_used(context: Context) -> dict[str, DataUsed]:
 
 def cell_records(context: Context, job: Job, outcome: Outcome) -> tuple[CellRecord, ...]:
     """Return the numbers of every failure set, and the reasons of those that have none."""
-    made = []
-    for cell in cells(outcome.scores):
-        metrics, intervals = measure(cell, bootstrap=BOOTSTRAP, seed=job.seed)
-        made.append(
-            CellRecord(
-                failure=cell.failure,
-                name=cell.name,
-                n_good=len(cell.good),
-                n_bad=len(cell.bad),
-                metrics=metrics,
-                intervals=intervals,
-                bootstrap=BOOTSTRAP,
-            )
-        )
+    made = [cell_record(cell, job.seed) for cell in cells(outcome.scores)]
     for (failure, name), reason in outcome.failed.items():
         made.append(CellRecord(failure=failure, name=name, status="failed", reason=reason))
     for name, reason in context.sets.absent.items():
         made.append(CellRecord(failure="ood", name=name, status="skipped", reason=reason))
     return tuple(made)
+
+
+def cell_record(cell: Cell, seed: int) -> CellRecord:
+    """Return the numbers of one failure set; a set without good or without bad inputs has none."""
+    known = {"failure": cell.failure, "name": cell.name, "n_good": len(cell.good), "n_bad": len(cell.bad)}
+    if not len(cell.good) or not len(cell.bad):
+        lacking = "bad inputs: nothing here failed" if len(cell.good) else "good inputs"
+        return CellRecord(**known, status="skipped", reason=f"a one-class set, it has no {lacking}")
+    metrics, intervals = measure(cell, bootstrap=BOOTSTRAP, seed=seed)
+    return CellRecord(**known, metrics=metrics, intervals=intervals, bootstrap=BOOTSTRAP)
 
 
 def attack_record(attempt: Attempt) -> Attack:
