@@ -1,0 +1,220 @@
+"""Which methods are better than which: ranks, shared where the inputs and seeds at hand do not tell two methods apart.
+
+Methods are ordered by the mean of one metric over sets and seeds. Each is compared with the one above it by a bootstrap
+in two levels:
+
+1. inputs: every resample draws weights for the in-set's and each out-set's inputs, and all methods and all seeds are
+   judged on the same drawn inputs, since they were scored on the same inputs. What two methods share cancels out;
+2. seeds: every resample draws S - 1 of the S seeds, with replacement. The mean of S - 1 draws has variance
+   s^2 / S, that of the mean of S seeds; S draws would give (S - 1) / S of it (McCarthy and Snowden 1985). With one seed
+   there is nothing to draw, and ranks speak of that one training run.
+
+The p-value comes from the difference over its bootstrapped standard deviation, not from counting resamples: no count of
+200 reaches the levels that Holm's correction asks for. It is held against a t distribution whose degrees of freedom
+weigh the two levels as Welch and Satterthwaite do: S - 1 for the part of the variance that seeds make, infinitely many
+for the part that inputs make.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import pairwise
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BadData, UnknownName
+from bench.measure.cells import Cell
+from bench.measure.intervals import holm, p_value, weighted
+from bench.measure.metrics import METRICS
+from bench.measure.ranking import RANKING, at_least_95_percent, count
+
+Floats = NDArray[np.float64]
+Weights = NDArray[np.int32]
+Results = Mapping[str, Mapping[int, Mapping[str, Cell]]]
+"""Cells by method, by seed, by name of the failure set."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One method's place.
+
+    Attributes:
+        method: Its name.
+        mean: Mean of the metric over sets and seeds.
+        rank: From 1; that of the row above where the two are not told apart, else one more than the rows above.
+        p: p-value of the difference to the row above; None for the first row.
+        p_holm: `p` after Holm's correction over all rows.
+    """
+
+    method: str
+    mean: float
+    rank: int
+    p: float | None
+    p_holm: float | None
+
+
+def shared_ranks(
+    results: Results, metric: str = "fpr95", resamples: int = 200, seed: int = 0, level: float = 0.05
+) -> tuple[Ranked, ...]:
+    """Return all methods, best first, with ranks that are shared where a difference is not significant.
+
+    Inputs are matched by position between cells of equal size; between cells of unequal size (mistakes and successful
+    attacks of different subjects) they are drawn apart. Seeds are matched by number; two methods without a common
+    seed are never told apart.
+
+    Args:
+        results: Cells by method, seed and set; each method has every set at each of its seeds.
+        metric: What to rank by.
+        resamples: Number of resamples of the bootstrap.
+        seed: Seed of the bootstrap.
+        level: Largest corrected p-value that separates two rows.
+
+    Raises:
+        UnknownName: There is no such ranking metric.
+        BadData: A method lacks a set or has no seed, or as `bench.measure.ranking.ranking`.
+    """
+    if metric not in RANKING:
+        raise UnknownName("ranking metric", metric, RANKING)
+    sets = _common_sets(results)
+    means = {m: {s: _mean(cells, metric) for s, cells in seeds.items()} for m, seeds in results.items()}
+    overall = {method: float(np.mean(list(seeds.values()))) for method, seeds in means.items()}
+    sign = -1 if METRICS[metric].higher_is_better else 1
+    order = sorted(results, key=lambda method: (sign * overall[method], method))
+    drawn = _drawn(results, sets, metric, resamples, seed)
+    p = [_compare(means[a], means[b], drawn[a], drawn[b], _pairs(results, a, b), seed) for a, b in pairwise(order)]
+    return _shared(order, overall, p, level)
+
+
+def _common_sets(results: Results) -> tuple[str, ...]:
+    """Return the names of all sets, in order of appearance; refuse a method that lacks one."""
+    sets = tuple(dict.fromkeys(name for seeds in results.values() for cells in seeds.values() for name in cells))
+    for method, seeds in results.items():
+        if not seeds:
+            raise BadData(f"{method}: no seed to rank it by")
+        for seed, cells in seeds.items():
+            if missing := [name for name in sets if name not in cells]:
+                raise BadData(f"{method}, seed {seed}: no scores of {', '.join(missing)}: ranks need every set")
+    return sets
+
+
+def _mean(cells: Mapping[str, Cell], metric: str) -> float:
+    return float(np.mean([RANKING[metric](count(cell.good, cell.bad)) for cell in cells.values()]))
+
+
+def _pairs(results: Results, *methods: str) -> int:
+    """Return the size of the smallest group of inputs behind some methods."""
+    cells = [cell for method in methods for seed in results[method].values() for cell in seed.values()]
+    return min(min(len(cell.good), len(cell.bad)) for cell in cells)
+
+
+def _shared(order: Sequence[str], overall: Mapping[str, float], p: Sequence[float], level: float) -> tuple[Ranked, ...]:
+    rows: list[Ranked] = []
+    for place, (method, raw, corrected) in enumerate(zip(order, (None, *p), (None, *holm(p)), strict=True)):
+        tied = corrected is not None and corrected > level
+        rows.append(Ranked(method, overall[method], rows[-1].rank if tied else place + 1, raw, corrected))
+    return tuple(rows)
+
+
+def _compare(
+    mean_a: Mapping[int, float],
+    mean_b: Mapping[int, float],
+    drawn_a: Mapping[int, Floats],
+    drawn_b: Mapping[int, Floats],
+    pairs: int,
+    seed: int,
+) -> float:
+    """Return the p-value of the difference between two methods over the seeds that both have."""
+    seeds = [s for s in mean_a if s in mean_b]
+    if not seeds:
+        return 1.0
+    difference = np.array([mean_a[s] - mean_b[s] for s in seeds])
+    drawn = np.stack([drawn_a[s] - drawn_b[s] for s in seeds])
+    if len(seeds) == 1:
+        return p_value(float(difference[0]), float(drawn[0].var(ddof=1)), pairs)
+    rng = np.random.default_rng(seed)
+    picked = rng.integers(len(seeds), size=(len(seeds) - 1, drawn.shape[1]))
+    variance = float(np.take_along_axis(drawn, picked, axis=0).mean(axis=0).var(ddof=1))
+    of_seeds = float(difference.var(ddof=1)) / len(seeds)
+    df = (len(seeds) - 1) * max(1.0, variance / of_seeds) ** 2 if of_seeds else np.inf
+    return p_value(float(difference.mean()), variance, pairs, df)
+
+
+def _drawn(
+    results: Results, sets: Sequence[str], metric: str, resamples: int, seed: int
+) -> dict[str, dict[int, Floats]]:
+    """Return the mean over sets of the metric on each resample, by method and seed."""
+
+    @lru_cache(maxsize=8)
+    def weights(group: str, size: int) -> Weights:
+        return _weights(np.random.default_rng([seed, crc32(group.encode()), size]), size, resamples)
+
+    @cache
+    def threshold(method: str, run: int, good: int) -> Floats:
+        return _threshold_95(goods[good], weights("good", len(goods[good])))
+
+    # One array of good scores may serve many sets: its thresholds are found once.
+    goods = {id(c.good): c.good for runs in results.values() for cells in runs.values() for c in cells.values()}
+    total = {method: {run: np.zeros(resamples) for run in runs} for method, runs in results.items()}
+    for name in sets:
+        for method, runs in results.items():
+            for run, cells in runs.items():
+                cell = cells[name]
+                of_bad = weights(f"bad/{name}", len(cell.bad))
+                if metric == "fpr95":
+                    drawn = _accepted(cell.bad, of_bad, threshold(method, run, id(cell.good)))
+                else:
+                    drawn = _remeasured(cell, weights("good", len(cell.good)), of_bad, metric)
+                total[method][run] += drawn / len(sets)
+    return total
+
+
+def _weights(rng: np.random.Generator, size: int, resamples: int) -> Weights:
+    """Return how often each of `size` inputs is drawn in each resample [size, resamples]."""
+    drawn = np.empty((size, resamples), dtype=np.int32)
+    for resample in range(resamples):
+        drawn[:, resample] = np.bincount(rng.integers(size, size=size), minlength=size)
+    return drawn
+
+
+def _threshold_95(good: Floats, weights: Weights) -> Floats:
+    """Return each resample's largest threshold that accepts 95 % of the drawn good inputs [resamples].
+
+    It is the score at which more good inputs would be lost than may be. Only the lowest scores can be that, so only
+    they are looked at: as many as are lost, and as many again until all resamples are settled.
+    """
+    n = len(good)
+    lost = n - at_least_95_percent(n)
+    order = np.argsort(good)
+    looked_at = min(n, 2 * lost + 16)
+    while True:
+        crossed = np.cumsum(weights[order[:looked_at]], axis=0) > lost
+        if crossed[-1].all():
+            threshold: Floats = good[order[crossed.argmax(axis=0)]]
+            return threshold
+        looked_at = min(n, 2 * looked_at)
+
+
+def _accepted(bad: Floats, weights: Weights, threshold: Floats) -> Floats:
+    """Return the share of the drawn bad inputs at or above each resample's threshold [resamples]."""
+    order = np.argsort(bad)
+    below = np.searchsorted(bad[order], threshold)
+    upto = np.cumsum(weights[order], axis=0)
+    lost = np.where(below > 0, upto[below - 1, np.arange(len(threshold))], 0)
+    share: Floats = (len(bad) - lost) / len(bad)
+    return share
+
+
+def _remeasured(cell: Cell, of_good: Weights, of_bad: Weights, metric: str) -> Floats:
+    """Return any metric on each resample [resamples]."""
+    values, places = np.unique(np.concatenate((cell.good, cell.bad)), return_inverse=True)
+    good, bad, k = places[: len(cell.good)], places[len(cell.good) :], len(values)
+    resamples = of_good.shape[1]
+    return np.array(
+        [RANKING[metric](weighted(_at(good, of_good[:, r], k), _at(bad, of_bad[:, r], k))) for r in range(resamples)]
+    )
+
+
+def _at(places: NDArray[np.intp], weights: Weights, k: int) -> NDArray[np.int64]:
+    return np.bincount(places, weights, minlength=k).astype(np.int64)
