@@ -14,12 +14,13 @@ from bench.errors import BadCard, UnknownName
 Role = Literal["in", "out", "tuning", "outliers"]
 """What a set may serve as: trained on, detected, tuned on, or trained against (outlier exposure)."""
 
-Resampling = Literal["none", "pad", "box", "bicubic", "crop"]
+Resampling = Literal["none", "pad", "box", "bicubic", "crop", "crop-margin"]
 """How an image of another size or colour becomes what a subject takes.
 
 Colour first: grey to RGB repeats the channel, RGB to grey is the luma of ITU-R 601. Then size:
 `none` = sizes must agree; `pad` = zeros around, or the centre when it is larger; `box` and `bicubic` = resize with that
-filter, widened when shrinking (antialiased); `crop` = shorter side to size (bicubic, antialiased), then the centre.
+filter, widened when shrinking (antialiased); `crop` = shorter side to size (bicubic, antialiased), then the centre;
+`crop-margin` = shorter side to 8/7 of the size, then the centre (256 and 224 on ImageNet).
 """
 
 IN_SET = "in-set"
@@ -69,16 +70,16 @@ class Idx(Fixed):
 
 
 class TorchvisionPart(Fixed):
-    """One split: the file it is in and, for an archive, the members to read, in order."""
+    """One split: the file it is in and, where that is an archive, the members to read, each with its checksum."""
 
     file: File
-    members: tuple[Text, ...] = ()
+    members: tuple[File, ...] = ()
 
 
 class Torchvision(Fixed):
     """A set that torchvision fetches, in the format of its authors: CIFAR's pickled batches, SVHN's MATLAB files.
 
-    A file is opened only when its checksum matches, and pickles are read by a restricted unpickler.
+    Nothing is opened before its checksum matched, and pickles are read by a restricted unpickler.
     """
 
     kind: Literal["torchvision"]
@@ -87,31 +88,64 @@ class Torchvision(Fixed):
     parts: dict[str, TorchvisionPart]
 
 
-class FolderPart(Fixed):
-    """One split of an image folder: the archive it comes from, and which files of the folder belong to it, sorted."""
+class NumpyPart(Fixed):
+    """One split: an .npy file of images [n h w c], or a zip of .npz files with `data` [n c*h*w]."""
 
-    archive: File
+    file: File
+
+
+class Numpy(Fixed):
+    """NumPy arrays, read without pickle."""
+
+    kind: Literal["numpy"]
+    folders: Folders
+    parts: dict[str, NumpyPart]
+
+
+class FolderPart(Fixed):
+    """One split of an image folder.
+
+    Attributes:
+        archives: What `oodbench data get` extracts.
+        files: Which files of the folder belong to the split, as a glob; in sorted order.
+        labels: "none"; "folder" = place of the first wildcard's folder among its siblings; "list" = from `list`.
+        list: A text file with a path below `base` and a label a line: the split's images, in its order.
+        base: Where the paths of `list` start.
+        unreadable: Files of the archive that are known to be broken, and left out.
+    """
+
+    archives: tuple[File, ...] = Field(min_length=1)
     files: Text
-    labels: Literal["none", "folder"] = "none"
+    labels: Literal["none", "folder", "list"] = "none"
+    list: File | None = None
+    base: Text = "."
+    unreadable: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if (self.labels == "list") != (self.list is not None):
+            raise ValueError("list is given exactly with labels = 'list'")
+        return self
 
 
 class Folder(Fixed):
-    """Folders of image files, extracted from archives."""
+    """Folders of image files, extracted from archives. `invert`: stored dark on light, shown light on dark."""
 
     kind: Literal["folder"]
     folders: Folders
+    invert: bool = False
     parts: dict[str, FolderPart]
 
 
 class HuggingFace(Fixed):
-    """A data set on the Hugging Face hub at one commit. `parts` maps our split to theirs."""
+    """Parquet files of a data set on the Hugging Face hub at one commit. `parts` maps a split to a glob of its files."""
 
     kind: Literal["huggingface"]
+    folders: Folders
     repository: Text
     revision: Revision
-    config: str | None = None
     image: Text
-    label: str | None = None
+    label: Text | None = None
     parts: dict[str, Text]
 
 
@@ -147,7 +181,7 @@ class Generator(Fixed):
 
 
 Source = Annotated[
-    Idx | Torchvision | Folder | HuggingFace | Package | Generator,
+    Idx | Torchvision | Numpy | Folder | HuggingFace | Package | Generator,
     Field(discriminator="kind"),
 ]
 
@@ -160,7 +194,8 @@ class Card(Fixed):
         title: For people.
         roles: What the set may serve as.
         origin: The source family; sets with a common origin never stand on both sides of tuning or outliers and test.
-        shape: Channels, height, width; absent where the set takes the in-set's shape (synthetic sets, patches).
+        shape: Channels, height, width; absent where the set takes the in-set's (synthetic sets, patches, pictures of
+            many sizes).
         classes: Number of classes; 0 when unlabelled.
         mean: Per-channel mean of the training split in [0, 1]; in-sets only.
         std: Per-channel standard deviation of the training split in [0, 1]; in-sets only.
@@ -189,24 +224,25 @@ class Card(Fixed):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        free = isinstance(self.source, Generator) or (
-            isinstance(self.source, Package) and self.source.item == "patches"
-        )
-        if free != (self.shape is None):
-            raise ValueError(
-                "shape is given exactly by sets that have one of their own (not synthetic sets and patches)"
-            )
-        if "in" in self.roles and (self.shape is None or not self.classes):
-            raise ValueError("an in-set needs a shape and classes")
+        source = self.source
+        stored = isinstance(source, Idx | Torchvision | Numpy | Folder | HuggingFace)
+        if stored and set(source.parts) != set(self.splits):
+            raise ValueError(f"splits {sorted(self.splits)} and source.parts {sorted(source.parts)} differ")
+        if self.takes_shape and (isinstance(source, Idx | Torchvision | Numpy) or "in" in self.roles):
+            raise ValueError("a shape is missing; only synthetic sets, patches and pictures of many sizes have none")
+        if "in" not in self.roles:
+            return self
+        if not self.classes:
+            raise ValueError("an in-set needs classes")
         channels = self.shape[0] if self.shape else 0
-        for statistic in (self.mean, self.std) if "in" in self.roles else ():
-            if len(statistic) != channels:
-                raise ValueError(f"an in-set needs mean and std for each of its {channels} channels")
-        if isinstance(self.source, Idx | Torchvision | Folder | HuggingFace) and set(self.source.parts) != set(
-            self.splits
-        ):
-            raise ValueError(f"splits {sorted(self.splits)} and source.parts {sorted(self.source.parts)} differ")
+        if not len(self.mean) == len(self.std) == channels:
+            raise ValueError(f"an in-set needs mean and std for each of its {channels} channels")
         return self
+
+    @property
+    def takes_shape(self) -> bool:
+        """Whether the set has no shape of its own and takes the in-set's."""
+        return self.shape is None
 
 
 @cache

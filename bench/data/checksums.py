@@ -43,7 +43,7 @@ def verified(content: bytes, file: File, name: str) -> bytes:
 
 def verified_file(path: Path, file: File, name: str) -> Path:
     """Return `path` if the file there is the one the card names; read in pieces, so that archives may be large."""
-    if file.decoded_sha256 and not (file.sha256 or file.md5):
+    if file.decoded_sha256:
         verified(path.read_bytes(), file, name)
         return path
     algorithm, expected = ("sha256", file.sha256) if file.sha256 else ("md5", file.md5)
@@ -56,5 +56,5 @@ def _compare(digest: Any, expected: str, file: str, name: str) -> None:
     if digest.hexdigest() != expected:
         raise BadChecksum(
             f"{name}: {file} has {digest.name} {digest.hexdigest()}, expected {expected}; "
-            f"delete the file and run `oodbench data get {name}`."
+            f"remove it and run `oodbench data get {name}`."
         )

@@ -1,6 +1,7 @@
 """Images: n pictures of one shape, read in batches as float32 pixels in [0, 1]."""
 
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -98,35 +99,69 @@ class ArrayImages:
         return _digest(self.pixels.shape, chunks, self.labels)
 
 
-@dataclass(frozen=True, eq=False)
-class FolderImages:
-    """Image files, decoded only when a batch asks for them; memory stays that of one batch.
+class Pictures(Protocol):
+    """Encoded pictures (PNG, JPEG ...), by place."""
 
-    `shape` and `resampling` say what each image becomes after decoding.
-    """
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def name(self, place: int) -> str:
+        """Return what an error calls the picture."""
+
+    def content(self, place: int) -> bytes:
+        """Return its bytes, still encoded."""
+
+
+@dataclass(frozen=True, eq=False)
+class FilePictures:
+    """Image files."""
 
     paths: tuple[Path, ...]
-    shape: Shape
-    resampling: Resampling
-    labels: npt.NDArray[np.int64] | None = None
-    card: str | None = None
-
-    def __post_init__(self) -> None:
-        name = self.card or "images"
-        if not self.paths:
-            raise BadData(f"{name}: got no images, expected at least one.")
-        if self.labels is not None:
-            _check_labels(self.labels, len(self.paths), name)
 
     def __len__(self) -> int:
         return len(self.paths)
 
+    def name(self, place: int) -> str:
+        """Return the path."""
+        return str(self.paths[place])
+
+    def content(self, place: int) -> bytes:
+        """Return the file's bytes."""
+        return self.paths[place].read_bytes()
+
+
+@dataclass(frozen=True, eq=False)
+class FolderImages:
+    """Encoded pictures, decoded only when a batch asks for them; memory stays that of one batch.
+
+    `shape` and `resampling` say what each picture becomes after decoding, `places` which of them these are, in order;
+    `invert` turns dark on light into light on dark.
+    """
+
+    pictures: Pictures
+    shape: Shape
+    resampling: Resampling
+    labels: npt.NDArray[np.int64] | None = None
+    card: str | None = None
+    invert: bool = False
+    places: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        name = self.card or "images"
+        if not len(self):
+            raise BadData(f"{name}: got no images, expected at least one.")
+        if self.labels is not None:
+            _check_labels(self.labels, len(self), name)
+
+    def __len__(self) -> int:
+        return len(self.pictures) if self.places is None else len(self.places)
+
     def pixels(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """Return the decoded images at `indices`: uint8 [k c h w]."""
-        chosen = range(len(self))[indices] if isinstance(indices, slice) else indices
+        chosen = self._places(indices)
         out = np.empty((len(chosen), *self.shape), np.uint8)
-        for row, index in enumerate(chosen):
-            out[row] = self._decode(self.paths[index])
+        for row, place in enumerate(chosen):
+            out[row] = self._decode(int(place))
         return out
 
     def batch(self, indices: Indices) -> npt.NDArray[np.float32]:
@@ -135,29 +170,37 @@ class FolderImages:
 
     def take(self, indices: Indices) -> "FolderImages":
         """Return the images at `indices`, in that order, still undecoded."""
-        chosen = range(len(self))[indices] if isinstance(indices, slice) else indices
         labels = None if self.labels is None else self.labels[indices]
-        return replace(self, paths=tuple(self.paths[i] for i in chosen), labels=labels)
+        return replace(self, places=self._places(indices), labels=labels)
 
     def sha256(self) -> str:
-        """Return the sha256 of decoded pixels and labels."""
+        """Return the sha256 of the encoded bytes and of what becomes of them: as telling as the pixels, and faster."""
         return self._sha256
 
     @cached_property
     def _sha256(self) -> str:
-        chunks = (self.pixels(slice(start, start + CHUNK)) for start in range(0, len(self), CHUNK))
-        return _digest((len(self), *self.shape), chunks, self.labels)
+        digest = hashlib.sha256(f"{self.shape} {self.resampling} {self.invert}".encode())
+        for place in self._places(slice(None)):
+            digest.update(hashlib.sha256(self.pictures.content(int(place))).digest())
+        if self.labels is not None:
+            digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
 
-    def _decode(self, path: Path) -> Pixels:
+    def _places(self, indices: Indices) -> npt.NDArray[np.int64]:
+        every = np.arange(len(self.pictures)) if self.places is None else self.places
+        return every[indices]
+
+    def _decode(self, place: int) -> Pixels:
+        name = self.pictures.name(place)
         try:
-            with Image.open(path) as file:
-                image = file.convert("L" if file.mode in ("1", "L") else "RGB")
+            with Image.open(io.BytesIO(self.pictures.content(place))) as file:
+                image = np.asarray(file.convert("L" if file.mode in ("1", "L") else "RGB"))
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise BadData(f"{path}: not a readable image ({error}).") from error
+            raise BadData(f"{name}: not a readable image ({error}).") from error
         try:
-            return fit_one(channels_first(np.asarray(image)), self.shape, self.resampling)
+            return fit_one(channels_first(255 - image if self.invert else image), self.shape, self.resampling)
         except BadData as error:
-            raise BadData(f"{path}: {error}") from error
+            raise BadData(f"{name}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,9 +291,9 @@ def fit_one(pixels: Pixels, shape: Shape, resampling: Resampling) -> Pixels:
         case "bicubic":
             return _resize(coloured, h, w, Image.Resampling.BICUBIC)
         case "crop":
-            short = min(coloured.shape[1:])
-            rows, columns = (max(round(side * max(h, w) / short), max(h, w)) for side in coloured.shape[1:])
-            return _pad(_resize(coloured, rows, columns, Image.Resampling.BICUBIC), h, w)
+            return _crop(coloured, h, w, max(h, w))
+        case "crop-margin":
+            return _crop(coloured, h, w, round(max(h, w) * 8 / 7))
         case "none":
             got = "x".join(map(str, pixels.shape))
             raise BadData(f"got shape {got}, expected {c}x{h}x{w}: the card's resampling is 'none'.")
@@ -278,6 +321,13 @@ def _pad(pixels: Pixels, h: int, w: int) -> Pixels:
         elif extra:
             pixels = np.pad(pixels, [(before, extra - before) if a == axis else (0, 0) for a in range(3)])
     return pixels
+
+
+def _crop(pixels: Pixels, h: int, w: int, short: int) -> Pixels:
+    """Return the centre of the image, after its shorter side became `short`."""
+    scale = short / min(pixels.shape[1:])
+    rows, columns = (round(side * scale) for side in pixels.shape[1:])
+    return _pad(_resize(pixels, rows, columns, Image.Resampling.BICUBIC), h, w)
 
 
 def _resize(pixels: Pixels, h: int, w: int, filter: Image.Resampling) -> Pixels:
