@@ -129,16 +129,20 @@ class FolderPart(Fixed):
 
 
 class Folder(Fixed):
-    """Folders of image files, extracted from archives. `invert`: stored dark on light, shown light on dark."""
+    """Folders of image files, extracted from archives.
+
+    `invert`: stored dark on light, shown light on dark. `prepared`: archives in archives, laid out by torchvision.
+    """
 
     kind: Literal["folder"]
     folders: Folders
     invert: bool = False
+    prepared: Literal["extract", "torchvision-imagenet"] = "extract"
     parts: dict[str, FolderPart]
 
 
 class HuggingFace(Fixed):
-    """Parquet files of a data set on the Hugging Face hub at one commit. `parts` maps a split to a glob of its files."""
+    """Parquet files of a data set on the Hugging Face hub at one commit. `parts`: a glob of files for each split."""
 
     kind: Literal["huggingface"]
     folders: Folders
@@ -225,9 +229,9 @@ class Card(Fixed):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         source = self.source
-        stored = isinstance(source, Idx | Torchvision | Numpy | Folder | HuggingFace)
-        if stored and set(source.parts) != set(self.splits):
-            raise ValueError(f"splits {sorted(self.splits)} and source.parts {sorted(source.parts)} differ")
+        parts = self.splits if isinstance(source, Package | Generator) else source.parts
+        if set(parts) != set(self.splits):
+            raise ValueError(f"splits {sorted(self.splits)} and source.parts {sorted(parts)} differ")
         if self.takes_shape and (isinstance(source, Idx | Torchvision | Numpy) or "in" in self.roles):
             raise ValueError("a shape is missing; only synthetic sets, patches and pictures of many sizes have none")
         if "in" not in self.roles:

@@ -70,10 +70,9 @@ def get(card: Card, root: Path | None = None) -> Path:
     if isinstance(source, HuggingFace):
         huggingface.fetch(source, folder)
         return folder
-    for file in _files(card):
-        path = _download(card, file, folder, root)
-        if isinstance(source, Folder) and not path.name.endswith(".txt"):
-            _extract(path, folder)
+    paths = [_download(card, file, folder, root) for file in _files(card)]
+    if isinstance(source, Folder):
+        _prepare(source, paths, folder)
     return folder
 
 
@@ -163,10 +162,18 @@ def _download(card: Card, file: File, folder: Path, root: Path | None) -> Path:
     return verified_file(path, file, card.name)
 
 
-def _extract(path: Path, folder: Path) -> None:
-    from torchvision.datasets.utils import extract_archive
+def _prepare(source: Folder, archives: list[Path], folder: Path) -> None:
+    """Lay out image files below `folder` as the card's globs expect them."""
+    if source.prepared == "extract":
+        from torchvision.datasets.utils import extract_archive
 
-    extract_archive(path, folder)
+        for archive in archives:
+            extract_archive(archive, folder)
+    else:
+        from torchvision.datasets import ImageNet
+
+        for split in ("train", "val"):
+            ImageNet(folder, split)
 
 
 def _check_file(card: Card, file: File, root: Path | None) -> Checked:
