@@ -1,0 +1,116 @@
+"""Formulas that several methods share: pure functions of tensors, each row scored apart from the others.
+
+Wherever a small difference of large numbers decides a rank, the work is done in float64; float32 comes in and, unless a
+function says otherwise, float32 goes out.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+ROWS = 8192
+"""Rows of a training set that are turned to float64 at a time: memory stays flat as sets grow."""
+
+
+def msp_key(logits: Float[Tensor, "n C"], temperature: float = 1.0) -> Float[Tensor, "n"]:
+    """Return a stable key that ranks like max softmax(z / T): -log sum_{i != y} exp((z_i - z_y) / T), y = argmax z.
+
+    With p = max softmax(z / T) the key is log p / (1 - p): it orders inputs as p does but never saturates, where p is
+    1.0 in float32 from a margin of 17 on. Range: at least -log(C - 1). C > 1, T > 0.
+    """
+    return _like(logits, _log_odds(logits, temperature))
+
+
+def tempered_margin(logits: Float[Tensor, "n C"], temperature: float) -> Float[Tensor, "n"]:
+    """Return `msp_key` at temperature T in units of logits: -T log mean_{i != y} exp((z_i - z_y) / T).
+
+    It is T (key + log(C - 1)), so it ranks as `msp_key` does at that T. At T = 1000 the keys of all inputs share their
+    first digits and float32 would tie some; this does not, and as T grows it tends to z_y - mean_{i != y} z_i (Liang
+    2018, Proposition 1). Range: at least 0. C > 1, T > 0.
+    """
+    rivals = logits.shape[1] - 1
+    return _like(logits, temperature * (_log_odds(logits, temperature) + math.log(rivals)))
+
+
+def _log_odds(logits: Tensor, temperature: float) -> Tensor:
+    z = logits.double()
+    y = z.argmax(dim=1, keepdim=True)
+    gaps = (z - z.gather(1, y)) / temperature
+    return -gaps.scatter(1, y, -torch.inf).logsumexp(dim=1)
+
+
+def max_logit(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:
+    """Return the largest logit, max_i z_i."""
+    return _like(logits, logits.amax(dim=1))
+
+
+def energy(logits: Float[Tensor, "n C"], temperature: float = 1.0) -> Float[Tensor, "n"]:
+    """Return the negative free energy, T log sum_i exp(z_i / T), T > 0."""
+    return _like(logits, temperature * (logits.double() / temperature).logsumexp(dim=1))
+
+
+def entropy(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:
+    """Return the entropy of softmax(z) in nats, within [0, log C]; higher = less certain."""
+    log_p = logits.double().log_softmax(dim=1)
+    return _like(logits, -(log_p.exp() * log_p).sum(dim=1))
+
+
+def class_means(x: Float[Tensor, "n F"], labels: Int[Tensor, "n"]) -> tuple[Float[Tensor, "K F"], Int[Tensor, "n"]]:
+    """Return the mean of each class that occurs, in float64, and each row's place among those K classes."""
+    present, member = torch.unique(labels, return_inverse=True)
+    total = x.new_zeros(len(present), x.shape[1], dtype=torch.float64)
+    for rows, k in zip(torch.split(x, ROWS), torch.split(member, ROWS), strict=True):
+        total.index_add_(0, k, rows.double())
+    return total / member.bincount()[:, None], member
+
+
+def within_class_covariance(
+    x: Float[Tensor, "n F"], means: Float[Tensor, "K F"], member: Int[Tensor, "n"]
+) -> Float[Tensor, "F F"]:
+    """Return the pooled within-class scatter, 1/n sum_i (x_i - mu_{k_i})(x_i - mu_{k_i})^T, in float64."""
+    scatter = x.new_zeros(x.shape[1], x.shape[1], dtype=torch.float64)
+    for rows, k in zip(torch.split(x, ROWS), torch.split(member, ROWS), strict=True):
+        centred = rows.double() - means[k]
+        scatter += centred.T @ centred
+    return scatter / len(x)
+
+
+def precision_root(covariance: Float[Tensor, "F F"], rtol: float) -> Float[Tensor, "F r"]:
+    """Return W with W W^T the pseudo-inverse of a covariance; r is its rank.
+
+    Directions whose variance is at most `rtol` times the largest variance are left out: there the data has no width,
+    and dividing by it would measure nothing but rounding.
+    """
+    variance, direction = torch.linalg.eigh(covariance.double())
+    kept = variance > rtol * variance[-1]
+    root: Tensor = direction[:, kept] / variance[kept].sqrt()
+    return root
+
+
+def squared_mahalanobis(
+    x: Float[Tensor, "n F"], means: Float[Tensor, "K F"], root: Float[Tensor, "F r"]
+) -> Float[Tensor, "n K"]:
+    """Return (x - mu_k)^T W W^T (x - mu_k) for every row and mean, in float64; W as from `precision_root`."""
+    centre = means.mean(dim=0)
+    a = (x.double() - centre) @ root
+    b = (means - centre) @ root
+    return a.square().sum(dim=1, keepdim=True) - 2 * a @ b.T + b.square().sum(dim=1)
+
+
+def diagonal_gaussian_log_density(
+    x: Float[Tensor, "n F"], mu: Float[Tensor, "K F"], var: Float[Tensor, "K F"]
+) -> Float[Tensor, "n K"]:
+    """Return log N(x; mu_k, diag var_k) in nats for every row and component, in float64."""
+    # -1/2 sum_f [(x_f - mu_f)^2 / var_f + log 2 pi var_f], the square expanded about the components' mean
+    centre = mu.mean(dim=0)
+    a, b = x.double() - centre, mu - centre
+    slope = torch.cat([b / var, -0.5 / var], dim=1)
+    offset = -0.5 * (b.square() / var + (2 * math.pi * var).log()).sum(dim=1)
+    return torch.addmm(offset, torch.cat([a, a.square()], dim=1), slope.T)
+
+
+def _like(source: Tensor, result: Tensor) -> Tensor:
+    """Return the result in the source's precision, float32 at least."""
+    return result.to(torch.promote_types(source.dtype, torch.float32))
