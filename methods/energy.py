@@ -1,0 +1,55 @@
+"""Energy score.
+
+Liu, Wang, Owens & Li, "Energy-based Out-of-distribution Detection", NeurIPS 2020; without the fine-tuning.
+
+    s(x) = -E(x; T) = T log sum_i exp(z_i / T),   T = 1
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bench import scores
+from bench.contract import FitData, Material, Method, Reference, View, Views
+from bench.recipes import Plain
+
+
+@final
+@dataclass(frozen=True)
+class Energy:
+    """The negative free energy of the logits.
+
+    Attributes:
+        T: Temperature.
+    """
+
+    T: float = 1.0
+
+    reads: ClassVar[frozenset[View]] = frozenset({"logits"})
+    fits_on: ClassVar[frozenset[Material]] = frozenset()
+
+    def fit(self, data: FitData) -> tuple[()]:
+        """Return the empty state."""
+        return ()
+
+    def score(self, state: tuple[()], batch: Views) -> Float[Tensor, "n"]:
+        """Return T log sum_i exp(z_i / T)."""
+        return scores.energy(batch.logits, self.T)
+
+
+METHODS = (
+    Method(
+        name="energy",
+        title="Energy",
+        paper=Reference(
+            authors="Liu, Wang, Owens, Li",
+            title="Energy-based Out-of-distribution Detection",
+            year=2020,
+            url="https://arxiv.org/abs/2010.03759",
+        ),
+        recipe=Plain(),
+        detector=Energy(),
+    ),
+)

@@ -1,0 +1,150 @@
+"""Mahalanobis distance to the nearest class mean.
+
+Lee, Lee, Lee & Shin, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
+NeurIPS 2018.
+
+    mu_c = mean of f over class c,  Sigma = 1/N sum_i (f_i - mu_{y_i})(f_i - mu_{y_i})^T  (training set, true labels)
+    d_c(x) = (f(x) - mu_c)^T Sigma^+ (f(x) - mu_c),   c^ = argmin_c d_c(x)
+    x~ = x - eps sign grad_x 1/2 d_c^(x)                                               (pixels of [0, 1], not clipped)
+    M(x) = max_c -d_c(x~);   with several layers s(x) = sum_l alpha_l M_l(x) + beta, each M_l after its own layer's step
+
+alpha and beta are a logistic regression of held-out in-distribution against held-out out-of-distribution inputs. Four
+rows: (a) last layer; (b) last layer, step; (c) all layers; (d) all layers, step. eps is chosen on inputs that the
+regression has not seen. Sigma is singular where a unit never fires, hence the pseudo-inverse.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, NamedTuple, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.contract import FitData, Grid, Material, Method, Reference, View, Views
+from bench.fits import Gaussians, fit_gaussians, fit_log_odds
+from bench.recipes import Plain
+
+RTOL = 1e-10
+"""Directions narrower than 1e-5 of the widest are the rounding of float32 activations, not data."""
+
+
+def confidence(batch: Views, d: Callable[[Views], Float[Tensor, "n C"]], eps: float) -> Float[Tensor, "n"]:
+    """Return M(x): minus the smallest d_c, after a step of length eps towards the mean that is nearest before it."""
+    if eps:
+        away = batch.grad(lambda v: 0.5 * d(v).amin(dim=1)).sign()
+        batch = batch.at(batch.inputs - eps * away)
+    return -d(batch).amin(dim=1)
+
+
+@final
+@dataclass(frozen=True)
+class Mahalanobis:
+    """Minus the squared distance to the nearest class mean in the features (rows a and b).
+
+    Attributes:
+        eps: Length of the step, in pixels of [0, 1].
+    """
+
+    eps: float = 0.0
+
+    fits_on: ClassVar[frozenset[Material]] = frozenset({"labels"})
+
+    @property
+    def reads(self) -> frozenset[View]:
+        """The features, and the gradient if there is a step to take."""
+        return frozenset({"features", "inputs", "gradient"}) if self.eps else frozenset({"features"})
+
+    def fit(self, data: FitData) -> Gaussians:
+        """Return the Gaussians of the training features."""
+        return fit_gaussians(data.train.features, data.train.labels, RTOL)
+
+    def score(self, state: Gaussians, batch: Views) -> Float[Tensor, "n"]:
+        """Return M(x)."""
+        return confidence(batch, lambda v: state.squared_distance(v.features), self.eps).float()
+
+
+class Layers(NamedTuple):
+    """Every layer's Gaussians, and the regression that weighs their confidences."""
+
+    gaussians: tuple[Gaussians, ...]
+    alpha: Float[Tensor, "L"]
+    beta: float
+
+
+@final
+@dataclass(frozen=True)
+class LayeredMahalanobis:
+    """A weighted sum of every layer's confidence: the log-odds of being in-distribution (rows c and d).
+
+    Attributes:
+        eps: Length of the step, in pixels of [0, 1].
+        folds: Of the cross-validation that chooses the regression's penalty; Lee's scikit-learn had 3.
+    """
+
+    eps: float = 0.0
+    folds: int = 3
+
+    fits_on: ClassVar[frozenset[Material]] = frozenset({"labels", "validation", "ood_validation"})
+
+    @property
+    def reads(self) -> frozenset[View]:
+        """The layers, and the gradient if there is a step to take."""
+        return frozenset({"layers", "inputs", "gradient"}) if self.eps else frozenset({"layers"})
+
+    def fit(self, data: FitData) -> Layers:
+        """Return the Gaussians of the training layers and the regression on held-out inputs."""
+        gaussians = tuple(fit_gaussians(f, data.train.labels, RTOL) for f in data.train.layers)
+        inside, outside = (
+            torch.cat([self._confidences(gaussians, batch) for batch in held_out.batches()])
+            for held_out in (data.validation, data.ood_validation)
+        )
+        alpha, beta = fit_log_odds(inside, outside, folds=self.folds, seed=data.seed)
+        return Layers(gaussians, alpha, beta)
+
+    def score(self, state: Layers, batch: Views) -> Float[Tensor, "n"]:
+        """Return sum_l alpha_l M_l(x) + beta."""
+        return (self._confidences(state.gaussians, batch) @ state.alpha + state.beta).float()
+
+    def _confidences(self, gaussians: tuple[Gaussians, ...], batch: Views) -> Float[Tensor, "n L"]:
+        def d(layer: int, v: Views) -> Float[Tensor, "n C"]:
+            return gaussians[layer].squared_distance(v.layers[layer])
+
+        return torch.stack([confidence(batch, partial(d, i), self.eps) for i in range(len(gaussians))], dim=1)
+
+
+PAPER = Reference(
+    authors="Lee, Lee, Lee, Shin",
+    title="A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
+    year=2018,
+    url="https://arxiv.org/abs/1807.03888",
+)
+STEPS = Grid(over=(("eps", (0.0, 0.01, 0.005, 0.002, 0.0014, 0.001, 0.0005)),))
+
+METHODS = (
+    Method(name="mahalanobis-a", title="Mahalanobis (a)", paper=PAPER, recipe=Plain(), detector=Mahalanobis()),
+    Method(
+        name="mahalanobis-b",
+        title="Mahalanobis (b): step",
+        paper=PAPER,
+        recipe=Plain(),
+        detector=Mahalanobis(eps=0.0014),
+        search=STEPS,
+    ),
+    Method(
+        name="mahalanobis-c",
+        title="Mahalanobis (c): layers",
+        paper=PAPER,
+        recipe=Plain(),
+        detector=LayeredMahalanobis(),
+    ),
+    Method(
+        name="mahalanobis-d",
+        title="Mahalanobis (d): layers, step",
+        paper=PAPER,
+        recipe=Plain(),
+        detector=LayeredMahalanobis(eps=0.0014),
+        search=STEPS,
+    ),
+)

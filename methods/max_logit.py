@@ -1,0 +1,35 @@
+"""Maximum logit.
+
+Hendrycks, Basart, Mazeika, Zou, Kwon, Mostajabi, Steinhardt & Song, "Scaling Out-of-Distribution Detection for
+Real-World Settings", ICML 2022.
+
+    s(x) = max_c z_c
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bench import scores
+from bench.contract import Method, Reference, Stateless, Views
+from bench.recipes import Plain
+
+
+def max_logit(batch: Views) -> Float[Tensor, "n"]:
+    """Return the largest logit."""
+    return scores.max_logit(batch.logits)
+
+
+METHODS = (
+    Method(
+        name="max-logit",
+        title="Maximum logit",
+        paper=Reference(
+            authors="Hendrycks, Basart, Mazeika, Zou, Kwon, Mostajabi, Steinhardt, Song",
+            title="Scaling Out-of-Distribution Detection for Real-World Settings",
+            year=2022,
+            url="https://arxiv.org/abs/1911.11132",
+        ),
+        recipe=Plain(),
+        detector=Stateless(frozenset({"logits"}), max_logit),
+    ),
+)

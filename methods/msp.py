@@ -1,0 +1,38 @@
+"""Maximum softmax probability.
+
+Hendrycks & Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks", ICLR
+2017.
+
+    s(x) = max_c softmax(z)_c,   ranked by   -log sum_{i != y^} exp(z_i - z_y^),   y^ = argmax z
+
+The two order inputs alike, but the probability is 1.0 in float32 for every confident input, and ties decide the
+metrics.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bench import scores
+from bench.contract import Method, Reference, Stateless, Views
+from bench.recipes import Plain
+
+
+def msp(batch: Views) -> Float[Tensor, "n"]:
+    """Return the rank key of the maximum softmax probability."""
+    return scores.msp_key(batch.logits)
+
+
+METHODS = (
+    Method(
+        name="msp",
+        title="Maximum softmax probability",
+        paper=Reference(
+            authors="Hendrycks, Gimpel",
+            title="A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks",
+            year=2017,
+            url="https://arxiv.org/abs/1610.02136",
+        ),
+        recipe=Plain(),
+        detector=Stateless(frozenset({"logits"}), msp),
+    ),
+)

@@ -1,0 +1,82 @@
+"""ODIN.
+
+Liang, Li & Srikant, "Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks", ICLR 2018.
+
+    x~ = x + eps sign(grad_x log softmax(z(x) / T)_y^),   s(x) = max_c softmax(z(x~) / T)_c
+
+y^ is predicted from the clean input; the maximum after the step is over all classes. T stands in both places. eps is
+in pixels of [0, 1]: standardisation is part of the network, so the gradient is the pixels' own. As in the original,
+x~ is not clipped to [0, 1]. Where the gradient is exactly 0 the pixel stays (the original code moves it by +eps; the
+paper's sign(0) is 0).
+
+Both softmaxes are replaced by the log-odds of the same probability: a monotone function of it, so the sign of the
+gradient and the rank are the same, but neither vanishes where the probability is 1.0 in floating point.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bench import scores
+from bench.contract import FitData, Grid, Material, Method, Reference, View, Views
+from bench.recipes import Plain
+
+TEMPERATURES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+STEPS = tuple(round(0.0002 * i, 4) for i in range(21))
+"""Liang's grid: ten temperatures, and 21 steps evenly from 0 to 0.004."""
+
+
+@final
+@dataclass(frozen=True)
+class Odin:
+    """The tempered softmax probability after a small step towards confidence.
+
+    Attributes:
+        T: Temperature.
+        eps: Length of the step in pixels of [0, 1]; the default is the paper's choice for CIFAR-10.
+    """
+
+    T: float = 1000.0
+    eps: float = 0.0014
+
+    fits_on: ClassVar[frozenset[Material]] = frozenset()
+
+    @property
+    def reads(self) -> frozenset[View]:
+        """The logits, and the gradient if there is a step to take."""
+        return frozenset({"logits", "inputs", "gradient"}) if self.eps else frozenset({"logits"})
+
+    def fit(self, data: FitData) -> tuple[()]:
+        """Return the empty state."""
+        return ()
+
+    def score(self, state: tuple[()], batch: Views) -> Float[Tensor, "n"]:
+        """Return the rank key of max softmax(z(x~) / T)."""
+        if self.eps:
+            batch = batch.at(batch.inputs + self.eps * batch.grad(self._confidence).sign())
+        return self._confidence(batch)
+
+    def _confidence(self, batch: Views) -> Float[Tensor, "n"]:
+        return scores.tempered_margin(batch.logits, self.T)
+
+
+PAPER = Reference(
+    authors="Liang, Li, Srikant",
+    title="Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks",
+    year=2018,
+    url="https://arxiv.org/abs/1706.02690",
+)
+
+METHODS = (
+    Method(name="odin", title="ODIN (T = 1000, ε = 0.0014)", paper=PAPER, recipe=Plain(), detector=Odin()),
+    Method(
+        name="odin-tuned",
+        title="ODIN (tuned)",
+        paper=PAPER,
+        recipe=Plain(),
+        detector=Odin(),
+        search=Grid(over=(("T", TEMPERATURES), ("eps", STEPS))),
+    ),
+)
