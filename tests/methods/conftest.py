@@ -1,0 +1,130 @@
+"""A fixed small classifier, its data, and hands that give them to a detector as the harness does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, relu
+
+from bench.contract import Detector
+from bench.networks import Classifier
+from bench.run.handout import HandOut
+from bench.subjects.views import Access, SubjectViews, Trained
+
+
+class Trunk(nn.Module):
+    """Two convolutions with ReLU: feature maps of 4 and 5 channels."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.width = 5
+        self.w1 = nn.Parameter(torch.randn(4, 1, 3, 3, generator=generator, dtype=torch.float64))
+        self.w2 = nn.Parameter(torch.randn(5, 4, 3, 3, generator=generator, dtype=torch.float64) / 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        first = relu(conv2d(x, self.w1))
+        return first, relu(conv2d(first, self.w2))
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A subject and images in float64: three classes of noisy patterns, and noise for outliers."""
+
+    net: Classifier
+    train: tuple[Tensor, Tensor]
+    validation: tuple[Tensor, Tensor]
+    outliers: Tensor
+    test: Tensor
+    classes: int = 3
+    seed: int = 7
+
+    def views(self, detector: Detector[Any], x: Tensor, labels: Tensor | None = None) -> SubjectViews:
+        """Return views of x that open what the detector declares."""
+        access = Access(detector.reads, "labels" in detector.fits_on)
+        return SubjectViews(Trained(self.net, torch.device("cpu")), x, access, labels=labels)
+
+    def data(self, detector: Detector[Any]) -> HandOut:
+        """Return what `fit` sees."""
+        return HandOut(
+            self.classes,
+            self.seed,
+            self.views(detector, *self.train),
+            detector.fits_on,
+            {
+                "validation": self.views(detector, *self.validation),
+                "ood_validation": self.views(detector, self.outliers),
+            },
+        )
+
+    def fit(self, detector: Detector[Any]) -> Any:
+        """Return the fitted state."""
+        with torch.no_grad():
+            return detector.fit(self.data(detector))
+
+    def score(self, detector: Detector[Any], x: Tensor, state: Any = None) -> np.ndarray:
+        """Return the scores of x; fits first unless given a state."""
+        state = self.fit(detector) if state is None else state
+        with torch.no_grad():
+            return detector.score(state, self.views(detector, x)).numpy()
+
+    def show(self, x: Tensor) -> dict[str, Any]:
+        """Return the net's own views of x, bypassing the harness."""
+        with torch.no_grad():
+            return dict(self.net.show(x, frozenset()))
+
+
+def draw(patterns: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    labels = torch.arange(n) % len(patterns)
+    noise = torch.randn(n, 1, 7, 7, generator=generator, dtype=torch.float64)
+    return (patterns[labels] + 0.25 * noise).clamp(0, 1), labels
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    generator = torch.Generator().manual_seed(0)
+    net = Classifier(Trunk(generator), 3, (0.4,), (0.3,)).double().eval()
+    patterns = torch.rand(3, 1, 7, 7, generator=generator, dtype=torch.float64)
+    train = draw(patterns, 90, generator)
+    with torch.no_grad():
+        features = net.layers(train[0])[-1]
+        means = torch.stack([features[train[1] == c].mean(dim=0) for c in range(3)])
+        net.head.weight.data, net.head.bias.data = means, -means.square().sum(dim=1) / 2  # the nearest mean wins
+    return Lab(
+        net,
+        train=train,
+        validation=draw(patterns, 60, generator),
+        outliers=torch.rand(50, 1, 7, 7, generator=generator, dtype=torch.float64),
+        test=torch.cat(
+            [draw(patterns, 9, generator)[0], torch.rand(6, 1, 7, 7, generator=generator, dtype=torch.float64)]
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def lab32(lab: Lab) -> Lab:
+    """The same in float32, as the harness runs."""
+    net = Classifier(Trunk(torch.Generator()), 3, (0.4,), (0.3,)).eval()
+    net.load_state_dict(lab.net.state_dict())
+    return Lab(
+        net.float(),
+        (lab.train[0].float(), lab.train[1]),
+        (lab.validation[0].float(), lab.validation[1]),
+        lab.outliers.float(),
+        lab.test.float(),
+    )
+
+
+def pixel_gradient(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the gradient of one image's scalar by its pixels."""
+    with torch.enable_grad():
+        x = x.clone().requires_grad_()
+        return torch.autograd.grad(f(x), x)[0]
+
+
+@pytest.fixture(scope="session")
+def gradient() -> Callable[..., Tensor]:
+    return pixel_gradient

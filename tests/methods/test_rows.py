@@ -1,0 +1,114 @@
+"""What holds for every file in methods/, without the registry."""
+
+import importlib
+import json
+import pkgutil
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import methods
+from bench.contract import Method
+from bench.recipes import Plain
+
+FILES = sorted(info.name for info in pkgutil.iter_modules(methods.__path__))
+ROWS = [row for name in FILES for row in getattr(importlib.import_module(f"methods.{name}"), "METHODS", ())]
+
+
+def each(row: Method) -> str:
+    return row.name
+
+
+def small(row: Method) -> Any:
+    """Return the detector, with its mixtures cut to what 90 images can fill."""
+    return replace(row.detector, K=3) if "K" in row.hyper_parameters else row.detector
+
+
+def parameters(detector: Any) -> dict[str, Any]:
+    """Return the fields that are values: not the formula and needs of a `Stateless`."""
+    values = {field.name: getattr(detector, field.name) for field in fields(detector)}
+    return {k: v for k, v in values.items() if not callable(v) and not isinstance(v, frozenset)}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_ends_in_its_rows_and_is_short(name: str) -> None:
+    module = importlib.import_module(f"methods.{name}")
+    assert module.METHODS
+    assert all(isinstance(row, Method) for row in module.METHODS)
+    with open(module.__file__) as file:
+        lines = file.read().splitlines()
+    assert len(lines) <= 150
+    assert lines[-1] == ")"
+    assert not any(line.startswith(("from methods", "import methods")) for line in lines)
+
+
+def test_names_are_unique_and_all_there() -> None:
+    names = [row.name for row in ROWS]
+    assert len(set(names)) == len(names)
+    assert set(names) >= {
+        *("msp", "max-logit", "temperature", "baseline-t", "odin", "odin-tuned", "zheng", "gmm-100", "gmm-1000"),
+        *("mahalanobis-a", "mahalanobis-b", "mahalanobis-c", "mahalanobis-d", "energy", "knn"),
+    }
+
+
+@pytest.mark.parametrize("row", ROWS, ids=each)
+def test_detector_is_frozen_and_its_fields_survive_json(row: Method) -> None:
+    detector = row.detector
+    assert is_dataclass(detector)
+    assert hash(detector) == hash(replace(detector))
+    with pytest.raises(AttributeError):
+        setattr(detector, fields(detector)[0].name, 0)
+    assert replace(detector, **json.loads(json.dumps(parameters(detector)))) == detector
+
+
+@pytest.mark.parametrize("row", ROWS, ids=each)
+def test_needs_can_be_met(row: Method) -> None:
+    assert row.detector.reads <= row.recipe.provides
+    assert row.paper.url.startswith("https://")
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.search], ids=each)
+def test_every_candidate_of_a_grid_reads_no_more_than_was_declared(row: Method) -> None:
+    for name, values in row.search.over:
+        for value in values:
+            assert replace(row.detector, **{name: value}).reads <= row.detector.reads
+            assert type(value) is type(getattr(row.detector, name))
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.recipe == Plain()], ids=each)
+def test_needs_are_honest_and_scores_are_finite_float32(lab32, row: Method) -> None:
+    detector = small(row)
+    data, views = lab32.data(detector), lab32.views(detector, lab32.test)
+    with torch.no_grad():
+        state = detector.fit(data)
+        score = detector.score(state, views)
+    assert score.dtype == torch.float32
+    assert score.shape == (15,)
+    assert score.isfinite().all()
+    opened = {name for part in (data.train, *data.materials.values(), views) for name in part._access.touched}
+    assert opened - {"labels"} == detector.reads
+    assert data.touched | (opened & {"labels"}) == detector.fits_on
+
+
+def leaves(state: Any) -> list[Any]:
+    return [leaf for part in state for leaf in leaves(part)] if isinstance(state, tuple) else [state]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.recipe == Plain()], ids=each)
+def test_state_is_tensors_and_numbers_and_the_same_each_time(lab32, row: Method) -> None:
+    first, again = (leaves(lab32.fit(small(row))) for _ in range(2))
+    for a, b in zip(first, again, strict=True):
+        assert isinstance(a, torch.Tensor | float | int)
+        assert torch.equal(torch.as_tensor(a), torch.as_tensor(b))
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.recipe == Plain()], ids=each)
+def test_a_score_does_not_depend_on_the_rest_of_the_batch(lab32, row: Method) -> None:
+    detector = small(row)
+    state = lab32.fit(detector)
+    many = lab32.test.repeat(40, 1, 1, 1)  # more than one forward pass holds
+    alone = lab32.score(detector, lab32.test[4:5], state)
+    np.testing.assert_allclose(lab32.score(detector, many, state)[4::15], alone.repeat(40), rtol=1e-4, atol=1e-4)
