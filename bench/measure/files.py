@@ -22,8 +22,9 @@ def measure_files(good: Path, bad: Path) -> dict[str, Any]:
         MissingData: A file is not there.
         BadData: A file is no .npy file of numbers, is empty, or holds a NaN or an infinity.
     """
+    loaded_good, loaded_bad = _load(good), _load(bad)
     try:
-        counts = count(_load(good), _load(bad))
+        counts = count(loaded_good, loaded_bad)
     except BadData as error:
         raise BadData(f"{error} (good: {good}, bad: {bad})") from error
     sizes = {"n_good": counts.n_good, "n_bad": counts.n_bad}

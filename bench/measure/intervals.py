@@ -31,8 +31,8 @@ def delong(counts: Counts, level: float = LEVEL) -> Interval:
 
     The plain interval, AUROC +- z sd: on the logit scale it would be undefined exactly where detectors are good. Where
     the groups do not overlap (AUROC 0 or 1) the variance is 0 and says nothing; then the k = min(n, m) disjoint pairs
-    of a good and a bad input that all agree bound it as in Clopper and Pearson: AUROC >= (alpha / 2)^(1 / k). A group of
-    one has no variance either: if it overlaps the other group, the interval is [0, 1].
+    of a good and a bad input that all agree bound it as in Clopper and Pearson: AUROC >= (alpha / 2)^(1 / k). A group
+    of one has no variance either: if it overlaps the other group, the interval is [0, 1].
 
     Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988).
     """

@@ -1,18 +1,21 @@
 """Which methods are better than which: ranks, shared where the inputs and seeds at hand do not tell two methods apart.
 
-Methods are ordered by the mean of one metric over sets and seeds. Each is compared with the one above it by a bootstrap
-in two levels:
+Methods are ordered by the mean of one metric over sets and seeds, and each is compared with the one above it. What the
+difference would be with other test inputs and other training runs is seen at two levels:
 
-1. inputs: every resample draws weights for the in-set's and each out-set's inputs, and all methods and all seeds are
-   judged on the same drawn inputs, since they were scored on the same inputs. What two methods share cancels out;
-2. seeds: every resample draws S - 1 of the S seeds, with replacement. The mean of S - 1 draws has variance
-   s^2 / S, that of the mean of S seeds; S draws would give (S - 1) / S of it (McCarthy and Snowden 1985). With one seed
-   there is nothing to draw, and ranks speak of that one training run.
+1. Inputs, by a bootstrap. Every resample draws weights for the in-set's and each out-set's inputs, and all methods and
+   seeds are judged on the same drawn inputs, since they were scored on the same inputs: what they share cancels out.
+   This gives V_inputs, the variance of the difference with these training runs, averaged over the S seeds.
+2. Seeds. The bootstrap of a mean of S numbers needs no drawing: its variance is V_seeds = s^2 / S, with s^2 over S - 1.
 
-The p-value comes from the difference over its bootstrapped standard deviation, not from counting resamples: no count of
-200 reaches the levels that Holm's correction asks for. It is held against a t distribution whose degrees of freedom
-weigh the two levels as Welch and Satterthwaite do: S - 1 for the part of the variance that seeds make, infinitely many
-for the part that inputs make.
+Both hold what an input and a training run do together, V_both, which must count once. It shows in how much less the
+mean over seeds varies over resamples than one seed does: V_both = (V_one_seed - V_inputs) / (S - 1). So the variance is
+V_inputs + max(0, V_seeds - V_both), as in an analysis of variance with crossed effects. With one seed it is V_inputs,
+and ranks speak of that one training run.
+
+The p-value comes from the difference over its standard deviation, not from counting resamples: no count of 200 reaches
+the levels that Holm's correction asks for. It is held against a t distribution whose degrees of freedom weigh the two
+levels as Welch and Satterthwaite do: S - 1 for the part of the variance that seeds make, infinitely many for the rest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,13 +80,15 @@ def shared_ranks(
     """
     if metric not in RANKING:
         raise UnknownName("ranking metric", metric, RANKING)
+    if not results:
+        return ()
     sets = _common_sets(results)
     means = {m: {s: _mean(cells, metric) for s, cells in seeds.items()} for m, seeds in results.items()}
     overall = {method: float(np.mean(list(seeds.values()))) for method, seeds in means.items()}
     sign = -1 if METRICS[metric].higher_is_better else 1
     order = sorted(results, key=lambda method: (sign * overall[method], method))
     drawn = _drawn(results, sets, metric, resamples, seed)
-    p = [_compare(means[a], means[b], drawn[a], drawn[b], _pairs(results, a, b), seed) for a, b in pairwise(order)]
+    p = [_compare(means[a], means[b], drawn[a], drawn[b], _pairs(results, a, b)) for a, b in pairwise(order)]
     return _shared(order, overall, p, level)
 
 
@@ -123,22 +128,32 @@ def _compare(
     drawn_a: Mapping[int, Floats],
     drawn_b: Mapping[int, Floats],
     pairs: int,
-    seed: int,
 ) -> float:
     """Return the p-value of the difference between two methods over the seeds that both have."""
     seeds = [s for s in mean_a if s in mean_b]
     if not seeds:
         return 1.0
     difference = np.array([mean_a[s] - mean_b[s] for s in seeds])
-    drawn = np.stack([drawn_a[s] - drawn_b[s] for s in seeds])
-    if len(seeds) == 1:
-        return p_value(float(difference[0]), float(drawn[0].var(ddof=1)), pairs)
-    rng = np.random.default_rng(seed)
-    picked = rng.integers(len(seeds), size=(len(seeds) - 1, drawn.shape[1]))
-    variance = float(np.take_along_axis(drawn, picked, axis=0).mean(axis=0).var(ddof=1))
-    of_seeds = float(difference.var(ddof=1)) / len(seeds)
-    df = (len(seeds) - 1) * max(1.0, variance / of_seeds) ** 2 if of_seeds else np.inf
+    variance, df = _variance(difference, np.stack([drawn_a[s] - drawn_b[s] for s in seeds]))
     return p_value(float(difference.mean()), variance, pairs, df)
+
+
+def _variance(difference: Floats, drawn: Floats) -> tuple[float, float]:
+    """Return the variance of the mean difference, and its degrees of freedom.
+
+    Args:
+        difference: Of each seed [S].
+        drawn: Of each seed on each resample of the inputs [S, resamples].
+    """
+    seeds = len(difference)
+    of_inputs = float(drawn.mean(axis=0).var(ddof=1))
+    if seeds == 1:
+        return of_inputs, np.inf
+    of_one_seed = float(drawn.var(axis=1, ddof=1).mean())
+    of_both = (of_one_seed - of_inputs) / (seeds - 1)
+    of_seeds = float(difference.var(ddof=1)) / seeds
+    variance = of_inputs + max(0.0, of_seeds - of_both)
+    return variance, (seeds - 1) * max(1.0, variance / of_seeds) ** 2 if of_seeds else np.inf
 
 
 def _drawn(

@@ -1,0 +1,114 @@
+"""Calibration numbers against naive loops and hand-worked values."""
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import log_loss
+
+from bench.errors import BadData
+from bench.measure import calibration
+from bench.measure.calibration import ece, mad_calibration, oce, predictions, report, rms_calibration, soft_f1
+
+
+def classifier(n=1234, classes=7, seed=0):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (n, classes)).astype(np.float32)
+    labels = np.where(rng.random(n) < 0.7, logits.argmax(1), rng.integers(0, classes, n))
+    return logits, labels
+
+
+def naive_ece(confidence, correct, bins):
+    total = 0.0
+    for b in range(bins):
+        inside = [i for i, c in enumerate(confidence) if b / bins < c <= (b + 1) / bins]
+        if inside:
+            gap = np.mean([correct[i] for i in inside]) - np.mean([confidence[i] for i in inside])
+            total += len(inside) / len(confidence) * abs(gap)
+    return total
+
+
+def naive_neighbours(confidence, correct):
+    order = sorted(range(len(confidence)), key=lambda i: confidence[i])
+    full = max(1, len(order) // 100)
+    bins = [order[100 * b : 100 * (b + 1) if b < full - 1 else len(order)] for b in range(full)]
+    return [(len(b) / len(order), np.mean([correct[i] for i in b]) - np.mean([confidence[i] for i in b])) for b in bins]
+
+
+@pytest.mark.parametrize("n", [40, 100, 199, 200, 1234])
+def test_every_number_equals_a_naive_loop(n):
+    logits, labels = classifier(n)
+    p = softmax(logits.astype(np.float64), axis=1)
+    confidence, correct = p.max(1), p.argmax(1) == labels
+    measured = report(logits, labels)
+    assert measured["accuracy"] == pytest.approx(correct.mean())
+    assert measured["ece_10"] == pytest.approx(naive_ece(confidence, correct, 10))
+    assert measured["ece_15"] == pytest.approx(naive_ece(confidence, correct, 15))
+    bins = naive_neighbours(confidence, correct)
+    assert measured["rms_calibration"] == pytest.approx(np.sqrt(sum(w * gap**2 for w, gap in bins)))
+    assert measured["mad_calibration"] == pytest.approx(sum(w * abs(gap) for w, gap in bins))
+    wrong = ~correct
+    assert measured["soft_f1"] == pytest.approx(
+        2
+        * sum((1 - c) * w for c, w in zip(confidence, wrong, strict=True))
+        / sum(1 - c + w for c, w in zip(confidence, wrong, strict=True))
+    )
+    assert measured["brier"] == pytest.approx(np.mean(((p - np.eye(7)[labels]) ** 2).sum(1)))
+    assert measured["nll"] == pytest.approx(log_loss(labels, p, labels=range(7)))
+
+
+def test_bins_are_open_below_and_closed_above():
+    # 0.1 falls in (0, 0.1], so the two inputs are in two bins, whose gaps do not cancel.
+    confidence, correct = np.array([0.1, 0.15]), np.array([True, False])
+    assert ece(confidence, correct, 10) == pytest.approx((0.9 + 0.15) / 2)
+    # 0.15 and 0.2 share the bin (0.1, 0.2].
+    assert ece(np.array([0.15, 0.2]), correct, 10) == pytest.approx((0.85 - 0.2) / 2)
+    assert ece(np.array([1.0]), np.array([True]), 10) == 0
+
+
+def test_the_most_confident_bin_counts():
+    confidence = np.repeat([0.5, 0.9], 100)
+    correct = np.concatenate((np.arange(100) < 50, np.zeros(100, bool)))
+    assert rms_calibration(confidence, correct) == pytest.approx(np.sqrt(0.5 * 0.9**2))
+    assert mad_calibration(confidence, correct) == pytest.approx(0.45)
+
+
+def test_oce_by_hand():
+    confidence = np.array([0.997, 0.999, 0.9969, 0.5])
+    assert oce(confidence, np.array([True, False, False, False])) == pytest.approx(0.5 / 0.003)
+    assert oce(confidence, np.array([True, True, False, False])) == 0
+    assert oce(confidence[2:], np.array([False, False])) is None
+
+
+def test_soft_f1_by_hand():
+    assert soft_f1(np.array([0.0, 1.0]), np.array([False, True])) == 1
+    assert soft_f1(np.array([0.6, 0.8]), np.array([False, True])) == pytest.approx(2 * 0.4 / 1.6)
+    assert soft_f1(np.array([1.0]), np.array([True])) is None
+
+
+def test_large_logits_neither_overflow_nor_lose_the_truth():
+    seen = predictions(np.array([[1e4, 0.0], [1e4, 0.0]]), np.array([0, 1]))
+    np.testing.assert_array_equal(seen.confidence, [1, 1])
+    np.testing.assert_array_equal(seen.nll, [0, 1e4])
+    np.testing.assert_array_equal(seen.brier, [0, 2])
+
+
+def test_many_rows_are_seen_in_parts():
+    logits, labels = classifier(2 * calibration._ROWS + 3)
+    expected = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+    np.testing.assert_allclose(predictions(logits, labels).nll, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (np.zeros((3, 2)), np.array([0, 1]), r"logits \[3, 2\] and labels \[2\]"),
+        (np.zeros((0, 2)), np.zeros(0, int), r"logits \[0, 2\]"),
+        (np.zeros((2, 2)), np.array([0, 2]), r"label 2 at index 1 is out of range, expected 0 to 1"),
+        (np.zeros((2, 2)), np.array([-1, 0]), r"label -1 at index 0"),
+        (np.zeros((2, 2)), np.array([0.0, 1.0]), r"labels of float64, expected whole numbers"),
+        (np.array([[0, 0], [0, np.nan]]), np.array([0, 1]), r"1 of 2 rows of logits are not finite.*index 1"),
+    ],
+)
+def test_bad_input_is_named(logits, labels, message):
+    with pytest.raises(BadData, match=message):
+        report(logits, labels)

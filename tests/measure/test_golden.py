@@ -1,0 +1,50 @@
+"""The golden vectors: exact fractions by naive loops, as files that any project can run."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.errors import BadData
+from bench.measure.ranking import RANKING, ranking
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CASES = {path.stem: json.loads(path.read_text()) for path in sorted(GOLDEN.glob("*.json"))}
+
+
+def scores(case, group):
+    return np.array([float(score) for score in case[group]])
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "expected" in case])
+def test_every_metric_is_the_exact_one(name):
+    case = CASES[name]
+    assert case["expected"].keys() == RANKING.keys()
+    measured = ranking(scores(case, "good"), scores(case, "bad"))
+    for metric, expected in case["expected"].items():
+        assert measured[metric] == pytest.approx(expected, rel=1e-14, abs=1e-15), metric
+    assert (measured["n_good"], measured["n_bad"]) == (len(case["good"]), len(case["bad"]))
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "refused" in case])
+def test_what_has_no_answer_is_refused_by_name(name):
+    case = CASES[name]
+    refused = case["refused"]
+    with pytest.raises(BadData) as caught:
+        ranking(scores(case, "good"), scores(case, "bad"))
+    message = str(caught.value)
+    assert message.startswith(f"{refused['group']}: ")
+    if refused["first_index"] is None:
+        assert "one-class" in message
+    else:
+        assert f"{refused['count']} of " in message
+        assert f"first at index {refused['first_index']} " in message
+
+
+def test_the_files_are_what_the_script_makes():
+    spec = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    assert make.contents() == {path.name: path.read_text() for path in GOLDEN.glob("*.json")}
