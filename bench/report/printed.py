@@ -21,7 +21,7 @@ def in_our_unit(cell: Any, scale: int, complement: bool) -> dict[str, Any]:
     """
     printed = _by_key(cell)
     numbers = {key: _decimal(key, number) for key, number in printed.items() if key not in WORDS}
-    places = max((_places(number) for key, number in numbers.items() if key != "std"), default=0)
+    places = max(map(_places, numbers.values()), default=0)
     # In decimals, so that 40.2 percent printed of 1 - x is x = 0.598 to the last bit.
     ours = {key: number / scale for key, number in numbers.items()}
     if complement:

@@ -79,10 +79,10 @@ def test_detection_errors_obey_their_name(file: str) -> None:
 
 def test_the_doubtful_are_marked() -> None:
     doubtful = {(n.file, n.method, n.in_set, n.out_set, n.metric) for n in NUMBERS if n.doubt}
-    assert ("liang2018", "odin-tuned", "cifar100", "uniform", "auroc") in doubtful
+    assert ("liang2018", "odin-tuned", "cifar-100", "uniform", "auroc") in doubtful
     assert ("mackowiak2021", "ib-inn", "imagenet", MEAN, "auroc") in doubtful
-    assert ("sreeramdass", "vib", "cifar10", "gaussian-odin", "auroc") in doubtful
-    assert ("shao2020", "mahalanobis-a", "cifar10", "fashion-mnist", "aupr_out") in doubtful
+    assert ("sreeramdass", "vib", "cifar-10", "gaussian-odin", "auroc") in doubtful
+    assert ("shao2020", "mahalanobis-a", "cifar-10", "fashion-mnist", "aupr_out") in doubtful
     assert len([n for n in NUMBERS if n.doubt]) == 18
 
 
@@ -97,14 +97,14 @@ def test_printed_complements_and_percent_are_exact() -> None:
     (fpr,) = find(
         of("lee2018", network="DenseNet-BC-100-12", tuning="none"),
         method="msp",
-        in_set="cifar10",
+        in_set="cifar-10",
         out_set="svhn",
         metric="fpr95",
     )
     assert fpr.value == 0.598
-    (bits,) = of("nalisnick2019", in_set="cifar10", out_set="constant")
+    (bits,) = of("nalisnick2019", in_set="cifar-10", out_set="constant")
     assert (bits.value, bits.places) == (0.589, 3)
-    (gmm,) = of("shao2020", in_set="cifar10", out_set="svhn", method="gmm-1000", metric="auroc")
+    (gmm,) = of("shao2020", in_set="cifar-10", out_set="svhn", method="gmm-1000", metric="auroc")
     assert (gmm.value, gmm.std, gmm.n_runs) == (0.9935, 0.0021, 5)
 
 
@@ -120,7 +120,7 @@ def test_directions_that_the_papers_claim_are_in_the_data() -> None:
     ablation = {n.method: n.value for n in of("lee2018", source="Table 1", metric="auroc")}
     order = ["msp", "mahalanobis-a", "mahalanobis-b", "mahalanobis-c", "mahalanobis-d"]
     assert all(ablation[a] < ablation[b] for a, b in pairwise(order))
-    for n in of("choi2018", out_set="hflip", in_set="cifar10"):
+    for n in of("choi2018", out_set="hflip", in_set="cifar-10"):
         assert 0.46 <= n.value <= 0.51
     bits = {n.setting: n.value for n in of("mackowiak2021", metric="bits_per_dim")}
     l_x = {n.setting: n.value for n in of("mackowiak2021", metric="l_x")}
@@ -136,12 +136,12 @@ msp = "Baseline"
 [tuning]
 msp = "none"
 [sets]
-cifar10 = "CIFAR-10"
+cifar-10 = "CIFAR-10"
 svhn = "SVHN"
 [[table]]
 source = "Table 1"
 failure = "ood"
-in_set = "cifar10"
+in_set = "cifar-10"
 network = "net"
 convention = "c"
 columns = ["out_set", "method", "fpr95"]
@@ -174,7 +174,7 @@ def test_a_range_turns_round_with_its_complement(tmp_path: Path) -> None:
         ('"fpr95"]', '"fpr59"]', "row 1: unknown metric 'fpr59'; did you mean 'fpr95'"),
         ('["svhn"', '["shvn"', "row 1: unknown out_set 'shvn'; did you mean 'svhn'"),
         ('"msp", 40', '"mps", 40', "row 1: unknown method 'mps'; did you mean 'msp'"),
-        ('in_set = "cifar10"', 'in_set = "cifar100"', "unknown in_set 'cifar100'; did you mean 'cifar10'"),
+        ('in_set = "cifar-10"', 'in_set = "cifar-100"', "unknown in_set 'cifar-100'; did you mean 'cifar-10'"),
         ("40.20", "402", "fpr95 is a share, got [4.02]"),
         ("40.20", '"40.2"', "value is '40.2', expected a number as printed"),
         ("40.20", "[40.2, 1.0, 2.0]", "expected [value, std]"),

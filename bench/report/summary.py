@@ -1,0 +1,47 @@
+"""What a run prints when it is done: its ranking in plain text, and where everything lies."""
+
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.report.collect import collect
+from bench.report.header import SCALES, failure_title
+from bench.report.layout import averaged
+from bench.report.leaderboard import write
+from bench.report.markdown import NONE, mean_and_std, metric_title
+from bench.report.numbers import measured
+from bench.report.section import Section, sections
+
+SHOWN = ("fpr95", "auroc")
+
+
+def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
+    """Return the ranking of one matrix by kind of failure; write the leaderboard of `results` too, if a path is given.
+
+    Raises:
+        BadRecord: As `bench.report.leaderboard.leaderboard`.
+    """
+    entries = collect(results, matrix)
+    numbers, gaps = measured(entries)
+    parts = [_ranking(section) for section in sections(matrix, entries, numbers)]
+    if entries and entries[0].record.scale in SCALES:
+        parts.append(SCALES[entries[0].record.scale].replace("*", ""))
+    if gaps:
+        parts.append(f"{len(gaps)} gaps (skipped or failed); the leaderboard gives their reasons.")
+    where = [f"records and scores: {results / matrix}"]
+    if leaderboard:
+        write(results, leaderboard)
+        where.append(f"leaderboard:        {leaderboard}")
+    return "\n\n".join([*parts, "\n".join(where)])
+
+
+def _ranking(section: Section) -> str:
+    headers = ["rank", "method", *(metric_title(metric, section.failure) for metric in SHOWN)]
+    sets = averaged(section.columns)
+    rows = [
+        [rank or NONE, method, *(mean_and_std(section.over_sets(metric, method, sets)) for metric in SHOWN)]
+        for method, rank in section.ranks.items()
+    ]
+    title = f"{failure_title(section.failure)}, mean over {len(sets)} set{'s' * (len(sets) > 1)}, percent"
+    aligned = ("right", "left", "right", "right")
+    return f"{title}\n{tabulate(rows, headers, 'simple', colalign=aligned, disable_numparse=True)}"
