@@ -193,12 +193,10 @@ def _pack(members: dict[str, NDArray[Any]]) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         for member in sorted(members):
-            array = members[member]
             entry = zipfile.ZipInfo(f"{member}.npy", _THE_EPOCH_OF_ZIP)
             entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
             header_and_data = io.BytesIO()
-            little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-            np.lib.format.write_array(header_and_data, little_endian, version=(1, 0), allow_pickle=False)
+            np.lib.format.write_array(header_and_data, members[member], version=(1, 0), allow_pickle=False)
             file.writestr(entry, header_and_data.getvalue(), compresslevel=6)
     return archive.getvalue()
 
@@ -209,7 +207,7 @@ def _unpack(path: Path) -> dict[str, NDArray[Any]]:
             return {entry.removesuffix(".npy"): _array(file, entry) for entry in file.namelist()}
     except FileNotFoundError as error:
         raise BadRecord(f"{path}: no such scores file") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, MemoryError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, MemoryError, RuntimeError) as error:
         size = path.stat().st_size
         what = "is empty" if size == 0 else f"is truncated or no scores file ({size} bytes: {error})"
         raise BadRecord(f"{path}: {what}") from error
@@ -218,4 +216,4 @@ def _unpack(path: Path) -> dict[str, NDArray[Any]]:
 def _array(file: zipfile.ZipFile, entry: str) -> NDArray[Any]:
     with file.open(entry) as stream:
         array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from bench.records import (
+    Attack,
+    Attacked,
+    CellRecord,
+    DataUsed,
+    Environment,
+    Git,
+    Parameters,
+    Passes,
+    Record,
+    Scores,
+    Source,
+    SubjectRecord,
+)
+
+
+@pytest.fixture
+def scores():
+    rng = np.random.default_rng(0)
+    return Scores(
+        test=rng.normal(1, 1, 20).astype(np.float32),
+        correct=rng.random(20) < 0.8,
+        ood={"blobs": rng.normal(0, 1, 7), "mnist": rng.normal(0, 1, 9).astype(np.float32)},
+        adversarial={
+            "fgsm-8": Attacked(
+                rng.normal(0, 1, 4).astype(np.float32),
+                np.array([3, 0, 19, 7], np.int32),
+                np.array([True, True, False, True]),
+            ),
+            "fgsm-8@uint8": Attacked(
+                rng.normal(0, 1, 4).astype(np.float32),
+                np.array([3, 0, 19, 7], np.int32),
+                np.array([True, False, False, True]),
+            ),
+        },
+        corruption={"fog-3": rng.normal(0, 1, 20).astype(np.float32)},
+    )
+
+
+@pytest.fixture
+def record():
+    return Record(
+        matrix="tiny-v1",
+        method="odin",
+        seed=3,
+        title="ODIN",
+        reference=Source(
+            authors="Liang, Li & Srikant", title="Enhancing ...", year=2018, url="https://arxiv.org/abs/1706.02690"
+        ),
+        parameters=Parameters(given={"T": 1000.0}, default={"eps": 0.0014, "layers": (1, 2)}, chosen={"eps": 0.002}),
+        tuning_access="ood_val",
+        fits_on_labels=False,
+        recipe={"name": "plain", "network": "wrn-10-1"},
+        scale="tiny",
+        in_set="mnist-5k",
+        data={"blobs": DataUsed(card_sha256="1" * 64, data_sha256="2" * 64, split="test", n=7)},
+        source_sha256="3" * 64,
+        key="4" * 64,
+        git=Git(commit="5" * 40, dirty=False),
+        packages={"numpy": "2.4.0"},
+        environment=Environment(device="cpu", threads=1, dtype="float32", python="3.11.7", platform="linux"),
+        subject=SubjectRecord(accuracy=0.97, parameters=77600, n_test=20, ece_10=0.01, nll=0.1),
+        passes=Passes(forward=2.0, gradient=1.0),
+        cells=(
+            CellRecord(
+                failure="ood",
+                name="blobs",
+                n_good=20,
+                n_bad=7,
+                metrics={"auroc": 0.75, "fpr95": 1.0},
+                intervals={"auroc": (0.5, 0.9)},
+                bootstrap=200,
+            ),
+            CellRecord(
+                failure="ood", name="svhn", status="skipped", reason="not on this machine: oodbench data get svhn"
+            ),
+        ),
+        attacks={"fgsm-8": Attack(n=4, fooled=3, success_rate=0.75, mean_linf=0.031, mean_l2=0.8)},
+        scores_sha256="6" * 64,
+    )

@@ -1,0 +1,184 @@
+"""Records: round trips, equal bytes, and every way in which a record can be broken, foreign or too new."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from bench.errors import BadRecord
+from bench.measure.cells import cells
+from bench.records import (
+    CellRecord,
+    Cost,
+    Record,
+    read_cost,
+    read_record,
+    read_scores,
+    record_paths,
+    verify,
+    write_cost,
+    write_record,
+    write_scores,
+)
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "records"
+
+
+def test_what_is_written_comes_back(tmp_path, record):
+    write_record(tmp_path / "deep" / "3.json", record)
+    assert read_record(tmp_path / "deep" / "3.json") == record
+
+
+def test_equal_records_make_equal_bytes_that_people_can_read(tmp_path, record):
+    turned = record.model_copy(update={"packages": dict(reversed(record.packages.items()))})
+    write_record(tmp_path / "a.json", record)
+    write_record(tmp_path / "b.json", turned)
+    text = (tmp_path / "a.json").read_text()
+    assert (tmp_path / "b.json").read_text() == text
+    assert text.endswith("}\n")
+    assert text.splitlines()[1].startswith(' "attacks"')
+    assert json.loads(text)["schema_version"] == 1
+    assert list(json.loads(text)) == sorted(json.loads(text))
+
+
+def test_a_record_cannot_be_changed(record):
+    with pytest.raises(ValidationError, match="frozen"):
+        record.seed = 4
+
+
+@pytest.mark.parametrize(
+    "schema", sorted(path.stem for path in FIXTURES.glob("schema-*.json") if ".cost" not in path.name)
+)
+def test_old_schemas_stay_readable(schema):
+    record = read_record(FIXTURES / f"{schema}.json")
+    verify(record, FIXTURES / f"{schema}.npz")
+    read_cost(FIXTURES / f"{schema}.cost.json")
+    ran = {(cell.failure, cell.name) for cell in record.cells if cell.status == "ok"}
+    assert ran == {(cell.failure, cell.name) for cell in cells(read_scores(FIXTURES / f"{schema}.npz"))}
+
+
+def test_the_fixture_of_this_schema_says_what_it_always_said():
+    record = read_record(FIXTURES / "schema-1.json")
+    assert (record.matrix, record.method, record.seed, record.status) == ("tiny-v1", "odin", 3, "ok")
+    assert record.parameters.chosen == {"eps": 0.002}
+    assert record.subject.accuracy == 0.97
+    (svhn,) = (cell for cell in record.cells if cell.name == "svhn")
+    assert (svhn.status, svhn.reason) == ("skipped", "not on this machine: oodbench data get svhn")
+
+
+def edit(path, record, **changes):
+    content = record.model_dump(mode="json") | changes
+    path.write_text(json.dumps({key: value for key, value in content.items() if value != "absent"}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": 2, "cells": "?"}, r"written by a newer oodbench; upgrade \(schema 2, .*up to 1\)"),
+        ({"schema_version": "absent"}, r"not an oodbench record: schema_version is None"),
+        ({"schema_version": 0}, r"schema_version is 0, expected 1 to 1"),
+        ({"schema_version": "1"}, r"schema_version is '1'"),
+        ({"surprise": 1}, r"surprise: Extra inputs are not permitted"),
+        ({"matrix": "absent"}, r"matrix: Field required"),
+        ({"seed": "3"}, r"seed: Input should be a valid integer"),
+        ({"status": "failed"}, r"status 'failed' with reason None"),
+        ({"reason": "late"}, r"status 'ok' with reason 'late'"),
+        ({"scores_sha256": None}, r"status 'ok' without scores_sha256"),
+        ({"scores_sha256": "abc"}, r"scores_sha256: String should match"),
+        ({"recipe": {}}, r"recipe has no 'name'"),
+        ({"tuning_access": "test"}, r"tuning_access: Input should be 'none', 'id_val'"),
+        ({"passes": {"forward": -1.0, "gradient": 0.0}}, r"passes\.forward: Input should be greater"),
+        ({"cells": [{"failure": "ood", "name": "a"}] * 2}, r"two cells of one failure and name"),
+        ({"cells": [{"failure": "ood", "name": "a", "metrics": {"auroc": "high"}}]}, r"cells\.0\.metrics\.auroc: "),
+    ],
+)
+def test_broken_records_are_named(tmp_path, record, changes, message):
+    with pytest.raises(BadRecord, match=message) as caught:
+        read_record(edit(tmp_path / "3.json", record, **changes))
+    assert str(caught.value).startswith(str(tmp_path / "3.json"))
+
+
+def test_many_faults_make_a_short_message(tmp_path, record):
+    with pytest.raises(BadRecord, match=r"\(and 2 more\)$"):
+        read_record(edit(tmp_path / "3.json", record, a=1, b=2, c=3, d=4, e=5))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (b"{", "truncated or not JSON"),
+        (b"[1]", "not an oodbench record"),
+        (b"\xff\xfe", "not a text file"),
+    ],
+)
+def test_files_that_are_no_records_are_named(tmp_path, content, message):
+    (tmp_path / "3.json").write_bytes(content)
+    with pytest.raises(BadRecord, match=rf"3\.json: .*{message}"):
+        read_record(tmp_path / "3.json")
+
+
+def test_a_record_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(BadRecord, match=r"none\.json: no such record"):
+        read_record(tmp_path / "none.json")
+
+
+def test_a_truncated_record_is_named_wherever_it_ends(tmp_path, record):
+    write_record(tmp_path / "3.json", record)
+    text = (tmp_path / "3.json").read_text()
+    for length in range(1, len(text) - 2, 97):
+        (tmp_path / "3.json").write_text(text[:length])
+        with pytest.raises(BadRecord, match="truncated or not JSON"):
+            read_record(tmp_path / "3.json")
+
+
+def test_nan_has_no_place_in_a_record(tmp_path, record):
+    with pytest.raises(ValidationError, match="finite number"):
+        CellRecord(failure="ood", name="a", metrics={"auroc": float("nan")})
+    lost = record.model_copy(update={"recipe": {"name": "plain", "lr": float("inf")}})
+    with pytest.raises(BadRecord, match="finite numbers only"):
+        write_record(tmp_path / "3.json", lost)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paths_of_a_record():
+    paths = record_paths(Path("results"), "tiny-v1", "msp", 0)
+    assert paths == (
+        Path("results/tiny-v1/msp/0.json"),
+        Path("results/tiny-v1/msp/0.npz"),
+        Path("results/tiny-v1/msp/0.cost.json"),
+    )
+    for matrix, method in (("..", "msp"), ("tiny-v1", "a/b"), ("tiny-v1", "")):
+        with pytest.raises(BadRecord, match="cannot name a folder of results"):
+            record_paths(Path("results"), matrix, method, 0)
+
+
+def test_verify_compares_the_scores_with_their_record(tmp_path, record, scores):
+    path = tmp_path / "3.npz"
+    sha256 = write_scores(path, scores)
+    verify(record.model_copy(update={"scores_sha256": sha256}), path)
+    command = "oodbench run tiny-v1 --methods odin --seeds 3"
+    with pytest.raises(BadRecord) as caught:
+        verify(record, path)
+    assert all(part in str(caught.value) for part in (str(path), sha256, "6" * 64, command))
+    with pytest.raises(BadRecord, match=f"no such scores file.*{command}"):
+        verify(record, tmp_path / "none.npz")
+    failed = Record.model_validate(
+        record.model_dump() | {"status": "failed", "reason": "out of memory", "scores_sha256": None}
+    )
+    with pytest.raises(BadRecord, match=f"record of odin is failed.*{command}"):
+        verify(failed, path)
+
+
+def test_cost_round_trip(tmp_path):
+    cost = Cost(
+        seconds={"train": 1.5, "score": 0.25}, peak_memory_mb=512.0, started_at=datetime(2025, 5, 1, tzinfo=UTC)
+    )
+    write_cost(tmp_path / "3.cost.json", cost)
+    assert read_cost(tmp_path / "3.cost.json") == cost
+    (tmp_path / "3.cost.json").write_text('{"seconds": {"train": -1}}')
+    with pytest.raises(BadRecord, match=r"3\.cost\.json: seconds\.train: Input should be greater"):
+        read_cost(tmp_path / "3.cost.json")
