@@ -2,12 +2,12 @@
 
 import fcntl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract import Recipe
-from bench.errors import Busy
+from bench.errors import BadRecord, Busy
 from bench.records import Record, read_record, record_paths, write_record
 from bench.run.context import Context, wanted_views
 from bench.run.engines import Done, Engine
@@ -84,10 +84,19 @@ def _note(done: Done[Train] | Done[Look] | Done[Examine], progress: Progress) ->
 
 
 def _write_unmade(context: Context, record: Record) -> None:
-    """Write the record of a skipped or failed job; it never replaces numbers."""
+    """Write the record of a skipped or failed job; it never replaces numbers, nor what this program cannot read."""
     path = record_paths(context.workspace.results, record.matrix, record.method, record.seed).record
-    if record.status != "ok" and not (path.exists() and read_record(path).status == "ok"):
+    if record.status == "ok" or (path.exists() and _holds_numbers(path)):
+        return
+    with suppress(OSError):  # on a full disk the summary alone tells of it
         write_record(path, record)
+
+
+def _holds_numbers(path: Path) -> bool:
+    try:
+        return read_record(path).status == "ok"
+    except BadRecord:
+        return True
 
 
 @contextmanager

@@ -1,0 +1,51 @@
+"""Real images and a trained network for every benchmark of a session; one thread, so that ratios hold on any machine."""
+
+import os
+from dataclasses import dataclass
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.images import Images
+from bench.data.load import load
+from bench.errors import MissingData
+from bench.contract import Training
+from bench.recipes import Plain
+from bench.subjects.train import Classes, train
+
+torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A classifier, what it was trained on, and what it is asked about."""
+
+    net: torch.nn.Module
+    train: Images
+    test: Images
+    ood: dict[str, Images]
+
+
+@pytest.fixture(scope="session")
+def real() -> Bench:
+    """Fashion-MNIST where it is here, else MNIST-5k; a small residual network after one epoch."""
+    try:
+        training = load("fashion-mnist", "train").take(slice(0, 20_000))
+        test = load("fashion-mnist", "test", n=5000)
+    except MissingData:
+        training, test = load("mnist-5k", "train"), load("mnist-5k", "test")
+    names = ("glyphs", "digits", "uniform", "gaussian-odin")
+    ood = {name: load(name, "test", like=test, n=1000) for name in names}
+    pixels = training.batch(slice(0, 1000))
+    classes = Classes(10, (float(pixels.mean()),), (float(pixels.std()),))
+    recipe = Plain(Training(network="resnet-small", epochs=1, batch=256))
+    net = train(recipe, training, classes, 0, device=torch.device("cpu"))
+    return Bench(net.requires_grad_(False), training, test, ood)
+
+
+def pixels(images: Images) -> np.ndarray:
+    """Return all pixels of a set, float32."""
+    return images.batch(slice(0, len(images)))

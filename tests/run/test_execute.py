@@ -1,0 +1,295 @@
+"""Running a matrix: what is kept, what is made anew, what fails alone, and what is refused."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from small import bytes_of, context_in
+
+from bench.contract import Grid, Method, Stateless
+from bench.errors import BadRecord, Busy, Undeclared
+from bench.records import read_record, read_scores, record_paths
+from bench.run import execute as execution
+from bench.run.context import wanted_views
+from bench.run.engines import Inline
+from bench.run.execute import alone, execute
+from bench.run.forecast import forecast
+from bench.run.plan import Job, Skip, plan
+from bench.run.registry import Registered, find, registry
+
+
+@pytest.fixture
+def context(trained_cache, tmp_path):
+    """A fresh results folder over a shared cache."""
+    made = context_in(tmp_path)
+    return dataclasses.replace(made, workspace=dataclasses.replace(made.workspace, cache=trained_cache / "cache"))
+
+
+def run(context, *entries):
+    return execute(context, plan(context.matrix, entries, [0]), Inline())
+
+
+def entry(name, formula, reads=frozenset({"logits"}), **more):
+    msp = registry()["msp"].method
+    return Registered(dataclasses.replace(msp, name=name, detector=Stateless(reads, formula), **more), __name__)
+
+
+def max_logit(views):
+    return views.logits.max(1).values
+
+
+def raises(views):
+    raise RuntimeError("the detector gave up")
+
+
+def nan_on_small_sets(views):
+    score = views.logits.max(1).values.clone()
+    if len(views) == 60:
+        score[7] = torch.nan
+    return score
+
+
+def nan_everywhere(views):
+    return views.logits.max(1).values * torch.nan
+
+
+def peeks(views):
+    return views.features.sum(1)
+
+
+def reads_labels(views):
+    return views.labels.float()
+
+
+def test_a_second_run_keeps_every_record_and_byte(context):
+    first = run(context, *find(["msp", "odin", "temperature"]))
+    before = bytes_of(context.workspace.results)
+    costs = [p.stat().st_mtime_ns for p in context.workspace.results.rglob("*.cost.json")]
+    second = run(context, *find(["msp", "odin", "temperature"]))
+    assert second == first
+    assert bytes_of(context.workspace.results) == before
+    assert [p.stat().st_mtime_ns for p in context.workspace.results.rglob("*.cost.json")] == costs
+
+
+def test_a_fresh_cache_gives_the_same_bytes(context, tmp_path):
+    run(context, *find(["msp", "mahalanobis-c"]))
+    other = context_in(tmp_path / "other")
+    run(other, *find(["msp", "mahalanobis-c"]))
+    assert bytes_of(other.workspace.results) == bytes_of(context.workspace.results)
+
+
+def test_a_failing_method_fails_alone_and_is_tried_again(context):
+    summary = run(context, *find(["msp"]), entry("broken", raises))
+    assert [record.status for record in summary.records] == ["ok", "failed"]
+    assert summary.failed[0].reason.startswith("RuntimeError: the detector gave up (test_execute.py:")
+    assert run(context, entry("broken", max_logit)).records[0].status == "ok"
+
+
+def test_nan_scores_fail_their_cell_with_count_and_first_index(context):
+    record = run(context, entry("sometimes-nan", nan_on_small_sets)).records[0]
+    states = {cell.name: cell for cell in record.cells}
+    assert record.status == "ok"
+    assert states["mistakes"].status == "ok"
+    assert states["glyphs"].status == "failed"
+    assert "1 of 60 scores are NaN or infinite, the first at index 7" in states["glyphs"].reason
+    paths = record_paths(context.workspace.results, "small-v1", "sometimes-nan", 0)
+    assert set(read_scores(paths.scores).ood) == set()
+
+
+def test_nan_on_the_test_set_fails_the_record(context):
+    record = run(context, entry("always-nan", nan_everywhere)).records[0]
+    assert record.status == "failed"
+    assert "200 of 200 scores are NaN or infinite, the first at index 0" in record.reason
+
+
+@pytest.mark.parametrize("formula, what", [(peeks, "view 'features' was read"), (reads_labels, "labels were read")])
+def test_undeclared_reads_fail(context, formula, what):
+    record = run(context, entry("liar", formula)).records[0]
+    assert record.status == "failed"
+    assert Undeclared.__name__ in record.reason
+    assert what in record.reason
+
+
+def test_a_method_that_the_matrix_cannot_feed_is_skipped_with_a_reason(context):
+    bare = dataclasses.replace(context, matrix=context.matrix.model_copy(update={"tuning_ood": ()}))
+    planned = plan(bare.matrix, find(["msp", "odin-tuned"]), [0])
+    assert [type(item) for item in planned] == [Job, Skip]
+    assert planned[1].reason == "needs ood_validation, which is not offered here"
+    record = execute(bare, planned, Inline()).records[1]
+    assert (record.status, record.reason) == ("skipped", planned[1].reason)
+    assert read_record(record_paths(bare.workspace.results, "small-v1", "odin-tuned", 0).record) == record
+
+
+def test_a_view_that_no_subject_shows_is_a_skip():
+    density = entry("density", max_logit, frozenset({"log_density"}))
+    assert plan(context_in(None or __import__("pathlib").Path("unused")).matrix, [density], [0])[0].reason == (
+        "reads log_density, which Plain subjects do not show"
+    )
+
+
+def test_a_missing_out_set_is_a_skipped_cell(context, monkeypatch):
+    from bench.errors import MissingData
+    from bench.run import sets
+
+    real = sets.load
+
+    def without_glyphs(name, *args, **kwargs):
+        if name == "glyphs":
+            raise MissingData("glyphs is not here; get it: oodbench data get glyphs")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(sets, "load", without_glyphs)
+    sets.open_sets.cache_clear()
+    record = run(context, *find(["msp"])).records[0]
+    sets.open_sets.cache_clear()
+    cell = next(cell for cell in record.cells if cell.name == "glyphs")
+    assert (cell.status, cell.reason) == ("skipped", "glyphs is not here; get it: oodbench data get glyphs")
+
+
+def test_two_runs_into_one_folder_are_refused(context):
+    with alone(context.workspace.results), pytest.raises(Busy, match="another run is writing to this folder"):
+        run(context, *find(["msp"]))
+    assert run(context, *find(["msp"])).records[0].status == "ok"
+
+
+def test_a_lost_scores_file_is_made_again(context):
+    run(context, *find(["msp"]))
+    before = bytes_of(context.workspace.results)
+    record_paths(context.workspace.results, "small-v1", "msp", 0).scores.unlink()
+    run(context, *find(["msp"]))
+    assert bytes_of(context.workspace.results) == before
+
+
+def test_a_newer_record_is_never_overwritten(context):
+    run(context, *find(["msp"]))
+    path = record_paths(context.workspace.results, "small-v1", "msp", 0).record
+    newer = json.loads(path.read_text()) | {"schema_version": 99}
+    path.write_text(json.dumps(newer))
+    record = run(context, *find(["msp"])).records[0]
+    assert record.status == "failed"
+    assert "newer" in record.reason
+    assert json.loads(path.read_text()) == newer
+
+
+def test_a_full_disk_leaves_no_half_file(context, monkeypatch):
+    import bench.store
+
+    real = bench.store.os.fsync
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bench.store.os, "fsync", full)
+    summary = run(context, *find(["msp"]))
+    monkeypatch.setattr(bench.store.os, "fsync", real)
+    assert summary.failed[0].status == "failed"
+    assert "No space left on device" in summary.failed[0].reason
+    left = [p.name for p in context.workspace.results.rglob("*") if p.is_file()]
+    assert set(left) <= {".lock"}
+    assert run(context, *find(["msp"])).records[0].status == "ok"
+
+
+def test_a_broken_weights_file_names_itself(context, tmp_path):
+    cache = tmp_path / "copied"
+    shutil.copytree(context.workspace.cache, cache)
+    weights = next(cache.rglob("weights.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    broken = dataclasses.replace(context, workspace=dataclasses.replace(context.workspace, cache=cache))
+    record = run(broken, *find(["msp"])).records[0]
+    assert record.status == "failed"
+    assert str(weights) in record.reason
+    assert "delete it" in record.reason
+
+
+def test_the_record_says_where_its_numbers_come_from(context):
+    record = run(context, *find(["odin-tuned"])).records[0]
+    assert record.tuning_access == "ood_val"
+    assert set(record.parameters.chosen) == {"T", "eps"}
+    assert record.scale == "tiny"
+    assert record.recipe["name"] == "plain"
+    assert record.recipe["training"]["network"] == "resnet-small"
+    assert record.data["glyphs"].n == 60
+    assert record.data["mnist-5k/test"].n == 200
+    assert record.subject.parameters == 77_562  # WRN-10-1 on one channel, ten classes
+    assert record.packages["torch"] == torch.__version__.split("+")[0] or record.packages["torch"] == torch.__version__
+    cells = {(cell.failure, cell.name) for cell in record.cells}
+    assert {("ood", "glyphs"), ("adversarial", "fgsm-26"), ("adversarial", "fgsm-26@uint8"), ("mistake", "mistakes")} <= cells
+
+
+def test_accuracy_and_mistakes_agree_with_the_stored_scores(context):
+    record = run(context, *find(["msp"])).records[0]
+    scores = read_scores(record_paths(context.workspace.results, "small-v1", "msp", 0).scores)
+    assert record.subject.accuracy == scores.correct.mean()
+    mistakes = next(cell for cell in record.cells if cell.failure == "mistake")
+    assert mistakes.n_bad == (~scores.correct).sum()
+
+
+def test_attacked_images_stay_in_their_ball_and_only_right_ones_are_attacked(context):
+    record = run(context, *find(["msp"])).records[0]
+    scores = read_scores(record_paths(context.workspace.results, "small-v1", "msp", 0).scores)
+    for name, attacked in scores.adversarial.items():
+        assert scores.correct[attacked.index].all()
+        assert record.attacks[name].fooled == attacked.fooled.sum()
+    assert record.attacks["fgsm-26"].mean_linf <= 0.1 + 1e-6
+
+
+def test_one_forward_pass_serves_all_methods_that_need_no_gradient(context, tmp_path, monkeypatch):
+    """Counted in images, over the whole run: the sets once, plus what crafting attacks takes; whatever the methods."""
+    from bench.subjects import views
+
+    def images_forwarded(methods, folder):
+        seen = 0
+        real = views.Trained.show
+
+        def counting(self, x, wanted):
+            nonlocal seen
+            seen += len(x)
+            return real(self, x, wanted)
+
+        monkeypatch.setattr(views.Trained, "show", counting)
+        fresh = context_in(folder)
+        run(fresh, *find(methods))
+        monkeypatch.setattr(views.Trained, "show", real)
+        return seen
+
+    one = images_forwarded(["msp"], tmp_path / "one")
+    many = images_forwarded(["msp", "max-logit", "energy", "knn", "mahalanobis-a", "zheng", "gmm-100"], tmp_path / "many")
+    examined_again = 6 * 2 * 2 * 40 + 6 * 2 * 40  # each job looks once at the attacks' images, to know which fooled
+    assert many - one <= examined_again
+
+
+def test_gradient_methods_count_their_passes(context):
+    records = {r.method: r.passes for r in run(context, *find(["msp", "odin", "mahalanobis-a"])).records}
+    assert (records["msp"].forward, records["msp"].gradient) == (1, 0)
+    assert (records["mahalanobis-a"].forward, records["mahalanobis-a"].gradient) == (1, 0)
+    assert (records["odin"].forward, records["odin"].gradient) == (3, 1)  # clean, under the gradient, perturbed
+
+
+def test_the_forecast_says_what_is_done_what_runs_and_what_is_skipped(context):
+    planned = plan(context.matrix, [*find(["msp", "energy"]), entry("density", max_logit, frozenset({"log_density"}))], [0])
+    execute(context, planned[:1], Inline())
+    text = forecast(context, planned)
+    assert "its record is current" in text
+    assert "its subject is in the cache" in text
+    assert "reads log_density" in text
+    assert "1 to run" in text
+
+
+def test_only_the_views_that_are_read_are_stored(context):
+    jobs = [job for job in plan(context.matrix, find(["msp"]), [0]) if isinstance(job, Job)]
+    assert wanted_views(jobs, jobs[0].recipe) == {"logits"}
+
+
+def test_tuning_takes_the_first_of_equals_and_the_least_fpr95(context):
+    def scaled(views):
+        return views.logits.max(1).values
+
+    method = dataclasses.replace(
+        registry()["baseline-t"].method, name="tuned", search=Grid((("T", (5.0, 5.0, 1.0)),))
+    )
+    record = run(context, Registered(method, "methods.baseline_t")).records[0]
+    assert record.parameters.chosen["T"] in (1.0, 5.0)
+    assert np.isfinite(record.cells[0].metrics["auroc"])
