@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from bench.data.matrix import load_matrices
 from bench.records import Failure, Record
+from bench.report.board import Board
 from bench.report.layout import averaged
 from bench.report.section import Section
 
@@ -49,16 +49,15 @@ SCALES = {
 }
 
 
-def matrix_facts(name: str, records: Sequence[Record]) -> str:
+def matrix_facts(board: Board) -> str:
     """Return a matrix's heading, and what its numbers were made with."""
-    card, first = load_matrices().get(name), records[0]
-    title = f"## {card.title}: `{name}`" if card else f"## `{name}`"
-    seeds = sorted({record.seed for record in records})
+    title = f"## {board.title}: `{board.matrix}`" if board.title else f"## `{board.matrix}`"
+    seeds = sorted({record.seed for record in board.records})
     facts = [
-        f"- in-set: `{first.in_set}`; scale: {first.scale}; seeds: {', '.join(map(str, seeds))}",
-        f"- methods: {len({record.method for record in records})}; code: {', '.join(_commits(records))}",
+        f"- in-set: `{board.in_set}`; scale: {board.scale}; seeds: {', '.join(map(str, seeds))}",
+        f"- methods: {len({record.method for record in board.records})}; code: {', '.join(_commits(board.records))}",
     ]
-    warning = [f"> {SCALES[first.scale]}"] if first.scale in SCALES else []
+    warning = [f"> {SCALES[board.scale]}"] if board.scale in SCALES else []
     return "\n\n".join([title, *warning, "\n".join(facts)])
 
 

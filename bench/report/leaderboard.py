@@ -1,24 +1,28 @@
 """leaderboard.md: every table of every matrix, from records and scores alone. The same folder makes the same bytes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import unified_diff
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
-from bench.data.matrix import load_matrices
 from bench.report.beside import beside, papers, reported_table
-from bench.report.collect import Entry, collect
+from bench.report.board import Board, boards
+from bench.report.collect import collect
 from bench.report.header import HEADER, failure_facts, failure_title, matrix_facts
-from bench.report.holes import hole_table, holes
+from bench.report.holes import hole_table
 from bench.report.markdown import metric_title
-from bench.report.numbers import Gap, Number, long_frame, measured
+from bench.report.numbers import long_frame, measured
 from bench.report.reported import Reported
-from bench.report.section import Section, sections
+from bench.report.section import Section
 from bench.report.tables import SHOWN, attack_table, metric_table, summary_table
 from bench.store import atomically
 
 COMMAND = "oodbench table"
+
+PICTURE = "figures/fpr95.svg"
+"""Below the folder of a matrix."""
 
 
 def table(results: Path, matrix: str | None = None) -> pd.DataFrame:
@@ -41,13 +45,7 @@ def leaderboard(results: Path) -> str:
         BadRecord: A record or scores file is broken, foreign, newer than this program, or the two do not match.
         BadCard: A file of the papers' own numbers breaks its schema.
     """
-    entries, reported = collect(results), papers(results)
-    numbers, gaps = measured(entries)
-    names = dict.fromkeys(entry.record.matrix for entry in entries)
-    parts = [HEADER.format(command=COMMAND)]
-    for name in sorted(names, key=_paper_scale_first):
-        parts += _matrix(name, [e for e in entries if e.record.matrix == name], numbers, gaps, reported)
-    return "\n\n".join(parts) + "\n"
+    return _page(results, boards(results))
 
 
 def check(results: Path, path: Path) -> str | None:
@@ -60,8 +58,18 @@ def check(results: Path, path: Path) -> str | None:
 
 
 def write(results: Path, path: Path) -> None:
-    """Write the leaderboard to `path`, whole or not at all; raises as `leaderboard` does."""
-    text = leaderboard(results)
+    """Write the leaderboard to `path`, and, where matplotlib is installed, the pictures that it shows below `results`.
+
+    Raises:
+        BadRecord: As `leaderboard`.
+    """
+    made = boards(results)
+    if find_spec("matplotlib"):
+        from bench.report.picture import draw
+
+        for board in made:
+            draw(board, results / board.matrix / PICTURE)
+    text = _page(results, made)
     with atomically(path) as temporary:
         temporary.write_bytes(text.encode())
 
@@ -93,28 +101,26 @@ def _difference(results: Path, path: Path, new: str) -> str | None:
     return f"{path} is not what the scores in {results} make; rebuild it: {command}\n" + "\n".join(lines)
 
 
-def _paper_scale_first(name: str) -> tuple[int, str]:
-    card = load_matrices().get(name)
-    return (("paper", "cpu", "tiny").index(card.scale) if card else 3, name)
+def _page(results: Path, made: Iterable[Board]) -> str:
+    reported = papers(results)
+    parts = [HEADER.format(command=COMMAND)]
+    for board in made:
+        parts.append(matrix_facts(board))
+        if (results / board.matrix / PICTURE).is_file():
+            parts.append(f"![FPR95 of every method on {board.matrix}]({results.name}/{board.matrix}/{PICTURE})")
+        for section in board.sections:
+            parts += _section(section, board, reported)
+        if board.holes:
+            parts += ["### Not measured", hole_table(board.holes)]
+    return "\n\n".join(parts) + "\n"
 
 
-def _matrix(
-    name: str, entries: Sequence[Entry], numbers: Sequence[Number], gaps: Iterable[Gap], reported: Iterable[Reported]
-) -> list[str]:
-    records = [entry.record for entry in entries]
-    parts = [matrix_facts(name, records)]
-    for section in sections(name, entries, numbers):
-        parts += _section(section, records[0].in_set, records[0].scale, reported)
-    missing = holes(name, records, gaps)
-    return parts + (["### Not measured", hole_table(missing)] if missing else [])
-
-
-def _section(section: Section, in_set: str, scale: str, reported: Iterable[Reported]) -> list[str]:
+def _section(section: Section, board: Board, reported: Iterable[Reported]) -> list[str]:
     parts = [f"### {failure_title(section.failure)}", failure_facts(section), summary_table(section)]
     if section.failure == "adversarial":
         parts += ["#### What the attacks achieved", attack_table(section)]
     if len(section.columns) > 1:
         for metric in SHOWN:
             parts += [f"#### {metric_title(metric, section.failure)} by set", metric_table(section, metric)]
-    found = beside(section, in_set, reported)
-    return parts + (["#### The papers' own numbers", reported_table(section, scale, found)] if found else [])
+    found = beside(section, board.in_set, reported)
+    return parts + (["#### The papers' own numbers", reported_table(section, board.scale, found)] if found else [])

@@ -56,10 +56,15 @@ class Section:
         by_seed = [self._values.get((metric, method, seed), {}) for seed in self.entries[method]]
         return spread([values[name] for values in by_seed if name in values])
 
+    def by_seed(self, metric: str, method: str, sets: Sequence[str]) -> list[float]:
+        """Return the mean over sets of each seed that has them all."""
+        means = [average(self._values.get((metric, method, seed), {}), sets) for seed in self.entries[method]]
+        return [mean for mean in means if mean is not None]
+
     def over_sets(self, metric: str, method: str, sets: Sequence[str]) -> Spread | None:
         """Return the spread over seeds of the mean over sets; None where any seed lacks any set."""
-        means = [average(self._values.get((metric, method, seed), {}), sets) for seed in self.entries[method]]
-        return None if None in means else spread([mean for mean in means if mean is not None])
+        means = self.by_seed(metric, method, sets)
+        return spread(means) if len(means) == len(self.entries[method]) else None
 
     def interval(self, metric: str, method: str, name: str) -> tuple[float, float] | None:
         """Return the 95 % interval of one set's number, for a method with a single seed."""

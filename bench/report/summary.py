@@ -4,13 +4,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.report.collect import collect
+from bench.report.board import boards
 from bench.report.header import SCALES, failure_title
 from bench.report.layout import averaged
 from bench.report.leaderboard import write
 from bench.report.markdown import NONE, mean_and_std, metric_title
-from bench.report.numbers import measured
-from bench.report.section import Section, sections
+from bench.report.section import Section
 
 SHOWN = ("fpr95", "auroc")
 
@@ -21,13 +20,11 @@ def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
     Raises:
         BadRecord: As `bench.report.leaderboard.leaderboard`.
     """
-    entries = collect(results, matrix)
-    numbers, gaps = measured(entries)
-    parts = [_ranking(section) for section in sections(matrix, entries, numbers)]
-    if entries and entries[0].record.scale in SCALES:
-        parts.append(SCALES[entries[0].record.scale].replace("*", ""))
-    if gaps:
-        parts.append(f"{len(gaps)} gaps (skipped or failed); the leaderboard gives their reasons.")
+    parts = []
+    for board in boards(results, matrix):
+        parts += [_ranking(section) for section in board.sections]
+        parts += [SCALES[board.scale].replace("*", "")] if board.scale in SCALES else []
+        parts += [f"Not measured: {len(board.holes)} (leaderboard.md gives the reasons)."] if board.holes else []
     where = [f"records and scores: {results / matrix}"]
     if leaderboard:
         write(results, leaderboard)

@@ -1,0 +1,46 @@
+"""The picture of a matrix: the same numbers make the same bytes, and the page shows it."""
+
+from pathlib import Path
+
+import pytest
+from made import put, scores
+
+from bench.report.board import boards
+from bench.report.leaderboard import check, write
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for seed in (0, 1):
+        for method, shift in (("msp", 2.0), ("odin", 3.5)):
+            put(tmp_path / "results", method, seed, scores(seed, shift))
+    return tmp_path / "results"
+
+
+def test_the_same_numbers_make_the_same_bytes(results: Path, tmp_path: Path) -> None:
+    from bench.report.picture import draw
+
+    (board,) = boards(results)
+    draw(board, tmp_path / "one.svg")
+    draw(board, tmp_path / "two.svg")
+    picture = (tmp_path / "one.svg").read_bytes()
+    assert picture == (tmp_path / "two.svg").read_bytes()
+    assert b"odin  1<" in picture
+    assert b"Out-of-distribution inputs" in picture
+    assert str(tmp_path).encode() not in picture
+
+
+def test_it_lies_beside_the_records_and_the_page_shows_it(results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "leaderboard.md"
+    write(results, page)
+    assert (tmp_path / "results/toy-v1/figures/fpr95.svg").is_file()
+    assert "(results/toy-v1/figures/fpr95.svg)" in page.read_text(encoding="utf-8")
+    assert check(results, page) is None
+
+
+def test_nothing_ranked_makes_no_picture(tmp_path: Path) -> None:
+    put(tmp_path / "results", "blind", 0, None, status="skipped", reason="reads latent")
+    write(tmp_path / "results", tmp_path / "leaderboard.md")
+    assert not (tmp_path / "results/toy-v1/figures").exists()
