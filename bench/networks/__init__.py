@@ -4,6 +4,7 @@ resnet-small           WRN-10-1 with a stride-2 stem: 92 % on Fashion-MNIST in a
 wrn-16-4, 28-10, 40-2  wide residual networks of depth D, widening K (Zagoruyko & Komodakis 2016)
 resnet-18, resnet-34   residual networks for 32x32 inputs (He 2016, as in Lee 2018's code)
 densenet-bc-100-12     DenseNet-BC, L = 100, k = 12 (Huang 2017)
+toy-cnn                591 parameters, for the checks of `bench.check`
 torchvision:NAME       any torchvision classifier, untrained
 timm:NAME              any timm classifier, untrained (extra `models`)
 """
@@ -19,6 +20,7 @@ from bench.networks.classifier import Classifier
 from bench.networks.densenet import DenseNet
 from bench.networks.headed import Headed, from_timm, from_torchvision
 from bench.networks.resnet import ResNet
+from bench.networks.toy import ToyCnn
 from bench.networks.wide_resnet import WideResNet
 
 __all__ = ["TRUNKS", "Classifier", "Headed", "classifier", "trunk"]
@@ -31,6 +33,7 @@ TRUNKS: dict[str, Callable[..., nn.Module]] = {
     "resnet-18": partial(ResNet, blocks=(2, 2, 2, 2)),
     "resnet-34": partial(ResNet, blocks=(3, 4, 6, 3)),
     "densenet-bc-100-12": partial(DenseNet, depth=100, growth=12),
+    "toy-cnn": ToyCnn,
 }
 """Trunks take `channels` and `dropout`, map inputs to a tuple of feature maps, and name the last one's `width`."""
 

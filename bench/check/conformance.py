@@ -1,0 +1,163 @@
+"""Is a method sound? Every law of the contract, tried on the toy."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.check import declared, kept, scored
+from bench.check.toy import MATERIALS
+from bench.check.trial import Trial
+from bench.contract import Method
+from bench.errors import BadMethod
+from bench.run.engines import reason
+from bench.run.registry import find, registry
+
+
+@dataclass(frozen=True)
+class Law:
+    """Something that every method keeps: a function that raises if a method does not, its docstring the law in words.
+
+    A law is not tried where one of those that it comes `after` is broken: its verdict would mean nothing.
+    """
+
+    holds: Callable[[Trial], None]
+    after: tuple["Law", ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The function's name, with hyphens."""
+        return self.holds.__name__.replace("_", "-")
+
+
+FROZEN = Law(declared.frozen)
+WELL_FORMED = Law(declared.well_formed, after=(FROZEN,))
+RUNS = Law(scored.runs, after=(WELL_FORMED,))
+SHAPE = Law(scored.shape, after=(RUNS,))
+DTYPE = Law(scored.dtype, after=(SHAPE,))
+FINITE = Law(scored.finite, after=(DTYPE,))
+DETERMINISTIC = Law(scored.deterministic, after=(FINITE,))
+
+OF_THE_RUN = (
+    kept.inputs_kept,
+    kept.weights_kept,
+    kept.modes_kept,
+    kept.generators_kept,
+    declared.views_as_declared,
+    declared.materials_as_declared,
+    declared.labels_only_for_fitting,
+)
+
+OF_SOUND_SCORES = (
+    scored.varied,
+    scored.alone_as_in_a_batch,
+    scored.order_of_a_batch,
+    scored.direction,
+)
+
+OF_SAME_SCORES = (kept.state_saved, declared.parameters_in_json)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a law: it holds ("ok"), it does not ("FAILED"), or it could not be tried ("skipped"), and why."""
+
+    status: Literal["ok", "FAILED", "skipped"]
+    why: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Whether the law is not broken."""
+        return self.status != "FAILED"
+
+    def __str__(self) -> str:
+        return f"{self.status:8}{self.why}".rstrip()
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """One method's trial and the verdicts so far; its checks share it, so that little is done twice."""
+
+    trial: Trial
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    def verdict(self, law: Law) -> Verdict:
+        """Return the verdict of a law, and first of those before it."""
+        if law.name not in self.verdicts:
+            self.verdicts[law.name] = self._try(law)
+        return self.verdicts[law.name]
+
+    def _try(self, law: Law) -> Verdict:
+        for before in law.after:
+            verdict = self.verdict(before)
+            if verdict.status != "ok":
+                return Verdict("skipped", verdict.why if verdict.well else f"{before.name} failed")
+        if law is RUNS and (lacking := self.trial.method.materials - MATERIALS):
+            return Verdict("skipped", f"the toy has no {', '.join(sorted(lacking))}")
+        try:
+            law.holds(self.trial)
+        except BadMethod as error:
+            return Verdict("FAILED", str(error))
+        except Exception as error:  # whatever a method does wrong is a verdict, not a crash
+            return Verdict("FAILED", reason(error))
+        return Verdict("ok")
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """One law for one method."""
+
+    law: Law
+    examination: Examination
+
+    @property
+    def method(self) -> Method:
+        """The method."""
+        return self.examination.trial.method
+
+    def run(self) -> Verdict:
+        """Return the verdict."""
+        return self.examination.verdict(self.law)
+
+    def __str__(self) -> str:
+        return f"{self.method.name}-{self.law.name}"
+
+
+def laws() -> Iterator[Law]:
+    """Yield every law, in the order in which they are tried."""
+    yield from (FROZEN, WELL_FORMED, RUNS, SHAPE, DTYPE, FINITE, DETERMINISTIC)
+    yield from (Law(holds, after=(RUNS,)) for holds in OF_THE_RUN)
+    yield from (Law(holds, after=(FINITE,)) for holds in OF_SOUND_SCORES)
+    yield from (Law(holds, after=(DETERMINISTIC,)) for holds in OF_SAME_SCORES)
+
+
+def checks_of(method: Method) -> list[Check]:
+    """Return the checks of a method: one for each law."""
+    examination = Examination(Trial(method))
+    return [Check(law, examination) for law in laws()]
+
+
+def check_methods(names: list[str], every: bool) -> tuple[str, bool]:
+    """Return a line for each (method, law), a sum, and whether all is well.
+
+    Args:
+        names: Registered methods, in-tree or from installed packages.
+        every: Check all that are registered.
+
+    Raises:
+        UnknownName: no such method; the nearest is offered.
+        BadMethod: a file or an entry point holds no method, or two share a name.
+    """
+    entries = list(registry().values()) if every else find(names)
+    if not entries:
+        return "no method named: give one or more names (`oodbench list` shows them), or --all", False
+    lines = []
+    count: Counter[str] = Counter()
+    for entry in entries:
+        for check in checks_of(entry.method):
+            verdict = check.run()
+            count[verdict.status] += 1
+            lines.append(f"{check.method.name:16} {check.law.name:24} {verdict}")
+    methods = "1 method" if len(entries) == 1 else f"{len(entries)} methods"
+    lines.append(f"{methods}: {count['ok']} ok, {count['FAILED']} failed, {count['skipped']} skipped")
+    return "\n".join(lines), not count["FAILED"]

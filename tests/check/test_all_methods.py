@@ -1,0 +1,35 @@
+"""Every registered method passes every check; a new one is checked as soon as its file is there."""
+
+import pytest
+
+from bench.check.conformance import Check, check_methods, checks_of
+from bench.errors import UnknownName
+from bench.run.registry import registry
+
+CHECKS = [check for entry in registry().values() for check in checks_of(entry.method)]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=str)
+def test_every_method_keeps_every_law(check: Check) -> None:
+    verdict = check.run()
+    assert verdict.well, verdict
+
+
+def test_report_has_a_line_for_each_method_and_law() -> None:
+    text, well = check_methods(["msp", "knn"], every=False)
+    *lines, total = text.splitlines()
+    laws = [check.law.name for check in CHECKS if check.method.name == "msp"]
+    assert [tuple(line.split()[:3]) for line in lines] == [(m, law, "ok") for m in ("msp", "knn") for law in laws]
+    assert total == f"2 methods: {2 * len(laws)} ok, 0 failed, 0 skipped"
+    assert well
+
+
+def test_unknown_method_is_told_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="unknown method 'odni'; did you mean 'odin'"):
+        check_methods(["odni"], every=False)
+
+
+def test_no_method_named_says_what_to_do() -> None:
+    text, well = check_methods([], every=False)
+    assert not well
+    assert "--all" in text
