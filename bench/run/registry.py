@@ -69,7 +69,12 @@ def _in_tree() -> Iterator[Registered]:
 
 def _plugins() -> Iterator[Registered]:
     for entry in entry_points(group=GROUP):
-        yield from _of(entry.load(), entry.module, f"entry point {entry.name!r} ({entry.value})")
+        where = f"entry point {entry.name!r} ({entry.value})"
+        try:
+            value = entry.load()
+        except Exception as error:  # importing a package runs whatever is in it
+            raise BadMethod(f"{where} does not load: {type(error).__name__}: {error}; mend or uninstall it") from error
+        yield from _of(value, entry.module, where)
 
 
 def _of(value: object, module: str, where: str) -> Iterator[Registered]:
