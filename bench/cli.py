@@ -170,7 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def data(arguments: argparse.Namespace) -> int:
     """Print the state of data sets, get or check them."""
-    from bench.data.status import check_cards, get_cards, list_cards
+    from bench.data.inventory import check_cards, get_cards, list_cards
 
     action = {"list": list_cards, "get": get_cards, "check": check_cards}[arguments.action]
     text, well = action(arguments.cards, arguments.data)
@@ -194,7 +194,9 @@ def table(arguments: argparse.Namespace) -> int:
     """Write the leaderboard, or compare it."""
     from bench.report.leaderboard import rebuild
 
-    return rebuild(arguments.results, arguments.leaderboard, check=arguments.check, csv=arguments.csv)
+    text, well = rebuild(arguments.results, arguments.leaderboard, check=arguments.check, csv=arguments.csv)
+    print(text)
+    return 0 if well else 1
 
 
 def check(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Real images and a trained network for every benchmark of a session; one thread, so that ratios hold on any machine."""
+"""Real images and a trained network for every benchmark of a session; one thread, so that ratios hold anywhere."""
 
 import os
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from bench.contract import Training
 from bench.data.images import Images
 from bench.data.load import load
 from bench.errors import MissingData
-from bench.contract import Training
 from bench.recipes import Plain
 from bench.subjects.train import Classes, train
 

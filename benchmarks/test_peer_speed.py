@@ -1,8 +1,9 @@
 """The same evaluation here, in pytorch-ood, and at its floor: the passes that nobody can avoid.
 
-Same network, same sets, same five methods (MSP, ODIN, Mahalanobis, energy, k nearest neighbours), from pixels to metrics, fitting
-included. The floor is one forward pass over the training set and over each test set, plus, for ODIN, one gradient and one more
-forward pass over each test set. Printed: both times in units of the floor, and the largest difference in AUROC per method.
+Same network, same sets, same five methods (MSP, ODIN, Mahalanobis, energy, k nearest neighbours), from pixels to
+metrics, fitting included. The floor is one forward pass over the training set and over each test set, plus, for ODIN,
+one gradient and one more forward pass over each test set. Printed: both times in units of the floor, and the largest
+difference in AUROC per method.
 """
 
 import time
@@ -45,7 +46,7 @@ def floor(net: torch.nn.Module, train: Tensor, tests: list[Tensor]) -> None:
                 net(part + 0.0014 * step.sign())
 
 
-def peer(net, train: tuple[Tensor, Tensor], tests: dict[str, Tensor]) -> dict[tuple[str, str], float]:  # noqa: ANN001
+def peer(net, train: tuple[Tensor, Tensor], tests: dict[str, Tensor]) -> dict[tuple[str, str], float]:
     """pytorch-ood as its documentation runs it: fit each detector, then feed every set through it."""
     from pytorch_ood.detector import KNN, ODIN, EnergyBased, Mahalanobis, MaxSoftmax
     from pytorch_ood.metrics import OODMetrics
@@ -74,10 +75,12 @@ def peer(net, train: tuple[Tensor, Tensor], tests: dict[str, Tensor]) -> dict[tu
 
 
 @pytest.mark.benchmark(group="peer")
-def test_evaluation_beside_pytorch_ood(benchmark, real: Bench) -> None:  # noqa: ANN001
+def test_evaluation_beside_pytorch_ood(benchmark, real: Bench) -> None:
     train = torch.from_numpy(pixels(real.train))
     labels = torch.from_numpy(real.train.labels)
-    tests = {"test": torch.from_numpy(pixels(real.test))} | {n: torch.from_numpy(pixels(s)) for n, s in real.ood.items()}
+    tests = {"test": torch.from_numpy(pixels(real.test))} | {
+        n: torch.from_numpy(pixels(s)) for n, s in real.ood.items()
+    }
 
     def ours() -> object:
         return bench.evaluate(
@@ -97,7 +100,9 @@ def test_evaluation_beside_pytorch_ood(benchmark, real: Bench) -> None:  # noqa:
     least = sorted(floors)[1]
     here, there = sorted(frames)[1] / least, theirs[0] / least
     benchmark.extra_info.update({"floor_s": least, "oodbench_x": here, "pytorch_ood_x": there})
-    print(f"\nfloor {least:.2f} s; oodbench {here:.2f}x the floor, pytorch-ood {there:.2f}x: {there / here:.1f}x faster")
+    print(
+        f"\nfloor {least:.2f} s; oodbench {here:.2f}x the floor, pytorch-ood {there:.2f}x: {there / here:.1f}x faster"
+    )
     scores = peer(real.net, (train, labels), tests)
     rows = table[table.failure == "ood"].set_index(["method", "set"]).auroc
     for method in METHODS:

@@ -98,20 +98,39 @@ class Pool:
     def _run(self, waiting: deque[T], at_once: int, suspects: list[T] | None) -> Iterator[Done[T]]:
         running: dict[Future[Done[T]], T] = {}
         while waiting or running:
-            while waiting and len(running) < at_once:
-                task = waiting.popleft()
-                running[self._workers().submit(_work, task)] = task
+            self._submit(waiting, running, at_once)
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            lost: list[T] = []
             for future in ended:
                 task = running.pop(future)
                 try:
                     yield future.result()
-                except BrokenProcessPool as error:
-                    self.close()
-                    if suspects is None:
-                        yield Done(task, error=f"the worker died while running it, twice: out of memory? ({error})")
-                    else:
-                        suspects.append(task)
+                except BrokenProcessPool:
+                    lost.append(task)
+                except Exception as error:  # the task ran, but its result cannot travel
+                    yield Done(task, error=reason(error))
+            if lost:
+                lost += running.values()  # they were in the same pool
+                running.clear()
+                self.close()
+            if suspects is not None:
+                suspects += lost
+            else:
+                yield from (
+                    Done(task, error="the worker died while running it, twice: out of memory?") for task in lost
+                )
+
+    def _submit(self, waiting: deque[T], running: dict[Future[Done[T]], T], at_once: int) -> None:
+        """Start tasks while there is room; a pool that broke with tasks in it is left for `wait` to find."""
+        while waiting and len(running) < at_once:
+            try:
+                future = self._workers().submit(_work, waiting[0])
+            except BrokenProcessPool:
+                if running:
+                    return
+                self.close()  # a worker died idle
+            else:
+                running[future] = waiting.popleft()
 
     def _workers(self) -> ProcessPoolExecutor:
         if self._pool is None:

@@ -106,7 +106,12 @@ def cell_records(context: Context, job: Job, outcome: Outcome) -> tuple[CellReco
 
 def cell_record(cell: Cell, seed: int) -> CellRecord:
     """Return the numbers of one failure set; a set without good or without bad inputs has none."""
-    known = {"failure": cell.failure, "name": cell.name, "n_good": len(cell.good), "n_bad": len(cell.bad)}
+    known: dict[str, Any] = {
+        "failure": cell.failure,
+        "name": cell.name,
+        "n_good": len(cell.good),
+        "n_bad": len(cell.bad),
+    }
     if not len(cell.good) or not len(cell.bad):
         lacking = "bad inputs: nothing here failed" if len(cell.good) else "good inputs"
         return CellRecord(**known, status="skipped", reason=f"a one-class set, it has no {lacking}")

@@ -46,7 +46,11 @@ def context_in(folder: Path, epochs: int = 1) -> Context:
 
 def start(folder: Path, methods: list[str], *, seeds=(0,), workers: int = 1, epochs: int = 1) -> subprocess.Popen:
     script = SCRIPT.format(
-        here=str(Path(__file__).parent), folder=str(folder), methods=methods, seeds=list(seeds), workers=workers,
+        here=str(Path(__file__).parent),
+        folder=str(folder),
+        methods=methods,
+        seeds=list(seeds),
+        workers=workers,
         epochs=epochs,
     )
     # A guard for the spawned workers, which import the main module anew.
@@ -55,8 +59,13 @@ def start(folder: Path, methods: list[str], *, seeds=(0,), workers: int = 1, epo
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f"if __name__ == '__main__':\n{body}\n")
     return subprocess.Popen(
-        [sys.executable, str(program)], cwd=ROOT, env=_environment(), start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, str(program)],
+        cwd=ROOT,
+        env=_environment(),
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -68,5 +77,7 @@ def _environment() -> dict[str, str]:
 
 def bytes_of(results: Path) -> dict[str, bytes]:
     """Every file of a results folder but costs, which are the clock's, and the lock."""
-    files = sorted(p for p in results.rglob("*") if p.is_file() and not p.name.endswith(".cost.json") and p.name != ".lock")
+    files = sorted(
+        p for p in results.rglob("*") if p.is_file() and not p.name.endswith(".cost.json") and p.name != ".lock"
+    )
     return {str(p.relative_to(results)): p.read_bytes() for p in files}

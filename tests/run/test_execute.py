@@ -9,10 +9,9 @@ import pytest
 import torch
 from small import bytes_of, context_in
 
-from bench.contract import Grid, Method, Stateless
-from bench.errors import BadRecord, Busy, Undeclared
+from bench.contract import Grid, Stateless
+from bench.errors import Busy, Undeclared
 from bench.records import read_record, read_scores, record_paths
-from bench.run import execute as execution
 from bench.run.context import wanted_views
 from bench.run.engines import Inline
 from bench.run.execute import alone, execute
@@ -216,7 +215,12 @@ def test_the_record_says_where_its_numbers_come_from(context):
     assert record.subject.parameters == 77_562  # WRN-10-1 on one channel, ten classes
     assert record.packages["torch"] == torch.__version__.split("+")[0] or record.packages["torch"] == torch.__version__
     cells = {(cell.failure, cell.name) for cell in record.cells}
-    assert {("ood", "glyphs"), ("adversarial", "fgsm-26"), ("adversarial", "fgsm-26@uint8"), ("mistake", "mistakes")} <= cells
+    assert {
+        ("ood", "glyphs"),
+        ("adversarial", "fgsm-26"),
+        ("adversarial", "fgsm-26@uint8"),
+        ("mistake", "mistakes"),
+    } <= cells
 
 
 def test_accuracy_and_mistakes_agree_with_the_stored_scores(context):
@@ -256,7 +260,9 @@ def test_one_forward_pass_serves_all_methods_that_need_no_gradient(context, tmp_
         return seen
 
     one = images_forwarded(["msp"], tmp_path / "one")
-    many = images_forwarded(["msp", "max-logit", "energy", "knn", "mahalanobis-a", "zheng", "gmm-100"], tmp_path / "many")
+    many = images_forwarded(
+        ["msp", "max-logit", "energy", "knn", "mahalanobis-a", "zheng", "gmm-100"], tmp_path / "many"
+    )
     examined_again = 6 * 2 * 2 * 40 + 6 * 2 * 40  # each job looks once at the attacks' images, to know which fooled
     assert many - one <= examined_again
 
@@ -269,7 +275,9 @@ def test_gradient_methods_count_their_passes(context):
 
 
 def test_the_forecast_says_what_is_done_what_runs_and_what_is_skipped(context):
-    planned = plan(context.matrix, [*find(["msp", "energy"]), entry("density", max_logit, frozenset({"log_density"}))], [0])
+    planned = plan(
+        context.matrix, [*find(["msp", "energy"]), entry("density", max_logit, frozenset({"log_density"}))], [0]
+    )
     execute(context, planned[:1], Inline())
     text = forecast(context, planned)
     assert "its record is current" in text
@@ -287,9 +295,7 @@ def test_tuning_takes_the_first_of_equals_and_the_least_fpr95(context):
     def scaled(views):
         return views.logits.max(1).values
 
-    method = dataclasses.replace(
-        registry()["baseline-t"].method, name="tuned", search=Grid((("T", (5.0, 5.0, 1.0)),))
-    )
+    method = dataclasses.replace(registry()["baseline-t"].method, name="tuned", search=Grid((("T", (5.0, 5.0, 1.0)),)))
     record = run(context, Registered(method, "methods.baseline_t")).records[0]
     assert record.parameters.chosen["T"] in (1.0, 5.0)
     assert np.isfinite(record.cells[0].metrics["auroc"])

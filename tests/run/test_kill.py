@@ -1,5 +1,6 @@
 """kill -9 at random points: the resumed run ends with the bytes of an undisturbed one."""
 
+import contextlib
 import os
 import random
 import signal
@@ -25,10 +26,8 @@ def test_killed_at_random_points_a_run_resumes_to_the_same_bytes(tmp_path, worke
         process = start(tmp_path / "killed", METHODS, workers=workers, epochs=2)
         time.sleep(chance.uniform(0.3, 0.9) * whole)
         kills += process.poll() is None
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.communicate()
     assert kills, "no run was killed before it ended"
     last = start(tmp_path / "killed", METHODS, workers=workers, epochs=2)
