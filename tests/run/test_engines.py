@@ -1,0 +1,169 @@
+"""Engines: what one task does, to itself or to its worker, the others do not feel."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import BadData
+from bench.run.engines import Engine, Inline, Pool, engine, reason
+from bench.subjects.train import Report
+
+
+@dataclass(frozen=True)
+class Square:
+    n: int
+    after: float = 0.0
+
+    @property
+    def label(self) -> str:
+        return f"square {self.n}"
+
+    def run(self, report: Report) -> int:
+        report("squaring", 1, 2)
+        time.sleep(self.after)
+        return self.n**2
+
+
+@dataclass(frozen=True)
+class Raise:
+    error: Exception
+    label: str = "raise"
+
+    def run(self, report: Report) -> None:
+        raise self.error
+
+
+@dataclass(frozen=True)
+class Die:
+    """Takes its worker along, as a lack of memory would."""
+
+    how: str
+    after: float = 0.0
+
+    @property
+    def label(self) -> str:
+        return self.how
+
+    def run(self, report: Report) -> None:
+        time.sleep(self.after)
+        if self.how == "exit":
+            os._exit(3)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class DieOnce:
+    """Dies the first time only: someone else used up the memory."""
+
+    mark: Path
+    label: str = "die once"
+
+    def run(self, report: Report) -> str:
+        if not self.mark.exists():
+            self.mark.touch()
+            os._exit(3)
+        return "alive"
+
+
+@dataclass(frozen=True)
+class Unsendable:
+    label: str = "unsendable"
+
+    def run(self, report: Report) -> object:
+        return lambda: None
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    made = Pool(2)
+    yield made
+    made.close()
+
+
+def nobody(label: str, text: str, done: int, total: int) -> None:
+    """Watch nothing."""
+
+
+class Watch:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, int, int]] = []
+
+    def __call__(self, *news: Any) -> None:
+        self.seen.append(news)
+
+
+def outcomes(of: Engine, *tasks: object) -> dict[str, object]:
+    return {done.task.label: done.error or done.result for done in of.run(tasks, nobody)}  # type: ignore[type-var]
+
+
+# Workers take seconds to start, and each death below costs some: hence few tests with several tasks each.
+
+
+def test_a_pool_gives_what_one_process_gives(pool: Pool) -> None:
+    tasks = [*(Square(n) for n in range(6)), Raise(BadData("no image")), Raise(ValueError("a bug"), "bug")]
+    got = outcomes(pool, *tasks)
+    assert got == outcomes(Inline(), *tasks)
+    assert got["raise"] == "BadData: no image"
+    assert str(got["bug"]).startswith("ValueError: a bug (test_engines.py:")
+    assert got["square 3"] == 9
+
+
+def test_a_result_that_cannot_travel_fails_alone(pool: Pool) -> None:
+    got = outcomes(pool, Square(1), Unsendable(), Square(2))
+    assert "pickle" in str(got.pop("unsendable"))
+    assert got == {"square 1": 1, "square 2": 4}
+
+
+def test_progress_comes_through(pool: Pool) -> None:
+    for one in (Inline(), pool):
+        watch = Watch()
+        (done,) = one.run([Square(5, after=0.5)], watch)
+        assert done.result == 25
+        assert watch.seen == [("square 5", "squaring", 1, 2)]
+
+
+def test_an_idle_worker_that_dies_is_replaced(pool: Pool) -> None:
+    assert pool._pool is not None
+    for process in list(pool._pool._processes.values()):
+        process.kill()
+        process.join()
+    time.sleep(0.3)
+    assert outcomes(pool, Square(2)) == {"square 2": 4}
+
+
+def test_a_task_that_kills_its_worker_is_the_only_one_that_fails(pool: Pool, tmp_path: Path) -> None:
+    got = outcomes(pool, DieOnce(tmp_path / "mark"), Die("kill"), Square(1), Square(2))
+    assert "the worker died while running it, twice" in str(got.pop("kill"))
+    assert got == {"die once": "alive", "square 1": 1, "square 2": 4}
+
+
+def test_a_worker_that_dies_while_nobody_looks_loses_nothing(pool: Pool) -> None:
+    got = {}
+    for done in pool.run([Square(1), Die("exit", after=0.2), Square(2)], nobody):
+        got[done.task.label] = done.error or done.result
+        time.sleep(0.8)  # the caller is writing a record; the pool breaks meanwhile
+    assert "died" in str(got.pop("exit"))
+    assert got == {"square 1": 1, "square 2": 4}
+
+
+def test_one_worker_is_this_very_process() -> None:
+    assert isinstance(engine(1), Inline)
+    two = engine(2)
+    assert isinstance(two, Pool)
+    two.close()  # nothing was started
+
+
+def test_a_reason_is_one_line_and_says_where_only_for_bugs() -> None:
+    assert reason(BadData("three words here")) == "BadData: three words here"
+    try:
+        {}["key"]
+    except KeyError as error:
+        assert reason(error).startswith("KeyError: 'key' (test_engines.py:")
