@@ -1,6 +1,7 @@
 """What the metrics cost on top of the sort that they need, and what ranks with shared places cost.
 
-All ratios are of times within one run, the least of several taken in turn: what else the machine does only adds.
+All ratios are of processor times within one run, the least of several taken in turn: what else the machine does only
+adds.
 """
 
 import time
@@ -20,9 +21,9 @@ ROUNDS = 15
 
 
 def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def with_scikit_learn(good: np.ndarray, bad: np.ndarray) -> None:

@@ -8,7 +8,7 @@ what a detector should accept, bad ones what it should flag.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,27 @@ from bench.errors import BadData
 
 Integers = NDArray[np.signedinteger[Any]]
 
-_BLOCK = 16_384  # thresholds at a time: temporaries that stay in the processor's cache
+_STRETCH = 16_384  # thresholds at a time: what stays in a processor's cache
+
+
+class Sums(NamedTuple):
+    """What is added up over all thresholds, in one pass.
+
+    Attributes:
+        pairs: Pairs of a good and a bad input in which the good one scores higher, ties half; exact below 2^52.
+        least_error: Least m (good inputs below t) + n (bad inputs from t on); exact below 2^53.
+        precise_in: Sum over good inputs of the precision of accepting at their score.
+        precise_out: Sum over bad inputs of the precision of flagging at their score.
+        precise_in_balanced: `precise_in` with both groups weighted to equal mass.
+        precise_out_balanced: `precise_out` with both groups weighted to equal mass.
+    """
+
+    pairs: float
+    least_error: float
+    precise_in: float
+    precise_out: float
+    precise_in_balanced: float
+    precise_out_balanced: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +81,13 @@ class Counts:
     def bad_from(self) -> Integers:
         """Number of bad inputs with s >= t: accepted, wrongly [k]."""
         return self.n_bad - self.bad_upto + self.bad_at
+
+    @cached_property
+    def sums(self) -> Sums:
+        """What the metrics that look at every threshold are made of."""
+        starts = range(0, len(self.good_upto), _STRETCH)
+        pairs, errors, *precise = zip(*(_sums(self, start) for start in starts), strict=True)
+        return Sums(sum(pairs), min(errors), *map(sum, precise))
 
 
 def ranking(good: ArrayLike, bad: ArrayLike) -> dict[str, float]:
@@ -121,52 +148,50 @@ def finite(scores: ArrayLike, group: str) -> NDArray[Any]:
 
 def auroc(counts: Counts) -> float:
     """Return P(s_good > s_bad) + P(s_good = s_bad) / 2, the area under the ROC curve."""
-    # 2 U = sum of bad_at (2 good_from - good_at), in integers and hence exact; U is Mann and Whitney's.
-    twice_u = 2 * _products(counts.bad_at, counts.good_from) - _products(counts.bad_at, counts.good_at)
-    return twice_u / (2 * counts.n_good * counts.n_bad)
+    return counts.sums.pairs / (counts.n_good * counts.n_bad)
 
 
 def fpr95(counts: Counts) -> float:
     """Return P(s_bad >= t) at the largest distinct t with P(s_good >= t) >= 0.95 (Liang et al. 2018)."""
-    return float(counts.bad_from[_accepts_95(counts)] / counts.n_bad)
+    return (counts.n_bad - _below(counts.bad_upto, _accepts_95(counts))) / counts.n_bad
 
 
 def fpr95_bad(counts: Counts) -> float:
     """Return P(s_good <= t) at the smallest distinct t with P(s_bad <= t) >= 0.95 (Hendrycks et al. 2019)."""
     flags_95 = _first_at_least(at_least_95_percent(counts.n_bad), counts.bad_upto)
-    return float(counts.good_upto[flags_95] / counts.n_good)
+    return int(counts.good_upto[flags_95]) / counts.n_good
 
 
 def detection_error(counts: Counts) -> float:
     """Return (1 - TPR) / 2 + FPR / 2 at the threshold of `fpr95`, with the TPR that is reached there."""
-    at_95 = _accepts_95(counts)
-    return _least_error(counts, slice(at_95, at_95 + 1))
+    lost = _below(counts.good_upto, _accepts_95(counts))
+    return 0.5 * lost / counts.n_good + 0.5 * fpr95(counts)
 
 
 def min_detection_error(counts: Counts) -> float:
     """Return the least (1 - TPR) / 2 + FPR / 2 over all thresholds; 1 - it is Lee's detection accuracy."""
     above_all_scores = 0.5
-    return min(above_all_scores, *(_least_error(counts, block) for block in _blocks(counts.good_upto)))
+    return min(above_all_scores, counts.sums.least_error / (2 * counts.n_good * counts.n_bad))
 
 
 def aupr_in(counts: Counts) -> float:
-    """Return the average precision of accepting good inputs."""
-    return _average_precision(counts.good_at, counts.good_from, counts.bad_from)
+    """Return the average precision of accepting good inputs: the sum over thresholds of step in recall x precision."""
+    return counts.sums.precise_in / counts.n_good
 
 
 def aupr_out(counts: Counts) -> float:
-    """Return the average precision of flagging bad inputs."""
-    return _average_precision(counts.bad_at, counts.bad_upto, counts.good_upto)
+    """Return the average precision of flagging bad inputs: the sum over thresholds of step in recall x precision."""
+    return counts.sums.precise_out / counts.n_bad
 
 
 def aupr_in_balanced(counts: Counts) -> float:
     """Return `aupr_in` with both groups weighted to equal mass."""
-    return _average_precision(counts.good_at, counts.good_from, counts.bad_from, counts.n_good / counts.n_bad)
+    return counts.sums.precise_in_balanced / counts.n_good
 
 
 def aupr_out_balanced(counts: Counts) -> float:
     """Return `aupr_out` with both groups weighted to equal mass."""
-    return _average_precision(counts.bad_at, counts.bad_upto, counts.good_upto, counts.n_bad / counts.n_good)
+    return counts.sums.precise_out_balanced / counts.n_bad
 
 
 RANKING: dict[str, Callable[[Counts], float]] = {
@@ -205,36 +230,31 @@ def _first_at_least(value: int, upto: Integers) -> int:
     return int(np.searchsorted(upto, upto.dtype.type(value)))  # its own integer type, or numpy copies the whole array
 
 
-def _least_error(counts: Counts, block: slice) -> float:
-    """Return the least (1 - TPR) / 2 + FPR / 2 at a block of the distinct scores."""
-    good_below = counts.good_upto[block] - counts.good_at[block]
-    # Whole numbers in float64: exact, and a product of two counts may need more than 32 bits.
-    n, m = float(counts.n_good), float(counts.n_bad)
-    return float((m * good_below + n * counts.bad_from[block]).min()) / (2 * n * m)
+def _below(upto: Integers, place: int) -> int:
+    """Return the number of inputs below the distinct score at `place`."""
+    return int(upto[place - 1]) if place else 0
 
 
-def _average_precision(at: Integers, hits: Integers, false: Integers, weight: float = 1.0) -> float:
-    """Return the sum of precision times step of recall over the distinct thresholds.
+def _sums(counts: Counts, start: int) -> Sums:
+    """Return `Sums` over the stretch of thresholds from `start` on.
 
-    At each: `at` wanted inputs stand there, `hits` wanted and `false` unwanted ones have been taken; an unwanted one
-    weighs `weight`. Summed by numpy and not by BLAS, so that every machine gets the same bits.
+    Added up by numpy and not by BLAS, so that every machine gets the same bits.
     """
-    total = 0.0
-    for block in _blocks(at):
-        precision = hits[block] / (hits[block] + weight * false[block])
-        total += float((at[block] * precision).sum())
-    return total / int(at.sum())
-
-
-def _blocks(thresholds: Integers) -> list[slice]:
-    return [slice(start, start + _BLOCK) for start in range(0, len(thresholds), _BLOCK)]
+    n, m, stretch = float(counts.n_good), float(counts.n_bad), slice(start, start + _STRETCH)
+    good_upto, bad_upto = counts.good_upto[stretch], counts.bad_upto[stretch]
+    good_at = np.diff(good_upto, prepend=good_upto.dtype.type(_below(counts.good_upto, start)))
+    bad_at = np.diff(bad_upto, prepend=bad_upto.dtype.type(_below(counts.bad_upto, start)))
+    good_from, bad_from = n - (good_upto - good_at), m - (bad_upto - bad_at)
+    return Sums(
+        pairs=float((bad_at * (good_from - 0.5 * good_at)).sum()),
+        least_error=float((m * (n - good_from) + n * bad_from).min()),
+        precise_in=float((good_at * (good_from / (good_from + bad_from))).sum()),
+        precise_out=float((bad_at * (bad_upto / (bad_upto + good_upto))).sum()),
+        precise_in_balanced=float((good_at * (good_from / (good_from + n / m * bad_from))).sum()),
+        precise_out_balanced=float((bad_at * (bad_upto / (bad_upto + m / n * good_upto))).sum()),
+    )
 
 
 def _steps(upto: Integers) -> Integers:
     """Return the increments of a cumulative count, in its own integers."""
     return np.diff(upto, prepend=upto.dtype.type(0))
-
-
-def _products(a: Integers, b: Integers) -> int:
-    """Return sum a b; the products are larger than 32 bits."""
-    return int(np.einsum("i,i", a, b, dtype=np.int64))
