@@ -39,7 +39,8 @@ class Attack(Fixed):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if (self.kind == "bim") != (self.alpha is not None and self.steps is not None):
+        stated = [self.alpha is not None, self.steps is not None]
+        if stated != [self.kind == "bim"] * 2:
             raise ValueError("alpha and steps are given exactly by bim")
         return self
 

@@ -1,8 +1,10 @@
 """What is on this machine, how to get what is not, and whether it is what its card says."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.data import huggingface
 from bench.data.cards import Card, File, Folder, Generator, HuggingFace, Idx, Numpy, Package, Torchvision
@@ -149,26 +151,32 @@ def _holding(card: Card, folders: tuple[str, ...], glob: str, root: Path | None)
 
 
 def _download(card: Card, file: File, folder: Path, root: Path | None) -> Path:
+    """Return where a file is, after fetching it if need be; it gets its name only when its checksum has matched."""
     here = find(card, _folders(card), file.name, root)
-    if here is None and not file.url:
+    if here:
+        return verified_file(here, file, card.name)
+    if not file.url:
         raise MissingData(f"{card.name}: {file.name} cannot be downloaded by a program; {how_to_get(card)}.")
-    path = here or folder / file.name
-    if here is None:
-        from torchvision.datasets.utils import (
-            download_url,  # torchvision, and so torch, only where something is fetched
-        )
+    from torchvision.datasets.utils import download_url  # brings torch: only where something is fetched
 
-        download_url(file.url, folder, file.name, file.md5)
-    return verified_file(path, file, card.name)
+    part = folder / f"{file.name}.part"
+    part.unlink(missing_ok=True)
+    try:
+        download_url(file.url, folder, part.name)
+        return verified_file(part, file, card.name).replace(folder / file.name)
+    except (OSError, RuntimeError) as error:  # torchvision's own words are RuntimeErrors
+        by_hand = f"download it by hand into {folder}"
+        raise MissingData(f"{card.name}: {file.url} could not be downloaded ({error}); {by_hand}.") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _prepare(source: Folder, archives: list[Path], folder: Path) -> None:
     """Lay out image files below `folder` as the card's globs expect them."""
     if source.prepared == "extract":
-        from torchvision.datasets.utils import extract_archive
-
         for archive in archives:
-            extract_archive(archive, folder)
+            inside: dict[str, Any] = {} if archive.suffix == ".zip" else {"filter": "data"}  # nothing lands elsewhere
+            shutil.unpack_archive(archive, folder, **inside)
     else:
         from torchvision.datasets import ImageNet
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.data.cards import Card, File, Package
@@ -75,14 +76,18 @@ def _digits(content: bytes, card: Card) -> ArrayImages:
 
 
 def _faces(content: bytes, card: Card) -> ArrayImages:
-    """200 patches of 25x25 in [0, 1]: 100 faces, then 100 without one."""
+    """200 patches of 25x25 in [0, 1]: 100 faces, then 100 without one, of which one is black and left out."""
     patches = np.load(io.BytesIO(content), allow_pickle=False)
-    labels = np.repeat(np.array([1, 0], np.int64), 100)
-    return ArrayImages(np.rint(patches * 255).astype(np.uint8)[:, None], labels, card.name)
+    pixels = np.rint(patches * 255).astype(np.uint8)[:, None]
+    varied = _contrast(pixels) > 0
+    return ArrayImages(pixels[varied], np.repeat(np.array([1, 0], np.int64), 100)[varied], card.name)
 
 
 def _patches(contents: list[bytes], size: int, shape: Shape, name: str) -> Pixels:
-    """Cut pictures into a grid of tiles that do not overlap, and deal them out in an order fixed by the card's name."""
+    """Cut pictures into tiles that do not overlap, and return the `size` of them with most contrast, in order.
+
+    Without the rest (sky, dark background), a set of patches is not a set of constants under another name.
+    """
     c, h, w = shape
     tiles: list[Pixels] = []
     for content in contents:
@@ -93,9 +98,18 @@ def _patches(contents: list[bytes], size: int, shape: Shape, name: str) -> Pixel
         grid = picture[:, : rows * h, : columns * w].reshape(c, rows, h, columns, w)
         tiles.append(grid.transpose(1, 3, 0, 2, 4).reshape(-1, c, h, w))
     every = np.concatenate(tiles)
-    if len(every) < size:
-        raise BadData(f"{name}: the pictures hold {len(every)} tiles of {h}x{w}, expected at least {size}.")
-    return every[np.sort(generator(name, "tiles").permutation(len(every))[:size])]
+    contrast = _contrast(every)
+    if np.count_nonzero(contrast) < size:
+        held = np.count_nonzero(contrast)
+        raise BadData(f"{name}: the pictures hold {held} tiles of {h}x{w}, expected at least {size}.")
+    return every[np.sort(np.argsort(-contrast, kind="stable")[:size])]
+
+
+def _contrast(pixels: Pixels) -> npt.NDArray[np.int64]:
+    """Return m² times the variance of an image's m values, for each image [n c h w]; in whole numbers, so exactly."""
+    flat = pixels.reshape(len(pixels), -1).astype(np.int64)
+    contrast: npt.NDArray[np.int64] = flat.shape[1] * (flat**2).sum(axis=1) - flat.sum(axis=1) ** 2
+    return contrast
 
 
 def _glyphs(fonts: list[bytes], size: int, rng: np.random.Generator, card: Card) -> ArrayImages:

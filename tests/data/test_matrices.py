@@ -1,0 +1,127 @@
+"""Every matrix of the folder, and what the schema refuses."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.data.attack_cards import Attack, find_attack, load_attacks
+from bench.data.cards import find_card
+from bench.data.fixed import parse
+from bench.data.matrix import Matrix, TrainingCard, find_matrix, load_matrices
+from bench.errors import BadCard, UnknownName
+
+NAMES = {"tiny-v1", "fashion-mnist-v1", "mnist-v1", "cifar10-v1", "cifar100-v1", "svhn-v1", "imagenet-v1"}
+
+
+@pytest.fixture
+def content() -> dict:
+    return find_matrix("tiny-v1").model_dump(mode="json", exclude_none=True)
+
+
+@pytest.mark.parametrize("matrix", load_matrices().values(), ids=lambda matrix: matrix.name)
+def test_every_matrix(matrix: Matrix) -> None:
+    """The schema has been checked by loading: cards, sizes, roles, origins, attacks."""
+    tested = {find_card(one.card).origin for one in matrix.ood} | {find_card(matrix.in_set).origin}
+    held = {find_card(one.card).origin for one in (*matrix.tuning_ood, *matrix.outliers)}
+    assert not tested & held
+    assert matrix.shape == find_card(matrix.in_set).shape
+    assert matrix.training.training().network == matrix.training.network
+    assert set(matrix.card_hashes()) == set(matrix.cards)
+
+
+@pytest.mark.parametrize("matrix", load_matrices().values(), ids=lambda matrix: matrix.name)
+def test_scores_of_sixty_methods_fit_in_git(matrix: Matrix) -> None:
+    images = matrix.n_test + sum(one.n for one in matrix.ood) + 2 * sum(one.n for one in matrix.attacks)
+    assert 60 * len(matrix.seeds) * images * 4 <= 27e6  # bytes of float32, before compression to about 93 %
+
+
+def test_the_matrices_of_the_issue() -> None:
+    assert set(load_matrices()) == NAMES
+
+
+def test_unknown_matrix_offers_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'tiny-v1'"):
+        find_matrix("tiny-v2")
+
+
+def test_training_card_has_the_fields_and_defaults_of_the_contract() -> None:
+    from bench.contract import Training
+
+    card = TrainingCard(network="resnet-small", epochs=1)
+    assert card.training() == Training(network="resnet-small", epochs=1)
+
+
+def test_reading_a_matrix_needs_no_torch() -> None:
+    code = "import sys; from bench.data.matrix import load_matrices; load_matrices(); print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout == "False\n", run.stderr
+
+
+def test_a_source_cannot_be_tuned_on_and_tested(content: dict) -> None:
+    content["ood"].append({"card": "photographs-sklearn", "n": 10, "group": "far"})
+    with pytest.raises(BadCard, match="tuning_ood: photographs-sklearn has the origin 'sklearn-photographs'"):
+        parse(content, Matrix, "tiny-v1.toml")
+
+
+def test_a_source_cannot_be_trained_against_and_tested(content: dict) -> None:
+    content["ood"].append({"card": "photographs-skimage", "n": 10, "split": "train", "group": "far"})
+    with pytest.raises(BadCard, match="outliers: photographs-skimage has the origin"):
+        parse(content, Matrix, "tiny-v1.toml")
+
+
+def test_one_source_under_two_names_is_one_source() -> None:
+    """CIFAR-100 comes from where CIFAR-10 comes from; as a card it is an out-set, and no more."""
+    assert find_card("cifar-10").origin == find_card("cifar-100").origin
+    assert find_card("mnist").origin == find_card("mnist-5k").origin
+    assert (
+        len({find_card(name).origin for name in ("imagenet", "tiny-imagenet", "tiny-imagenet-crop", "imagenet32")}) == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scala": "tiny"}, "scala: unknown key; did you mean 'scale'"),
+        ({"scale": "huge"}, "scale"),
+        ({"name": "tiny"}, "name"),
+        ({"in_set": "mnist5k"}, "did you mean 'mnist-5k'"),
+        ({"in_set": "uniform"}, "expected 'in' among them"),
+        ({"n_test": 1001}, "mnist-5k/test: n is 1001, expected at most 1000"),
+        ({"n_validation": 501}, "mnist-5k/validation: n is 501, expected at most 500"),
+        ({"seeds": [0, 0]}, "seeds names something twice"),
+        ({"seeds": []}, "seeds"),
+        ({"ood": [{"card": "digits", "n": 1798, "group": "near"}]}, "n is 1798, expected at most 1797"),
+        ({"ood": [{"card": "hflip", "n": 1001, "group": "near"}]}, "n is 1001, expected at most 1000"),
+        ({"ood": [{"card": "digits", "n": 1, "group": "near", "split": "tset"}]}, "did you mean 'test'"),
+        ({"ood": [{"card": "digits", "n": 1}]}, "group"),
+        ({"ood": [{"card": "digits", "n": 1, "group": "near"}] * 2}, "ood names something twice"),
+        ({"tuning_ood": [{"card": "lsun-crop", "n": 1}]}, "expected 'tuning' among them"),
+        ({"attacks": [{"attack": "fgsm-9", "n": 1}]}, "unknown attack 'fgsm-9'; did you mean"),
+        ({"attacks": [{"attack": "fgsm-26", "n": 1001}]}, "at most n_test = 1000"),
+        ({"adversarial_validation": {"attack": "bim-13", "n": 1}}, "bim-13 is also tested"),
+        ({"adversarial_validation": {"attack": "fgsm-8", "n": 201}}, "at most n_validation = 200"),
+        ({"training": {"network": "resnet-small", "epochs": 1, "optimizer": "sgd"}}, "did you mean 'optimiser'"),
+        ({"training": {"network": "resnet-small", "epochs": 0}}, "training.epochs"),
+    ],
+)
+def test_what_a_matrix_may_not_say(content: dict, change: dict, message: str) -> None:
+    with pytest.raises(BadCard, match=message):
+        parse(content | change, Matrix, "tiny-v1.toml")
+
+
+def test_unknown_attack_offers_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'fgsm-8'"):
+        find_attack("fgms-8")
+
+
+@pytest.mark.parametrize("attack", load_attacks().values(), ids=lambda attack: attack.name)
+def test_an_attack_is_named_after_its_radius(attack: Attack) -> None:
+    assert attack.name == f"{attack.kind}-{round(attack.eps * 255)}"
+
+
+@pytest.mark.parametrize("change", [{"kind": "fgsm", "alpha": 0.1}, {"kind": "bim"}, {"eps": 8.0}, {"norm": "l1"}])
+def test_what_an_attack_may_not_say(change: dict) -> None:
+    content = {"name": "a", "title": "A", "kind": "fgsm", "eps": 0.1, "source": "ours"}
+    with pytest.raises(BadCard):
+        parse(content | change, Attack, "attacks.toml")

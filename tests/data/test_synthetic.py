@@ -1,0 +1,179 @@
+"""Each synthetic set against its definition: range, shares, moments, neighbours."""
+
+from math import erf, sqrt
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from bench.data.images import ArrayImages, Images
+from bench.data.load import load
+from bench.data.synthetic import DRAWS, Around, constant
+from bench.errors import BadData
+
+N = 400
+
+
+@pytest.fixture(scope="module")
+def test_images() -> Images:
+    return load("fashion-mnist", "test", n=500)
+
+
+def pixels(name: str, like: Images, n: int = N, seed: int = 0) -> np.ndarray:
+    images = load(name, "test", like=like, n=n, seed=seed)
+    assert isinstance(images, ArrayImages) and images.pixels.dtype == np.uint8, "on the 8-bit grid"
+    assert images.shape == like.shape and len(images) == n and images.card == name and images.labels is None
+    return images.pixels / 255
+
+
+def below(x: float) -> float:
+    """Return P(N(0, 1) < x)."""
+    return (1 + erf(x / sqrt(2))) / 2
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_a_seed_fixes_the_images(name: str, test_images: Images) -> None:
+    first, again, other = (pixels(name, test_images, 20, seed) for seed in (7, 7, 8))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [("gaussian-odin", 0.5, 1.0), ("gaussian-oe-pixel", 0.5, 0.5), ("gaussian-waic", 0.0, 1.0)],
+)
+def test_gaussians_in_pixel_space(name: str, mean: float, std: float, test_images: Images) -> None:
+    """Shares at both ends (values that round to 0 or 255) and the middle quartile are those of the clipped normal."""
+    x = pixels(name, test_images)
+    assert (x == 0).mean() == pytest.approx(below((0.5 / 255 - mean) / std), abs=0.005)
+    assert (x == 1).mean() == pytest.approx(1 - below((254.5 / 255 - mean) / std), abs=0.005)
+    inside = below((127.5 / 255 - mean) / std) - below((63.5 / 255 - mean) / std)
+    assert ((x > 0.25) & (x < 0.5)).mean() == pytest.approx(inside, abs=0.005)
+
+
+def test_waic_gaussian_is_half_black_and_a_sixth_white(test_images: Images) -> None:
+    x = pixels("gaussian-waic", test_images)
+    assert (x == 0).mean() == pytest.approx(0.5, abs=0.01)
+    assert (x == 1).mean() == pytest.approx(0.16, abs=0.01)
+
+
+def test_oe_gaussian_is_never_black_nor_white_on_cifar() -> None:
+    """In standardised space, with CIFAR's constants: pixels from about 0.19 to 0.74 (ends at mean -+ std)."""
+    like = ArrayImages(np.zeros((1, 3, 32, 32), np.uint8), card="cifar-10")
+    x = pixels("gaussian-oe", like, 200)
+    low, high = x.min(axis=(0, 2, 3)), x.max(axis=(0, 2, 3))
+    assert low == pytest.approx([0.2443, 0.2389, 0.1851], abs=0.003)
+    assert high == pytest.approx([0.7385, 0.7259, 0.7083], abs=0.003)
+    z = (x - 0.4914) / 0.2471
+    assert np.abs(z[:, 0]).max() <= 1.01
+    assert (np.abs(z[:, 0]) > 0.99).mean() == pytest.approx(2 * (1 - below(2 * 0.99)), abs=0.01)
+
+
+def test_hendrycks_gaussian_is_centred_on_the_mean_image(test_images: Images) -> None:
+    mean_image = test_images.batch(slice(0, 2000)).mean(0)
+    x = pixels("gaussian-hendrycks", test_images, 1000)
+    white = 1 - np.array([below((254.5 / 255 - m) / 0.5) for m in mean_image.ravel()]).reshape(mean_image.shape)
+    assert np.abs((x == 1).mean(0) - white).max() < 0.07  # three standard errors of a share over 1,000
+    assert (x == 1).mean() == pytest.approx(white.mean(), abs=0.005)
+
+
+def test_uniform_in_pixel_space(test_images: Images) -> None:
+    x = pixels("uniform", test_images)
+    assert x.mean() == pytest.approx(0.5, abs=0.003)
+    assert x.std() == pytest.approx(1 / sqrt(12), abs=0.003)
+    assert (x.min(), x.max()) == (0, 1)
+
+
+def test_uniform_in_standardised_space() -> None:
+    like = ArrayImages(np.zeros((1, 3, 32, 32), np.uint8), card="cifar-10")
+    x = pixels("uniform-standardised", like, 200)[:, 2]
+    assert (x.min(), x.max()) == (pytest.approx(0.4467 - 0.2616, abs=0.003), pytest.approx(0.4467 + 0.2616, abs=0.003))
+    assert x.std() == pytest.approx(0.2616 / sqrt(3), abs=0.003)
+
+
+def test_rademacher_has_two_values_a_channel() -> None:
+    like = ArrayImages(np.zeros((1, 3, 32, 32), np.uint8), card="cifar-10")
+    x = pixels("rademacher", like)
+    for channel, (mean, std) in enumerate(zip((0.4914, 0.4824, 0.4467), (0.2471, 0.2435, 0.2616), strict=True)):
+        assert np.unique(x[:, channel]) == pytest.approx([mean - std, mean + std], abs=0.5 / 255)
+        assert (x[:, channel] > mean).mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_rademacher_on_grey_ends_at_black(test_images: Images) -> None:
+    """Fashion-MNIST's mean lies less than one std above 0."""
+    assert np.unique(pixels("rademacher", test_images)) == pytest.approx([0, 0.2861 + 0.3531], abs=0.5 / 255)
+
+
+def test_bernoulli_is_black_or_white(test_images: Images) -> None:
+    x = pixels("bernoulli", test_images)
+    assert set(np.unique(x)) == {0, 1}
+    assert x.mean() == pytest.approx(0.5, abs=0.005)
+
+
+def test_blobs_are_those_of_outlier_exposure() -> None:
+    """The same field through a loop over images, blurred across colours as well, as the paper's code has it."""
+    like = ArrayImages(np.zeros((1, 3, 32, 32), np.uint8), card="cifar-10")
+    around = Around(like, None, None)
+    got = DRAWS["blobs-pixel"](np.random.default_rng(3), 5, around)
+    field = (np.random.default_rng(3).uniform(size=(5, 3, 32, 32)) < 0.7).astype(float)
+    for image, noise in zip(got, field, strict=True):
+        blurred = ndimage.gaussian_filter(noise.transpose(1, 2, 0), sigma=1.5, mode="nearest")
+        blurred[blurred < 0.75] = 0
+        assert np.allclose(image.transpose(1, 2, 0), blurred)
+    separate = ndimage.gaussian_filter(field[0, 0], sigma=1.5, mode="nearest")
+    assert not np.allclose(np.where(separate < 0.75, 0, separate), got[0, 0]), "colours are blurred together"
+
+
+def test_blobs_have_no_value_between_black_and_the_threshold(test_images: Images) -> None:
+    x = pixels("blobs-pixel", test_images)
+    assert not ((x > 0) & (x < 0.74)).any()
+    assert 0.1 < (x == 0).mean() < 0.9
+
+
+def test_blobs_in_standardised_space_reach_from_minus_one() -> None:
+    like = ArrayImages(np.zeros((1, 3, 32, 32), np.uint8), card="cifar-10")
+    z = (pixels("blobs", like, 50)[:, 0] - 0.4914) / 0.2471
+    assert z.min() == pytest.approx(-1, abs=0.01)
+    assert not ((z > -0.98) & (z < 0.49)).any()
+
+
+def test_blobs_are_wider_from_64_pixels_on() -> None:
+    smooth = {}
+    for size in (63, 64):
+        like = ArrayImages(np.zeros((1, 1, size, size), np.uint8))
+        x = DRAWS["blobs-pixel"](np.random.default_rng(0), 30, Around(like, None, None)) > 0
+        smooth[size] = (x[..., 1:] != x[..., :-1]).mean()
+    assert smooth[64] < 0.9 * smooth[63]
+
+
+def test_constants_are_all_different_and_begin_with_nalisnicks(test_images: Images) -> None:
+    images = load("constant", "test", like=test_images)
+    x = images.batch(slice(None)).reshape(256, -1)
+    assert (x == x[:, :1]).all()
+    assert len(np.unique(x[:, 0])) == 256
+    assert (x[:4, 0] * 255).round().tolist() == [0, 128, 64, 192]
+    with pytest.raises(BadData, match="at most 256"):
+        constant(257, (1, 2, 2))
+
+
+@pytest.mark.parametrize(("name", "axis"), [("hflip", 3), ("vflip", 2)])
+def test_flips_mirror_the_in_set(name: str, axis: int, test_images: Images) -> None:
+    flipped = load(name, "test", like=test_images)
+    assert np.array_equal(np.flip(flipped.batch(slice(None)), axis), test_images.batch(slice(None)))
+    assert len(flipped) == len(test_images) and flipped.labels is None and flipped.shape == test_images.shape
+    taken = flipped.take(np.array([5, 3]))
+    assert np.array_equal(taken.batch(slice(None)), flipped.batch(np.array([5, 3])))
+    assert taken.sha256() != flipped.sha256() == load(name, "test", like=test_images).sha256()
+
+
+@pytest.mark.parametrize("name", ["uniform", "hflip", "constant"])
+def test_a_synthetic_set_needs_an_in_set(name: str) -> None:
+    with pytest.raises(BadData, match="pass its images as `like`"):
+        load(name, "test")
+
+
+@pytest.mark.parametrize("name", ["gaussian-oe", "uniform-standardised", "rademacher", "blobs"])
+def test_standardised_space_needs_a_card(name: str) -> None:
+    nameless = ArrayImages(np.zeros((2, 1, 8, 8), np.uint8))
+    with pytest.raises(BadData, match="these images have no card"):
+        load(name, "test", like=nameless, n=2)
