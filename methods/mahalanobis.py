@@ -26,15 +26,11 @@ from bench.contract import FitData, Grid, Material, Method, Reference, View, Vie
 from bench.fits import Gaussians, fit_gaussians, fit_log_odds
 from bench.recipes import Plain
 
-RTOL = 1e-10
-"""Directions narrower than 1e-5 of the widest are the rounding of float32 activations, not data."""
-
 
 def confidence(batch: Views, d: Callable[[Views], Float[Tensor, "n C"]], eps: float) -> Float[Tensor, "n"]:
     """Return M(x): minus the smallest d_c, after a step of length eps towards the mean that is nearest before it."""
     if eps:
-        away = batch.grad(lambda v: 0.5 * d(v).amin(dim=1)).sign()
-        batch = batch.at(batch.inputs - eps * away)
+        batch = batch.at(batch.inputs - eps * batch.grad(lambda v: 0.5 * d(v).amin(dim=1)).sign())
     return -d(batch).amin(dim=1)
 
 
@@ -45,9 +41,11 @@ class Mahalanobis:
 
     Attributes:
         eps: Length of the step, in pixels of [0, 1].
+        rtol: Directions of at most this share of the largest variance are rounding of float32 activations, not data.
     """
 
     eps: float = 0.0
+    rtol: float = 1e-10
 
     fits_on: ClassVar[frozenset[Material]] = frozenset({"labels"})
 
@@ -58,7 +56,7 @@ class Mahalanobis:
 
     def fit(self, data: FitData) -> Gaussians:
         """Return the Gaussians of the training features."""
-        return fit_gaussians(data.train.features, data.train.labels, RTOL)
+        return fit_gaussians(data.train.features, data.train.labels, self.rtol)
 
     def score(self, state: Gaussians, batch: Views) -> Float[Tensor, "n"]:
         """Return M(x)."""
@@ -80,10 +78,12 @@ class LayeredMahalanobis:
 
     Attributes:
         eps: Length of the step, in pixels of [0, 1].
+        rtol: As above.
         folds: Of the cross-validation that chooses the regression's penalty; Lee's scikit-learn had 3.
     """
 
     eps: float = 0.0
+    rtol: float = 1e-10
     folds: int = 3
 
     fits_on: ClassVar[frozenset[Material]] = frozenset({"labels", "validation", "ood_validation"})
@@ -95,7 +95,7 @@ class LayeredMahalanobis:
 
     def fit(self, data: FitData) -> Layers:
         """Return the Gaussians of the training layers and the regression on held-out inputs."""
-        gaussians = tuple(fit_gaussians(f, data.train.labels, RTOL) for f in data.train.layers)
+        gaussians = tuple(fit_gaussians(f, data.train.labels, self.rtol) for f in data.train.layers)
         inside, outside = (
             torch.cat([self._confidences(gaussians, batch) for batch in held_out.batches()])
             for held_out in (data.validation, data.ood_validation)

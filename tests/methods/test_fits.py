@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from bench.fits import Mixture, em_step, fit_gaussians, fit_log_odds, fit_mixture, unit_scale
@@ -104,7 +105,7 @@ def test_fit_is_the_same_for_the_same_seed() -> None:
 
 
 def test_fit_stops_at_max_iter() -> None:
-    assert fitted(blobs(), 4, max_iter=3, tol=0).iterations == 3
+    assert fitted(blobs(), 4, max_iter=3, tol=0.0).iterations == 3
 
 
 @pytest.mark.parametrize("x", [torch.ones(1, 3), torch.ones(20, 3), torch.tensor([[0.0, 1.0, 0.0], [0.0, 2.0, 0.0]])])
@@ -160,17 +161,19 @@ def test_log_odds_minimise_the_penalised_loss_of_the_chosen_penalty() -> None:
     assert min(np.abs(w - ours).max() for w in solutions) < 1e-4
 
 
-def test_log_odds_are_those_of_logistic_regression_cv() -> None:
-    from sklearn.model_selection import StratifiedKFold
-
+@pytest.mark.parametrize("seed", range(6))
+def test_log_odds_are_those_of_logistic_regression_cv(seed: int) -> None:
     inside, outside = two_sides()
-    weights, bias = fit_log_odds(inside, outside, folds=3, seed=5)
+    weights, bias = fit_log_odds(inside, outside, folds=3, seed=seed)
     rows, y = torch.cat([inside, outside]).numpy(), np.repeat([1, 0], [80, 50])
     mean, std = rows.mean(axis=0), rows.std(axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # scikit-learn renames its arguments
         theirs = LogisticRegressionCV(
-            cv=StratifiedKFold(3, shuffle=True, random_state=5), solver="newton-cholesky", tol=1e-8, scoring="accuracy"
+            cv=StratifiedKFold(3, shuffle=True, random_state=seed),
+            solver="newton-cholesky",
+            tol=1e-8,
+            scoring="accuracy",
         ).fit((rows - mean) / std, y)
     np.testing.assert_allclose(
         rows @ weights.numpy() + bias, theirs.decision_function((rows - mean) / std), rtol=1e-5, atol=1e-8
