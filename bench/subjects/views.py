@@ -139,16 +139,17 @@ class SubjectViews:
         return Head(head.weight.detach(), head.bias.detach())  # type: ignore[union-attr,operator]
 
     def grad(self, f: Callable[[Views], Tensor]) -> Tensor:
-        """Return the derivative of sum f(views) by the pixels [n c h w]."""
+        """Return the derivative of sum f(views) by the pixels [n c h w].
+
+        All n go through at once, since f may hold something of each, such as a predicted class; cut large sets into
+        `batches`.
+        """
         self._access.open("gradient")
-        parts = []
-        for batch in self.batches(BATCH):
-            with torch.enable_grad():
-                x = batch._pixels().detach().clone().requires_grad_()
-                value = f(SubjectViews(self._subject, x, self._access)).sum()
-                parts.append(torch.autograd.grad(value, x)[0])
-            self._subject.passes.gradient += len(batch)
-        return torch.cat(parts)
+        with torch.enable_grad():
+            x = self._pixels().detach().clone().requires_grad_()
+            value = f(SubjectViews(self._subject, x, self._access)).sum()
+            self._subject.passes.gradient += len(self)
+            return torch.autograd.grad(value, x)[0]
 
     def at(self, inputs: Tensor) -> "SubjectViews":
         """Return the same subject's views of other pixels [n c h w]."""
