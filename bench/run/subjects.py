@@ -143,5 +143,5 @@ def _mapped(path: Path) -> Tensor:
     try:
         # Copy-on-write: torch wants a writable array, and the file must never change.
         return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise BadCheckpoint(f"{path}: broken array in the cache ({error}); delete its folder and run again") from error
