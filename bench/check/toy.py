@@ -67,8 +67,9 @@ def toy(recipe: Recipe) -> Toy:
     images = {"train": blobs(360, 0), "validation": blobs(120, 1), "test": blobs(90, 2)}
     images |= {"ood_validation": blends(60, 3), "far": noise(90, 4)}
     cpu = torch.device("cpu")
-    net = train(sized, images["train"], STATISTICS, 0, device=cpu).requires_grad_(False)
-    subject = Trained(net, cpu)
+    net = train(sized, images["train"], STATISTICS, 0, device=cpu)
+    net.zero_grad()
+    subject = Trained(net.requires_grad_(False), cpu)
     examples = {role: _examples(subject, pictures, sized) for role, pictures in images.items()}
     judge = subject if "logits" in sized.provides else toy(Plain()).subject
     attacked = fooling(judge, examples["validation"])

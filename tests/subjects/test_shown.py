@@ -1,0 +1,130 @@
+"""Trained subjects and what they show, kept: one training and one pass, whatever the number of those who ask."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.check.toy import STATISTICS, TRAINING, blobs, noise
+from bench.contract import View
+from bench.errors import BadCheckpoint
+from bench.recipes import Plain
+from bench.run.examine import Exam, examine
+from bench.run.registry import find
+from bench.run.subjects import SubjectKey, is_trained, shown, trained
+from bench.subjects.train import build
+from bench.subjects.views import Passes, Trained
+
+CPU = torch.device("cpu")
+TRAIN, TEST, FAR = blobs(96, 0), blobs(700, 1), noise(60, 2)
+RECIPE = Plain(replace(TRAINING, epochs=2))
+ALL: frozenset[View] = frozenset({"logits", "features", "layers"})
+
+
+def key(recipe: Plain = RECIPE, seed: int = 0) -> SubjectKey:
+    return SubjectKey(recipe, seed, STATISTICS, TRAIN.sha256())
+
+
+@pytest.fixture
+def subject() -> Trained:
+    net = build(RECIPE, (1, 8, 8), STATISTICS, 0).eval().requires_grad_(False)
+    return Trained(net, CPU)
+
+
+def test_a_subject_is_trained_once(tmp_path: Path) -> None:
+    told: list[int] = []
+    report = lambda text, done, total: told.append(done)  # noqa: E731
+    assert not is_trained(key(), tmp_path)
+    first = trained(key(), TRAIN, tmp_path, CPU, report)
+    assert is_trained(key(), tmp_path)
+    second = trained(key(), TRAIN, tmp_path, CPU, report)
+    assert told == [1, 2]
+    pairs = zip(first.net.state_dict().values(), second.net.state_dict().values(), strict=True)
+    assert all(a.equal(b) for a, b in pairs)
+    assert not second.net.training
+    assert not any(weight.requires_grad for weight in second.net.parameters())
+    assert [path.name for path in key().folder(tmp_path).iterdir()] == ["weights.safetensors"]
+
+
+def test_subjects_of_another_recipe_seed_or_data_are_others() -> None:
+    others = [key(), key(seed=1), key(replace(RECIPE, training=TRAINING)), replace(key(), train_sha256="0")]
+    others.append(replace(key(), classes=replace(STATISTICS, count=4)))
+    assert len({one.digest for one in others}) == len(others)
+
+
+def test_broken_weights_in_the_cache_are_named(tmp_path: Path) -> None:
+    trained(key(), TRAIN, tmp_path, CPU)
+    weights = key().folder(tmp_path) / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:99])
+    with pytest.raises(BadCheckpoint, match=r"weights\.safetensors: not a whole safetensors file .* delete it"):
+        trained(key(), TRAIN, tmp_path, CPU)
+
+
+def test_one_forward_pass_a_set_whatever_is_asked_and_how_often(subject: Trained, tmp_path: Path) -> None:
+    first = shown(subject, TEST, ALL, tmp_path)
+    assert subject.passes == Passes(len(TEST), 0)
+    again = shown(subject, TEST, ALL, tmp_path)
+    shown(subject, TEST, frozenset({"logits"}), tmp_path)
+    shown(subject, TEST, frozenset({"head", "inputs", "gradient"}), tmp_path)
+    assert subject.passes == Passes(len(TEST), 0)
+    assert again["logits"].equal(first["logits"])
+    live = subject.net.show(torch.from_numpy(TEST.batch(slice(512, None))), ALL)  # type: ignore[operator]
+    assert first["logits"][512:].equal(live["logits"])
+    assert all(a[512:].equal(b) for a, b in zip(first["layers"], live["layers"], strict=True))
+
+
+def test_only_views_that_are_missing_are_made(subject: Trained, tmp_path: Path) -> None:
+    shown(subject, FAR, frozenset({"logits"}), tmp_path)
+    logits = {path: path.read_bytes() for path in tmp_path.rglob("logits*")}
+    shown(subject, FAR, ALL, tmp_path)
+    assert subject.passes.forward == 2 * len(FAR)
+    assert logits == {path: path.read_bytes() for path in tmp_path.rglob("logits*")}
+
+
+def test_whoever_writes_on_a_view_does_not_change_the_file(subject: Trained, tmp_path: Path) -> None:
+    before = shown(subject, FAR, ALL, tmp_path)["logits"].clone()
+    shown(subject, FAR, ALL, tmp_path)["logits"].zero_()
+    assert shown(subject, FAR, ALL, tmp_path)["logits"].equal(before)
+
+
+@pytest.mark.parametrize("broken", [b"", b"\x93NUMPY\x01\x00", b"not an array"])
+def test_a_broken_array_in_the_cache_is_named(subject: Trained, tmp_path: Path, broken: bytes) -> None:
+    shown(subject, FAR, ALL, tmp_path)
+    (array,) = tmp_path.rglob("features.0.npy")
+    array.write_bytes(broken)
+    with pytest.raises(BadCheckpoint, match=r"features\.0\.npy: broken array in the cache .* delete its folder"):
+        shown(subject, FAR, ALL, tmp_path)
+
+
+def test_a_forward_pass_that_was_killed_leaves_no_view_behind(subject: Trained, tmp_path: Path) -> None:
+    def killer(text: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shown(subject, TEST, ALL, tmp_path, killer)
+    assert not list(tmp_path.rglob("*.json"))
+    assert shown(subject, TEST, ALL, tmp_path)["logits"].isfinite().all()
+
+
+def test_one_forward_pass_a_set_serves_all_methods_that_need_no_gradient(subject: Trained, tmp_path: Path) -> None:
+    exam = Exam(
+        subject=subject,
+        show=partial(shown, subject, wanted=ALL, folder=tmp_path),
+        seed=0,
+        classes=3,
+        train=TRAIN,
+        validation=None,
+        test=TEST,
+        correct=None,
+        ood={"far": FAR},
+    )
+    methods = [entry.method for entry in find(["msp", "max-logit", "energy", "knn", "mahalanobis-a", "gmm-100"])]
+    for method in methods:
+        examine(method, exam)
+    assert subject.passes == Passes(len(TRAIN) + len(TEST) + len(FAR), 0)
+    outcome = examine(find(["odin"])[0].method, exam)
+    n = len(TEST) + len(FAR)  # a pass each way for the gradient, and one for the perturbed inputs
+    assert subject.passes == Passes(len(TRAIN) + n + 2 * n, n)
+    assert (outcome.forward, outcome.gradient) == (3.0, 1.0)
