@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         sub = verb(name, call, help, f"  oodbench {name} {example}\n  oodbench {name} fashion-mnist-v1 --workers 2")
         sub.add_argument("matrix", help="name of a matrix (oodbench list)")
         sub.add_argument("--methods", nargs="+", metavar="METHOD", help="names of methods; default: all")
-        sub.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="default: the matrix's own")
+        sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
         sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
         sub.add_argument(
@@ -71,7 +71,9 @@ def parser() -> argparse.ArgumentParser:
         )
         sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
         if name == "run":
-            sub.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes (default: 2)")
+            sub.add_argument(
+                "--workers", type=at_least(1), default=min(2, os.cpu_count() or 1), help="processes (default: 2)"
+            )
             sub.add_argument("--leaderboard", type=Path, help="write the leaderboard of the results there afterwards")
 
     sub = verb(
@@ -118,6 +120,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("methods", nargs="*", metavar="METHOD")
     sub.add_argument("--all", action="store_true", help="check every method")
     return top
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers that are not below `least`."""
+
+    def read(text: str) -> int:
+        if not text.lstrip("-").isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number from {least}")
+        return int(text)
+
+    return read
 
 
 def list_(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@
     ├── BadRecord          a record or scores file that is broken, foreign or newer than this program
     ├── BadMethod          a method that breaks the contract
     ├── Undeclared         a read of a view or material that the method did not declare
+    ├── BadSetting         a device, folder or number that a run cannot use
     ├── Diverged           a training run whose loss is no longer finite
     └── Busy               a results folder that another run is writing to
 
@@ -54,6 +55,10 @@ class BadMethod(OodbenchError):
 
 class Undeclared(OodbenchError):
     """A method read a view or material that it did not declare."""
+
+
+class BadSetting(OodbenchError):
+    """A device, folder or number that a run cannot use."""
 
 
 class Diverged(OodbenchError):

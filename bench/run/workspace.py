@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from bench.errors import BadSetting
+
 
 def default_cache() -> Path:
     """Return $OODBENCH_CACHE, else ~/.cache/oodbench."""
@@ -27,6 +29,21 @@ class Workspace:
     data: Path | None = None
     cache: Path = field(default_factory=default_cache)
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, before any work.
+
+        Raises:
+            BadSetting: the data root is no folder, or the device is not here.
+        """
+        if self.data is not None and not self.data.is_dir():
+            raise BadSetting(f"--data {self.data}: no such folder; expected the root of your data sets")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+            why = str(error).splitlines()[0]
+            raise BadSetting(f"--device {self.device}: not here ({why}); expected one of {here}") from error
 
     @property
     def torch_device(self) -> torch.device:

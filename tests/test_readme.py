@@ -1,0 +1,54 @@
+"""What README.md shows runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    chance = torch.Generator().manual_seed(0)
+    x = torch.rand(400, 1, 8, 8, generator=chance)
+    y = (x.mean(dim=(1, 2, 3)) > 0.5).long()
+    torch.manual_seed(0)
+    names = {
+        "model": nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 2)),
+        "x_train": x[:300],
+        "y_train": y[:300],
+        "x_test": x[300:].numpy(),
+        "y_test": y[300:].numpy(),
+        "x_mnist": np.zeros((50, 1, 8, 8), np.uint8),
+    }
+    (program,) = blocks("python")
+    exec(program, names)
+    table = names["table"]
+    assert isinstance(table, pd.DataFrame)
+    assert set(table.method) == {"msp", "odin", "mahalanobis-a"}
+    assert set(table.failure) == {"ood", "mistake"}
+    assert table.auroc.between(0, 1).all()
+    assert "mahalanobis-a" in capsys.readouterr().out
+
+
+def test_every_make_target_and_verb_of_the_readme_exists():
+    from bench.cli import parser
+
+    text = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z-]+)", text)) <= targets
+    verbs = parser()._subparsers._group_actions[0].choices
+    assert set(re.findall(r"`oodbench ([a-z]+)", text)) == set(verbs)
+
+
+def test_every_link_of_the_documents_leads_somewhere():
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
