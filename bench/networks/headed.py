@@ -57,7 +57,11 @@ class Headed(nn.Module):
         return logits
 
     def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x after one forward pass."""
+        """Return views of x after one forward pass.
+
+        Raises:
+            BadMethod: the head or a layer took no part in it.
+        """
         seen: dict[str, Tensor] = {}
         with ExitStack() as hooks:
 
@@ -72,6 +76,12 @@ class Headed(nn.Module):
 
                 hooks.callback(self._module(name).register_forward_hook(after).remove)
             logits = self(x)
+        for name in ("features", *self.layer_names):
+            if name not in seen:
+                unused = f"head {self.head_name!r}" if name == "features" else f"layer {name!r}"
+                raise BadMethod(
+                    f"{unused} took no part in the forward pass of {type(self.model).__name__}; name another"
+                )
         layers = (*(seen[name] for name in self.layer_names), seen["features"])
         bias = self.head.bias if self.head.bias is not None else torch.zeros_like(self.head.weight[:, 0])
         return {"logits": logits, "features": seen["features"], "layers": layers, "head": Head(self.head.weight, bias)}

@@ -142,6 +142,14 @@ def test_features_of_a_users_model_are_those_that_a_hook_sees(model: Users) -> N
     assert last.equal(seen[0])
 
 
+def test_a_head_or_layer_that_takes_no_part_is_named(model: Users) -> None:
+    x = torch.rand(1, 1, 8, 8)
+    with pytest.raises(BadMethod, match="head 'aux' took no part in the forward pass of Users"):
+        Headed(model).show(x, frozenset())
+    with pytest.raises(BadMethod, match="layer 'aux' took no part in the forward pass of Users"):
+        Headed(model, "fc", layers=("aux",)).show(x, frozenset())
+
+
 def test_hooks_are_gone_after_a_pass_and_after_one_that_fails(model: Users) -> None:
     headed = Headed(model, head="fc", layers=("body.0",))
     headed.show(torch.rand(1, 1, 8, 8), frozenset())
