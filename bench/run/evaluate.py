@@ -2,31 +2,32 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import nn
 
 from bench.contract import Material, Method, View
 from bench.data.images import ArrayImages, Images
-from bench.errors import BadData
+from bench.errors import BadData, BadMethod
 from bench.measure.cells import cells, measure
-from bench.networks import Headed
+from bench.networks import Classifier, Headed
 from bench.recipes import Plain
+from bench.run.arrays import Array, check_classes, images, labelled
 from bench.run.examine import Exam, examine
 from bench.run.plan import why_not
 from bench.run.registry import find
-from bench.subjects.views import BATCH, NET_VIEWS, Trained
+from bench.subjects.views import BATCH, NET_VIEWS, Passes, Trained
 
-Array = npt.NDArray[Any] | torch.Tensor
-"""Images [n c h w], float in [0, 1] or uint8; or labels [n]."""
+Row = dict[str, Any]
 
 LOGITS: frozenset[View] = frozenset({"logits"})
 
-COLUMNS = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
+METRICS = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
+INTERVAL = ("auroc_low", "auroc_high")
+COLUMNS = ("method", "failure", "set", "n_good", "n_bad", *METRICS, *INTERVAL, "forward", "gradient", "note")
 
 
 def evaluate(
@@ -62,27 +63,30 @@ def evaluate(
 
     Returns:
         Columns method, failure, set, n_good, n_bad, fpr95, detection_error, auroc, aupr_in, aupr_out (all in [0, 1]),
-        auroc_low and auroc_high (95 % interval), forward and gradient (passes per input), and note: why a method could
-        not run, in which case its row has no numbers.
+        auroc_low and auroc_high (95 % interval), forward and gradient (passes per input), and note: why there are no
+        numbers, of a method that cannot run (then failure and set are empty too) or of one set.
 
     Raises:
         UnknownName: no such method, or no module of that name; the nearest is offered.
         BadData: an array is not what it must be.
+        BadMethod: the model does not answer with logits, or the head takes no part in its forward pass.
     """
     chosen = [find([m])[0].method if isinstance(m, str) else m for m in methods]
     offered: set[Material] = {"labels"}
     offered |= {"validation"} if validation else set()
     offered |= {"ood_validation"} if ood_validation else set()
-    wanted = frozenset[View]().union(*(method.detector.reads for method in chosen)) & NET_VIEWS | LOGITS
-    with evaluating(model, torch.device(device)):
-        exam = _exam(
-            model, train, test, failures, validation, ood_validation, head, layers, torch.device(device), seed, wanted
-        )
-        rows: list[dict[str, Any]] = []
-        for method in chosen:
-            note = why_not(method, Plain(), frozenset(offered))
-            rows += [{"method": method.name, "note": note}] if note else _rows(method, exam)
-    return pd.DataFrame(rows)
+    notes = [_why_not(method, frozenset(offered)) for method in chosen]
+    runnable = [method for method, note in zip(chosen, notes, strict=True) if not note]
+    wanted = LOGITS.union(*(method.detector.reads for method in runnable)) & NET_VIEWS
+    place = torch.device(device)
+    with evaluating(model, place):
+        ours = isinstance(model, Classifier | Headed)
+        subject = Trained((model if ours else Headed(model, head, layers)).to(place), place)
+        exam = _exam(subject, train, test, failures, validation, ood_validation, seed, wanted)
+        rows: list[Row] = []
+        for method, note in zip(chosen, notes, strict=True):
+            rows += [_note(method, note)] if note else _rows(method, exam)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 @contextmanager
@@ -102,64 +106,95 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
         model.to(next(iter(places.values()), device))
 
 
-def _rows(method: Method, exam: Exam) -> list[dict[str, Any]]:
-    outcome = examine(method, exam)
+def _why_not(method: Method, offered: frozenset[Material]) -> str | None:
+    if not isinstance(method.recipe, Plain):
+        return f"trains a classifier of its own ({type(method.recipe).__name__}), and would not judge yours"
+    return why_not(method, method.recipe, offered)
+
+
+def _note(method: Method, note: str, failure: str | None = None, name: str | None = None) -> Row:
+    return {"method": method.name, "failure": failure, "set": name, "note": note}
+
+
+def _rows(method: Method, exam: Exam) -> list[Row]:
+    try:
+        outcome = examine(method, exam)
+    except BadData as error:
+        return [_note(method, str(error))]
     rows = []
     for cell in cells(outcome.scores):
-        metrics, intervals = measure(cell, bootstrap=0, seed=exam.seed)
+        try:
+            metrics, intervals = measure(cell, bootstrap=0, seed=exam.seed)
+        except BadData as error:  # nothing to tell apart: a classifier that makes no mistake
+            rows.append(_note(method, str(error), cell.failure, cell.name))
+            continue
         rows.append(
             {"method": method.name, "failure": cell.failure, "set": cell.name}
             | {"n_good": len(cell.good), "n_bad": len(cell.bad)}
-            | {name: metrics[name] for name in COLUMNS}
-            | {"auroc_low": intervals["auroc"][0], "auroc_high": intervals["auroc"][1]}
+            | {name: metrics[name] for name in METRICS}
+            | dict(zip(INTERVAL, intervals["auroc"], strict=True))
             | {"forward": outcome.forward, "gradient": outcome.gradient, "note": ""}
         )
-    failed = outcome.failed.items()
-    return rows + [{"method": method.name, "failure": f, "set": name, "note": why} for (f, name), why in failed]
+    return rows + [_note(method, why, failure, name) for (failure, name), why in outcome.failed.items()]
 
 
 def _exam(
-    model: nn.Module,
+    subject: Trained,
     train: tuple[Array, Array],
     test: tuple[Array, Array],
     failures: Mapping[str, Array],
     validation: tuple[Array, Array] | None,
     ood_validation: Mapping[str, Array] | None,
-    head: str | None,
-    layers: Sequence[str],
-    device: torch.device,
     seed: int,
     wanted: frozenset[View],
 ) -> Exam:
-    subject = Trained(model if hasattr(model, "show") else Headed(model, head, layers), device)
-    train_set, test_set = images("train", *train), images("test", *test)
-    assert train_set.labels is not None
+    train_set = labelled("train", train)
+    like = train_set.shape
+    test_set = labelled("test", test, like)
+    validation_set = labelled("validation", validation, like) if validation else None
+    classes = _outputs(subject, train_set)
+    for one in (train_set, test_set, validation_set):
+        if one is not None:
+            check_classes(one, classes)
     seen = _Seen(subject, wanted)
     return Exam(
         subject=subject,
         show=seen,
         seed=seed,
-        classes=int(train_set.labels.max()) + 1,
+        classes=classes,
         train=train_set,
-        validation=images("validation", *validation) if validation else None,
+        validation=validation_set,
         test=test_set,
         correct=seen(test_set)["logits"].argmax(1).cpu().numpy() == test_set.labels,
-        ood={name: images(name, x) for name, x in failures.items()},
-        tuning={name: images(name, x) for name, x in (ood_validation or {}).items()},
+        ood={name: images(name, x, like) for name, x in failures.items()},
+        tuning={name: images(name, x, like) for name, x in (ood_validation or {}).items()},
     )
+
+
+def _outputs(subject: Trained, images: ArrayImages) -> int:
+    """Return how many classes a model knows."""
+    with torch.no_grad():
+        one = torch.from_numpy(images.batch(slice(0, 1))).to(subject.device)
+        logits = subject.net.show(one, LOGITS)["logits"]  # type: ignore[operator]
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        got = f"shape {list(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise BadMethod(f"the model answered one image with {got}; expected logits [1 C] of C classes, two or more")
+    return int(logits.shape[1])
 
 
 class _Seen:
     """What a subject shows of each set, in memory: one forward pass a set, for all methods."""
 
     def __init__(self, subject: Trained, wanted: frozenset[View]) -> None:
-        self._subject, self._wanted = subject, wanted
-        self._seen: dict[int, tuple[Images, dict[View, Any]]] = {}
+        self._subject = replace(subject, passes=Passes())  # these passes are shared, not one method's own
+        self._wanted = wanted
+        self._seen: dict[str, dict[View, Any]] = {}
 
     def __call__(self, images: Images) -> dict[View, Any]:
-        if id(images) not in self._seen:  # the set is kept beside its views, so its id stays its own
-            self._seen[id(images)] = images, self._forward(images)
-        return self._seen[id(images)][1]
+        key = images.sha256()
+        if key not in self._seen:
+            self._seen[key] = self._forward(images)
+        return self._seen[key]
 
     def _forward(self, images: Images) -> dict[View, Any]:
         parts = []
@@ -174,27 +209,3 @@ def _cat(parts: list[Any]) -> Any:
     if isinstance(parts[0], tuple):
         return tuple(torch.cat(column) for column in zip(*parts, strict=True))
     return torch.cat(parts)
-
-
-def images(name: str, x: Array, y: Array | None = None) -> ArrayImages:
-    """Return a user's arrays as images.
-
-    Args:
-        name: For errors.
-        x: [n c h w], float in [0, 1] or uint8.
-        y: Classes [n], integers from 0.
-
-    Raises:
-        BadData: shape, dtype or range is wrong; a label is negative or not an integer.
-    """
-    pixels = np.asarray(x.detach().cpu() if isinstance(x, torch.Tensor) else x)
-    if pixels.dtype.kind == "f":
-        pixels = pixels.astype(np.float32, copy=False)
-    if y is None:
-        return ArrayImages(pixels, card=name)
-    labels = np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y)
-    if labels.dtype.kind not in "iu":
-        raise BadData(f"{name}: got labels of dtype {labels.dtype}; expected integers, a class from 0 for each image")
-    if len(labels) and labels.min() < 0:
-        raise BadData(f"{name}: got label {labels.min()}; expected classes from 0")
-    return ArrayImages(pixels, labels.astype(np.int64), name)

@@ -1,0 +1,313 @@
+"""The matrix-free way in: a user's own model and arrays."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import evaluate
+from bench.check.toy import blends, blobs, noise, toy
+from bench.contract import Grid, Method, Reference, Stateless, Views
+from bench.data.images import ArrayImages
+from bench.errors import BadData, BadMethod, Undeclared, UnknownName
+from bench.measure.ranking import ranking
+from bench.recipes import Plain
+from bench.run.attack import predict
+from bench.run.registry import registry
+
+NUMBERS = ["fpr95", "detection_error", "auroc", "aupr_in", "aupr_out", "auroc_low", "auroc_high"]
+COLUMNS = ["method", "failure", "set", "n_good", "n_bad", *NUMBERS, "forward", "gradient", "note"]
+
+PAPER = Reference(authors="Me", title="Mine", year=2026, url="https://example.org")
+
+
+class Mine(nn.Module):
+    """A user's classifier: the toy's weights under names of the user's own, and a linear layer that is not the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        net: Any = copy.deepcopy(toy(Plain()).subject.net)
+        self.normalise, self.body, self.fc = net.standardise, net.trunk, net.head
+        self.dropout = nn.Dropout(0.9)
+        self.unused = nn.Linear(2, 2)
+        self.seen = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += len(x)
+        return self.fc(self.dropout(self.body(self.normalise(x))[-1].mean((2, 3))))  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def model() -> Mine:
+    return Mine().eval()
+
+
+def pair(images: ArrayImages) -> tuple[Any, Any]:
+    return images.pixels, images.labels
+
+
+def arrays(**changed: Any) -> dict[str, Any]:
+    x = blobs(300, 11).pixels
+    y = predict(toy(Plain()).subject, torch.from_numpy(x)).numpy()
+    y[:30] = (y[:30] + 1) % 3  # so that there are thirty mistakes
+    given: dict[str, Any] = {
+        "train": pair(blobs(360, 0)),
+        "test": (x, y),
+        "failures": {"noise": noise(90, 12).pixels, "blends": blends(60, 13).pixels},
+        "methods": ["msp"],
+        "head": "fc",
+    }
+    return given | changed
+
+
+HELD_OUT: dict[str, Any] = {
+    "validation": pair(blobs(120, 14)),
+    "ood_validation": {"blends": blends(60, 15).pixels, "noise": noise(60, 16).pixels},
+}
+
+
+def test_a_row_for_each_method_and_failure_set(model: Mine) -> None:
+    table = evaluate(model, **arrays(methods=["msp", "mahalanobis-a", "odin"]))
+    assert list(table.columns) == COLUMNS
+    rows = list(zip(table["method"], table["failure"], table["set"], table["n_good"], table["n_bad"], strict=True))
+    sets = [("mistake", "mistakes", 270, 30), ("ood", "blends", 300, 60), ("ood", "noise", 300, 90)]
+    assert rows == [(method, *one) for method in ("msp", "mahalanobis-a", "odin") for one in sets]
+    assert (table["note"] == "").all()
+    numbers = table[NUMBERS].to_numpy(dtype=float)
+    assert ((numbers >= 0) & (numbers <= 1)).all()
+    assert (table["auroc_low"] <= table["auroc"]).all()
+    assert (table["auroc"] <= table["auroc_high"]).all()
+    assert table.loc[table["set"] == "noise", "auroc"].min() > 0.9
+
+
+def test_the_numbers_are_those_of_the_scores(model: Mine) -> None:
+    given = arrays(methods=["max-logit"], failures={"noise": noise(90, 12).pixels})
+    row = evaluate(model, **given).set_index("set").loc["noise"]
+    with torch.no_grad():
+        good, bad = (
+            model(torch.from_numpy(x)).amax(1).double().numpy() for x in (given["test"][0], noise(90, 12).pixels)
+        )
+    expected = ranking(good, bad)
+    for name in ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out"):
+        assert row[name] == pytest.approx(expected[name], abs=1e-6)
+
+
+def test_every_method_runs_or_says_why_not(model: Mine) -> None:
+    names = list(registry())
+    table = evaluate(model, **arrays(methods=names, layers=["body.bn"]), **HELD_OUT)
+    assert list(dict.fromkeys(table["method"])) == names
+    assert (table["note"] == "").all()
+    assert (table.loc[table["set"] == "noise", "auroc"] > 0.6).all()
+
+
+def test_what_a_method_lacks_is_its_note(model: Mine) -> None:
+    table = evaluate(model, **arrays(methods=["msp", "temperature", "odin-tuned", "mahalanobis-c"]))
+    notes = table[table["note"] != ""].set_index("method")["note"]
+    assert dict(notes) == {
+        "temperature": "needs validation, which is not offered here",
+        "odin-tuned": "needs ood_validation, validation, which is not offered here",
+        "mahalanobis-c": "needs ood_validation, validation, which is not offered here",
+    }
+    without = table[table["method"] != "msp"]
+    assert without[["failure", "set", *NUMBERS]].isna().all().all()
+    assert (table["method"] == "msp").sum() == 3
+
+
+def test_the_model_is_left_as_it_was(model: Mine) -> None:
+    model.train()
+    model.body.bn.eval()
+    model.fc.bias.requires_grad_(True)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    modes = {name: module.training for name, module in model.named_modules()}
+    wants = {name: weight.requires_grad for name, weight in model.named_parameters()}
+    assert set(modes.values()) == set(wants.values()) == {True, False}
+
+    def unchanged() -> None:
+        assert all(before[name].equal(tensor) for name, tensor in model.state_dict().items())
+        assert {name: module.training for name, module in model.named_modules()} == modes
+        assert {name: weight.requires_grad for name, weight in model.named_parameters()} == wants
+        assert all(weight.grad is None for weight in model.parameters())
+        assert not model.fc._forward_pre_hooks
+
+    first = evaluate(model, **arrays(methods=["msp", "odin"]))
+    unchanged()
+    with pytest.raises(BadData):  # also when it ends in an error
+        evaluate(model, **arrays(failures={"noise": np.full((3, 1, 8, 8), 7.0)}))
+    unchanged()
+    # It is examined in evaluation mode whatever its own: dropout would change the numbers.
+    pd.testing.assert_frame_equal(first, evaluate(model.eval(), **arrays(methods=["msp", "odin"])))
+
+
+def test_one_forward_pass_a_set_whatever_the_number_of_methods(model: Mine) -> None:
+    names = ["msp", "max-logit", "energy", "knn", "mahalanobis-a", "temperature", "baseline-t", "mahalanobis-c"]
+    table = evaluate(model, **arrays(methods=names), **HELD_OUT)
+    images = 360 + 300 + 60 + 90 + 120 + 2 * 60
+    # One more to count the classes; and no image of the held-out sets, cut in halves or whole, goes through thrice.
+    assert images + 1 <= model.seen <= images + 1 + 120 + 2 * 60
+    assert set(table["forward"]) == {1.0}
+    assert set(table["gradient"]) == {0.0}
+    odin = evaluate(model, **arrays(methods=["odin"]))
+    assert set(odin["forward"]) == {3.0}
+    assert set(odin["gradient"]) == {1.0}
+
+
+def largest(batch: Views) -> Tensor:
+    return batch.logits.amax(dim=1)
+
+
+def mine(name: str = "mine", rule: Callable[[Views], Tensor] = largest, **more: Any) -> Method:
+    detector = Stateless(frozenset({"logits"}), rule)
+    return Method(name=name, title=name, paper=PAPER, **{"recipe": Plain(), "detector": detector} | more)
+
+
+def test_a_method_of_ones_own(model: Mine) -> None:
+    table = evaluate(model, **arrays(methods=[mine(), "max-logit"]))
+    own, theirs = (table[table["method"] == name].drop(columns="method") for name in ("mine", "max-logit"))
+    pd.testing.assert_frame_equal(own.reset_index(drop=True), theirs.reset_index(drop=True))
+
+
+def test_a_method_that_reads_what_it_did_not_declare_is_told(model: Mine) -> None:
+    with pytest.raises(Undeclared, match="'features' was read but not declared"):
+        evaluate(model, **arrays(methods=[mine(rule=lambda batch: batch.features.sum(1))]))
+
+
+def nan_for_a_few(batch: Views) -> Tensor:
+    score = largest(batch)
+    return torch.where(score > 12, torch.nan, score)
+
+
+def nan_on_noise(batch: Views) -> Tensor:
+    return largest(batch) / (0 if len(batch) == 90 else 1)
+
+
+def test_scores_that_are_not_finite_are_a_note_and_the_rest_goes_on(model: Mine) -> None:
+    table = evaluate(model, **arrays(methods=[mine("a", nan_for_a_few), mine("b", nan_on_noise), "msp"]))
+    notes = table[table["note"] != ""][["method", "set", "note"]]
+    assert list(notes["method"]) == ["a", "b"]
+    assert notes["note"].iloc[0].startswith("in-set test images: ")
+    assert notes["set"].iloc[1] == "noise"
+    assert "scores are NaN or infinite" in notes["note"].iloc[1]
+    assert (table["method"] == "msp").sum() == 3
+
+
+def test_a_classifier_without_mistakes_has_a_note_in_their_place(model: Mine) -> None:
+    x = blobs(120, 5).pixels
+    with torch.no_grad():
+        y = model(torch.from_numpy(x)).argmax(1)
+    table = evaluate(model, **arrays(test=(x, y)))
+    row = table.set_index("failure").loc["mistake"]
+    assert np.isnan(row["auroc"])
+    assert row["note"].startswith("mistake/mistakes: ")
+    assert (table.loc[table["failure"] == "ood", "note"] == "").all()
+
+
+class OfItsOwn:
+    """A recipe other than the plain one."""
+
+    provides = Plain.provides
+    wants = Plain.wants
+
+
+def test_a_method_that_trains_its_own_classifier_does_not_judge_another(model: Mine) -> None:
+    table = evaluate(model, **arrays(methods=[mine(recipe=OfItsOwn())]))
+    assert list(table["note"]) == ["trains a classifier of its own (OfItsOwn), and would not judge yours"]
+
+
+def test_tuning_happens_on_the_held_out_sets_only(model: Mine) -> None:
+    tuned = dataclasses.replace(registry()["baseline-t"].method, search=Grid(over=(("T", (1.0, 100.0)),)))
+    table = evaluate(model, **arrays(methods=[tuned]), **HELD_OUT)
+    assert (table["note"] == "").all()
+
+
+def test_tensors_and_bytes_are_arrays_too(model: Mine) -> None:
+    given = arrays()
+    bytes_ = {
+        "train": tuple(map(torch.from_numpy, given["train"])),
+        "test": ((given["test"][0] * 255).round().astype(np.uint8), given["test"][1].astype(np.uint8)),
+        "failures": {"noise": noise(90, 12).pixels.astype(np.float64), "half": torch.rand(9, 1, 8, 8).bfloat16()},
+    }
+    table = evaluate(model, **given | bytes_)
+    assert (table["note"] == "").all()
+
+
+def test_no_methods_give_an_empty_table_with_its_columns(model: Mine) -> None:
+    table = evaluate(model, **arrays(methods=[]))
+    assert list(table.columns) == COLUMNS
+    assert len(table) == 0
+
+
+# Bad input.
+
+X, Y = pair(blobs(30, 0))
+
+
+def spoilt(value: float) -> np.ndarray:
+    x = X.copy()
+    x[3, 0, 2, 2] = value
+    return x
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"train": (X[:, 0], Y)}, r"train: got an array of shape \(30, 8, 8\), expected \[n c h w\]"),
+    ({"train": X}, r"train: got a ndarray; expected a pair \(images, labels\)"),
+    ({"train": (X, None)}, r"train: got labels of dtype object; expected integers"),
+    ({"train": (X, Y[:-1])}, r"train: got labels of shape \(29,\), expected \(30,\), one an image"),
+    ({"train": (X, Y[:, None])}, r"train: got labels of shape \(30, 1\), expected \(30,\)"),
+    ({"train": (X, Y.astype(np.float32))}, r"train: got labels of dtype float32; expected integers"),
+    ({"train": (X, Y - 1)}, r"train: got label -1; expected classes from 0 to 2, the model's 3 outputs"),
+    ({"train": (X, Y + 1)}, r"train: got label 3; expected classes from 0 to 2, the model's 3 outputs"),
+    ({"test": (X, Y + 1)}, r"test: got label 3; expected classes from 0 to 2"),
+    ({"validation": (X, Y + 1)}, r"validation: got label 3; expected classes from 0 to 2"),
+    ({"test": (X[:0], Y[:0])}, r"test: got no images, expected at least one"),
+    ({"test": (spoilt(np.nan), Y)}, r"test: got float32 pixels from nan to nan, expected \[0, 1\]"),
+    ({"test": (spoilt(1.5), Y)}, r"test: got float32 pixels from 0 to 1.5, expected \[0, 1\]"),
+    ({"test": (X[:, :, :7], Y)}, r"test: got images of shape 1x7x8; expected 1x8x8, as in train"),
+    ({"failures": {"far": spoilt(-0.1)}}, r"far: got float32 pixels from -0.1 to"),
+    ({"failures": {"far": X * 255}}, r"far: got float32 pixels from 0 to 25\d.*, expected \[0, 1\]"),
+    ({"failures": {"far": (X * 255).astype(np.int64)}}, r"far: got int64 pixels, expected uint8 or float32"),
+    ({"failures": {"far": X[:0]}}, r"far: got no images"),
+    ({"failures": {"far": X.repeat(3, 1)}}, r"far: got images of shape 3x8x8; expected 1x8x8, as in train"),
+    ({"ood_validation": {"held": spoilt(np.inf)}}, r"held: got float32 pixels from 0 to inf"),
+    ({"validation": (X.repeat(2, 2), Y)}, r"validation: got images of shape 1x16x8; expected 1x8x8"),
+]
+
+
+@pytest.mark.parametrize(("changed", "message"), BAD, ids=[message for _, message in BAD])
+def test_bad_arrays_are_told(model: Mine, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadData, match=message):
+        evaluate(model, **arrays(**changed))
+
+
+def test_unknown_names_are_told_the_nearest(model: Mine) -> None:
+    with pytest.raises(UnknownName, match="unknown method 'odni'; did you mean 'odin'"):
+        evaluate(model, **arrays(methods=["odni"]))
+    with pytest.raises(UnknownName, match="unknown module of Mine 'fcc'; did you mean 'fc'"):
+        evaluate(model, **arrays(head="fcc"))
+
+
+def test_a_head_that_is_not_used_is_told(model: Mine) -> None:
+    with pytest.raises(BadMethod, match="head 'unused' took no part in the forward pass of Mine"):
+        evaluate(model, **arrays(head=None))
+
+
+@pytest.mark.parametrize(
+    ("answer", "got"),
+    [
+        (lambda logits: logits.softmax(1).amax(1), r"shape \[1\]"),
+        (lambda logits: logits[:, :1], r"shape \[1, 1\]"),
+        (lambda logits: (logits, logits), "tuple"),
+    ],
+)
+def test_a_model_that_answers_otherwise_is_told(answer: Any, got: str) -> None:
+    class Odd(Mine):
+        def forward(self, x: Tensor) -> Tensor:
+            return answer(super().forward(x))  # type: ignore[no-any-return]
+
+    with pytest.raises(BadMethod, match=rf"answered one image with {got}; expected logits \[1 C\]"):
+        evaluate(Odd().eval(), **arrays())
