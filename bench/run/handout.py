@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from typing import cast, final
 
 from bench.contract import FitData, Material, Method
-from bench.errors import Undeclared
+from bench.errors import BadData, Undeclared
 from bench.subjects.views import SubjectViews
 
 
 @final
 @dataclass(frozen=True)
 class HandOut:
-    """The data that `fit` sees; a material that was not declared does not open."""
+    """The data that `fit` sees.
+
+    A material that was not declared raises `Undeclared`; one that turned out empty raises `BadData`.
+    """
 
     classes: int
     seed: int
@@ -44,6 +47,8 @@ class HandOut:
                 f"Add it to the detector's `fits_on`."
             )
         self.touched.add(material)
+        if material not in self.materials:
+            raise BadData(f"{material} holds no image here (an attack that fooled the subject on none?)")
         return self.materials[material]
 
 

@@ -1,7 +1,7 @@
 """Tuning, a visible step of the pipeline: a grid over a detector's fields, judged by FPR95 on held-out sets."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from bench.contract import Detector, Grid, Views
-from bench.errors import BadMethod
+from bench.errors import BadData, BadMethod
 from bench.measure.ranking import ranking
 from bench.run.handout import HandOut, as_fit_data
 from bench.subjects.train import Report
@@ -76,7 +76,12 @@ def tune(
         good: The other half of the held-out in-distribution inputs.
         bad: The other half of each held-out bad set.
         report: Told of the progress.
+
+    Raises:
+        BadData: there is no bad set to judge by.
     """
+    if not bad:
+        raise BadData(f"nothing to tune on: {grid.on} holds no image here (an attack that fooled the subject on none?)")
     points = list(candidates(detector, grid))
     best: tuple[float, Tuned] | None = None
     for done, (candidate, point) in enumerate(points):
@@ -88,6 +93,3 @@ def tune(
         report("tune", done + 1, len(points))
     assert best is not None
     return best[1]
-
-
-Score = Callable[[SubjectViews], Floats]
