@@ -3,6 +3,7 @@
 import pytest
 
 from bench.check.conformance import Check, check_methods, checks_of
+from bench.cli import main
 from bench.errors import UnknownName
 from bench.run.registry import registry
 
@@ -27,6 +28,14 @@ def test_report_has_a_line_for_each_method_and_law() -> None:
 def test_unknown_method_is_told_the_nearest() -> None:
     with pytest.raises(UnknownName, match="unknown method 'odni'; did you mean 'odin'"):
         check_methods(["odni"], every=False)
+
+
+def test_the_command_prints_the_report_and_exits_accordingly(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "msp"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 method: 20 ok, 0 failed, 0 skipped"
+    assert main(["check"]) == 1
+    assert main(["check", "odni"]) == 2
+    assert "did you mean 'odin'" in capsys.readouterr().err
 
 
 def test_no_method_named_says_what_to_do() -> None:

@@ -152,9 +152,15 @@ def test_one_forward_pass_a_set_whatever_the_number_of_methods(model: Mine) -> N
     assert images + 1 <= model.seen <= images + 1 + 120 + 2 * 60
     assert set(table["forward"]) == {1.0}
     assert set(table["gradient"]) == {0.0}
-    odin = evaluate(model, **arrays(methods=["odin"]))
-    assert set(odin["forward"]) == {3.0}
-    assert set(odin["gradient"]) == {1.0}
+    step = Stateless(frozenset({"logits", "inputs", "gradient"}), after_a_step)
+    own = evaluate(model, **arrays(methods=[mine(detector=step)]))
+    assert set(own["forward"]) == {3.0}  # the stored one, the gradient's, and that of the other inputs
+    assert set(own["gradient"]) == {1.0}
+
+
+def after_a_step(batch: Views) -> Tensor:
+    step = batch.grad(lambda views: views.logits.amax(dim=1)).sign()
+    return batch.at(batch.inputs + 0.001 * step).logits.amax(dim=1) - batch.logits.amax(dim=1)
 
 
 def largest(batch: Views) -> Tensor:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.check.toy import STATISTICS, TRAINING, blobs, noise
-from bench.contract import View
+from bench.contract import Stateless, View, Views
 from bench.errors import BadCheckpoint
 from bench.recipes import Plain
 from bench.run.examine import Exam, examine
@@ -124,7 +125,13 @@ def test_one_forward_pass_a_set_serves_all_methods_that_need_no_gradient(subject
     for method in methods:
         examine(method, exam)
     assert subject.passes == Passes(len(TRAIN) + len(TEST) + len(FAR), 0)
-    outcome = examine(find(["odin"])[0].method, exam)
-    n = len(TEST) + len(FAR)  # a pass each way for the gradient, and one for the perturbed inputs
+    step = Stateless(frozenset({"logits", "inputs", "gradient"}), after_a_step)
+    outcome = examine(replace(methods[0], detector=step), exam)
+    n = len(TEST) + len(FAR)  # a pass each way for the gradient, and one for the other inputs
     assert subject.passes == Passes(len(TRAIN) + n + 2 * n, n)
-    assert (outcome.forward, outcome.gradient) == (3.0, 1.0)
+    assert (outcome.forward, outcome.gradient) == (3.0, 1.0)  # the stored one is counted for each that reads it
+
+
+def after_a_step(batch: Views) -> Tensor:
+    step = batch.grad(lambda views: views.logits.amax(dim=1)).sign()
+    return batch.at(batch.inputs + 0.001 * step).logits.amax(dim=1) - batch.logits.amax(dim=1)
