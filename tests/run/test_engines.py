@@ -131,6 +131,7 @@ def test_progress_comes_through(pool: Pool) -> None:
 
 
 def test_an_idle_worker_that_dies_is_replaced(pool: Pool) -> None:
+    assert outcomes(pool, Square(1)) == {"square 1": 1}
     assert pool._pool is not None
     for process in list(pool._pool._processes.values()):
         process.kill()
