@@ -155,6 +155,15 @@ def _start_worker(news: Any) -> None:
 
     torch.set_num_threads(1)
     _send = news.put
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when the run is killed: an orphan would go on writing beside the run that resumes."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(task: T) -> Done[T]:

@@ -19,7 +19,7 @@ from bench.run.attack import Attempt
 from bench.run.handout import HandOut, as_fit_data, contrasts
 from bench.run.tune import Floats, Tuned, scores_of, tune
 from bench.subjects.train import Report, silent
-from bench.subjects.views import NET_VIEWS, Access, SubjectViews, Trained
+from bench.subjects.views import Access, SubjectViews, Trained
 
 Failure = Literal["ood", "adversarial", "mistake", "corruption"]
 
@@ -94,8 +94,9 @@ def examine(method: Method, exam: Exam, report: Report = silent) -> Outcome:
     fitted = perf_counter()
     passes = exam.subject.passes
     before = passes.forward, passes.gradient
-    scores, failed, n = _score_all(tuned, exam, access, report)
-    shared = 1 if access.touched & NET_VIEWS else 0
+    sealed = Access(access.reads, labels=False, touched=access.touched)  # test views carry no labels
+    scores, failed, n = _score_all(tuned, exam, sealed, report)
+    shared = 1 if sealed.stored else 0
     return Outcome(
         scores=scores,
         chosen=tuned.chosen,
@@ -143,9 +144,8 @@ def _fit_and_tune(method: Method, exam: Exam, access: Access, data: HandOut, rep
 
 
 def _score_all(
-    tuned: Tuned, exam: Exam, access: Access, report: Report
+    tuned: Tuned, exam: Exam, sealed: Access, report: Report
 ) -> tuple[Scores, dict[tuple[Failure, str], str], int]:
-    sealed = Access(access.reads, labels=False, touched=access.touched)  # test views carry no labels
     failed: dict[tuple[Failure, str], str] = {}
     total = 1 + len(exam.ood) + len(exam.attacks)
     done = 0

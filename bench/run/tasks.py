@@ -124,7 +124,7 @@ class Examine:
         assert sets.test.labels is not None
         exam = Exam(
             subject=subject,
-            show=partial(_show, subject, folder, self.wanted & job.recipe.provides),
+            show=partial(_show, Trained(subject.net, subject.device), folder, self.wanted & job.recipe.provides),
             seed=job.seed,
             classes=classes(context.matrix).count,
             train=sets.train,

@@ -56,6 +56,7 @@ class Access:
     reads: frozenset[View]
     labels: bool = False
     touched: set[str] = field(default_factory=set)
+    stored: set[View] = field(default_factory=set)
 
     def open(self, view: View) -> None:
         """Note a read.
@@ -170,6 +171,7 @@ class SubjectViews:
     def _view(self, view: View) -> Any:
         self._access.open(view)
         if self._shown is not None and view in NET_VIEWS:
+            self._access.stored.add(view)
             whole = self._shown()[view]
             cut = tuple(part[self._rows] for part in whole) if isinstance(whole, tuple) else whole[self._rows]
             return _to(cut, self._subject.device)
