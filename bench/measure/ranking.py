@@ -169,9 +169,11 @@ def detection_error(counts: Counts) -> float:
 
 
 def min_detection_error(counts: Counts) -> float:
-    """Return the least (1 - TPR) / 2 + FPR / 2 over all thresholds; 1 - it is Lee's detection accuracy."""
-    above_all_scores = 0.5
-    return min(above_all_scores, counts.sums.least_error / (2 * counts.n_good * counts.n_bad))
+    """Return the least (1 - TPR) / 2 + FPR / 2 over all thresholds; 1 - it is Lee's detection accuracy.
+
+    The lowest score as threshold accepts everything, at 1 / 2; so would one above all scores, which flags everything.
+    """
+    return counts.sums.least_error / (2 * counts.n_good * counts.n_bad)
 
 
 def aupr_in(counts: Counts) -> float:
