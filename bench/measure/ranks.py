@@ -1,7 +1,9 @@
 """Which methods are better than which: ranks, shared where the inputs and seeds at hand do not tell two methods apart.
 
-Methods are ordered by the mean of one metric over sets and seeds, and each is compared with the one above it. What the
-difference would be with other test inputs and other training runs is seen at two levels:
+Methods are ordered by the mean of one metric over sets and seeds, and each is compared with the one above it. In a long
+row of small steps no step is significant though its ends are far apart, so a row leaves the rank also where it differs
+from the first row of that rank. What the difference would be with other test inputs and other training runs is seen at
+two levels:
 
 1. Inputs, by a bootstrap. Every resample draws weights for the in-set's and each out-set's inputs, and all methods and
    seeds are judged on the same drawn inputs, since they were scored on the same inputs: what they share cancels out.
@@ -18,7 +20,7 @@ the levels that Holm's correction asks for. It is held against a t distribution 
 levels as Welch and Satterthwaite do: S - 1 for the part of the variance that seeds make, infinitely many for the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -46,9 +48,12 @@ class Ranked:
     Attributes:
         method: Its name.
         mean: Mean of the metric over sets and seeds.
-        rank: From 1; that of the row above where the two are not told apart, else one more than the rows above.
+        rank: From 1; that of the row above where it is told apart neither from it nor from the first row of that rank,
+            else one more than the rows above.
         p: p-value of the difference to the row above; None for the first row.
         p_holm: `p` after Holm's correction over all rows.
+        p_first: p-value of the difference to the first row of the rank above, after Bonferroni's correction (which rows
+            come first is not known beforehand, so Holm's order is not); None for the first row.
     """
 
     method: str
@@ -56,6 +61,7 @@ class Ranked:
     rank: int
     p: float | None
     p_holm: float | None
+    p_first: float | None
 
 
 def shared_ranks(
@@ -88,8 +94,11 @@ def shared_ranks(
     sign = -1 if METRICS[metric].higher_is_better else 1
     order = sorted(results, key=lambda method: (sign * overall[method], method))
     drawn = _drawn(results, sets, metric, resamples, seed)
-    p = [_compare(means[a], means[b], drawn[a], drawn[b], _pairs(results, a, b)) for a, b in pairwise(order)]
-    return _shared(order, overall, p, level)
+
+    def compare(a: str, b: str) -> float:
+        return _compare(means[a], means[b], drawn[a], drawn[b], _pairs(results, a, b))
+
+    return _shared(order, overall, compare, level)
 
 
 def _common_sets(results: Results) -> tuple[str, ...]:
@@ -114,11 +123,17 @@ def _pairs(results: Results, *methods: str) -> int:
     return min(min(len(cell.good), len(cell.bad)) for cell in cells)
 
 
-def _shared(order: Sequence[str], overall: Mapping[str, float], p: Sequence[float], level: float) -> tuple[Ranked, ...]:
-    rows: list[Ranked] = []
-    for place, (method, raw, corrected) in enumerate(zip(order, (None, *p), (None, *holm(p)), strict=True)):
-        tied = corrected is not None and corrected > level
-        rows.append(Ranked(method, overall[method], rows[-1].rank if tied else place + 1, raw, corrected))
+def _shared(
+    order: Sequence[str], overall: Mapping[str, float], compare: Callable[[str, str], float], level: float
+) -> tuple[Ranked, ...]:
+    p = [compare(above, below) for above, below in pairwise(order)]
+    rows = [Ranked(order[0], overall[order[0]], 1, None, None, None)]
+    for method, raw, corrected in zip(order[1:], p, holm(p), strict=True):
+        first = order[rows[-1].rank - 1]
+        from_first = min(1.0, len(p) * compare(first, method))
+        tied = corrected > level and from_first > level
+        rank = rows[-1].rank if tied else len(rows) + 1
+        rows.append(Ranked(method, overall[method], rank, raw, corrected, from_first))
     return tuple(rows)
 
 

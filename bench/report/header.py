@@ -18,8 +18,8 @@ How to read it:
 - **FPR95 ranks**: the share of bad inputs accepted at the threshold that keeps 95 % of the good ones (`fpr95`; not
   `fpr95_bad`, where 95 % of the bad ones are flagged). Detection error is taken at the same threshold. AUPR depends on
   the sizes of the sets, which stand above each table. All numbers are in percent; ↓ lower, ↑ higher is better.
-- Methods share a **rank** ("2=") where the paired difference to the row above is not significant at 5 % after Holm's
-  correction, by a bootstrap over inputs and seeds.
+- Methods share a **rank** ("2=") where neither the paired difference to the row above nor the one to the first row of
+  that rank is significant at 5 %, corrected for the number of rows, by a bootstrap over inputs and seeds.
 - **±** is the standard deviation over n training seeds (n - 1 in the denominator). One seed has none; its brackets hold
   the 95 % interval of that run (AUROC: DeLong; FPR95: bootstrap).
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason

@@ -56,6 +56,16 @@ def test_clearly_different_methods_get_their_own_ranks_and_equal_ones_share():
     assert [row.mean for row in rows] == sorted(row.mean for row in rows)
 
 
+def test_a_long_row_of_small_steps_is_not_one_rank():
+    """No step is significant, but the last is far from the first: ties are with the first row of the rank too."""
+    rows = shared_ranks(world(4, {f"m{i:02}": i / 12 for i in range(12)}, n=400, m=250))
+    assert all(row.p_holm > 0.05 for row in rows[1:])
+    assert rows[0].rank == 1
+    assert rows[-1].rank > 1
+    first = {row.rank: row for row in reversed(rows)}
+    assert all(row.rank == place + 1 for place, row in enumerate(rows) if first[row.rank] is row)
+
+
 def test_the_means_are_over_sets_and_seeds():
     results = world(1, {"a": 0.0, "b": 1.0}, seeds=3)
     rows = {row.method: row for row in shared_ranks(results)}
