@@ -9,12 +9,12 @@ from pathlib import Path
 from bench.contract import Recipe
 from bench.errors import BadRecord, Busy
 from bench.records import Record, read_record, record_paths, write_record
-from bench.run.context import Context, wanted_views
-from bench.run.engines import Done, Engine
+from bench.run.context import Context, record_key, wanted_views
+from bench.run.engines import Done, Engine, reason
 from bench.run.plan import Job, Skip, judge_of
 from bench.run.progress import Progress
 from bench.run.records import unmade_record
-from bench.run.tasks import Examine, Look, Train
+from bench.run.tasks import Examine, Look, Train, current
 
 
 @dataclass(frozen=True)
@@ -38,37 +38,57 @@ def execute(context: Context, planned: Sequence[Job | Skip], engine: Engine) -> 
     """
     with alone(context.workspace.results):
         context.sets  # noqa: B018  a missing in-set stops the run here, before any work
-        jobs = [job for job in planned if isinstance(job, Job)]
+        made = {_name(item): record for item in planned if (record := _without_work(context, item))}
+        jobs = [item for item in planned if isinstance(item, Job) and _name(item) not in made]
         subjects = list(dict.fromkeys(subject for job in jobs for subject in _subjects(context, job)))
         with Progress(2 * len(subjects) + len(jobs)) as progress:
-            lost: dict[tuple[Recipe, int], str] = {}
-            trains = [Train(context, *subject) for subject in subjects]
-            for done in engine.run(trains, progress.watch):
-                _note(done, progress)
-                if done.error:
-                    lost[done.task.recipe, done.task.seed] = done.error
-            looks = [Look(context, *s, wanted_views(jobs, s[0])) for s in subjects if s not in lost]
-            for done_look in engine.run(looks, progress.watch):
-                _note(done_look, progress)
-                if done_look.error:
-                    lost[done_look.task.recipe, done_look.task.seed] = done_look.error
-            made = {
-                _name(job): unmade_record(context, job, "failed", lost[s])
-                for job in jobs
-                for s in _subjects(context, job)
-                if s in lost
-            }
+            lost = _prepare(context, subjects, jobs, engine, progress)
+            for job in jobs:
+                faults = [lost[subject] for subject in _subjects(context, job) if subject in lost]
+                if faults:
+                    made[_name(job)] = unmade_record(context, job, "failed", faults[0])
+                    progress.ended(job.method.name, "FAILED (its subject did)")
             tasks = [Examine(context, job, wanted_views(jobs, job.recipe)) for job in jobs if _name(job) not in made]
-            for done_job in engine.run(tasks, progress.watch):
-                _note(done_job, progress)
-                job = done_job.task.job
-                made[_name(job)] = done_job.result or unmade_record(context, job, "failed", done_job.error or "")
-            for skip in planned:
-                if isinstance(skip, Skip):
-                    made[_name(skip)] = unmade_record(context, skip, "skipped", skip.reason)
+            for done in engine.run(tasks, progress.watch):
+                _note(done, progress)
+                job = done.task.job
+                made[_name(job)] = done.result or unmade_record(context, job, "failed", done.error or "")
         for record in made.values():
             _write_unmade(context, record)
-    return Summary(tuple(made[_name(job)] for job in planned))
+    return Summary(tuple(made[_name(item)] for item in planned))
+
+
+def _without_work(context: Context, item: Job | Skip) -> Record | None:
+    """Return the record of what needs no work: what is skipped, what is current, what must not be overwritten."""
+    if isinstance(item, Skip):
+        return unmade_record(context, item, "skipped", item.reason)
+    path = record_paths(context.workspace.results, context.matrix.name, item.method.name, item.seed).record
+    try:
+        return current(path, record_key(context, item))
+    except BadRecord as error:
+        return unmade_record(context, item, "failed", reason(error))
+
+
+def _prepare(
+    context: Context,
+    subjects: Sequence[tuple[Recipe, int]],
+    jobs: Sequence[Job],
+    engine: Engine,
+    progress: Progress,
+) -> dict[tuple[Recipe, int], str]:
+    """Train the subjects and look at every set through them; return what went wrong with those that failed."""
+    lost: dict[tuple[Recipe, int], str] = {}
+    for trained in engine.run([Train(context, *subject) for subject in subjects], progress.watch):
+        _note(trained, progress)
+        if trained.error:
+            lost[trained.task.recipe, trained.task.seed] = trained.error
+            progress.ended(f"views of seed {trained.task.seed}", "FAILED (its subject did)")
+    looks = [Look(context, *subject, wanted_views(jobs, subject[0])) for subject in subjects if subject not in lost]
+    for looked in engine.run(looks, progress.watch):
+        _note(looked, progress)
+        if looked.error:
+            lost[looked.task.recipe, looked.task.seed] = looked.error
+    return lost
 
 
 def _subjects(context: Context, job: Job) -> list[tuple[Recipe, int]]:

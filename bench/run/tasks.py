@@ -1,6 +1,6 @@
 """The three kinds of task, in order: train a subject, look at every set through it, examine a method on it.
 
-Each reuses what the cache or the results folder already holds, so that running one twice is running it once.
+The first two reuse what the cache holds, so that running one twice is running it once.
 """
 
 import json
@@ -93,13 +93,10 @@ class Examine:
         return f"{self.job.method.name}, seed {self.job.seed}"
 
     def run(self, report: Report) -> Record:
-        """Return the record, kept if it is current, else made and written with its scores and cost."""
+        """Return the record, written with its scores and its cost."""
         context, job = self.context, self.job
         key = record_key(context, job)
         paths = record_paths(context.workspace.results, context.matrix.name, job.method.name, job.seed)
-        kept = current(paths.record, key)
-        if kept is not None:
-            return kept
         began = datetime.now(UTC)
         started = perf_counter()
         outcome, exam, attacks = self._examine(report)

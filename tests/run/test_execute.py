@@ -73,6 +73,13 @@ def test_a_second_run_keeps_every_record_and_byte(context):
     assert [p.stat().st_mtime_ns for p in context.workspace.results.rglob("*.cost.json")] == costs
 
 
+def test_current_records_need_no_cache(context, tmp_path):
+    first = run(context, *find(["msp", "odin"]))
+    elsewhere = dataclasses.replace(context, workspace=dataclasses.replace(context.workspace, cache=tmp_path / "empty"))
+    assert run(elsewhere, *find(["msp", "odin"])) == first
+    assert not (tmp_path / "empty").exists()
+
+
 def test_a_fresh_cache_gives_the_same_bytes(context, tmp_path):
     run(context, *find(["msp", "mahalanobis-c"]))
     other = context_in(tmp_path / "other")
