@@ -11,13 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 View = Literal[
-    "inputs", "logits", "features", "layers", "head", "gradient", "posterior", "log_density", "latent", "members"
+    "inputs",
+    "logits",
+    "binary",
+    "features",
+    "layers",
+    "head",
+    "gradient",
+    "posterior",
+    "prior",
+    "members",
+    "log_density",
+    "latent",
 ]
 """What a subject can show of an input."""
 
@@ -43,6 +54,20 @@ class Head(NamedTuple):
     bias: Float[Tensor, "C"]
 
 
+class Posterior(NamedTuple):
+    """q(z|x), a Gaussian with independent components, for each input."""
+
+    mean: Float[Tensor, "n K"]
+    std: Float[Tensor, "n K"]
+
+
+class Prior(NamedTuple):
+    """r(z), or r(z|y) for each class y: R Gaussians with independent components."""
+
+    mean: Float[Tensor, "R K"]
+    std: Float[Tensor, "R K"]
+
+
 class Views(Protocol):
     """n inputs as one subject shows them. Reading a view that the detector did not declare raises `Undeclared`."""
 
@@ -62,6 +87,10 @@ class Views(Protocol):
         """The classifier's outputs before the softmax."""
 
     @property
+    def binary(self) -> Float[Tensor, "n C"]:
+        """The log-odds of C independent yes-or-no classifiers, one a class."""
+
+    @property
     def features(self) -> Float[Tensor, "n F"]:
         """The penultimate activations: what the head multiplies."""
 
@@ -73,8 +102,20 @@ class Views(Protocol):
     def head(self) -> Head:
         """The last linear layer."""
 
+    @property
+    def posterior(self) -> Posterior:
+        """What a stochastic encoder makes of each input."""
+
+    @property
+    def prior(self) -> Prior:
+        """What the encoder's posteriors are measured against; the same for all inputs."""
+
+    @property
+    def members(self) -> Float[Tensor, "n M C"]:
+        """The logits of each of M networks, or of one network thinned in M fixed ways."""
+
     def grad(self, f: Callable[[Views], Float[Tensor, "n"]]) -> Float[Tensor, "n c h w"]:
-        """Return the derivative of sum f(views) by the pixels (view `gradient`)."""
+        """Return the derivative of sum f(views) by the pixels (view `gradient`); all n go through at once."""
 
     def at(self, inputs: Float[Tensor, "n c h w"]) -> Views:
         """Return the same subject's views of other inputs (view `gradient`)."""
@@ -146,6 +187,7 @@ class Training:
         dropout: Probability of dropping a unit inside the network's blocks.
         label_smoothing: Mass moved from the true class to all.
         augment: Transformations of a training batch, in order: "flip", "crop4" (pad 4 and crop), "shift2" (2 pixels).
+        outlier_ratio: Outliers beside each input of a step, for recipes that want them.
         precision: "float32", or "bfloat16" autocast while training; scores are always float32.
     """
 
@@ -162,6 +204,7 @@ class Training:
     dropout: float = 0.0
     label_smoothing: float = 0.0
     augment: tuple[Literal["flip", "crop4", "shift2"], ...] = ()
+    outlier_ratio: int = 2
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -169,21 +212,32 @@ class Training:
 class TrainBatch:
     """One step's data, on the network's device.
 
-    `inputs`: pixels [n c h w] in [0, 1]; `labels`: [n]; `index`: each image's place in the training split [n];
-    `progress`: share of the training that is done, in [0, 1).
+    Attributes:
+        inputs: Pixels [n c h w] in [0, 1].
+        labels: Classes [n].
+        index: Each image's place in the training split [n].
+        epoch: Epochs done before this one.
+        progress: Share of the training that is done, in [0, 1).
+        outliers: Pixels [m c h w] of auxiliary outliers, for a recipe that wants them.
     """
 
     inputs: Tensor
     labels: Tensor
     index: Tensor
+    epoch: int
     progress: float
+    outliers: Tensor | None = None
 
 
 class Subject(Protocol):
-    """What `Recipe.build` returns: an `nn.Module` that can show views of a batch in one forward pass."""
+    """What `Recipe.build` returns: an `nn.Module` that can show views of a batch."""
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that one look costs: one, or one a member."""
 
     def show(self, x: Float[Tensor, "n c h w"], wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return the wanted views of `x`, differentiable by `x`."""
+        """Return the wanted views of `x`, differentiable by `x`; what it draws does not depend on the batch."""
 
 
 class Recipe(Protocol):
@@ -191,6 +245,9 @@ class Recipe(Protocol):
 
     Two methods with equal recipes share one training.
     """
+
+    def __hash__(self) -> int:
+        """Return a hash of the fields: equal recipes have equal ones."""
 
     @property
     def provides(self) -> frozenset[View]:
@@ -212,6 +269,40 @@ class Recipe(Protocol):
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Float[Tensor, ""]:
         """Return the scalar that the training loop minimises."""
+
+
+@runtime_checkable
+class MadeOfOthers(Protocol):
+    """A recipe whose subject begins from other trained subjects: a fine-tuned network, an ensemble."""
+
+    def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
+        """Return the subjects that this one is made from, as (recipe, seed); `seeds` are the matrix's."""
+
+    def assemble(self, net: nn.Module, parts: tuple[nn.Module, ...]) -> None:
+        """Put what the parts learnt into a fresh network, before it is trained."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A recipe whose network must know the training split before the first step: which labels it may see, say."""
+
+    def prepare(self, net: nn.Module, labels: Int[Tensor, "N"], classes: int, seed: int) -> None:
+        """Give the network buffers that depend on the training split; they are saved and restored with its weights."""
+
+
+class Player(NamedTuple):
+    """One side of a game: the weights that it moves, and the loss that it minimises."""
+
+    weights: tuple[nn.Parameter, ...]
+    loss: Callable[[TrainBatch], Tensor]
+
+
+@runtime_checkable
+class Game(Protocol):
+    """A recipe whose training is a game: in each step every player moves in turn, with an optimiser of its own."""
+
+    def players(self, net: nn.Module) -> tuple[Player, ...]:
+        """Return the players, in the order of their moves."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.contract import Material, Recipe, Training, View
+from bench.contract import MadeOfOthers, Material, Recipe, Training, View
 from bench.data.images import ArrayImages, Images
 from bench.recipes import Plain
 from bench.run.attack import gradient, predict
@@ -29,7 +29,9 @@ CENTRES = np.array([[2.0, 2.0], [2.0, 5.0], [5.0, 3.5]])
 TRAINING = Training(network="toy-cnn", epochs=12, batch=32, lr=0.05)
 STATISTICS = Classes(CLASSES, mean=(0.15,), std=(0.25,))
 
-MATERIALS: frozenset[Material] = frozenset({"labels", "validation", "ood_validation", "adversarial_validation"})
+MATERIALS: frozenset[Material] = frozenset(
+    {"labels", "validation", "ood_validation", "adversarial_validation", "outliers"}
+)
 """What the toy offers."""
 
 FGSM = 0.25
@@ -67,7 +69,9 @@ def toy(recipe: Recipe) -> Toy:
     images = {"train": blobs(360, 0), "validation": blobs(120, 1), "test": blobs(90, 2)}
     images |= {"ood_validation": blends(60, 3), "far": noise(90, 4)}
     cpu = torch.device("cpu")
-    net = train(sized, images["train"], STATISTICS, 0, device=cpu)
+    outliers = blends(120, 5) if "outliers" in sized.wants else None
+    parts = [toy_net(part, seed) for part, seed in sized.parts(0, (0,))] if isinstance(sized, MadeOfOthers) else ()
+    net = train(sized, images["train"], STATISTICS, 0, device=cpu, outliers=outliers, parts=parts)
     net.zero_grad()
     subject = Trained(net.requires_grad_(False), cpu)
     examples = {role: _examples(subject, pictures, sized) for role, pictures in images.items()}
@@ -75,6 +79,12 @@ def toy(recipe: Recipe) -> Toy:
     attacked = fooling(judge, examples["validation"])
     examples["adversarial_validation"] = _examples(subject, attacked, sized)
     return Toy(subject, examples)
+
+
+@cache
+def toy_net(recipe: Recipe, seed: int) -> nn.Module:
+    """Return a subject that another is made from, trained on the toy."""
+    return train(recipe, blobs(360, 0), STATISTICS, seed, device=torch.device("cpu"))
 
 
 def _examples(subject: Trained, images: Images, recipe: Recipe) -> Examples:

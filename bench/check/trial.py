@@ -52,7 +52,7 @@ class Trial:
     @cached_property
     def toy(self) -> Toy:
         """The subject of the method's recipe, and its images."""
-        return copy.deepcopy(toy(self.method.recipe))  # type: ignore[arg-type]  # recipes are frozen: the laws see to it
+        return copy.deepcopy(toy(self.method.recipe))  # recipes are frozen: the laws see to it
 
     @cached_property
     def candidates(self) -> tuple[Detector[Any], ...]:

@@ -28,6 +28,8 @@ class Standardise(nn.Module):
 class Classifier(nn.Module):
     """A trunk that returns feature maps, under a linear head on the last map's spatial average."""
 
+    passes = 1
+
     def __init__(self, trunk: nn.Module, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.standardise = Standardise(mean, std)

@@ -27,6 +27,8 @@ class Headed(nn.Module):
         BadMethod: the head is not a linear layer, or there is none.
     """
 
+    passes = 1
+
     def __init__(
         self,
         model: nn.Module,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.contract import Recipe, View
+from bench.contract import MadeOfOthers, Recipe, View
 from bench.data.attack_cards import find_attack
 from bench.data.images import Images
 from bench.data.matrix import Matrix
@@ -33,14 +33,23 @@ class Context:
         return open_sets(self.matrix, self.workspace.data)
 
     def key(self, recipe: Recipe, seed: int) -> SubjectKey:
-        """Return what identifies a subject."""
-        return SubjectKey(recipe, seed, classes(self.matrix), self.sets.train.sha256())
+        """Return what identifies a subject, and the subjects that it is made from."""
+        outliers = self.sets.outliers
+        sha256 = outliers.sha256() if outliers is not None and "outliers" in recipe.wants else None
+        parts = tuple(self.key(part, its_seed) for part, its_seed in parts_of(recipe, seed, self.matrix.seeds))
+        return SubjectKey(recipe, seed, classes(self.matrix), self.sets.train.sha256(), sha256, parts)
 
     def subject(self, recipe: Recipe, seed: int, report: Report) -> tuple[Trained, Path]:
         """Return a subject, and its folder in the cache."""
         key = self.key(recipe, seed)
-        subject = trained(key, self.sets.train, self.workspace.cache, self.workspace.torch_device, report)
+        sets, workspace = self.sets, self.workspace
+        subject = trained(key, sets.train, workspace.cache, workspace.torch_device, report, sets.outliers)
         return subject, key.folder(self.workspace.cache)
+
+
+def parts_of(recipe: Recipe, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
+    """Return the subjects that a subject is made from, as (recipe, seed)."""
+    return recipe.parts(seed, seeds) if isinstance(recipe, MadeOfOthers) else ()
 
 
 def attacked(

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contract import Recipe
 from bench.errors import BadRecord, Busy
 from bench.records import Record, read_record, record_paths, write_record
-from bench.run.context import Context, record_key, wanted_views
+from bench.run.context import Context, parts_of, record_key, wanted_views
 from bench.run.engines import Done, Engine, reason
 from bench.run.plan import Job, Skip, judge_of
 from bench.run.progress import Progress
@@ -78,17 +78,32 @@ def _prepare(
 ) -> dict[tuple[Recipe, int], str]:
     """Train the subjects and look at every set through them; return what went wrong with those that failed."""
     lost: dict[tuple[Recipe, int], str] = {}
-    for trained in engine.run([Train(context, *subject) for subject in subjects], progress.watch):
-        _note(trained, progress)
-        if trained.error:
-            lost[trained.task.recipe, trained.task.seed] = trained.error
-            progress.ended(f"views of seed {trained.task.seed}", "FAILED (its subject did)")
+    for generation in generations(subjects, context.matrix.seeds):
+        tasks = [Train(context, *subject) for subject in generation]
+        for trained in engine.run(tasks, progress.watch):
+            _note(trained, progress)
+            if trained.error:
+                lost[trained.task.recipe, trained.task.seed] = trained.error
+                progress.ended(f"views of seed {trained.task.seed}", "FAILED (its subject did)")
     looks = [Look(context, *subject, wanted_views(jobs, subject[0])) for subject in subjects if subject not in lost]
     for looked in engine.run(looks, progress.watch):
         _note(looked, progress)
         if looked.error:
             lost[looked.task.recipe, looked.task.seed] = looked.error
     return lost
+
+
+def generations(subjects: Sequence[tuple[Recipe, int]], seeds: tuple[int, ...]) -> list[list[tuple[Recipe, int]]]:
+    """Return the subjects in an order of training: those made of nothing, those made of these, and so on."""
+    depth: dict[tuple[Recipe, int], int] = {}
+
+    def place(subject: tuple[Recipe, int]) -> int:
+        if subject not in depth:
+            depth[subject] = 1 + max((place(part) for part in parts_of(*subject, seeds)), default=-1)
+        return depth[subject]
+
+    deepest = max((place(subject) for subject in subjects), default=-1)
+    return [[subject for subject in depth if depth[subject] == level] for level in range(deepest + 1)]
 
 
 def _subjects(context: Context, job: Job) -> list[tuple[Recipe, int]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.data.cards import find_card
 from bench.data.images import Images
+from bench.data.joined import JoinedImages
 from bench.data.load import load
 from bench.data.matrix import Matrix
 from bench.errors import MissingData
@@ -23,6 +24,7 @@ class Sets:
     ood: Mapping[str, Images] = field(default_factory=dict)
     tuning: Mapping[str, Images] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    outliers: Images | None = None
 
     def __iter__(self) -> Iterator[tuple[str, str, Images]]:
         """Yield (card or part, role, images) of every set that is here."""
@@ -50,7 +52,8 @@ def open_sets(matrix: Matrix, root: Path | None) -> Sets:
         except MissingData as error:
             absent[wanted.card] = str(error)
     tuning = {s.card: load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.tuning_ood}
-    return Sets(train, validation, test, ood, tuning, absent)
+    beside = [load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.outliers]
+    return Sets(train, validation, test, ood, tuning, absent, JoinedImages(tuple(beside)) if beside else None)
 
 
 def classes(matrix: Matrix) -> Classes:

@@ -15,7 +15,7 @@ from bench.data.images import Images
 from bench.errors import BadCheckpoint
 from bench.store import atomically, digest, source_digest
 from bench.subjects import checkpoint
-from bench.subjects.train import Classes, Report, build, silent, train
+from bench.subjects.train import Classes, Report, blank, silent, train
 from bench.subjects.views import BATCH, NET_VIEWS, Trained
 
 CAST = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__}
@@ -24,18 +24,22 @@ CAST = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__}
 
 @dataclass(frozen=True)
 class SubjectKey:
-    """All that a trained subject's weights depend on."""
+    """All that a trained subject's weights depend on: `parts` are the subjects that it is made from."""
 
     recipe: Recipe
     seed: int
     classes: Classes
     train_sha256: str
+    outliers_sha256: str | None = None
+    parts: "tuple[SubjectKey, ...]" = ()
 
     @property
     def digest(self) -> str:
         """The content address."""
         source = source_digest(type(self.recipe).__module__, "bench.subjects.train")
-        return digest(describe(self.recipe), self.seed, asdict(self.classes), self.train_sha256, source, CAST)
+        data = self.train_sha256, self.outliers_sha256
+        parts = [part.digest for part in self.parts]
+        return digest(describe(self.recipe), self.seed, asdict(self.classes), data, parts, source, CAST)
 
     def folder(self, cache: Path) -> Path:
         """Where the subject and what it showed are kept."""
@@ -52,8 +56,15 @@ def is_trained(key: SubjectKey, cache: Path) -> bool:
     return (key.folder(cache) / "weights.safetensors").exists()
 
 
-def trained(key: SubjectKey, images: Images, cache: Path, device: torch.device, report: Report = silent) -> Trained:
-    """Return the subject, trained now unless its weights are in the cache.
+def trained(
+    key: SubjectKey,
+    images: Images,
+    cache: Path,
+    device: torch.device,
+    report: Report = silent,
+    outliers: Images | None = None,
+) -> Trained:
+    """Return the subject, trained now unless its weights are in the cache; its parts before it.
 
     Raises:
         Diverged: the loss became infinite or NaN.
@@ -61,12 +72,23 @@ def trained(key: SubjectKey, images: Images, cache: Path, device: torch.device, 
     """
     weights = key.folder(cache) / "weights.safetensors"
     if not weights.exists():
+        parts = [trained(part, images, cache, device, report, outliers).net for part in key.parts]
         resume = weights.with_name("resume.safetensors")
-        net = train(key.recipe, images, key.classes, key.seed, device=device, resume_from=resume, report=report)
+        net = train(
+            key.recipe,
+            images,
+            key.classes,
+            key.seed,
+            device=device,
+            outliers=outliers if "outliers" in key.recipe.wants else None,
+            parts=parts,
+            resume_from=resume,
+            report=report,
+        )
         checkpoint.save(weights, net.state_dict(), {"recipe": describe(key.recipe), "seed": key.seed})
         resume.unlink(missing_ok=True)
     tensors, _ = checkpoint.load(weights)
-    net = build(key.recipe, images.shape, key.classes, key.seed)
+    net = blank(key.recipe, images, key.classes, key.seed)
     checkpoint.restore(net, tensors, str(weights))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Trained(net.eval().requires_grad_(False), device)

@@ -5,8 +5,9 @@ device, to one that was left alone.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from bench.contract import Recipe, Shape, TrainBatch, Training
+from bench.contract import Game, MadeOfOthers, Player, Prepared, Recipe, Shape, TrainBatch, Training
 from bench.errors import Diverged
 from bench.subjects import checkpoint
 from bench.subjects.seeding import generator, seeded
@@ -64,6 +65,8 @@ def train(
     seed: int,
     *,
     device: torch.device,
+    outliers: Pixels | None = None,
+    parts: Sequence[nn.Module] = (),
     resume_from: Path | None = None,
     report: Report = silent,
 ) -> nn.Module:
@@ -75,6 +78,8 @@ def train(
         classes: Of the in-set.
         seed: Names every random stream.
         device: Where to train.
+        outliers: Auxiliary outliers, for a recipe that wants them.
+        parts: Trained subjects, for a recipe that is made of others.
         resume_from: A file that is written after each epoch and, where it exists, is gone on from.
         report: Told of each epoch.
 
@@ -83,55 +88,90 @@ def train(
         BadCheckpoint: `resume_from` belongs to another architecture or is broken.
     """
     how = recipe.training
-    net = build(recipe, images.shape, classes, seed)
+    net = blank(recipe, images, classes, seed)
+    if isinstance(recipe, MadeOfOthers):
+        recipe.assemble(net, tuple(parts))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = make_optimiser(net, how)
-    start = _resume(net, optimiser, resume_from) if resume_from and resume_from.exists() else 0
+    players = recipe.players(net) if isinstance(recipe, Game) else (_alone(recipe, net),)
+    optimisers = [make_optimiser(player.weights, how) for player in players]
+    start = _resume(net, optimisers, resume_from) if resume_from and resume_from.exists() else 0
     steps = math.ceil(len(images) / how.batch)
     for epoch in range(start, how.epochs):
         net.train()
         total = 0.0
         with seeded(seed, "epoch", epoch):
-            for step, (x, y, index) in enumerate(batches(images, how, seed, epoch, device)):
-                done = epoch * steps + step
-                set_rate(optimiser, rate(how, done, how.epochs * steps))
-                loss = _step(recipe, net, optimiser, TrainBatch(x, y, index, done / (how.epochs * steps)))
-                if not math.isfinite(loss):
-                    raise Diverged(
-                        f"training diverged: loss {loss} in epoch {epoch + 1}, step {step + 1}; "
-                        f"learning rate {optimiser.param_groups[0]['lr']:.4g} may be too high"
-                    )
-                total += loss
+            for step, batch in enumerate(batches(images, how, seed, epoch, device, outliers)):
+                for player, optimiser in zip(players, optimisers, strict=True):
+                    set_rate(optimiser, rate(how, epoch * steps + step, how.epochs * steps))
+                    loss = _move(player, optimiser, how, batch)
+                    if not math.isfinite(loss):
+                        raise Diverged(
+                            f"training diverged: loss {loss} in epoch {epoch + 1}, step {step + 1}; "
+                            f"learning rate {optimiser.param_groups[0]['lr']:.4g} may be too high"
+                        )
+                    total += loss
         report(f"loss {total / steps:.3f}", epoch + 1, how.epochs)
         if resume_from and epoch + 1 < how.epochs:
-            _save(net, optimiser, epoch + 1, resume_from)
+            _save(net, optimisers, epoch + 1, resume_from)
     return net.eval()
 
 
-def _step(recipe: Recipe, net: nn.Module, optimiser: torch.optim.Optimizer, batch: TrainBatch) -> float:
+def blank(recipe: Recipe, images: Pixels, classes: Classes, seed: int) -> nn.Module:
+    """Return a freshly initialised subject with all its buffers: what weights are loaded into."""
+    net = build(recipe, images.shape, classes, seed)
+    if isinstance(recipe, Prepared):
+        recipe.prepare(net, torch.from_numpy(_labels(images)), classes.count, seed)
+    return net
+
+
+def _alone(recipe: Recipe, net: nn.Module) -> Player:
+    return Player(tuple(net.parameters()), partial(recipe.loss, net))
+
+
+def _move(player: Player, optimiser: torch.optim.Optimizer, how: Training, batch: TrainBatch) -> float:
     # Half precision is for training alone: nothing that is ranked comes from under this autocast.
-    half = recipe.training.precision == "bfloat16"
+    half = how.precision == "bfloat16"
     with torch.autocast(batch.inputs.device.type, dtype=torch.bfloat16, enabled=half):
-        loss = recipe.loss(net, batch)
+        loss = player.loss(batch)
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward(inputs=list(player.weights))  # type: ignore[no-untyped-call]
     optimiser.step()
     return loss.item()
 
 
 def batches(
-    images: Pixels, how: Training, seed: int, epoch: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield (inputs, labels, index) of one epoch, shuffled and augmented by streams of (seed, epoch)."""
+    images: Pixels, how: Training, seed: int, epoch: int, device: torch.device, outliers: Pixels | None = None
+) -> Iterator[TrainBatch]:
+    """Yield the steps of one epoch, shuffled and augmented by streams of (seed, epoch).
+
+    Outliers come in order from a random place, as Hendrycks 2019 draws them, and are augmented as the inputs are.
+    """
     order = torch.randperm(len(images), generator=generator(seed, "order", epoch))
     chance = generator(seed, "augment", epoch)
-    labels = images.labels if images.labels is not None else np.zeros(len(images), dtype=np.int64)
-    for index in torch.split(order, how.batch):
-        x = torch.from_numpy(images.batch(index.numpy()))
-        for name in how.augment:
-            x = AUGMENTATIONS[name](x, chance)
+    begin = int(torch.randint(len(outliers), (), generator=generator(seed, "outliers", epoch))) if outliers else 0
+    labels = _labels(images)
+    for done, index in zip(range(0, len(images), how.batch), torch.split(order, how.batch), strict=True):
+        x = _augmented(images, index, how, chance)
         y = torch.from_numpy(labels[index.numpy()])
-        yield x.to(device, memory_format=torch.channels_last), y.to(device), index.to(device)
+        progress = (epoch + done / len(images)) / how.epochs
+        beside = None
+        if outliers is not None:
+            places = begin + done * how.outlier_ratio + torch.arange(len(index) * how.outlier_ratio)
+            beside = _augmented(outliers, places % len(outliers), how, chance)
+            beside = beside.to(device, memory_format=torch.channels_last)
+        x = x.to(device, memory_format=torch.channels_last)
+        yield TrainBatch(x, y.to(device), index.to(device), epoch, progress, beside)
+
+
+def _augmented(images: Pixels, index: Tensor, how: Training, chance: torch.Generator) -> Tensor:
+    x = torch.from_numpy(images.batch(index.numpy()))
+    for name in how.augment:
+        x = AUGMENTATIONS[name](x, chance)
+    return x
+
+
+def _labels(images: Pixels) -> np.ndarray:
+    return images.labels if images.labels is not None else np.zeros(len(images), dtype=np.int64)
 
 
 def flip(x: Tensor, chance: torch.Generator) -> Tensor:
@@ -161,13 +201,11 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 }
 
 
-def make_optimiser(net: nn.Module, how: Training) -> torch.optim.Optimizer:
+def make_optimiser(weights: Iterable[nn.Parameter], how: Training) -> torch.optim.Optimizer:
     """Return the optimiser of a training."""
     if how.optimiser == "adam":
-        return torch.optim.Adam(net.parameters(), lr=how.lr, weight_decay=how.weight_decay)
-    return torch.optim.SGD(
-        net.parameters(), lr=how.lr, momentum=0.9, nesterov=how.nesterov, weight_decay=how.weight_decay
-    )
+        return torch.optim.Adam(weights, lr=how.lr, weight_decay=how.weight_decay)
+    return torch.optim.SGD(weights, lr=how.lr, momentum=0.9, nesterov=how.nesterov, weight_decay=how.weight_decay)
 
 
 def rate(how: Training, step: int, steps: int) -> float:
@@ -199,15 +237,20 @@ def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr
 
 
-def _save(net: nn.Module, optimiser: torch.optim.Optimizer, epoch: int, path: Path) -> None:
-    slots, numbers = checkpoint.pack(optimiser.state_dict(), "optimiser")
-    weights = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-    checkpoint.save(path, {**weights, **slots}, {"epoch": epoch, "numbers": numbers})
+def _save(net: nn.Module, optimisers: Sequence[torch.optim.Optimizer], epoch: int, path: Path) -> None:
+    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    numbers: list[tuple[str, object]] = []
+    for place, optimiser in enumerate(optimisers):
+        slots, more = checkpoint.pack(optimiser.state_dict(), f"optimiser{place}")
+        tensors |= slots
+        numbers += more
+    checkpoint.save(path, tensors, {"epoch": epoch, "numbers": numbers})
 
 
-def _resume(net: nn.Module, optimiser: torch.optim.Optimizer, path: Path) -> int:
+def _resume(net: nn.Module, optimisers: Sequence[torch.optim.Optimizer], path: Path) -> int:
     tensors, meta = checkpoint.load(path)
     weights = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
     checkpoint.restore(net, weights, str(path))
-    checkpoint.unpack(optimiser, tensors, meta["numbers"], "optimiser")
+    for place, optimiser in enumerate(optimisers):
+        checkpoint.unpack(optimiser, tensors, meta["numbers"], f"optimiser{place}")
     return int(meta["epoch"])

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Head, View, Views
+from bench.contract import Head, Posterior, Prior, View, Views
 from bench.errors import Undeclared
 
-NET_VIEWS: frozenset[View] = frozenset({"logits", "features", "layers", "posterior", "log_density", "latent"})
+NET_VIEWS: frozenset[View] = frozenset(
+    {"logits", "binary", "features", "layers", "posterior", "members", "log_density", "latent"}
+)
 """The views that one forward pass shows, an entry per input."""
 
 BATCH = 512
@@ -36,7 +38,7 @@ class Trained:
 
     def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
         """Return the wanted views after one forward pass, which is counted."""
-        self.passes.forward += len(x)
+        self.passes.forward += len(x) * int(self.net.passes)  # type: ignore[arg-type]
         shown: Mapping[View, Any] = self.net.show(x, wanted)  # type: ignore[operator]
         return shown
 
@@ -138,6 +140,28 @@ class SubjectViews:
         self._access.open("head")
         head = self._subject.net.head
         return Head(head.weight.detach(), head.bias.detach())  # type: ignore[union-attr,operator]
+
+    @property
+    def binary(self) -> Tensor:
+        """[n C]."""
+        return self._view("binary")  # type: ignore[no-any-return]
+
+    @property
+    def posterior(self) -> Posterior:
+        """Mean and standard deviation, each [n K]."""
+        return Posterior(*self._view("posterior"))
+
+    @property
+    def prior(self) -> Prior:
+        """Means and standard deviations, each [R K]."""
+        self._access.open("prior")
+        prior: Prior = self._subject.net.prior  # type: ignore[assignment]
+        return Prior(prior.mean.detach(), prior.std.detach())
+
+    @property
+    def members(self) -> Tensor:
+        """[n M C]."""
+        return self._view("members")  # type: ignore[no-any-return]
 
     def grad(self, f: Callable[[Views], Tensor]) -> Tensor:
         """Return the derivative of sum f(views) by the pixels [n c h w].

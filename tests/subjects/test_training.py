@@ -176,13 +176,29 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own() -> None:
     orders = []
     for epoch in (0, 1, 0):
         parts = list(batches(IMAGES, how, 0, epoch, CPU))
-        assert [len(x) for x, _, _ in parts] == [40, 40, 16]
-        x, y, index = (torch.cat(column) for column in zip(*parts, strict=True))
+        assert [len(part.inputs) for part in parts] == [40, 40, 16]
+        assert [part.progress for part in parts] == [(epoch + done / 96) / 2 for done in (0, 40, 80)]
+        x, y, index = (torch.cat([getattr(p, name) for p in parts]) for name in ("inputs", "labels", "index"))
         assert sorted(index.tolist()) == list(range(96))
         assert x.numpy().tobytes() == IMAGES.batch(index.numpy()).tobytes()
         assert (y.numpy() == IMAGES.labels[index.numpy()]).all()  # type: ignore[index]
         orders.append(index.tolist())
     assert orders[0] == orders[2] != orders[1]
+
+
+def test_outliers_stand_beside_each_batch_in_order_from_a_random_place() -> None:
+    how = Training(network="toy-cnn", epochs=2, batch=40, outlier_ratio=2)
+    outliers = IMAGES.take(slice(0, 70))
+    places = []
+    for epoch in (0, 1, 0):
+        parts = list(batches(IMAGES, how, 0, epoch, CPU, outliers))
+        assert [len(part.outliers) for part in parts] == [80, 80, 32]  # type: ignore[arg-type]
+        seen = torch.cat([part.outliers for part in parts])  # type: ignore[misc]
+        first = next(i for i in range(70) if torch.equal(torch.from_numpy(outliers.batch(slice(i, i + 1)))[0], seen[0]))
+        expected = outliers.batch((first + np.arange(192)) % 70)
+        assert seen.numpy().tobytes() == expected.tobytes()
+        places.append(first)
+    assert places[0] == places[2] != places[1]
 
 
 def chance(seed: int = 0) -> torch.Generator:
