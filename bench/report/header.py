@@ -24,6 +24,8 @@ How to read it:
   the 95 % interval of that run (AUROC: DeLong; FPR95: bootstrap).
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason
   stands under "Not measured".
+- **Subject accuracy** is of the classifier that a row judges. ▼ marks one that is more than 2 points less accurate
+  than its plain twin, the matrix's own network trained by cross-entropy, on the mean over the seeds that both have.
 - **Tuned on** is the most telling held-out data that a row has seen: `none`, `id_val` (in-distribution), `ood_val`
   (out-of-distribution, from sources that no test set uses), `adversarial_val`. **Labels**: whether its fit reads them.
 - **Passes** are forward passes through the network that one input costs, and gradient passes (∇).

@@ -1,6 +1,6 @@
 """One section of the leaderboard, a failure kind of a matrix, as numbers: who stands where, with what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,12 @@ from bench.report.numbers import FAILURES, Number
 
 RANKED_BY = "fpr95"
 
+PLAIN = "plain"
+"""What records call the recipe of a matrix's plain classifier."""
+
+TOLERATED = 0.02
+"""By how much a subject's accuracy may fall below its plain twin's."""
+
 
 @dataclass(frozen=True, eq=False)
 class Section:
@@ -25,6 +31,7 @@ class Section:
         columns: The sets, those of a group together.
         entries: By method and seed, of all methods that have scores of this kind.
         numbers: What was measured, of this matrix and kind.
+        plain: Accuracy of the matrix's plain classifier by seed.
     """
 
     matrix: str
@@ -32,6 +39,7 @@ class Section:
     columns: tuple[Column, ...]
     entries: Mapping[str, Mapping[int, Entry]]
     numbers: Sequence[Number]
+    plain: Mapping[int, float]
 
     @cached_property
     def ranked(self) -> tuple[Ranked, ...]:
@@ -50,6 +58,16 @@ class Section:
     def records(self, method: str) -> list[Record]:
         """Return a method's records, in order of seed."""
         return [entry.record for entry in self.entries[method].values()]
+
+    def accuracy(self, method: str) -> Spread | None:
+        """Return the spread over seeds of the accuracy of a method's subject."""
+        return spread(list(_accuracies(self.records(method)).values()))
+
+    def falls_behind(self, method: str) -> bool:
+        """Whether a method's subject is more than 2 points less accurate than its plain twin, over seeds of both."""
+        own = _accuracies(self.records(method))
+        lost = spread([self.plain[seed] - accuracy for seed, accuracy in own.items() if seed in self.plain])
+        return lost is not None and lost.mean > TOLERATED + 1e-9  # 0.92 - 0.90 is a little more than 0.02
 
     def over_seeds(self, metric: str, method: str, name: str) -> Spread | None:
         """Return the spread of one set's number over the seeds that have it; None where none has."""
@@ -108,4 +126,10 @@ def _section(matrix: str, failure: Failure, entries: Sequence[Entry], numbers: S
         if entry.record.method in scored:
             by_method[entry.record.method][entry.record.seed] = entry
     chosen = [one for one in numbers if (one.matrix, one.failure) == (matrix, failure)]
-    return Section(matrix, failure, columns(matrix, failure, entries), by_method, chosen)
+    plain = _accuracies(entry.record for entry in entries if entry.record.recipe["name"] == PLAIN)
+    return Section(matrix, failure, columns(matrix, failure, entries), by_method, chosen, plain)
+
+
+def _accuracies(records: Iterable[Record]) -> dict[int, float]:
+    """Return the accuracy of the records' subjects by seed."""
+    return {record.seed: record.subject.accuracy for record in records if record.subject.accuracy is not None}

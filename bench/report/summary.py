@@ -1,5 +1,6 @@
 """What a run prints when it is done: its ranking in plain text, and where everything lies."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -10,6 +11,7 @@ from bench.report.layout import averaged
 from bench.report.leaderboard import write
 from bench.report.markdown import NONE, mean_and_std, metric_title
 from bench.report.section import Section
+from bench.report.tables import BEHIND, accuracy_text
 
 SHOWN = ("fpr95", "auroc")
 
@@ -23,6 +25,8 @@ def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
     parts = []
     for board in boards(results, matrix):
         parts += [_ranking(section) for section in board.sections]
+        if any(section.falls_behind(method) for section in board.sections for method in section.entries):
+            parts.append(f"{BEHIND} more than 2 points less accurate than the plain classifier at the same seeds.")
         parts += [SCALES[board.scale].replace("*", "")] if board.scale in SCALES else []
         parts += [f"Not measured: {len(board.holes)} (leaderboard.md gives the reasons)."] if board.holes else []
     where = [f"records and scores: {results / matrix}"]
@@ -33,12 +37,16 @@ def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
 
 
 def _ranking(section: Section) -> str:
-    headers = ["rank", "method", *(metric_title(metric, section.failure) for metric in SHOWN)]
+    headers = ["rank", "method", *(metric_title(metric, section.failure) for metric in SHOWN), "accuracy"]
     sets = averaged(section.columns)
     rows = [
-        [rank or NONE, method, *(mean_and_std(section.over_sets(metric, method, sets)) for metric in SHOWN)]
+        [rank or NONE, method, *_means(section, method, sets), accuracy_text(section, method)]
         for method, rank in section.ranks.items()
     ]
     title = f"{failure_title(section.failure)}, mean over {len(sets)} set{'s' * (len(sets) > 1)}, percent"
-    aligned = ("right", "left", "right", "right")
+    aligned = ("right", "left", *["right"] * (len(SHOWN) + 1))
     return f"{title}\n{tabulate(rows, headers, 'simple', colalign=aligned, disable_numparse=True)}"
+
+
+def _means(section: Section, method: str, sets: Sequence[str]) -> list[str]:
+    return [mean_and_std(section.over_sets(metric, method, sets)) for metric in SHOWN]

@@ -13,6 +13,9 @@ from bench.report.section import Section
 SHOWN = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
 """The metrics of the leaderboard; the others are in `oodbench table --csv`."""
 
+BEHIND = "▼"
+"""Stands beside the accuracy of a subject that falls behind its plain twin."""
+
 WORDS = ("Method", "Tuned on", "Labels")
 
 
@@ -57,11 +60,15 @@ def _summary_row(section: Section, method: str) -> list[str]:
     records = section.records(method)
     sets = averaged(section.columns)
     means = [mean_and_std(section.over_sets(metric, method, sets)) for metric in SHOWN]
-    accuracy = spread([record.subject.accuracy for record in records if record.subject.accuracy is not None])
     first = records[0]
     needs = [first.tuning_access, "yes" if first.fits_on_labels else "no", _passes(records)]
     rank = section.ranks[method] or NONE
-    return [rank, _method(first), *means, str(len(records)), mean_and_std(accuracy), *needs]
+    return [rank, _method(first), *means, str(len(records)), accuracy_text(section, method), *needs]
+
+
+def accuracy_text(section: Section, method: str) -> str:
+    """Return the accuracy of a method's subject, marked where it falls behind its plain twin's."""
+    return mean_and_std(section.accuracy(method)) + (f" {BEHIND}" if section.falls_behind(method) else "")
 
 
 def _method(record: Record) -> str:

@@ -49,8 +49,14 @@ def record(method: str, seed: int, said: Scores | None, *, sha: str | None = Non
         title=method.upper(),
         reference=Source(authors="One", title="T", year=2020, url=f"https://example.org/{method}"),
         parameters=Parameters(),
-        **{"tuning_access": "none", "fits_on_labels": False, "scale": "tiny", "in_set": "mnist-5k"} | fields,
-        recipe={"name": "plain"},
+        **{
+            "tuning_access": "none",
+            "fits_on_labels": False,
+            "scale": "tiny",
+            "in_set": "mnist-5k",
+            "recipe": {"name": "plain"},
+        }
+        | fields,
         source_sha256="0" * 64,
         git=Git(commit="ab" * 20, dirty=False),
         packages={},

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,51 @@ def test_its_numbers_are_those_of_the_scores(results: Path) -> None:
 def test_equal_methods_share_their_rank(results: Path) -> None:
     ranks = {row[1].split("`")[1]: row[0] for row in rows(leaderboard(results), OOD)}
     assert ranks == {"odin": "1", "msp": "2=", "twin": "2="}
+
+
+def of_accuracy(seed: int, right: int) -> Scores:
+    """Scores of a subject that is right on so many of 200 test images."""
+    return replace(scores(seed, 2.0), correct=np.arange(200) < right)
+
+
+@pytest.mark.parametrize(
+    ("plain", "own", "flagged"),
+    [
+        ((184, 186), (179, 182), True),  # 2.25 points on the mean
+        ((184, 186), (180, 182), False),  # 2 points are not more than 2
+        ((184, 186), (178, 190), False),  # the mean counts, not the worst seed
+        ((184, 186), (199, 199), False),
+    ],
+)
+def test_a_subject_far_less_accurate_than_its_plain_twin_is_flagged(
+    tmp_path: Path, plain: tuple[int, int], own: tuple[int, int], flagged: bool
+) -> None:
+    for seed in (0, 1):
+        put(tmp_path, "msp", seed, of_accuracy(seed, plain[seed]))
+        put(tmp_path, "bin", seed, of_accuracy(seed, own[seed]), recipe={"name": "bin"})
+    page, said = leaderboard(tmp_path), summary(tmp_path, "toy-v1")
+    expected = np.array(own) / 2
+    for heading in (OOD, "### The subject's own mistakes (`mistake`)"):
+        accuracy = of(page, heading, "bin")[8]
+        assert accuracy == f"{expected.mean():.2f} ± {expected.std(ddof=1):.2f}{' ▼' if flagged else ''}"
+        assert "▼" not in of(page, heading, "msp")[8]
+    assert ("▼ more than 2 points" in said) is flagged
+    assert said.count("▼") == (4 if flagged else 0)
+
+
+def test_the_twins_are_compared_at_the_seeds_that_both_have(tmp_path: Path) -> None:
+    for seed, right in ((0, 180), (1, 199)):
+        put(tmp_path, "msp", seed, of_accuracy(seed, right))
+    put(tmp_path, "bin", 0, of_accuracy(0, 179), recipe={"name": "bin"})
+    put(tmp_path, "binc", 1, of_accuracy(1, 180), recipe={"name": "binc"})
+    put(tmp_path, "vib", 2, of_accuracy(2, 20), recipe={"name": "vib"})
+    page = leaderboard(tmp_path)
+    assert [of(page, OOD, name)[8].endswith("▼") for name in ("msp", "bin", "binc", "vib")] == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_no_torch_and_no_images() -> None:
