@@ -24,6 +24,10 @@ def drawn(n: int = 13, classes: int = 5, scale: float = 4.0) -> tuple[Tensor, Te
     return z, torch.randint(classes, (n,), generator=chance)
 
 
+def images(n: int) -> Tensor:
+    return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
 def subject(classes: int = 4) -> Trained:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -91,7 +95,7 @@ def test_it_starts_at_the_prior_odds() -> None:
 
 def test_the_score_is_the_largest_log_odds() -> None:
     trained = subject()
-    x = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    x = images(20)
     with torch.no_grad():
         z = trained.net(x)
         s = score(trained, x)
@@ -106,13 +110,13 @@ def test_scores_rank_where_the_probability_is_one() -> None:
         trained.net.head.weight.zero_()
         for value in (20.0, 40.0, 1000.0):
             trained.net.head.bias[2] = value
-            assert torch.sigmoid(trained.net(torch.rand(1, 1, 8, 8))).max() == 1
-            assert score(trained, torch.rand(1, 1, 8, 8)).item() == value
+            assert torch.sigmoid(trained.net(images(1))).max() == 1
+            assert score(trained, images(1)).item() == value
 
 
 def test_the_recipe_trains_by_that_loss_and_classifies_by_the_largest() -> None:
     recipe, trained = Bin(training=TOY), subject()
-    x, labels = torch.rand(6, 1, 8, 8), torch.arange(6) % 4
+    x, labels = images(6), torch.arange(6) % 4
     with torch.no_grad():
         z = trained.net(x)
         batch = TrainBatch(x, labels, torch.arange(6), 0, 0.0)

@@ -56,6 +56,10 @@ def of(z: Tensor, labels: Tensor) -> Tensor:
     return calibration_error(z, labels[:, None] == torch.arange(z.shape[1]))
 
 
+def images(n: int) -> Tensor:
+    return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
 def subject(classes: int = 3) -> Trained:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -99,7 +103,7 @@ def test_it_is_the_distance_of_one_confidence_from_doubt() -> None:
 
 @pytest.mark.parametrize("right", [True, False])
 def test_it_is_zero_with_zero_gradient_where_all_are_right_or_all_wrong(right: bool) -> None:
-    r = torch.rand(8, requires_grad=True)
+    r = images(8)[:, 0, 0, 0].requires_grad_()
     value = weighted_mmce(r, torch.full((8,), right))
     (slope,) = torch.autograd.grad(value, r)
     assert value.item() == 0
@@ -159,7 +163,7 @@ def test_autocast_does_not_touch_it() -> None:
 
 def test_the_loss_is_the_sum_of_its_three_terms() -> None:
     recipe, trained = Binc(training=TOY), subject()
-    x, labels = torch.rand(16, 1, 8, 8), torch.arange(16) % 3
+    x, labels = images(16), torch.arange(16) % 3
     batch = TrainBatch(x, labels, torch.arange(16), 0, 0.0)
     with torch.no_grad():
         trained.net.binary.weight.mul_(30)  # so that some of the binary classifiers err
@@ -176,7 +180,7 @@ def test_the_loss_is_the_sum_of_its_three_terms() -> None:
 
 def test_one_head_classifies_and_the_other_scores() -> None:
     trained, recipe = subject(), METHOD.recipe
-    x = torch.rand(20, 1, 8, 8)
+    x = images(20)
     with torch.no_grad():
         shown = trained.net.show(x, recipe.provides)
         logits, z = trained.net.both(x)
@@ -196,7 +200,7 @@ def test_scores_rank_where_the_probability_is_one() -> None:
         trained.net.binary.weight.zero_()
         for value in (20.0, 40.0, 1000.0):
             trained.net.binary.bias[1] = value
-            views = SubjectViews(trained, torch.rand(1, 1, 8, 8), Access(METHOD.detector.reads))
+            views = SubjectViews(trained, images(1), Access(METHOD.detector.reads))
             assert METHOD.detector.score((), views).item() == value
 
 
