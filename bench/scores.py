@@ -57,6 +57,15 @@ def entropy(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:
     return _like(logits, -(log_p.exp() * log_p).sum(dim=1))
 
 
+def uniform_cross_entropy(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:
+    """Return H(U; p) = -mean_c log p_c = logsumexp(z) - mean_c z_c in nats, p = softmax(z): log C where p is uniform.
+
+    KL(U || p) is this less log C. Range: at least log C, unbounded; higher = more certain.
+    """
+    z = logits.double()
+    return _like(logits, z.logsumexp(dim=1) - z.mean(dim=1))
+
+
 def class_means(x: Float[Tensor, "n F"], labels: Int[Tensor, "n"]) -> tuple[Float[Tensor, "K F"], Int[Tensor, "n"]]:
     """Return the mean of each class that occurs, in float64, and each row's place among those K classes."""
     present, member = torch.unique(labels, return_inverse=True)

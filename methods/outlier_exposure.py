@@ -1,0 +1,155 @@
+"""Outlier Exposure.
+
+Hendrycks, Mazeika & Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019.
+
+    L = mean_in CE(y, p) + lambda mean_out H(U; p),   H(U; p) = -mean_c log p_c = logsumexp(z) - mean_c z_c
+
+The two means are taken apart, each over its own share of a step (128 inputs and 256 outliers in the paper), lambda =
+0.5. Inputs and outliers go through the network together, so that BatchNorm sees both; no gradient is stopped. The
+network is either trained so from the start, on the matrix's own schedule, or fine-tuned from the plain classifier of
+the same seed. Scores: the maximum softmax probability, and H(U; p) itself, which is least where p is uniform.
+
+Fine-tuning takes 10 epochs from a rate of 0.001, a hundredth of the rate of training, and 5 epochs for a network that
+was trained for 20 (SVHN): hence a quarter of the epochs, at most 10, at scale "paper". No source sizes it for two
+cores: there it takes 2 epochs from a tenth of the rate, since there are a hundred times fewer steps; and training from
+the start, which has three times the images, takes at most 5 epochs.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from bench import scores
+from bench.contract import (
+    Material,
+    Method,
+    Recipe,
+    Reference,
+    Scale,
+    Shape,
+    Stateless,
+    TrainBatch,
+    Training,
+    View,
+    Views,
+)
+from bench.errors import BadMethod
+from bench.recipes import Plain
+
+
+def exposed(net: nn.Module, batch: TrainBatch, lam: float, smoothing: float) -> Float[Tensor, ""]:
+    """Return mean_in CE + lam mean_out H(U; p), after one forward pass over inputs and outliers.
+
+    Raises:
+        BadMethod: the step has no outliers.
+    """
+    if batch.outliers is None:
+        raise BadMethod("outlier exposure got a step without outliers; train it on a matrix that offers `outliers`")
+    inside, outside = net(torch.cat([batch.inputs, batch.outliers])).double().tensor_split([len(batch.inputs)])
+    ce = cross_entropy(inside, batch.labels, label_smoothing=smoothing)
+    return ce + lam * scores.uniform_cross_entropy(outside).mean()
+
+
+@final
+@dataclass(frozen=True)
+class OeScratch:
+    """The matrix's classifier and schedule, outliers beside every step.
+
+    Attributes:
+        training: How it is trained.
+        lam: Weight of the outliers' loss.
+    """
+
+    training: Training = Training(network="resnet-small", epochs=5)
+    lam: float = 0.5
+
+    provides: ClassVar[frozenset[View]] = Plain.provides
+    wants: ClassVar[frozenset[Material]] = frozenset({"outliers"})
+
+    def at(self, scale: Scale, training: Training) -> "OeScratch":
+        """Return the recipe with the matrix's training, on two cores cut to 5 epochs."""
+        epochs = min(5, training.epochs) if scale == "cpu" else training.epochs
+        return replace(self, training=replace(training, epochs=epochs))
+
+    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
+        """Return a fresh classifier, the matrix's own."""
+        return Plain(self.training).build(shape, classes, mean, std)
+
+    def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
+        """Return L."""
+        return exposed(net, batch, self.lam, self.training.label_smoothing)
+
+
+@final
+@dataclass(frozen=True)
+class OeFineTuned:
+    """The plain classifier, trained on for a while with outliers beside every step.
+
+    Attributes:
+        plain: Where it begins.
+        training: How it is fine-tuned.
+        lam: Weight of the outliers' loss.
+    """
+
+    plain: Plain = Plain()
+    training: Training = Training(network="resnet-small", epochs=10, lr=0.001, schedule="cosine")
+    lam: float = 0.5
+
+    provides: ClassVar[frozenset[View]] = Plain.provides
+    wants: ClassVar[frozenset[Material]] = frozenset({"outliers"})
+
+    def at(self, scale: Scale, training: Training) -> "OeFineTuned":
+        """Return the recipe that begins from the matrix's plain classifier."""
+        epochs, share = (max(1, min(10, training.epochs // 4)), 100) if scale == "paper" else (2, 10)
+        tuning = replace(training, epochs=epochs, lr=training.lr / share, schedule="cosine")
+        return replace(self, plain=self.plain.at(scale, training), training=tuning)
+
+    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
+        """Return a fresh classifier, the matrix's own."""
+        return self.plain.build(shape, classes, mean, std)
+
+    def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
+        """Return the plain classifier of the same seed."""
+        return ((self.plain, seed),)
+
+    def assemble(self, net: nn.Module, parts: tuple[nn.Module, ...]) -> None:
+        """Start from the plain classifier's weights and running statistics."""
+        net.load_state_dict(parts[0].state_dict())
+
+    def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
+        """Return L."""
+        return exposed(net, batch, self.lam, self.training.label_smoothing)
+
+
+def msp(batch: Views) -> Float[Tensor, "n"]:
+    """Return the rank key of the maximum softmax probability."""
+    return scores.msp_key(batch.logits)
+
+
+def uniform(batch: Views) -> Float[Tensor, "n"]:
+    """Return H(U; p); the paper's outlier score is its negative, mean_c log p_c."""
+    return scores.uniform_cross_entropy(batch.logits)
+
+
+PAPER = Reference(
+    authors="Hendrycks, Mazeika, Dietterich",
+    title="Deep Anomaly Detection with Outlier Exposure",
+    year=2019,
+    url="https://arxiv.org/abs/1812.04606",
+)
+TUNED, SCRATCH = OeFineTuned(), OeScratch()
+ROWS = (
+    ("oe-finetune", "Outlier Exposure, fine-tuned", TUNED, msp),
+    ("oe-finetune-uniform", "Outlier Exposure, fine-tuned, H(U; p)", TUNED, uniform),
+    ("oe-scratch", "Outlier Exposure, from scratch", SCRATCH, msp),
+    ("oe-scratch-uniform", "Outlier Exposure, from scratch, H(U; p)", SCRATCH, uniform),
+)
+
+METHODS = tuple(
+    Method(name=name, title=title, paper=PAPER, recipe=recipe, detector=Stateless(frozenset({"logits"}), formula))
+    for name, title, recipe, formula in ROWS
+)
