@@ -94,6 +94,17 @@ def test_it_vanishes_on_a_calibrated_batch() -> None:
     assert weighted_mmce(r, ~c).item() > 0.3
 
 
+@pytest.mark.parametrize("tenths", [1, 3, 4])
+def test_rounding_does_not_take_the_root_of_less_than_nothing(tenths: int) -> None:
+    """Calibrated batches of a hundred, whose radicand comes out below -1e-10 in float32."""
+    few, many = [True] * tenths + [False] * (10 - tenths), [False] * tenths + [True] * (10 - tenths)
+    r = torch.tensor([tenths / 10] * 50 + [1 - tenths / 10] * 50, requires_grad=True)
+    value = weighted_mmce(r, torch.tensor(few * 5 + many * 5))
+    (slope,) = torch.autograd.grad(value, r)
+    assert value.item() < 1e-3
+    assert slope.isfinite().all()
+
+
 def test_it_is_the_distance_of_one_confidence_from_doubt() -> None:
     """All at one confidence r: |1 - 2r|, however many are right."""
     r = torch.full((10,), 0.8)
