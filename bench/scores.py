@@ -66,6 +66,37 @@ def uniform_cross_entropy(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:
     return _like(logits, z.logsumexp(dim=1) - z.mean(dim=1))
 
 
+def log_mean_softmax(members: Float[Tensor, "n M C"]) -> Float[Tensor, "n C"]:
+    """Return log p, p = 1/M sum_m softmax(z_m): logits of the mean of the members' probabilities."""
+    return _like(members, _log_mean(members.double().log_softmax(dim=2)))
+
+
+def predictive_entropy(members: Float[Tensor, "n M C"]) -> Float[Tensor, "n"]:
+    """Return the entropy of p = 1/M sum_m softmax(z_m) in nats, within [0, log C]; higher = less certain."""
+    log_p = _log_mean(members.double().log_softmax(dim=2))
+    return _like(members, -(log_p.exp() * log_p).sum(dim=1))
+
+
+def mutual_information(members: Float[Tensor, "n M C"]) -> Float[Tensor, "n"]:
+    """Return I = H[p] - 1/M sum_m H[p_m] in nats, within [0, log M]; higher = the members agree less.
+
+    It is the mean of KL(p_m || p), summed over terms that are none below 0: the difference of the entropies would be
+    rounding wherever all members are sure of one class.
+    """
+    log_p_m = members.double().log_softmax(dim=2)
+    log_p = _log_mean(log_p_m)[:, None]
+    # KL = sum_c p_m log p_m/p = sum_c p (r log r - r + 1),  r = p_m/p: both p_m and p sum to 1
+    log_r = log_p_m - log_p
+    terms = log_p.exp() * (log_r.exp() * log_r - log_r.expm1())
+    return _like(members, terms.sum(dim=2).mean(dim=1))
+
+
+def _log_mean(log_p: Tensor) -> Tensor:
+    # about the largest member, so that of equal members it is exactly each
+    top = log_p.detach().amax(dim=1, keepdim=True)
+    return (log_p - top).exp().mean(dim=1).log() + top[:, 0]
+
+
 def class_means(x: Float[Tensor, "n F"], labels: Int[Tensor, "n"]) -> tuple[Float[Tensor, "K F"], Int[Tensor, "n"]]:
     """Return the mean of each class that occurs, in float64, and each row's place among those K classes."""
     present, member = torch.unique(labels, return_inverse=True)

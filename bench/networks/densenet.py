@@ -16,12 +16,13 @@ class Bottleneck(nn.Module):
         self.conv1 = nn.Conv2d(width, 4 * growth, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(4 * growth)
         self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout1 = nn.Dropout(dropout)
+        self.dropout2 = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [x, new features]."""
-        narrow = self.dropout(self.conv1(relu(self.bn1(x))))
-        new = self.dropout(self.conv2(relu(self.bn2(narrow))))
+        narrow = self.dropout1(self.conv1(relu(self.bn1(x))))
+        new = self.dropout2(self.conv2(relu(self.bn2(narrow))))
         return torch.cat([x, new], dim=1)
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 
+from bench.detectors.calibrated import CalibratedSoftmax, calibrate
 from methods.baseline_t import METHODS as BASELINE_T
 from methods.baseline_t import TemperedSoftmax
 from methods.energy import METHODS as ENERGY
 from methods.energy import Energy
 from methods.max_logit import METHODS as MAX_LOGIT
 from methods.msp import METHODS as MSP
-from methods.temperature import CalibratedSoftmax, calibrate
 
 
 def softmax(z: np.ndarray, T: float = 1.0) -> list[list[float]]:

@@ -1,0 +1,76 @@
+"""Monte-Carlo dropout: one classifier, thinned in several ways.
+
+Gal & Ghahramani, "Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning", ICML 2016.
+
+    z_m(x) = the logits under mask m,   p(x) = 1/M sum_m softmax(z_m(x)),   s(x) = -H[p(x)] in nats
+
+The M masks are drawn once and are the same for every input, so that a score depends on its own input alone; the paper
+draws anew each time. Dropout stands inside the network's blocks, with WRN's probability of 0.3. Whole channels drop, in
+training as in judging: the masks are draws of what the network was trained under. The mutual information of class and
+mask makes no row: where channels are few, its direction hangs on which ten masks were drawn.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from bench import scores
+from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from bench.networks import classifier
+from bench.networks.members import Thinned
+
+
+@final
+@dataclass(frozen=True)
+class McDropout:
+    """A classifier trained with dropout, that judges under fixed masks.
+
+    Attributes:
+        M: Masks.
+        dropout: Probability of dropping a channel.
+        training: The matrix's own, with this dropout.
+    """
+
+    M: int = 10
+    dropout: float = 0.3
+    training: Training = Training(network="resnet-small", epochs=8, dropout=0.3)
+
+    provides: ClassVar[frozenset[View]] = frozenset({"inputs", "logits", "members", "gradient"})
+    wants: ClassVar[frozenset[Material]] = frozenset()
+
+    def at(self, scale: Scale, training: Training) -> "McDropout":
+        """Return the recipe with the matrix's training, and dropout in it."""
+        return replace(self, training=replace(training, dropout=self.dropout))
+
+    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
+        """Return a fresh classifier with its masks."""
+        net = classifier(self.training.network, shape, classes, mean, std, self.dropout)
+        return Thinned(net, shape, self.M)
+
+    def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
+        """Return the mean cross-entropy of the batch, under dropout."""
+        return cross_entropy(net(batch.inputs), batch.labels, label_smoothing=self.training.label_smoothing)
+
+
+def certainty(batch: Views) -> Float[Tensor, "n"]:
+    """Return minus the entropy of the mean of the probabilities under each mask."""
+    return -scores.predictive_entropy(batch.members)
+
+
+METHODS = (
+    Method(
+        name="mc-dropout",
+        title="Monte-Carlo dropout, 10 masks",
+        paper=Reference(
+            authors="Gal, Ghahramani",
+            title="Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning",
+            year=2016,
+            url="https://arxiv.org/abs/1506.02142",
+        ),
+        recipe=McDropout(),
+        detector=Stateless(frozenset({"members"}), certainty),
+    ),
+)

@@ -1,0 +1,120 @@
+"""Deep ensembles: who the members are, what they show, and the two formulas on their logits."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench import scores
+from bench.check.toy import TRAINING, toy, toy_net
+from bench.recipes import Plain
+from methods.deep_ensemble import METHODS, DeepEnsemble
+
+RECIPE = DeepEnsemble().at("tiny", TRAINING)
+
+
+def some(n: int = 20, M: int = 5, C: int = 4) -> Tensor:
+    return 3 * torch.randn(n, M, C, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def softmax(z: list[float]) -> list[float]:
+    total = sum(math.exp(v) for v in z)
+    return [math.exp(v) / total for v in z]
+
+
+def entropy(p: list[float]) -> float:
+    return -sum(v * math.log(v) for v in p)
+
+
+def naive(members: list[list[float]]) -> tuple[list[float], float, float]:
+    """Return the mean probabilities of one input, their entropy, and the mutual information."""
+    each = [softmax(z) for z in members]
+    mean = [sum(p[c] for p in each) / len(each) for c in range(len(each[0]))]
+    return mean, entropy(mean), entropy(mean) - sum(map(entropy, each)) / len(each)
+
+
+def test_formulas_are_those_of_a_naive_loop() -> None:
+    z = some()
+    mean, H, information = zip(*(naive(row) for row in z.tolist()), strict=True)
+    np.testing.assert_allclose(scores.log_mean_softmax(z).exp(), mean, rtol=1e-12)
+    np.testing.assert_allclose(scores.predictive_entropy(z), H, rtol=1e-12)
+    np.testing.assert_allclose(scores.mutual_information(z), information, rtol=1e-9)
+
+
+def test_identical_members_inform_of_nothing_and_have_the_members_entropy() -> None:
+    z = some(M=1).expand(-1, 5, -1)
+    assert (scores.mutual_information(z) == 0).all()
+    np.testing.assert_allclose(scores.predictive_entropy(z), scores.entropy(z[:, 0]), rtol=1e-14)
+    np.testing.assert_allclose(scores.log_mean_softmax(z), z[:, 0].log_softmax(dim=1), rtol=1e-14)
+
+
+def test_members_that_are_sure_of_different_classes_inform_of_log_m() -> None:
+    z = 60 * torch.eye(5)[None]
+    assert float(scores.mutual_information(z)) == pytest.approx(math.log(5), rel=1e-6)
+    assert float(scores.predictive_entropy(z)) == pytest.approx(math.log(5), rel=1e-6)
+
+
+def test_small_information_of_sure_members_does_not_drown_in_rounding() -> None:
+    # p_m = (1 - q_m, q_m) of vanishing q: I = mean of q_m log(q_m / q) - q_m + q, to first order in q
+    gaps = torch.tensor([[40.0, 41.0, 42.0], [50.0, 51.0, 52.0], [60.0, 61.0, 62.0]])
+    got = scores.mutual_information(torch.stack([gaps, torch.zeros_like(gaps)], dim=2))
+    for row, information in zip(gaps.tolist(), got.tolist(), strict=True):
+        q = [math.exp(-gap) for gap in row]
+        mean = sum(q) / 3
+        assert information == pytest.approx(sum(v * math.log(v / mean) for v in q) / 3, rel=1e-5)
+
+
+def test_formulas_depend_on_no_other_input_and_stay_finite() -> None:
+    z = torch.cat([some().float(), torch.tensor([[[1e4, 0, 0, 0]] * 4 + [[0, 0, 0, 1e4]]])])
+    for formula in (scores.predictive_entropy, scores.mutual_information, scores.log_mean_softmax):
+        whole = formula(z)
+        assert whole.dtype == torch.float32
+        assert whole.isfinite().all()
+        assert torch.equal(torch.cat([formula(row[None]) for row in z]), whole)
+
+
+def test_member_logits_are_the_plain_subjects_bit_for_bit() -> None:
+    world = toy(DeepEnsemble())
+    x = world.examples["test"].x
+    plain = RECIPE.plain
+    assert RECIPE.parts(0, (0,)) == tuple((Plain(TRAINING), seed) for seed in range(5))
+    with torch.no_grad():
+        expected = torch.stack([toy_net(plain, seed)(x) for seed in range(5)], dim=1)
+    assert torch.equal(world.examples["test"].shown["members"], expected)
+    assert torch.equal(world.examples["test"].shown["logits"], scores.log_mean_softmax(expected))
+    assert len({expected[:, m].numpy().tobytes() for m in range(5)}) == 5
+
+
+def test_passes_are_one_a_member() -> None:
+    subject = toy(DeepEnsemble()).subject
+    before = subject.passes.forward
+    subject.show(torch.zeros(7, 1, 8, 8), frozenset({"members"}))
+    assert subject.passes.forward - before == 7 * 5
+
+
+def test_several_seeds_are_bootstraps_of_the_same_members() -> None:
+    seeds = (0, 1, 2, 3, 4)
+    drawn = [DeepEnsemble().members(seed, seeds) for seed in seeds]
+    assert drawn == [DeepEnsemble().members(seed, seeds) for seed in seeds]
+    assert all(len(members) == 5 and set(members) <= set(range(5)) for members in drawn)
+    assert len(set(map(tuple, drawn))) > 1
+    assert any(len(set(members)) < 5 for members in drawn)
+    counts = np.mean([len(set(DeepEnsemble().members(seed, seeds))) for seed in range(2000)])
+    assert counts == pytest.approx(5 * (1 - 0.8**5), abs=0.1)  # 3.36: with replacement, each as likely
+    fresh = dataclasses.replace(DeepEnsemble(), bootstrap=False)
+    assert [fresh.members(seed, seeds) for seed in (0, 2)] == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14]]
+
+
+def test_nothing_is_left_to_train() -> None:
+    assert RECIPE.training == dataclasses.replace(TRAINING, epochs=0)
+    assert RECIPE.plain == Plain(TRAINING)
+
+
+def test_rows_rank_by_minus_the_formulas() -> None:
+    world = toy(DeepEnsemble())
+    views = type("V", (), {"members": world.examples["test"].shown["members"]})()
+    for row, formula in zip(METHODS, (scores.predictive_entropy, scores.mutual_information), strict=True):
+        assert torch.equal(row.detector.score((), views), -formula(views.members))
