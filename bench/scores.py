@@ -151,6 +151,28 @@ def diagonal_gaussian_log_density(
     return torch.addmm(offset, torch.cat([a, a.square()], dim=1), slope.T)
 
 
+def gaussian_kl(
+    mean: Float[Tensor, "n K"],
+    std: Float[Tensor, "n K"],
+    prior_mean: Float[Tensor, "R K"],
+    prior_std: Float[Tensor, "R K"],
+) -> Float[Tensor, "n R"]:
+    """Return KL(N(mu_i, diag sigma_i^2) || N(m_r, diag v_r^2)) in nats for every row and prior; at least 0.
+
+    With u = 2 log(sigma / v) it is 1/2 sum_k [exp(u_k) - 1 - u_k + ((mu_k - m_k) / v_k)^2], a sum over the components
+    whose terms are 0 where the two Gaussians agree, and nowhere else. Standard deviations > 0.
+    """
+    mu, sigma = mean.double(), std.double()
+
+    def to(m: Tensor, v: Tensor) -> Tensor:
+        u = 2 * (sigma.log() - v.log())
+        return 0.5 * (u.expm1() - u + ((mu - m) / v).square()).sum(dim=1)
+
+    # A prior at a time: the array [n R K] of a hundred classes would not fit.
+    priors = zip(prior_mean.double(), prior_std.double(), strict=True)
+    return _like(mean, torch.stack([to(m, v) for m, v in priors], dim=1))
+
+
 def _like(source: Tensor, result: Tensor) -> Tensor:
     """Return the result in the source's precision, float32 at least."""
     return result.to(torch.promote_types(source.dtype, torch.float32))

@@ -1,0 +1,100 @@
+"""The variational information bottleneck: the rate, and the entropy of the averaged decoder.
+
+Alemi, Fischer & Dillon, "Uncertainty in the Variational Information Bottleneck", 2018; with the single Gaussian prior
+and the constants of Sreeramdass & Sarawagi, "Out-of-distribution image detection".
+
+    loss = -log P(y|z) + beta KL(q(z|x) || r(z)),   z ~ q(z|x), one sample,   r a learned Gaussian
+    vib:          s(x) = -KL(q(z|x) || r)
+    vib-entropy:  s(x) = -H(1/S sum_s softmax(decoder(z_s)))
+
+Both terms of the loss are in nats, and KL is a sum over the latents: beta means nothing otherwise. Sreeramdass
+& Sarawagi rank by exp(-KL), which is 0 in float32 from 104 nats on; -KL orders inputs alike and does not vanish. Their
+code (github.com/varshiths/cal-exp) draws 64 samples a step and has sigma = softplus(rho); here it is one, and
+softplus(rho - 5), as in Alemi 2016.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bench import scores
+from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from bench.networks import trunk
+from bench.networks.bottleneck import StochasticBottleneck, information_loss
+
+
+@final
+@dataclass(frozen=True)
+class Vib:
+    """A classifier through a stochastic bottleneck with one prior.
+
+    Attributes:
+        training: Schedule and trunk.
+        beta: Weight of the rate, in nats per nat.
+        latent: Components of the code.
+        samples: Over which the decoder is averaged, after training.
+    """
+
+    training: Training = Training(network="resnet-small", epochs=8)
+    beta: float = 0.005
+    latent: int = 64
+    samples: int = 12
+
+    provides: ClassVar[frozenset[View]] = frozenset(
+        {"inputs", "logits", "features", "layers", "gradient", "posterior", "prior"}
+    )
+    wants: ClassVar[frozenset[Material]] = frozenset()
+
+    def at(self, scale: Scale, training: Training) -> "Vib":
+        """Return the recipe with the matrix's training: that of cifar10-v1 is the paper's."""
+        return replace(self, training=training)
+
+    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
+        """Return a fresh network."""
+        body = trunk(self.training.network, shape[0], self.training.dropout)
+        return StochasticBottleneck(body, classes, mean, std, latent=self.latent, priors=1, samples=self.samples)
+
+    def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
+        """Return the loss, with the one prior for every input."""
+        assert isinstance(net, StochasticBottleneck)
+        smoothing = self.training.label_smoothing
+        only = torch.zeros_like(batch.labels)
+        return information_loss(net, batch.inputs, batch.labels, only, self.beta, smoothing)
+
+
+def rate(batch: Views) -> Float[Tensor, "n"]:
+    """Return -KL(q(z|x) || r)."""
+    return -scores.gaussian_kl(*batch.posterior, *batch.prior)[:, 0]
+
+
+def entropy(batch: Views) -> Float[Tensor, "n"]:
+    """Return the negative entropy of the averaged decoder, in float64: float32 is 0 for the surest inputs."""
+    return -scores.entropy(batch.logits.double())
+
+
+PAPER = Reference(
+    authors="Alemi, Fischer, Dillon",
+    title="Uncertainty in the Variational Information Bottleneck",
+    year=2018,
+    url="https://arxiv.org/abs/1807.00906",
+)
+
+METHODS = (
+    Method(
+        name="vib",
+        title="VIB (rate)",
+        paper=PAPER,
+        recipe=Vib(),
+        detector=Stateless(frozenset({"posterior", "prior"}), rate),
+    ),
+    Method(
+        name="vib-entropy",
+        title="VIB (entropy of the averaged decoder)",
+        paper=PAPER,
+        recipe=Vib(),
+        detector=Stateless(frozenset({"logits"}), entropy),
+    ),
+)

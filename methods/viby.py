@@ -1,0 +1,97 @@
+"""A variational information bottleneck with a prior for each class: VIBY-I and VIBY-II.
+
+Sreeramdass & Sarawagi, "Out-of-distribution image detection".
+
+    loss = -log P(y|z) + beta KL(q(z|x) || r_y(z)),   z ~ q(z|x), one sample,   r_c a learned Gaussian for each class c
+    viby-1:  s(x) = -sum_c P(c|x) KL(q(z|x) || r_c),   P the averaged decoder's
+    viby-2:  s(x) = -min_c KL(q(z|x) || r_c)
+
+The paper does not say which prior the rate of the training is taken to; in the authors' code it is the true class's.
+Both terms are in nats, and KL is a sum over the latents. The paper ranks by exp(-KL), which is 0 in float32 from 104
+nats on; -KL orders inputs alike and does not vanish. The code draws 64 samples a step and has sigma = softplus(rho);
+here it is one, and softplus(rho - 5), as in Alemi 2016.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bench import scores
+from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from bench.networks import trunk
+from bench.networks.bottleneck import StochasticBottleneck, information_loss
+
+
+@final
+@dataclass(frozen=True)
+class Viby:
+    """A classifier through a stochastic bottleneck with one prior a class.
+
+    Attributes:
+        training: Schedule and trunk.
+        beta: Weight of the rate, in nats per nat.
+        latent: Components of the code.
+        samples: Over which the decoder is averaged, after training.
+    """
+
+    training: Training = Training(network="resnet-small", epochs=8)
+    beta: float = 0.01
+    latent: int = 64
+    samples: int = 12
+
+    provides: ClassVar[frozenset[View]] = frozenset(
+        {"inputs", "logits", "features", "layers", "gradient", "posterior", "prior"}
+    )
+    wants: ClassVar[frozenset[Material]] = frozenset()
+
+    def at(self, scale: Scale, training: Training) -> "Viby":
+        """Return the recipe with the matrix's training: that of cifar10-v1 is the paper's."""
+        return replace(self, training=training)
+
+    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
+        """Return a fresh network."""
+        body = trunk(self.training.network, shape[0], self.training.dropout)
+        return StochasticBottleneck(body, classes, mean, std, latent=self.latent, priors=classes, samples=self.samples)
+
+    def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
+        """Return the loss, with the true class's prior for each input."""
+        assert isinstance(net, StochasticBottleneck)
+        smoothing = self.training.label_smoothing
+        return information_loss(net, batch.inputs, batch.labels, batch.labels, self.beta, smoothing)
+
+
+def expected_rate(batch: Views) -> Float[Tensor, "n"]:
+    """Return -sum_c P(c|x) KL(q(z|x) || r_c)."""
+    return -(batch.logits.softmax(dim=1) * scores.gaussian_kl(*batch.posterior, *batch.prior)).sum(dim=1)
+
+
+def least_rate(batch: Views) -> Float[Tensor, "n"]:
+    """Return -min_c KL(q(z|x) || r_c)."""
+    return -scores.gaussian_kl(*batch.posterior, *batch.prior).amin(dim=1)
+
+
+PAPER = Reference(
+    authors="Sreeramdass, Sarawagi",
+    title="Out-of-distribution image detection",
+    year=2018,  # undated; the newest work that it is known to build on is of that year
+    url="https://github.com/varshiths/cal-exp",  # the code; the report itself is not public
+)
+
+METHODS = (
+    Method(
+        name="viby-1",
+        title="VIBY-I (expected rate to the classes' priors)",
+        paper=PAPER,
+        recipe=Viby(),
+        detector=Stateless(frozenset({"logits", "posterior", "prior"}), expected_rate),
+    ),
+    Method(
+        name="viby-2",
+        title="VIBY-II (rate to the nearest class's prior)",
+        paper=PAPER,
+        recipe=Viby(),
+        detector=Stateless(frozenset({"posterior", "prior"}), least_rate),
+    ),
+)
