@@ -17,8 +17,9 @@ beta = 0.1 for CIFAR-10 (1 for SVHN, which is not offered apart). Choices, for w
 - Inputs, the generator's images and outliers make one batch of the classifier. The code has two passes through a
   VGG-13 without BatchNorm, where that is the same; with BatchNorm, two passes would let it tell them apart for free.
 - In the generator's move the classifier is looked at in evaluation mode, so that its running statistics stay.
-- lambda = 0.5 joins the same training, where the source may have fine-tuned.
-- Scales "cpu" and "tiny": widths 16 and 8, the matrix's batch, at most 5 epochs, one cycle of Adam to 2e-3.
+- lambda = 0.5 joins the same training, where the source may have fine-tuned. There is an outlier beside each input:
+  with the generator's images the classifier sees as much from outside as in Outlier Exposure alone.
+- Scales "cpu" and "tiny": width 8, the matrix's batch, one cycle of Adam to 2e-3; at "cpu" at most 4 epochs.
 """
 
 from dataclasses import dataclass, replace
@@ -77,12 +78,12 @@ class GanConfidence:
 
     def at(self, scale: Scale, training: Training) -> "GanConfidence":
         """Return the recipe with the matrix's network and batches, and Adam."""
-        adam = replace(training, optimiser="adam", weight_decay=0.0)
+        adam = replace(training, optimiser="adam", weight_decay=0.0, outlier_ratio=1)
         if scale == "paper":
             rates = replace(adam, epochs=100, lr=2e-4, schedule="step", milestones=(0.6,), gamma=0.1)
             return replace(self, training=rates)
-        rates = replace(adam, epochs=min(5, training.epochs), lr=2e-3, schedule="onecycle")
-        return replace(self, training=rates, width=16 if scale == "cpu" else 8)
+        epochs = min(4, training.epochs) if scale == "cpu" else training.epochs
+        return replace(self, training=replace(adam, epochs=epochs, lr=2e-3, schedule="onecycle"), width=8)
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
         """Return three fresh players."""

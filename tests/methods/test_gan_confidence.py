@@ -34,7 +34,7 @@ def trio(recipe: Any, seed: int = 0) -> Trio:
 
 def step(recipe: Any, n: int = 16) -> TrainBatch:
     chance = torch.Generator().manual_seed(5)
-    outliers = torch.rand(2 * n, 1, 8, 8, generator=chance) if recipe.wants else None
+    outliers = torch.rand(n, 1, 8, 8, generator=chance) if recipe.wants else None
     return TrainBatch(torch.rand(n, 1, 8, 8, generator=chance), torch.arange(n) % 3, torch.arange(n), 0, 0.0, outliers)
 
 
@@ -98,7 +98,7 @@ def test_the_classifier_sees_inputs_fakes_and_outliers_in_one_pass(recipe: GanCo
     seen: list[int] = []
     net.classifier.register_forward_hook(lambda _, args, __: seen.append(len(args[0])))
     recipe.loss(net, batch)
-    assert seen == [16 * (4 if recipe.wants else 2)]
+    assert seen == [16 * (3 if recipe.wants else 2)]
 
 
 # Moves.
@@ -226,6 +226,15 @@ def test_paper_scale_is_the_authors_code() -> None:
     assert (how.optimiser, how.lr, how.epochs, how.weight_decay) == ("adam", 2e-4, 100, 0)
     assert (how.schedule, how.milestones, how.gamma, how.network) == ("step", (0.6,), 0.1, "toy-cnn")
     assert (recipe.beta, recipe.latent, recipe.width) == (0.1, 100, 64)
+
+
+def test_on_two_cores_it_is_short() -> None:
+    long = replace(HOW, epochs=8)
+    assert [GanConfidence().at(scale, long).training.epochs for scale in ("cpu", "tiny")] == [4, 8]
+
+
+def test_as_much_comes_from_outside_as_in_outlier_exposure() -> None:
+    assert {GanConfidence(lam=0.5).at(scale, HOW).training.outlier_ratio for scale in ("paper", "cpu", "tiny")} == {1}
 
 
 def test_rows() -> None:
