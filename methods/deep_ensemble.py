@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from bench import scores
 from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
@@ -76,9 +75,8 @@ class DeepEnsemble:
             member.load_state_dict(part.state_dict())
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
-        """Return the mean cross-entropy of the members: what each of them minimised."""
-        nets = net.get_submodule("nets").children()
-        return torch.stack([cross_entropy(member(batch.inputs).float(), batch.labels) for member in nets]).mean()
+        """Return the mean of the members' own losses: what each of them minimised."""
+        return torch.stack([self.plain.loss(member, batch) for member in net.get_submodule("nets").children()]).mean()
 
 
 def certainty(batch: Views) -> Float[Tensor, "n"]:

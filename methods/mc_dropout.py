@@ -52,7 +52,7 @@ class McDropout:
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean cross-entropy of the batch, under dropout."""
-        return cross_entropy(net(batch.inputs), batch.labels, label_smoothing=self.training.label_smoothing)
+        return cross_entropy(net(batch.inputs).float(), batch.labels, label_smoothing=self.training.label_smoothing)
 
 
 def certainty(batch: Views) -> Float[Tensor, "n"]:

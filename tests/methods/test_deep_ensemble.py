@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench import scores
 from bench.check.toy import TRAINING, toy, toy_net
+from bench.contract import TrainBatch
 from bench.recipes import Plain
 from methods.deep_ensemble import METHODS, DeepEnsemble
 
@@ -106,6 +107,17 @@ def test_several_seeds_are_bootstraps_of_the_same_members() -> None:
     assert counts == pytest.approx(5 * (1 - 0.8**5), abs=0.1)  # 3.36: with replacement, each as likely
     fresh = dataclasses.replace(DeepEnsemble(), bootstrap=False)
     assert [fresh.members(seed, seeds) for seed in (0, 2)] == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14]]
+
+
+def test_loss_is_the_mean_of_the_members_own() -> None:
+    world = toy(DeepEnsemble())
+    x, y = world.examples["train"].x[:32], world.examples["train"].y[:32]
+    own = [
+        sum(-math.log(softmax(z)[c]) for z, c in zip(member(x).tolist(), y.tolist(), strict=True)) / 32
+        for member in world.subject.net.nets
+    ]
+    got = RECIPE.loss(world.subject.net, TrainBatch(x, y, torch.arange(32), 0, 0.0))
+    assert float(got) == pytest.approx(sum(own) / 5, rel=1e-4)
 
 
 def test_nothing_is_left_to_train() -> None:

@@ -79,6 +79,14 @@ def test_only_the_labels_of_the_mask_matter() -> None:
     assert not torch.equal(STILL.loss(net, batch), STILL.loss(net, dataclasses.replace(batch, labels=1 - wrong // 2)))
 
 
+def test_loss_and_targets_are_float32_in_half_precision_too() -> None:
+    net = subject()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = STILL.loss(net, step(torch.arange(96), 2))
+    assert loss.dtype == net.Z.dtype == torch.float32
+    assert torch.allclose(net.Z.sum(dim=1), torch.tensor(0.4), atol=1e-6)
+
+
 def test_target_is_no_way_for_the_gradient() -> None:
     net = subject()
     STILL.loss(net, step(torch.arange(96), 0))
