@@ -4,15 +4,14 @@ Hendrycks, Mazeika & Dietterich, "Deep Anomaly Detection with Outlier Exposure",
 
     L = mean_in CE(y, p) + lambda mean_out H(U; p),   H(U; p) = -mean_c log p_c = logsumexp(z) - mean_c z_c
 
-The two means are taken apart, each over its own share of a step (128 inputs and 256 outliers in the paper), lambda =
-0.5. Inputs and outliers go through the network together, so that BatchNorm sees both; no gradient is stopped. The
-network is either trained so from the start, on the matrix's own schedule, or fine-tuned from the plain classifier of
-the same seed. Scores: the maximum softmax probability, and H(U; p) itself, which is least where p is uniform.
+Each mean is over its own share of a step (128 inputs, 256 outliers), lambda = 0.5. Inputs and outliers go through the
+network together, so that BatchNorm sees both; no gradient is stopped. The network is trained so from the start, on the
+matrix's schedule, or fine-tuned from the plain classifier of the same seed. Scores: the maximum softmax probability,
+and H(U; p) itself, which is least where p is uniform.
 
-Fine-tuning takes 10 epochs from a rate of 0.001, a hundredth of the rate of training, and 5 epochs for a network that
-was trained for 20 (SVHN): hence a quarter of the epochs, at most 10, at scale "paper". No source sizes it for two
-cores: there it takes 2 epochs from a tenth of the rate, since there are a hundred times fewer steps; and training from
-the start, which has three times the images, takes at most 5 epochs.
+Fine-tuning takes 10 epochs from a rate of 0.001, a hundredth of that of training, and 5 epochs where training takes 20
+(SVHN): a quarter of the epochs, at most 10, at scale "paper". Elsewhere it takes 2 epochs from a tenth of the rate, as
+there are far fewer steps; training from the start takes at most 5 epochs at "cpu". No source sizes these [?].
 """
 
 from dataclasses import dataclass, replace
@@ -142,14 +141,11 @@ PAPER = Reference(
     url="https://arxiv.org/abs/1812.04606",
 )
 TUNED, SCRATCH = OeFineTuned(), OeScratch()
-ROWS = (
-    ("oe-finetune", "Outlier Exposure, fine-tuned", TUNED, msp),
-    ("oe-finetune-uniform", "Outlier Exposure, fine-tuned, H(U; p)", TUNED, uniform),
-    ("oe-scratch", "Outlier Exposure, from scratch", SCRATCH, msp),
-    ("oe-scratch-uniform", "Outlier Exposure, from scratch, H(U; p)", SCRATCH, uniform),
-)
+MSP, UNIFORM = (Stateless(frozenset({"logits"}), formula) for formula in (msp, uniform))
 
-METHODS = tuple(
-    Method(name=name, title=title, paper=PAPER, recipe=recipe, detector=Stateless(frozenset({"logits"}), formula))
-    for name, title, recipe, formula in ROWS
+METHODS = (
+    Method(name="oe-finetune", title="OE, fine-tuned", paper=PAPER, recipe=TUNED, detector=MSP),
+    Method(name="oe-finetune-uniform", title="OE, fine-tuned, H(U; p)", paper=PAPER, recipe=TUNED, detector=UNIFORM),
+    Method(name="oe-scratch", title="OE, from scratch", paper=PAPER, recipe=SCRATCH, detector=MSP),
+    Method(name="oe-scratch-uniform", title="OE, from scratch, H(U; p)", paper=PAPER, recipe=SCRATCH, detector=UNIFORM),
 )

@@ -19,6 +19,7 @@ from bench.contract import MadeOfOthers, TrainBatch, Training
 from bench.data.matrix import load_matrices
 from bench.errors import BadMethod, Diverged
 from bench.recipes import Plain
+from bench.report.reported import load_reported
 from bench.subjects import checkpoint
 from bench.subjects.train import train
 from methods import outlier_exposure as module
@@ -260,4 +261,6 @@ def test_rows() -> None:
     assert [row.name for row in METHODS] == ["oe-finetune", "oe-finetune-uniform", "oe-scratch", "oe-scratch-uniform"]
     assert METHODS[0].recipe == METHODS[1].recipe and METHODS[2].recipe == METHODS[3].recipe
     assert all(row.materials == {"outliers"} and row.tuning_access == "none" for row in METHODS)
+    reported = {number.method for number in load_reported(Path(__file__).parents[2] / "results" / "reported")}
+    assert {"oe-finetune", "oe-finetune-uniform", "oe-scratch", "gan-confidence", "gan-confidence-oe"} <= reported
     assert module.OeFineTuned.provides == module.OeScratch.provides == Plain.provides
