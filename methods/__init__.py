@@ -10,6 +10,9 @@ mahalanobis    distance to the nearest class mean, at one layer or several, with
 zheng_hong     a Gaussian mixture for each class's features (Zheng & Hong 2018)
 feature_gmm    one Gaussian mixture for all features (Shao 2020)
 knn            distance to the k-th nearest training feature (Sun 2022)
+temporal_ensembling  a classifier trained on 100 labels a class, under four detectors (Laine & Aila 2017; Shao 2020)
+deep_ensemble  plain classifiers of several seeds, asked together (Lakshminarayanan 2017)
+mc_dropout     one classifier thinned by fixed masks (Gal & Ghahramani 2016)
 
 To add one, write one file:
 
@@ -21,6 +24,6 @@ To add one, write one file:
 4. the last line is `METHODS = (Method(...), ...)`, one entry for each row of the leaderboard.
 
 The registry scans this folder; nothing else needs a change but the changelog. Files do not import each other: a formula
-that two methods share is a function in `bench.scores`, a fit one in `bench.fits`. `oodbench check NAME` runs the
-conformance checks.
+that two methods share is a function in `bench.scores`, a fit one in `bench.fits`, a whole detector a class in
+`bench.detectors`. `oodbench check NAME` runs the conformance checks.
 """

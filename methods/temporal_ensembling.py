@@ -11,8 +11,9 @@ m marks the M labelled images of N. Input noise has deviation 0.15 after standar
 at 0.003, batch 100, flips where the data allows. Its rate rises as w does and falls in the last sixth, beta1 with it;
 at scale "paper" the schedule is "onecycle", which rises over the first 0.3 and falls after, and beta1 stays. w_max is
 Shao's, for 100 classes. In the few epochs of the smaller scales Adam at 0.01 and w_max = 30 (Laine's, for ten classes)
-train best: 94 % on MNIST-5k, where the matrix's SGD comes to 90. The matrix's network stands for the paper's nine
-convolutions, as WRN-28-10 does in Shao; no ZCA; translation pads with zeros.
+train best: 94 % on MNIST-5k and 81 % on Fashion-MNIST of test images at seed 0, where the
+matrix's SGD comes to 90 and 75. The matrix's network stands for the paper's nine convolutions, as WRN-28-10 does in
+Shao; no ZCA; translation pads with zeros.
 
 What the rows see of the labels: the Gaussians those that training saw; the temperature those of the validation split,
 as every calibrated row; the softmax and the mixture none.
