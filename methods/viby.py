@@ -6,7 +6,7 @@ Sreeramdass & Sarawagi, "Out-of-distribution image detection".
     viby-1:  s(x) = -sum_c P(c|x) KL(q(z|x) || r_c),   P the averaged decoder's
     viby-2:  s(x) = -min_c KL(q(z|x) || r_c)
 
-The paper does not say which prior the rate of the training is taken to; in the first author's code it is the true class's.
+The paper does not say which prior the rate of the training is taken to; in its first author's code, the true class's.
 Both terms are in nats, and KL is a sum over the latents. The paper ranks by exp(-KL), which is 0 in float32 from 104
 nats on; -KL orders inputs alike and does not vanish. The code draws 64 samples a step and has sigma = softplus(rho);
 here it is one, and softplus(rho - 5), as in Alemi 2016.
