@@ -4,10 +4,9 @@ Hendrycks, Mazeika & Dietterich, "Deep Anomaly Detection with Outlier Exposure",
 
     L = mean_in CE(y, p) + lambda mean_out H(U; p),   H(U; p) = -mean_c log p_c = logsumexp(z) - mean_c z_c
 
-Each mean is over its own share of a step (128 inputs, 256 outliers), lambda = 0.5. Inputs and outliers go through the
-network together, so that BatchNorm sees both; no gradient is stopped. The network is trained so from the start, on the
-matrix's schedule, or fine-tuned from the plain classifier of the same seed. Scores: the maximum softmax probability,
-and H(U; p) itself, which is least where p is uniform.
+Each mean is over its own share of a step (128 inputs, 256 outliers), lambda = 0.5. Both go through the network at once,
+so that BatchNorm sees both; no gradient is stopped. It is trained so from the start, on the matrix's schedule, or tuned
+from the plain classifier of its seed. Scores: the maximum softmax probability, and H(U; p), least where p is uniform.
 
 Fine-tuning takes 10 epochs from a rate of 0.001, a hundredth of that of training, and 5 epochs where training takes 20
 (SVHN): a quarter of the epochs, at most 10, at scale "paper". Elsewhere it takes 2 epochs from a tenth of the rate, as
