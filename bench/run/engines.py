@@ -57,7 +57,7 @@ class Engine(Protocol):
 
 
 class Inline:
-    """Runs tasks one after another in this process, in one thread: the last bits of float sums depend on their number."""
+    """Runs tasks one after another in this process, in one thread: the last bits of float sums depend on that."""
 
     def run(self, tasks: Sequence[T], watch: Watch) -> Iterator[Done[T]]:
         """Yield each task as it ends."""
