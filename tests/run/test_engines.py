@@ -119,7 +119,7 @@ def test_a_pool_gives_what_one_process_gives(pool: Pool) -> None:
 
 def test_a_result_that_cannot_travel_fails_alone(pool: Pool) -> None:
     got = outcomes(pool, Square(1), Unsendable(), Square(2))
-    assert "pickle" in str(got.pop("unsendable"))
+    assert "local object" in str(got.pop("unsendable"))  # pickle's complaint, in the words of any Python
     assert got == {"square 1": 1, "square 2": 4}
 
 
