@@ -12,6 +12,7 @@ import torch
 from bench.contract import Training
 from bench.data.images import Images
 from bench.data.load import load
+from bench.data.matrix import find_matrix
 from bench.errors import MissingData
 from bench.recipes import Plain
 from bench.subjects.train import Classes, train
@@ -37,8 +38,7 @@ def real() -> Bench:
         test = load("fashion-mnist", "test", n=5000)
     except MissingData:
         training, test = load("mnist-5k", "train"), load("mnist-5k", "test")
-    names = ("glyphs", "digits", "uniform", "gaussian-odin")
-    ood = {name: load(name, "test", like=test, n=1000) for name in names}
+    ood = {one.card: load(one.card, one.split, like=test, n=one.n) for one in find_matrix("tiny-v1").ood}
     pixels = training.batch(slice(0, 1000))
     classes = Classes(10, (float(pixels.mean()),), (float(pixels.std()),))
     recipe = Plain(Training(network="resnet-small", epochs=1, batch=256))

@@ -38,6 +38,14 @@ def test_the_python_of_the_readme_runs(capsys):
     assert "mahalanobis-a" in capsys.readouterr().out
 
 
+def test_the_table_of_the_readme_is_the_leaderboards():
+    page = (ROOT / "leaderboard.md").read_text()
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| [`")]
+    assert len(rows) > 10
+    for row in rows:
+        assert row in page, f"README.md shows what leaderboard.md does not; copy its table anew: {row}"
+
+
 def test_every_make_target_and_verb_of_the_readme_exists():
     from bench.cli import parser
 

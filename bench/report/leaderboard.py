@@ -14,6 +14,7 @@ from bench.report.header import HEADER, failure_facts, failure_title, matrix_fac
 from bench.report.holes import hole_table
 from bench.report.markdown import metric_title
 from bench.report.numbers import long_frame, measured
+from bench.report.overview import overview_table
 from bench.report.reported import Reported
 from bench.report.section import Section
 from bench.report.tables import SHOWN, attack_table, metric_table, summary_table
@@ -108,6 +109,8 @@ def _page(results: Path, made: Iterable[Board]) -> str:
         parts.append(matrix_facts(board))
         if (results / board.matrix / PICTURE).is_file():
             parts.append(f"![FPR95 of every method on {board.matrix}]({results.name}/{board.matrix}/{PICTURE})")
+        if len(board.sections) > 1:
+            parts += ["### All kinds of failure", overview_table(board)]
         for section in board.sections:
             parts += _section(section, board, reported)
         if board.holes:

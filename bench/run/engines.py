@@ -57,12 +57,19 @@ class Engine(Protocol):
 
 
 class Inline:
-    """Runs tasks one after another in this process."""
+    """Runs tasks one after another in this process, in one thread: the last bits of float sums depend on that."""
 
     def run(self, tasks: Sequence[T], watch: Watch) -> Iterator[Done[T]]:
         """Yield each task as it ends."""
-        for task in tasks:
-            yield _attempt(task, lambda text, done, total, label=task.label: watch(label, text, done, total))  # type: ignore[misc]
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for task in tasks:
+                yield _attempt(task, lambda text, done, total, label=task.label: watch(label, text, done, total))  # type: ignore[misc]
+        finally:
+            torch.set_num_threads(threads)
 
     def close(self) -> None:
         """Do nothing."""

@@ -149,4 +149,6 @@ def alone(results: Path) -> Iterator[None]:
             raise Busy(
                 f"{results}: another run is writing to this folder; wait for it, or name another: --results DIR"
             ) from error
+        for left in results.glob("*/*/.*.tmp"):  # what a killed run was writing
+            left.unlink()
         yield

