@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 View = Literal[
@@ -28,6 +28,7 @@ View = Literal[
     "prior",
     "members",
     "log_density",
+    "log_densities",
     "latent",
 ]
 """What a subject can show of an input."""
@@ -114,6 +115,22 @@ class Views(Protocol):
     def members(self) -> Float[Tensor, "n M C"]:
         """The logits of each of M networks, or of one network thinned in M fixed ways."""
 
+    @property
+    def log_density(self) -> Float[Tensor, "n"]:
+        """Return log p(y) in nats, all C H W dimensions together, in float64.
+
+        y = (g + u) / 256 has grey levels g in 0..255 and u uniform in [0, 1). A mass P over grey levels is the density
+        256^(C H W) P that is the same for all u.
+        """
+
+    @property
+    def log_densities(self) -> Float[Tensor, "n M"]:
+        """The same under each of M models."""
+
+    @property
+    def latent(self) -> Float[Tensor, "n D"]:
+        """The code that a density model gives each input; under its prior it is standard normal."""
+
     def grad(self, f: Callable[[Views], Float[Tensor, "n"]]) -> Float[Tensor, "n c h w"]:
         """Return the derivative of sum f(views) by the pixels (view `gradient`); all n go through at once."""
 
@@ -133,6 +150,10 @@ class FitData(Protocol):
     @property
     def train(self) -> Views:
         """The subject's training inputs, un-augmented, network in evaluation mode."""
+
+    @property
+    def labelled(self) -> Bool[Tensor, "N"]:
+        """Which of the training inputs' labels the subject saw when it was trained: all, as a rule."""
 
     @property
     def validation(self) -> Views:
@@ -179,10 +200,14 @@ class Training:
         batch: Images per step.
         optimiser: "sgd" (momentum 0.9) or "adam".
         lr: Largest learning rate.
-        schedule: "onecycle", "cosine" (to 1e-6, per step), "step" (times `gamma` at `milestones`) or "constant".
+        betas: How slowly Adam forgets the gradient's mean and its square.
+        schedule: "onecycle", "cosine" (to 1e-6, per step), "step" (times `gamma` at `milestones`), "bell" (Gaussian
+            rise over the first 80/300 and fall over the last 50/300, as Laine 2017) or "constant".
         milestones: Shares of the epochs at which "step" drops the rate.
         gamma: Factor of each drop.
         weight_decay: L2 coefficient.
+        clip: Largest norm of a step's gradient; 0 for no limit.
+        average: Decay of the running mean of the weights that takes their place in the end; 0 for none.
         nesterov: Nesterov momentum.
         dropout: Probability of dropping a unit inside the network's blocks.
         label_smoothing: Mass moved from the true class to all.
@@ -196,10 +221,13 @@ class Training:
     batch: int = 128
     optimiser: Literal["sgd", "adam"] = "sgd"
     lr: float = 0.1
-    schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["onecycle", "cosine", "step", "bell", "constant"] = "onecycle"
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
     weight_decay: float = 5e-4
+    clip: float = 0.0
+    average: float = 0.0
     nesterov: bool = True
     dropout: float = 0.0
     label_smoothing: float = 0.0
@@ -287,14 +315,30 @@ class Prepared(Protocol):
     """A recipe whose network must know the training split before the first step: which labels it may see, say."""
 
     def prepare(self, net: nn.Module, labels: Int[Tensor, "N"], classes: int, seed: int) -> None:
-        """Give the network buffers that depend on the training split; they are saved and restored with its weights."""
+        """Give the network buffers that depend on the training split; they are saved and restored with its weights.
+
+        A boolean buffer named `labelled` [N] says which labels training sees, where it does not see all.
+        """
+
+
+@runtime_checkable
+class Settled(Protocol):
+    """A recipe whose network looks at the training split again once its weights are final: for statistics, say."""
+
+    def settle(self, net: nn.Module, batches: Iterator[TrainBatch]) -> None:
+        """Put into the network what depends on the final weights; one pass of un-augmented batches in order."""
 
 
 class Player(NamedTuple):
-    """One side of a game: the weights that it moves, and the loss that it minimises."""
+    """One side of a game: its name, the weights that it moves, and the loss that it minimises.
 
+    `training` holds its optimiser and rates where they are not the recipe's own.
+    """
+
+    name: str
     weights: tuple[nn.Parameter, ...]
     loss: Callable[[TrainBatch], Tensor]
+    training: Training | None = None
 
 
 @runtime_checkable
@@ -307,12 +351,12 @@ class Game(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Where a method comes from."""
+    """Where a method comes from; what nobody knows is None."""
 
     authors: str
     title: str
-    year: int
-    url: str
+    year: int | None
+    url: str | None
 
 
 @dataclass(frozen=True)

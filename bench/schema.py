@@ -48,8 +48,8 @@ class Source(_Frozen):
 
     authors: str
     title: str
-    year: int
-    url: str
+    year: int | None
+    url: str | None
 
 
 class Parameters(_Frozen):
@@ -165,6 +165,7 @@ class Record(_Outcome):
     """Numbers and provenance of one (matrix, method, seed).
 
     Attributes:
+        bits_per_dimension: Mean -log2 P(8-bit image) / D of each set, by role or card, where the subject is a density.
         key: Content address of all that the numbers depend on (code, recipe, data, seed, versions): a run that would
             compute the same key keeps the record instead.
     """
@@ -188,6 +189,7 @@ class Record(_Outcome):
     packages: dict[str, str]
     environment: Environment
     subject: SubjectRecord = SubjectRecord()
+    bits_per_dimension: dict[str, float] = {}
     passes: Passes = Passes()
     cells: tuple[CellRecord, ...] = ()
     attacks: dict[str, Attack] = {}

@@ -97,8 +97,8 @@ METHODS = (
         paper=Reference(
             authors="Sreeramdass, Sarawagi",
             title="Out-of-distribution image detection",
-            year=2018,  # undated; the newest work that it is known to build on is of that year
-            url="",
+            year=None,
+            url="https://github.com/varshiths/cal-exp",  # the first author's code; no address of the report was found
         ),
         recipe=Bin(),
         detector=Stateless(frozenset({"binary"}), largest_log_odds),

@@ -13,19 +13,18 @@ MMCE is given, nor whether the C terms are summed or averaged: ReLU, confidence 
 are chosen here. For CIFAR-10 the paper's training is that of the matrix.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot, relu
+from torch.nn.functional import cross_entropy, one_hot
 
 from bench import scores
-from bench.contract import Head, Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
 from bench.networks import classifier
-from bench.networks.one_vs_rest import one_vs_rest_loss, start_at_prior_odds
+from bench.networks.one_vs_rest import TwoHeads, one_vs_rest_loss
 
 WIDTH = 0.4
 """Width of the kernel over confidences."""
@@ -48,47 +47,6 @@ def weighted_mmce(r: Float[Tensor, "*k n"], c: Bool[Tensor, "*k n"]) -> Float[Te
     squared = (e[..., :, None] * e[..., None, :] * kernel).sum(dim=(-2, -1))  # not a matmul: autocast would halve it
     root = (squared.clamp(min=0) + 1e-10).sqrt()
     return torch.where(((right > 0) & (wrong > 0))[..., 0], root, 0.0)
-
-
-@final
-class TwoHeads(nn.Module):
-    """A network whose outputs are the pre-activations of a layer, under a softmax head and one of yes-or-no questions.
-
-    Args:
-        body: Maps pixels to [n width].
-        width: Units of the layer.
-        classes: C, of both heads.
-    """
-
-    passes = 1
-
-    def __init__(self, body: nn.Module, width: int, classes: int) -> None:
-        super().__init__()
-        self.body = body
-        self.head = nn.Linear(width, classes)
-        self.binary = nn.Linear(width, classes)
-        start_at_prior_odds(self.binary)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the softmax head's logits [n C] of pixels [n c h w]."""
-        return self.both(x)[0]
-
-    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and log-odds, each [n C]."""
-        h = relu(self.body(x))
-        return self.head(h), self.binary(h)
-
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x after one forward pass; the features are the layer that both heads read."""
-        below: Mapping[View, Any] = self.body.show(x, wanted)  # type: ignore[operator]
-        h = relu(below["logits"])
-        return {
-            "layers": below["layers"],
-            "features": h,
-            "logits": self.head(h),
-            "binary": self.binary(h),
-            "head": Head(self.head.weight, self.head.bias),
-        }
 
 
 @final
@@ -152,8 +110,8 @@ METHODS = (
         paper=Reference(
             authors="Sreeramdass, Sarawagi",
             title="Out-of-distribution image detection",
-            year=2018,  # undated; the newest work that it builds on (Kumar 2018) is of that year
-            url="",
+            year=None,  # undated; the newest work that it builds on (Kumar 2018) is of 2018
+            url="https://github.com/varshiths/cal-exp",  # the first author's code; no address of the report was found
         ),
         recipe=Binc(),
         detector=Stateless(frozenset({"binary"}), largest_log_odds),

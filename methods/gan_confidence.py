@@ -11,9 +11,9 @@ KL(U || p) = H(U; p) - log C. The last term stands in `gan-confidence-oe` alone:
 
 From the authors' code (alinlab/Confident_classifier at 0d9fd17e): the order of the moves, standard normal noise of 100
 dimensions, as many images of G as inputs, Adam at 2e-4 without weight decay for 100 epochs, the rate times 0.1 at 60,
-beta = 0.1 for CIFAR-10 (1 for SVHN, which is not offered apart). Choices, for want of a source [?]:
+its first moment forgotten at 0.5 for the pair, beta = 0.1 for CIFAR-10 (1 for SVHN, which is not offered apart).
+Choices, for want of a source [?]:
 
-- Adam's first moment decays by 0.9 for all three; the code has 0.5 for the pair.
 - Inputs, the generator's images and outliers make one batch of the classifier. The code has two passes through a
   VGG-13 without BatchNorm, where that is the same; with BatchNorm, two passes would let it tell them apart for free.
 - In the generator's move the classifier is looked at in evaluation mode, so that its running statistics stay.
@@ -92,10 +92,12 @@ class GanConfidence:
 
     def players(self, net: Trio) -> tuple[Player, ...]:
         """Return discriminator, generator and classifier: they move in this order."""
+        d, g, p = (tuple(part.parameters()) for part in (net.discriminator, net.generator, net.classifier))
+        pair = replace(self.training, betas=(0.5, 0.999))
         return (
-            Player(tuple(net.discriminator.parameters()), partial(self.discriminating, net)),
-            Player(tuple(net.generator.parameters()), partial(self.generating, net)),
-            Player(tuple(net.classifier.parameters()), partial(self.loss, net)),
+            Player("discriminator", d, partial(self.discriminating, net), pair),
+            Player("generator", g, partial(self.generating, net), pair),
+            Player("classifier", p, partial(self.loss, net)),
         )
 
     def discriminating(self, net: Trio, batch: TrainBatch) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from bench import scores
 from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.networks import trunk
+from bench.networks import classifier
 from bench.networks.bottleneck import StochasticBottleneck, information_loss
 
 
@@ -54,8 +54,9 @@ class Vib:
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
         """Return a fresh network."""
-        body = trunk(self.training.network, shape[0], self.training.dropout)
-        return StochasticBottleneck(body, classes, mean, std, latent=self.latent, priors=1, samples=self.samples)
+        how = self.training
+        encoder = classifier(how.network, shape, 2 * self.latent, mean, std, how.dropout)
+        return StochasticBottleneck(encoder, self.latent, classes, priors=1, samples=self.samples)
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the loss, with the one prior for every input."""

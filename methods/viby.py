@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from bench import scores
 from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.networks import trunk
+from bench.networks import classifier
 from bench.networks.bottleneck import StochasticBottleneck, information_loss
 
 
@@ -52,8 +52,9 @@ class Viby:
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
         """Return a fresh network."""
-        body = trunk(self.training.network, shape[0], self.training.dropout)
-        return StochasticBottleneck(body, classes, mean, std, latent=self.latent, priors=classes, samples=self.samples)
+        how = self.training
+        encoder = classifier(how.network, shape, 2 * self.latent, mean, std, how.dropout)
+        return StochasticBottleneck(encoder, self.latent, classes, priors=classes, samples=self.samples)
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the loss, with the true class's prior for each input."""
@@ -75,7 +76,7 @@ def least_rate(batch: Views) -> Float[Tensor, "n"]:
 PAPER = Reference(
     authors="Sreeramdass, Sarawagi",
     title="Out-of-distribution image detection",
-    year=2018,  # undated; the newest work that it is known to build on is of that year
+    year=None,
     url="https://github.com/varshiths/cal-exp",  # the first author's code; no address of the report was found
 )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.check.toy import CLASSES, MATERIALS, Toy, toy
 from bench.check.world import differences, look, unusual_generators
 from bench.contract import Detector, Material, Method, View
-from bench.run.handout import HandOut, as_fit_data
+from bench.run.handout import HandOut, as_fit_data, labels_seen
 from bench.subjects.views import Access, SubjectViews
 
 SEED = 0
@@ -99,7 +99,8 @@ class Trial:
             role: self._views(role, access) for role in ("validation", "ood_validation", "adversarial_validation")
         }
         train = self._views("train", access)
-        data = as_fit_data(HandOut(CLASSES, SEED, train, leave.fits_on, materials, opened))
+        labelled = labels_seen(self.toy.subject.net, len(train))
+        data = as_fit_data(HandOut(CLASSES, SEED, train, labelled, leave.fits_on, materials, opened))
         with torch.no_grad():
             return detector.fit(data)
 

@@ -1,4 +1,4 @@
-"""Mahalanobis (a) of Lee 2018 where training saw few labels: the detector sees no more than training did."""
+"""Training that sees few labels, and Mahalanobis (a) of Lee 2018 that sees no more of them than training did."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -23,7 +23,7 @@ def labelled(labels: Int[Tensor, "N"], classes: int, per_class: int, seed: int) 
     for c in range(classes):
         own = order[labels[order] == c]
         if len(own) < per_class:
-            raise BadData(f"class {c} has {len(own)} training images; temporal ensembling here needs {per_class}")
+            raise BadData(f"class {c} has {len(own)} training images; training with few labels needs {per_class}")
         mask[own[:per_class]] = True
     return mask
 
@@ -34,19 +34,17 @@ class FewLabelsMahalanobis:
     """Mahalanobis (a) of Lee 2018, its Gaussians fitted to those images alone whose labels training saw.
 
     Attributes:
-        per_class: As the recipe's; with the seed it names the images.
         rtol: Directions of at most this share of the largest variance are left out.
     """
 
-    per_class: int
     rtol: float = 1e-10
 
     reads: ClassVar[frozenset[View]] = frozenset({"features"})
     fits_on: ClassVar[frozenset[Material]] = frozenset({"labels"})
 
     def fit(self, data: FitData) -> Gaussians:
-        """Return the Gaussians of the labelled images' features; the other labels only say whom to leave out."""
-        seen = labelled(data.train.labels, data.classes, self.per_class, data.seed)
+        """Return the Gaussians of the labelled images' features."""
+        seen = data.labelled
         return fit_gaussians(data.train.features[seen], data.train.labels[seen], self.rtol)
 
     def score(self, state: Gaussians, batch: Views) -> Float[Tensor, "n"]:

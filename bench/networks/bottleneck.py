@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
 from bench.contract import Posterior, Prior, View
-from bench.networks.classifier import Standardise
 from bench.scores import gaussian_kl
 
 LOWEST = -80.0
@@ -29,14 +28,12 @@ PACE = 0.03
 
 
 class StochasticBottleneck(nn.Module):
-    """A trunk, a Gaussian posterior q(z|x) over K latents, a linear decoder, and R learned Gaussian priors r(z).
+    """An encoder to a Gaussian posterior q(z|x) over K latents, a linear decoder, R learned Gaussian priors r(z).
 
     Args:
-        trunk: Returns feature maps.
-        classes: C.
-        mean: Per-channel mean that the pixels are standardised by.
-        std: Per-channel standard deviation, likewise.
+        encoder: A network with 2 K outputs, mu and rho.
         latent: K.
+        classes: C.
         priors: R: one for all inputs, or one a class.
         samples: S, over which the decoder is averaged.
     """
@@ -46,19 +43,15 @@ class StochasticBottleneck(nn.Module):
 
     def __init__(
         self,
-        trunk: nn.Module,
-        classes: int,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        *,
+        encoder: nn.Module,
         latent: int,
+        classes: int,
+        *,
         priors: int,
         samples: int,
     ) -> None:
         super().__init__()
-        self.standardise = Standardise(mean, std)
-        self.trunk = trunk
-        self.encoder = nn.Linear(int(trunk.width), 2 * latent)  # type: ignore[arg-type]
+        self.encoder = encoder
         self.decoder = nn.Linear(latent, classes)
         self.prior_mean = nn.Parameter(torch.zeros(priors, latent))
         self.prior_log_std = nn.Parameter(torch.zeros(priors, latent))
@@ -79,17 +72,13 @@ class StochasticBottleneck(nn.Module):
         """Return log P(y|x) [n C] of pixels [n c h w]."""
         return self.decoded(self.posterior(x))
 
-    def layers(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return every feature map of the trunk, averaged over space."""
-        return tuple(feature_map.mean(dim=(2, 3)) for feature_map in self.trunk(self.standardise(x)))
-
     def posterior(self, x: Tensor) -> Posterior:
         """Return q(z|x) of pixels [n c h w]."""
-        return self.encoded(self.layers(x)[-1])
+        return self.encoded(self.encoder(x))
 
-    def encoded(self, features: Tensor) -> Posterior:
-        """Return q(z|x) of what the trunk makes of x [n F], in the weights' own precision."""
-        mean, rho = self.encoder(features).to(self.prior_mean.dtype).chunk(2, dim=1)
+    def encoded(self, outputs: Tensor) -> Posterior:
+        """Return q(z|x) from what the encoder puts out [n 2K], in the weights' own precision."""
+        mean, rho = outputs.to(self.prior_mean.dtype).chunk(2, dim=1)
         return Posterior(mean, softplus((rho - 5).clamp(min=LOWEST)))
 
     def sampled(self, q: Posterior) -> Tensor:
@@ -105,9 +94,9 @@ class StochasticBottleneck(nn.Module):
 
     def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
         """Return views of x after one forward pass; the features are the posterior's mean."""
-        layers = self.layers(x)
-        q = self.encoded(layers[-1])
-        return {"layers": layers, "features": q.mean, "posterior": q, "logits": self.decoded(q)}
+        below: Mapping[View, Any] = self.encoder.show(x, wanted)  # type: ignore[operator]
+        q = self.encoded(below["logits"])
+        return {"layers": below["layers"], "features": q.mean, "posterior": q, "logits": self.decoded(q)}
 
 
 def information_loss(

@@ -71,7 +71,7 @@ def attacked(
 
 def wanted_views(jobs: Iterable[Job], recipe: Recipe) -> frozenset[View]:
     """Return the views that the methods on a recipe read of one forward pass."""
-    read: frozenset[View] = frozenset({"logits"}) if "logits" in recipe.provides else frozenset()
+    read = recipe.provides & {"logits", "log_density"}  # what tells how good the subject is
     return frozenset(read.union(*(job.method.detector.reads for job in jobs if job.recipe == recipe)) & NET_VIEWS)
 
 

@@ -16,7 +16,7 @@ from bench.data.joined import JoinedImages
 from bench.errors import BadData
 from bench.records import Attacked, Scores, SubjectRecord
 from bench.run.attack import Attempt
-from bench.run.handout import HandOut, as_fit_data, contrasts
+from bench.run.handout import HandOut, as_fit_data, contrasts, labels_seen
 from bench.run.tune import Floats, Tuned, scores_of, tune
 from bench.subjects.train import Report, silent
 from bench.subjects.views import Access, SubjectViews, Trained
@@ -36,6 +36,7 @@ class Exam:
         adversarial_validation: Attacked validation images that fooled the subject, if the matrix offers them.
         correct: Whether the judged classifier is right, for each test image [n].
         quality: How good that classifier is.
+        bits: Mean bits per dimension of each set, if the subject is a density.
     """
 
     subject: Trained
@@ -52,6 +53,7 @@ class Exam:
     adversarial_validation: Images | None = None
     n_validation: int = 0
     quality: SubjectRecord = SubjectRecord()
+    bits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def examine(method: Method, exam: Exam, report: Report = silent) -> Outcome:
     before = passes.forward, passes.gradient
     sealed = Access(access.reads, labels=False, touched=access.touched)  # test views carry no labels
     scores, failed, n = _score_all(tuned, exam, sealed, report)
-    shared = 1 if sealed.stored else 0
+    shared = int(exam.subject.net.passes) if sealed.stored else 0  # type: ignore[arg-type]
     return Outcome(
         scores=scores,
         chosen=tuned.chosen,
@@ -127,7 +129,8 @@ def hand_out(method: Method, exam: Exam, access: Access) -> HandOut:
             exam, exam.adversarial_validation.take(slice(0, None, step)), access
         )
     train = _views(exam, exam.train, access)
-    return HandOut(exam.classes, exam.seed, train, method.detector.fits_on, materials)
+    labelled = labels_seen(exam.subject.net, len(exam.train))
+    return HandOut(exam.classes, exam.seed, train, labelled, method.detector.fits_on, materials)
 
 
 def _fit_and_tune(method: Method, exam: Exam, access: Access, data: HandOut, report: Report) -> Tuned:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast, final
 
+import torch
+from torch import Tensor, nn
+
 from bench.contract import FitData, Material, Method
 from bench.errors import BadData, Undeclared
 from bench.subjects.views import SubjectViews
@@ -20,6 +23,7 @@ class HandOut:
     classes: int
     seed: int
     train: SubjectViews
+    labelled: Tensor
     fits_on: frozenset[Material]
     materials: Mapping[Material, SubjectViews]
     touched: set[str] = field(default_factory=set)
@@ -50,6 +54,12 @@ class HandOut:
         if material not in self.materials:
             raise BadData(f"{material} holds no image here (an attack that fooled the subject on none?)")
         return self.materials[material]
+
+
+def labels_seen(net: nn.Module, n: int) -> Tensor:
+    """Return which of n training images' labels a subject saw: its buffer `labelled` [n], else all."""
+    seen = dict(net.named_buffers()).get("labelled")
+    return torch.ones(n, dtype=torch.bool) if seen is None else seen
 
 
 def as_fit_data(data: HandOut) -> FitData:

@@ -1,12 +1,16 @@
-"""How good the judged classifier is: accuracy and calibration on the in-set's test images."""
+"""How good a subject is: a classifier's accuracy and calibration on the test images, a density's bits on every set."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.data.images import Images
 from bench.measure.calibration import report
+from bench.measure.likelihood import bits_per_dim
 from bench.records import SubjectRecord
+from bench.run.sets import Sets
 from bench.subjects.views import Trained
 
 
@@ -15,3 +19,17 @@ def quality(subject: Trained, logits: npt.NDArray[np.floating[Any]], labels: npt
     numbers = report(logits, labels)
     parameters = sum(weight.numel() for weight in subject.net.parameters())
     return SubjectRecord(parameters=parameters, n_test=len(labels), **numbers)
+
+
+def bits(log_density: Callable[[Images], npt.NDArray[np.float64]], sets: Sets) -> dict[str, float]:
+    """Return a density's mean bits per dimension on every set that it does not tune on.
+
+    Args:
+        log_density: Returns log p in nats of each image [n].
+        sets: Those of the matrix.
+    """
+    return {
+        name: float(bits_per_dim(log_density(images), images.shape).mean())
+        for name, role, images in sets
+        if role != "tuning"
+    }

@@ -32,6 +32,7 @@ def make_record(
         **identity(context, job, key, outcome.chosen),
         data=data_used(context),
         subject=exam.quality,
+        bits_per_dimension=dict(exam.bits),
         passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
         cells=cell_records(context, job, outcome),
         attacks={name: attack_record(attempt) for name, attempt in attacks.items()},

@@ -20,7 +20,7 @@ from bench.run.attack import Attempt
 from bench.run.context import Context, attacked, record_key
 from bench.run.examine import Exam, Outcome, examine
 from bench.run.plan import Job, judge_of
-from bench.run.quality import quality
+from bench.run.quality import bits, quality
 from bench.run.records import make_record
 from bench.run.sets import classes
 from bench.run.subjects import describe, is_trained, shown
@@ -119,9 +119,11 @@ class Examine:
         attacks, tuning = attacked(context, judge, judge_folder, report)
         logits = shown(judge, sets.test, frozenset({"logits"}), judge_folder)["logits"].numpy()
         assert sets.test.labels is not None
+        show = partial(_show, Trained(subject.net, subject.device), folder, self.wanted & job.recipe.provides)
+        density = "log_density" in job.recipe.provides
         exam = Exam(
             subject=subject,
-            show=partial(_show, Trained(subject.net, subject.device), folder, self.wanted & job.recipe.provides),
+            show=show,
             seed=job.seed,
             classes=classes(context.matrix).count,
             train=sets.train,
@@ -134,6 +136,7 @@ class Examine:
             adversarial_validation=tuning,
             n_validation=context.matrix.n_validation,
             quality=quality(judge, logits, sets.test.labels),
+            bits=bits(lambda images: show(images)["log_density"].numpy(), sets) if density else {},
         )
         return examine(job.method, exam, report), exam, attacks
 

@@ -5,7 +5,7 @@ device, to one that was left alone.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from bench.contract import Game, MadeOfOthers, Player, Prepared, Recipe, Shape, TrainBatch, Training
+from bench.contract import Game, MadeOfOthers, Player, Prepared, Recipe, Settled, Shape, TrainBatch, Training
 from bench.errors import Diverged
 from bench.subjects import checkpoint
+from bench.subjects.optimise import Mover, RunningMean
 from bench.subjects.seeding import generator, seeded
 
 Report = Callable[[str, int, int], None]
@@ -93,26 +94,32 @@ def train(
         recipe.assemble(net, tuple(parts))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     players = recipe.players(net) if isinstance(recipe, Game) else (_alone(recipe, net),)
-    optimisers = [make_optimiser(player.weights, how) for player in players]
-    start = _resume(net, optimisers, resume_from) if resume_from and resume_from.exists() else 0
+    movers = [Mover(player, player.training or how) for player in players]
+    optimisers = [mover.optimiser for mover in movers]
+    mean = RunningMean(net, how.average)
+    start = _resume(net, mean, optimisers, resume_from) if resume_from and resume_from.exists() else 0
     steps = math.ceil(len(images) / how.batch)
     for epoch in range(start, how.epochs):
         net.train()
         total = 0.0
         with seeded(seed, "epoch", epoch):
             for step, batch in enumerate(batches(images, how, seed, epoch, device, outliers)):
-                for player, optimiser in zip(players, optimisers, strict=True):
-                    set_rate(optimiser, rate(how, epoch * steps + step, how.epochs * steps))
-                    loss = _move(player, optimiser, how, batch)
+                for mover in movers:
+                    loss = mover.move(batch, epoch * steps + step, how.epochs * steps)
                     if not math.isfinite(loss):
                         raise Diverged(
-                            f"training diverged: loss {loss} in epoch {epoch + 1}, step {step + 1}; "
-                            f"learning rate {optimiser.param_groups[0]['lr']:.4g} may be too high"
+                            f"training diverged: loss {loss} of the {mover.player.name} in epoch {epoch + 1}, "
+                            f"step {step + 1}; learning rate {mover.rate:.4g} may be too high"
                         )
                     total += loss
+                mean.update()
         report(f"loss {total / steps:.3f}", epoch + 1, how.epochs)
         if resume_from and epoch + 1 < how.epochs:
-            _save(net, optimisers, epoch + 1, resume_from)
+            _save(net, mean, optimisers, epoch + 1, resume_from)
+    mean.settle()
+    if isinstance(recipe, Settled):
+        with seeded(seed, "settle"):
+            recipe.settle(net, in_order(images, how, device))
     return net.eval()
 
 
@@ -125,18 +132,15 @@ def blank(recipe: Recipe, images: Pixels, classes: Classes, seed: int) -> nn.Mod
 
 
 def _alone(recipe: Recipe, net: nn.Module) -> Player:
-    return Player(tuple(net.parameters()), partial(recipe.loss, net))
+    return Player("network", tuple(net.parameters()), partial(recipe.loss, net))
 
 
-def _move(player: Player, optimiser: torch.optim.Optimizer, how: Training, batch: TrainBatch) -> float:
-    # Half precision is for training alone: nothing that is ranked comes from under this autocast.
-    half = how.precision == "bfloat16"
-    with torch.autocast(batch.inputs.device.type, dtype=torch.bfloat16, enabled=half):
-        loss = player.loss(batch)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward(inputs=list(player.weights))  # type: ignore[no-untyped-call]
-    optimiser.step()
-    return loss.item()
+def in_order(images: Pixels, how: Training, device: torch.device) -> Iterator[TrainBatch]:
+    """Yield the training split once, as it is."""
+    labels = _labels(images)
+    for index in torch.split(torch.arange(len(images)), how.batch):
+        x = torch.from_numpy(images.batch(index.numpy())).to(device, memory_format=torch.channels_last)
+        yield TrainBatch(x, torch.from_numpy(labels[index.numpy()]).to(device), index.to(device), how.epochs, 1.0)
 
 
 def batches(
@@ -201,56 +205,26 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 }
 
 
-def make_optimiser(weights: Iterable[nn.Parameter], how: Training) -> torch.optim.Optimizer:
-    """Return the optimiser of a training."""
-    if how.optimiser == "adam":
-        return torch.optim.Adam(weights, lr=how.lr, weight_decay=how.weight_decay)
-    return torch.optim.SGD(weights, lr=how.lr, momentum=0.9, nesterov=how.nesterov, weight_decay=how.weight_decay)
-
-
-def rate(how: Training, step: int, steps: int) -> float:
-    """Return the learning rate of one step out of `steps`."""
-    done = step / steps
-    match how.schedule:
-        case "constant":
-            return how.lr
-        case "step":
-            return how.lr * how.gamma ** sum(done >= milestone for milestone in how.milestones)
-        case "cosine":
-            return _cosine(how.lr, 1e-6, done)
-        case "onecycle":  # up from lr/25 over the first 30 %, then down to lr/250,000 (Smith & Topin 2017)
-            up = 0.3
-            return (
-                _cosine(how.lr / 25, how.lr, done / up)
-                if done < up
-                else _cosine(how.lr, how.lr / 25e4, (done - up) / (1 - up))
-            )
-
-
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    """Give every parameter group one learning rate."""
-    for group in optimiser.param_groups:
-        group["lr"] = lr
-
-
-def _save(net: nn.Module, optimisers: Sequence[torch.optim.Optimizer], epoch: int, path: Path) -> None:
+def _save(
+    net: nn.Module, mean: RunningMean, optimisers: Sequence[torch.optim.Optimizer], epoch: int, path: Path
+) -> None:
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    tensors |= {f"mean.{name}": tensor for name, tensor in mean.weights.items()}
     numbers: list[tuple[str, object]] = []
     for place, optimiser in enumerate(optimisers):
         slots, more = checkpoint.pack(optimiser.state_dict(), f"optimiser{place}")
         tensors |= slots
         numbers += more
-    checkpoint.save(path, tensors, {"epoch": epoch, "numbers": numbers})
+    checkpoint.save(path, tensors, {"epoch": epoch, "numbers": numbers, "averaged": mean.steps})
 
 
-def _resume(net: nn.Module, optimisers: Sequence[torch.optim.Optimizer], path: Path) -> int:
+def _resume(net: nn.Module, mean: RunningMean, optimisers: Sequence[torch.optim.Optimizer], path: Path) -> int:
     tensors, meta = checkpoint.load(path)
     weights = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
     checkpoint.restore(net, weights, str(path))
+    for name in mean.weights:
+        mean.weights[name].copy_(tensors[f"mean.{name}"])
+    mean.steps = int(meta["averaged"])
     for place, optimiser in enumerate(optimisers):
         checkpoint.unpack(optimiser, tensors, meta["numbers"], f"optimiser{place}")
     return int(meta["epoch"])

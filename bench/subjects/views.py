@@ -12,7 +12,7 @@ from bench.contract import Head, Posterior, Prior, View, Views
 from bench.errors import Undeclared
 
 NET_VIEWS: frozenset[View] = frozenset(
-    {"logits", "binary", "features", "layers", "posterior", "members", "log_density", "latent"}
+    {"logits", "binary", "features", "layers", "posterior", "members", "log_density", "log_densities", "latent"}
 )
 """The views that one forward pass shows, an entry per input."""
 
@@ -162,6 +162,21 @@ class SubjectViews:
     def members(self) -> Tensor:
         """[n M C]."""
         return self._view("members")  # type: ignore[no-any-return]
+
+    @property
+    def log_density(self) -> Tensor:
+        """[n]."""
+        return self._view("log_density")  # type: ignore[no-any-return]
+
+    @property
+    def log_densities(self) -> Tensor:
+        """[n M]."""
+        return self._view("log_densities")  # type: ignore[no-any-return]
+
+    @property
+    def latent(self) -> Tensor:
+        """[n D]."""
+        return self._view("latent")  # type: ignore[no-any-return]
 
     def grad(self, f: Callable[[Views], Tensor]) -> Tensor:
         """Return the derivative of sum f(views) by the pixels [n c h w].

@@ -53,6 +53,7 @@ class Lab:
             self.classes,
             self.seed,
             self.views(detector, *self.train),
+            torch.ones(len(self.train[0]), dtype=torch.bool),
             detector.fits_on,
             {
                 "validation": self.views(detector, *self.validation),

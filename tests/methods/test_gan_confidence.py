@@ -15,9 +15,9 @@ from bench.errors import Diverged
 from bench.networks.dcgan import Discriminator, Generator, Trio
 from bench.recipes import Plain
 from bench.subjects import checkpoint
-from bench.subjects import train as loop
+from bench.subjects.optimise import Mover
 from bench.subjects.seeding import seeded
-from bench.subjects.train import make_optimiser, train
+from bench.subjects.train import train
 from methods.gan_confidence import METHODS, GanConfidence, divergence
 
 CPU = torch.device("cpu")
@@ -111,7 +111,7 @@ def test_each_move_moves_only_its_own(recipe: GanConfidence, mover: int) -> None
     net, batch = trio(recipe), step(recipe)
     before = bits(net)
     player = recipe.players(net)[mover]
-    loop._move(player, make_optimiser(player.weights, recipe.training), recipe.training, batch)
+    Mover(player, player.training or recipe.training).move(batch, step=1, steps=10)
     moved = {name for name, value in bits(net).items() if value != before[name]}
     side = ("discriminator", "generator", "classifier")[mover]
     assert {name for name in moved if not name.startswith(f"{side}.")} == set()
@@ -132,8 +132,8 @@ def test_a_generator_alone_learns_to_fool_and_to_be_doubted() -> None:
     recipe = replace(RECIPES[0], beta=1.0)
     net, batch = trio(recipe), step(recipe)
     generator = recipe.players(net)[1]
-    optimiser = make_optimiser(generator.weights, replace(recipe.training, lr=0.01))
-    losses = [loop._move(generator, optimiser, recipe.training, batch) for _ in range(40)]
+    alone = Mover(generator, replace(recipe.training, lr=0.01, schedule="constant"))
+    losses = [alone.move(batch, i, 40) for i in range(40)]
     assert losses[-1] < losses[0]
 
 
@@ -164,7 +164,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path, recipe: G
 @BOTH
 @pytest.mark.parametrize("mover", [0, 1, 2], ids=["discriminator", "generator", "classifier"])
 def test_one_player_that_diverges_stops_all(recipe: GanConfidence, mover: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    players = GanConfidence.players
+    players, side = GanConfidence.players, ("discriminator", "generator", "classifier")[mover]
 
     def spoilt(self: GanConfidence, net: nn.Module) -> tuple[Player, ...]:
         found = list(players(self, net))
@@ -173,13 +173,13 @@ def test_one_player_that_diverges_stops_all(recipe: GanConfidence, mover: int, m
         return tuple(found)
 
     monkeypatch.setattr(GanConfidence, "players", spoilt)
-    with pytest.raises(Diverged, match=r"training diverged: loss inf in epoch 2, step 1; learning rate"):
+    with pytest.raises(Diverged, match=f"training diverged: loss inf of the {side} in epoch 2, step 1; learning rate"):
         trained(recipe)
 
 
 @BOTH
 def test_a_rate_that_is_far_too_high_is_told(recipe: GanConfidence) -> None:
-    with pytest.raises(Diverged, match=r"loss (nan|inf) in epoch \d+, step \d; learning rate 1e\+30"):
+    with pytest.raises(Diverged, match=r"loss (nan|inf) of the \w+ in epoch \d+, step \d; learning rate 1e\+30"):
         trained(replace(recipe, training=replace(recipe.training, lr=1e30, schedule="constant", epochs=20)))
 
 

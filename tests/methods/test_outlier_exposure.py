@@ -230,7 +230,9 @@ def killer(at: int) -> Callable[[str, int, int], None]:
 @pytest.mark.parametrize("recipe", RECIPES, ids=["scratch", "finetune"])
 def test_divergence_is_told(recipe: Any) -> None:
     wild = replace(recipe, training=replace(recipe.training, lr=1e30, schedule="constant", epochs=20))
-    with pytest.raises(Diverged, match=r"loss (nan|inf) in epoch \d+, step \d; learning rate 1e\+30 may be too high"):
+    with pytest.raises(
+        Diverged, match=r"loss (nan|inf) of the network in epoch \d+, step \d; learning rate 1e\+30 may be too high"
+    ):
         trained(wild)
 
 

@@ -67,6 +67,7 @@ def test_detector_is_frozen_and_its_fields_survive_json(row: Method) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=each)
 def test_needs_can_be_met(row: Method) -> None:
     assert row.detector.reads <= row.recipe.provides
+    assert row.paper.url
     assert row.paper.url.startswith("https://")
 
 

@@ -149,7 +149,7 @@ def test_mask_has_exactly_so_many_of_each_class_and_depends_on_the_seed() -> Non
 
 def test_a_class_with_too_few_images_is_named() -> None:
     labels = torch.tensor([0] * 100 + [1] * 100 + [2] * 32)
-    with pytest.raises(BadData, match="class 2 has 32 training images; temporal ensembling here needs 100"):
+    with pytest.raises(BadData, match="class 2 has 32 training images; training with few labels needs 100"):
         labelled(labels, 3, 100, 0)
 
 

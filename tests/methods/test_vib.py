@@ -14,7 +14,7 @@ from torch.distributions import Normal
 
 from bench.check.toy import STATISTICS, TRAINING, blobs
 from bench.contract import Posterior, Prior, TrainBatch
-from bench.networks import trunk
+from bench.networks import classifier
 from bench.networks.bottleneck import PACE, StochasticBottleneck
 from bench.scores import gaussian_kl
 from bench.subjects.train import train
@@ -31,8 +31,8 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
 
 def network(priors: int = 1, latent: int = 6, dtype: torch.dtype = torch.float64) -> StochasticBottleneck:
     """A bottleneck whose every weight matters: nothing is as it is initialised."""
-    body = trunk("toy-cnn", 1)
-    net = StochasticBottleneck(body, 3, (0.15,), (0.25,), latent=latent, priors=priors, samples=4).to(dtype).eval()
+    encoder = classifier("toy-cnn", (1, 8, 8), 2 * latent, (0.15,), (0.25,))
+    net = StochasticBottleneck(encoder, latent, 3, priors=priors, samples=4).to(dtype).eval()
     for seed, weight in enumerate(net.parameters()):
         weight.data = (0.5 * randn(*weight.shape, seed=seed)).to(dtype)
     return net
@@ -126,7 +126,7 @@ def test_posterior_is_as_the_paper_says() -> None:
     net, x = network(), images()
     with torch.no_grad():
         q, shown = net.posterior(x), net.show(x, frozenset())
-        out = shown["layers"][-1] @ net.encoder.weight.T + net.encoder.bias
+        out = shown["layers"][-1] @ net.encoder.head.weight.T + net.encoder.head.bias
     np.testing.assert_allclose(q.mean, out[:, :6], rtol=1e-12)
     np.testing.assert_allclose(q.std, (out[:, 6:] - 5).exp().log1p(), rtol=1e-12)
     assert shown["features"] is shown["posterior"].mean
@@ -141,25 +141,25 @@ def test_what_is_shown_depends_on_the_input_alone() -> None:
         torch.manual_seed(2)
         assert net(x).equal(first)
         np.testing.assert_allclose(net(x.flip(0)).flip(0), first, rtol=1e-12)
-    again = StochasticBottleneck(trunk("toy-cnn", 1), 3, (0.15,), (0.25,), latent=6, priors=1, samples=4)
+    again = StochasticBottleneck(classifier("toy-cnn", (1, 8, 8), 12, (0.15,), (0.25,)), 6, 3, priors=1, samples=4)
     assert again.noise.double().equal(net.noise)  # the same noise in every subject, whatever its seed
 
 
 def test_a_vanishing_posterior_stays_above_zero_and_can_come_back() -> None:
     net = network(dtype=torch.float32)
-    net.encoder.weight.data.zero_()
+    net.encoder.head.weight.data.zero_()
     for rho in (-1e6, -60.0, 0.0):
-        net.encoder.bias.data = torch.tensor([0.0] * 6 + [rho] * 6)
+        net.encoder.head.bias.data = torch.tensor([0.0] * 6 + [rho] * 6)
         net.zero_grad()
         q = net.posterior(images().float())
         kl = gaussian_kl(*q, *net.prior)
         assert (q.std > 0).all()
         assert kl.isfinite().all()
         kl.sum().backward()
-        assert net.encoder.bias.grad is not None
-        assert net.encoder.bias.grad.isfinite().all()
+        assert net.encoder.head.bias.grad is not None
+        assert net.encoder.head.bias.grad.isfinite().all()
         if rho == -60:  # -log sigma has slope -1 there, for each of five inputs
-            np.testing.assert_allclose(net.encoder.bias.grad[6:], -5.0, rtol=1e-5)
+            np.testing.assert_allclose(net.encoder.head.bias.grad[6:], -5.0, rtol=1e-5)
 
 
 def test_prior_is_bounded_and_can_come_back() -> None:

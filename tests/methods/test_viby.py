@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.check.toy import STATISTICS, TRAINING, blobs
 from bench.contract import Posterior, Prior, TrainBatch
-from bench.networks import trunk
+from bench.networks import classifier
 from bench.networks.bottleneck import PACE, StochasticBottleneck
 from bench.scores import gaussian_kl
 from bench.subjects.train import train
@@ -24,7 +24,11 @@ VIBY_1, VIBY_2 = METHODS
 
 @pytest.fixture
 def net() -> StochasticBottleneck:
-    net = StochasticBottleneck(trunk("toy-cnn", 1), 3, (0.15,), (0.25,), latent=6, priors=3, samples=4).double().eval()
+    net = (
+        StochasticBottleneck(classifier("toy-cnn", (1, 8, 8), 12, (0.15,), (0.25,)), 6, 3, priors=3, samples=4)
+        .double()
+        .eval()
+    )
     generator = torch.Generator().manual_seed(0)
     for weight in net.parameters():
         weight.data = 0.5 * torch.randn(weight.shape, generator=generator, dtype=torch.float64)

@@ -1,6 +1,7 @@
 """The training loop: the same bits from the same seed, also when it was killed on the way."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from bench.check.toy import STATISTICS, blobs
-from bench.contract import Training
+from bench.contract import Player, Training
 from bench.data.images import ArrayImages
 from bench.errors import BadCheckpoint, Diverged
 from bench.recipes import Plain
-from bench.subjects import checkpoint
+from bench.subjects import checkpoint, optimise
 from bench.subjects import train as module
+from bench.subjects.optimise import Mover, RunningMean, rate
 from bench.subjects.seeding import generator, seeded, stream
-from bench.subjects.train import batches, flip, rate, train
+from bench.subjects.train import batches, flip, train
 
 CPU = torch.device("cpu")
 IMAGES = blobs(96, 0)
@@ -126,7 +128,7 @@ def test_resuming_another_network_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", [SGD, ADAM], ids=["sgd", "adam"])
 def test_a_rate_that_is_far_too_high_is_told(how: Training) -> None:
     wild = dataclasses.replace(how, lr=1e30, schedule="constant", epochs=20)
-    with pytest.raises(Diverged, match=r"loss (nan|inf) in epoch \d+, step \d; learning rate 1e\+30 may be too high"):
+    with pytest.raises(Diverged, match=r"loss (nan|inf) of the \w+ in epoch \d+, step \d; learning rate 1e\+30 may be too high"):
         trained(wild)
 
 
@@ -157,15 +159,84 @@ def test_schedules_take_their_closed_values(schedule: Any, values: dict[int, flo
 
 def test_every_step_has_the_rate_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[float] = []
-    real = module.set_rate
+    real = optimise.set_rate
 
     def noted(optimiser: torch.optim.Optimizer, lr: float) -> None:
         real(optimiser, lr)
         used.append(optimiser.param_groups[0]["lr"])
 
-    monkeypatch.setattr(module, "set_rate", noted)
+    monkeypatch.setattr(optimise, "set_rate", noted)
     trained(SGD)
     assert used == [rate(SGD, step, 12) for step in range(12)]
+
+
+def test_the_bell_rises_and_falls_as_a_gaussian() -> None:
+    """Laine 2017: exp(-5 (1 - e/80)^2) up to epoch 80 of 300, exp(-(0.5 e)^2 / 50) in the last 50, e from 0 to 50."""
+    how = Training(network="toy-cnn", epochs=300, lr=0.003, schedule="bell")
+    for epoch in (0, 10, 40, 79):
+        assert rate(how, epoch, 300) == pytest.approx(0.003 * math.exp(-5 * (1 - epoch / 80) ** 2), rel=1e-9)
+    assert rate(how, 80, 300) == rate(how, 165, 300) == rate(how, 250, 300) == 0.003
+    for e in (1, 25, 49):
+        assert rate(how, 250 + e, 300) == pytest.approx(0.003 * math.exp(-((0.5 * e) ** 2) / 50), rel=1e-9)
+
+
+def test_the_gradient_s_norm_is_clipped() -> None:
+    weight = nn.Parameter(torch.tensor([3.0, 4.0]))
+    batch = next(batches(IMAGES, SGD, 0, 0, CPU))
+    gradient = torch.tensor([6.0, 8.0])
+    for clip, step in ((0.0, [6.0, 8.0]), (1.0, [0.6, 0.8]), (100.0, [6.0, 8.0])):
+        weight.data = torch.tensor([3.0, 4.0])
+        how = dataclasses.replace(SGD, lr=1.0, clip=clip, schedule="constant", weight_decay=0.0, nesterov=False)
+        Mover(Player("one", (weight,), lambda _: (weight * gradient).sum()), how).move(batch, 0, 1)
+        assert weight.tolist() == pytest.approx([3 - step[0], 4 - step[1]], rel=1e-5)
+
+
+def test_the_running_mean_is_the_weighted_mean_of_what_stood_after_each_step() -> None:
+    net = nn.Linear(2, 1, bias=False)
+    mean = RunningMean(net, 0.9)
+    values = [[1.0, 2.0], [5.0, -1.0], [0.5, 0.25]]
+    for value in values:
+        net.weight.data = torch.tensor([value])
+        mean.update()
+    by = np.array([0.9 ** (2 - i) for i in range(3)])
+    mean.settle()
+    assert net.weight.tolist()[0] == pytest.approx(by @ np.array(values) / by.sum(), rel=1e-6)
+
+
+def test_averaged_training_also_ends_with_the_same_bits_after_a_kill(tmp_path: Path) -> None:
+    how = dataclasses.replace(ADAM, average=0.9, clip=1.0)
+    resume = tmp_path / "resume.safetensors"
+
+    def killer(text: str, done: int, total: int) -> None:
+        if done == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(how, resume_from=resume, report=killer)
+    assert bits(trained(how, resume_from=resume)) == bits(trained(how)) != bits(trained(ADAM))
+
+
+@dataclasses.dataclass(frozen=True)
+class Counting(Plain):
+    """Counts the training images once the weights are final."""
+
+    def build(self, *of: Any) -> nn.Module:
+        net = super().build(*of)
+        net.register_buffer("seen", torch.zeros(0, dtype=torch.int64))
+        return net
+
+    def settle(self, net: nn.Module, batches: Any) -> None:
+        seen = [batch.index for batch in batches if torch.equal(batch.inputs, pixels(batch.index))]
+        net.seen = torch.cat(seen)  # type: ignore[assignment]
+
+
+def pixels(index: Tensor) -> Tensor:
+    return torch.from_numpy(IMAGES.batch(index.numpy()))
+
+
+def test_a_recipe_looks_at_the_plain_images_once_its_weights_are_final() -> None:
+    net = train(Counting(SGD), IMAGES, STATISTICS, 0, device=CPU)
+    assert net.seen.tolist() == list(range(96))  # type: ignore[union-attr,operator]
 
 
 # Batches and augmentations.

@@ -75,7 +75,14 @@ def test_labels_are_sealed_where_they_are_not_declared_or_not_there(subject: Tra
 
 def test_a_material_that_is_not_declared_does_not_open(subject: Trained, x: Tensor) -> None:
     views = SubjectViews(subject, x, declared("logits"))
-    data = HandOut(3, 0, views, frozenset({"labels", "validation"}), {"validation": views, "ood_validation": views})
+    data = HandOut(
+        3,
+        0,
+        views,
+        torch.ones(len(views), dtype=torch.bool),
+        frozenset({"labels", "validation"}),
+        {"validation": views, "ood_validation": views},
+    )
     assert data.validation is views
     assert data.touched == {"validation"}
     with pytest.raises(Undeclared, match="'ood_validation' was opened but not declared; declared: labels, validation"):
