@@ -14,7 +14,6 @@ of them drawn with replacement, among which on average only 3.4 of 5 differ. Tha
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from bench import scores
 from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
 from bench.networks.members import Ensemble
-from bench.recipes import Plain
+from bench.recipes import Plain, bootstrap
 
 
 @final
@@ -59,10 +58,8 @@ class DeepEnsemble:
 
     def members(self, seed: int, seeds: tuple[int, ...]) -> list[int]:
         """Return the members' seeds."""
-        if len(seeds) == 1:
-            return list(range(self.M))
-        if self.bootstrap:
-            return sorted(np.random.default_rng(seed).integers(self.M, size=self.M).tolist())
+        if self.bootstrap or len(seeds) == 1:
+            return bootstrap(self.M, seed, seeds)
         return list(range(seed * self.M, (seed + 1) * self.M))
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:

@@ -1,0 +1,49 @@
+"""VAE: a bound of an image's log probability, and the rate of its code.
+
+Choi, Jang & Alemi, "WAIC, but Why? Generative Ensembles for Robust Anomaly Detection", 2018; the bound is that of
+Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016.
+
+    vae:       s(x) = log 1/K sum_k P(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x), in nats
+    vae-rate:  s(x) = -KL(q(z|x) || p(z))
+
+The log is of the mean of the weights: the mean of their logs, which Choi's code reports, is the bound for K = 1. The
+rate has its closed form for the prior N(0, I); Choi's flows for a prior leave it to a draw.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bench import scores
+from bench.contract import Method, Reference, Stateless, Views
+from bench.densities.vae import Vae
+from bench.detectors.densities import LOG_DENSITY
+
+
+def rate(batch: Views) -> Float[Tensor, "n"]:
+    """Return -KL(q(z|x) || p(z)), in nats."""
+    return -scores.gaussian_kl(*batch.posterior, *batch.prior)[:, 0]
+
+
+CHOI = Reference(
+    authors="Choi, Jang, Alemi",
+    title="WAIC, but Why? Generative Ensembles for Robust Anomaly Detection",
+    year=2018,
+    url="https://arxiv.org/abs/1810.01392",
+)
+
+METHODS = (
+    Method(
+        name="vae",
+        title="VAE, importance-weighted bound of the log density",
+        paper=CHOI,
+        recipe=Vae(),
+        detector=LOG_DENSITY,
+    ),
+    Method(
+        name="vae-rate",
+        title="VAE, rate",
+        paper=CHOI,
+        recipe=Vae(),
+        detector=Stateless(frozenset({"posterior", "prior"}), rate),
+    ),
+)
