@@ -17,6 +17,7 @@ from bench.report.numbers import long_frame, measured
 from bench.report.overview import overview_table
 from bench.report.reported import Reported
 from bench.report.section import Section
+from bench.report.subjects import bits_table, reported_bits, subject_table
 from bench.report.tables import SHOWN, attack_table, metric_table, summary_table
 from bench.store import atomically
 
@@ -113,9 +114,16 @@ def _page(results: Path, made: Iterable[Board]) -> str:
             parts += ["### All kinds of failure", overview_table(board)]
         for section in board.sections:
             parts += _section(section, board, reported)
+        parts += ["### What was judged", subject_table(board), *_bits(board, reported)]
         if board.holes:
             parts += ["### Not measured", hole_table(board.holes)]
     return "\n\n".join(parts) + "\n"
+
+
+def _bits(board: Board, reported: Iterable[Reported]) -> list[str]:
+    ours, theirs = bits_table(board), reported_bits(board, reported)
+    parts = [f"#### Bits per dimension\n\n{ours}"] if ours else []
+    return parts + ([f"#### Bits per dimension in the papers\n\n{theirs}"] if theirs else [])
 
 
 def _section(section: Section, board: Board, reported: Iterable[Reported]) -> list[str]:

@@ -55,13 +55,15 @@ def record(method: str, seed: int, said: Scores | None, *, sha: str | None = Non
             "scale": "tiny",
             "in_set": "mnist-5k",
             "recipe": {"name": "plain"},
+            "subject": SubjectRecord(accuracy=float(said.correct.mean()), n_test=len(said.test))
+            if said
+            else SubjectRecord(),
         }
         | fields,
         source_sha256="0" * 64,
         git=Git(commit="ab" * 20, dirty=False),
         packages={},
         environment=Environment(device="cpu", threads=1, dtype="float32", python="3.11", platform="any"),
-        subject=SubjectRecord(accuracy=float(said.correct.mean()), n_test=len(said.test)) if said else SubjectRecord(),
         passes=Passes(forward=1.0, gradient=float(method == "odin")),
         attacks={name: attack(a) for name, a in attacked.items()},
         scores_sha256=sha,
