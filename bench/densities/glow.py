@@ -58,8 +58,9 @@ class Glow:
         if scale == "paper":
             adam = replace(adam, epochs=250, batch=64, lr=1e-3)
             return replace(self, training=adam, levels=3, depth=32, hidden=512)
-        epochs = training.epochs if scale == "tiny" else 2 * max(1, training.epochs // 6)
-        return replace(self, training=replace(adam, epochs=epochs, batch=32 if scale == "tiny" else 64, lr=4e-3))
+        if scale == "cpu":
+            return replace(self, training=replace(adam, epochs=2 * max(1, training.epochs // 6), batch=64, lr=4e-3))
+        return replace(self, training=replace(adam, epochs=max(1, training.epochs * 3 // 4), batch=32, lr=4e-3))
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
         """Return a fresh flow: its first batch standardises, not `mean` and `std`."""

@@ -64,9 +64,9 @@ class Typicality:
         ascending, log_p = state.ascending, batch.log_density.double()
         below = torch.searchsorted(ascending, log_p, right=True)
         above = len(ascending) - torch.searchsorted(ascending, log_p)
-        p = (2 * torch.minimum(below, above) / len(ascending)).clamp(max=1)
+        p = (2 * torch.minimum(below, above).double() / len(ascending)).clamp(max=1)
         distance = torch.maximum(ascending[0] - log_p, log_p - ascending[-1]).clamp(min=0)
-        return p.double() - distance
+        return p - distance
 
 
 class Level(NamedTuple):
