@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,21 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("methods", nargs="*", metavar="METHOD")
     sub.add_argument("--all", action="store_true", help="check every method")
+
+    sub = verb(
+        "explain",
+        explain,
+        "Draw what an IB-INN sees: heat maps, salience maps, similar classes, the decision space.",
+        "  oodbench explain ib-inn-2 tiny-v1\n  oodbench explain ib-inn-8 tiny-v1 --images 16 --out pictures",
+    )
+    sub.add_argument("method", metavar="METHOD", help="a method whose subject is an IB-INN")
+    sub.add_argument("matrix", metavar="MATRIX", help="name of a matrix (oodbench list)")
+    sub.add_argument("--seed", type=at_least(0), default=0, help="of the subject (default: 0)")
+    sub.add_argument("--images", type=at_least(1), default=8, help="how many test images (default: 8)")
+    sub.add_argument("--out", type=Path, help="folder to write to (default: explained/MATRIX/METHOD/SEED)")
+    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+    sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
+    sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
     return top
 
 
@@ -219,6 +235,21 @@ def check(arguments: argparse.Namespace) -> int:
     text, well = check_methods(arguments.methods, every=arguments.all)
     print(text)
     return 0 if well else 1
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Write the arrays and pictures of an explanation, print their names."""
+    from bench.explain import explain as write
+    from bench.run.progress import Progress
+    from bench.run.workspace import Workspace, default_cache
+
+    method, matrix, seed = arguments.method, arguments.matrix, arguments.seed
+    workspace = Workspace(data=arguments.data, cache=arguments.cache or default_cache(), device=arguments.device)
+    out = arguments.out or Path("explained") / matrix / method / str(seed)
+    with Progress(1) as progress:
+        files = write(method, matrix, workspace, seed, arguments.images, out, partial(progress.watch, method))
+    print("\n".join(map(str, files)))
+    return 0
 
 
 if __name__ == "__main__":

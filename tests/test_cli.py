@@ -10,7 +10,7 @@ import pytest
 
 from bench.cli import main, parser
 
-VERBS = ("list", "plan", "run", "data", "metrics", "table", "check")
+VERBS = ("list", "plan", "run", "data", "metrics", "table", "check", "explain")
 
 
 def oodbench(capsys, *words):

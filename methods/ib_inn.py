@@ -1,0 +1,140 @@
+"""IB-INN: a generative classifier between a density model (beta = 0) and a discriminative one (beta = infinity).
+
+Ardizzone et al., "Training Normalizing Flows with the Information Bottleneck for Competitive Generative
+Classification", NeurIPS 2020; as a detector Mackowiak et al., "Generative Classifiers as a Basis for Trustworthy Image
+Classification", CVPR 2021. Network, mixture, L_X and L_Y are in `bench/networks/inn.py`.
+
+    loss = 2 / (1 + beta) L_X / D + 2 beta / (1 + beta) L_Y
+    ib-inn-<beta>:               s(x) = two-sided p-value of log q(y) among the training inputs'
+    ib-inn-2-class-likelihood:   s(x) = max_k log q(y|k)
+    ib-inn-2-msp:                s(x) = max_k p(k|y)
+
+beta weighs the NLL of one dimension against the cross-entropy of one image. At beta = 0 no label is ever used: p(k|y)
+sorts images into C clusters of no name, so that accuracy, calibration, mistakes and what "fooled" such a classifier
+mean nothing. At beta = infinity nothing holds the density to the data: bits per dimension and p-values mean nothing,
+and are there to show it.
+
+Scale "paper" is the authors' CIFAR-10 recipe (450 epochs of SGD) with these differences: wavelets where they have
+down-sampling couplings; the means' rate is three times the network's, but with its momentum and decay; of the
+augmentation the matrix's own crops and flips, without jitter, rotation and padding by edges. Smaller scales train 9
+convolutional and 2 connected couplings with Adam. Training adds noise of 0.01 to y; evaluation adds none.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bench import scores
+from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from bench.detectors.densities import Typicality
+from bench.networks.inn import GenerativeClassifier, Sizes, estimate_norms, losses
+
+BETAS: tuple[float | Literal["inf"], ...] = (0, 1, 2, 4, 8, 16, 32, "inf")
+"""The papers' grid."""
+
+PAPER = Sizes((8, 24, 24), (16, 32, 64), fc=(1024,), dropout=(0.25, 0.5), initial=0.75, gain=0.1)
+SMALL = Sizes((2, 6), (16, 32), fc=(256, 256), dropout=(0.0, 0.0), initial=1.0, gain=1.0)
+
+
+@final
+@dataclass(frozen=True)
+class IbInn:
+    """An invertible network trained for likelihood and for classes.
+
+    Attributes:
+        training: How the one loop drives it.
+        beta: Weight of the classes; a number from 0, or "inf", which JSON has no number for.
+        sizes: Of the network.
+        m: Distance between the class means before training.
+        pace: How many times as fast as the network a step moves the means.
+        noise: Standard deviation of the noise on y.
+        looks: Passes over the training split that re-estimate BatchNorm's statistics.
+    """
+
+    training: Training = Training(network="ib-inn", epochs=8)
+    beta: float | Literal["inf"] = 2
+    sizes: Sizes = SMALL
+    m: float = 5.0
+    pace: float = 3.0
+    noise: float = 0.01
+    looks: int = 1
+
+    provides: ClassVar[frozenset[View]] = frozenset(
+        {"inputs", "logits", "features", "latent", "prior", "log_density", "log_densities", "gradient"}
+    )
+    wants: ClassVar[frozenset[Material]] = frozenset()
+
+    def at(self, scale: Scale, training: Training) -> "IbInn":
+        """Return the recipe at a scale."""
+        how = replace(training, network="ib-inn", clip=8.0, label_smoothing=0.02, precision="float32", nesterov=False)
+        if scale == "paper":
+            how = replace(how, epochs=450, batch=128, optimiser="sgd", lr=0.07, weight_decay=1e-4)
+            how = replace(how, schedule="step", milestones=(150 / 450, 250 / 450, 350 / 450), gamma=0.1)
+            return replace(self, training=how, sizes=PAPER, pace=math.sqrt(3), looks=5)
+        epochs = training.epochs if scale == "tiny" else max(1, training.epochs // 6)
+        how = replace(how, epochs=epochs, batch=64, optimiser="adam", lr=2e-3, weight_decay=0.0)
+        return replace(self, training=replace(how, schedule="onecycle", augment=()))
+
+    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
+        """Return a fresh network."""
+        return GenerativeClassifier(shape, classes, mean, std, self.sizes, m=self.m, pace=self.pace, noise=self.noise)
+
+    def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
+        """Return the weighted sum of L_X / D and L_Y."""
+        assert isinstance(net, GenerativeClassifier)
+        l_x, l_y = losses(net.code(batch.inputs), batch.labels, self.training.label_smoothing)
+        return 2 * (1 - self.share) * l_x + 2 * self.share * l_y
+
+    @property
+    def share(self) -> float:
+        """Return beta / (1 + beta)."""
+        beta = float(self.beta)
+        return 1.0 if math.isinf(beta) else beta / (1 + beta)
+
+    def settle(self, net: nn.Module, batches: Iterator[TrainBatch]) -> None:
+        """Re-estimate BatchNorm's statistics, from all images in memory: a data set may come a class at a time."""
+        assert isinstance(net, GenerativeClassifier)
+        x = torch.cat([batch.inputs for batch in batches])
+        orders = (torch.randperm(len(x)).split(self.training.batch) for _ in range(self.looks))
+        estimate_norms(net, (x[index] for order in orders for index in order))
+
+
+def class_likelihood(batch: Views) -> Float[Tensor, "n"]:
+    """Return max_k log q(y|k), in nats, float64."""
+    return batch.log_densities.amax(dim=1)
+
+
+def msp(batch: Views) -> Float[Tensor, "n"]:
+    """Return the rank key of the maximum class probability."""
+    return scores.msp_key(batch.logits)
+
+
+MACKOWIAK = Reference(
+    authors="Mackowiak, Ardizzone, Köthe, Rother",
+    title="Generative Classifiers as a Basis for Trustworthy Image Classification",
+    year=2021,
+    url="https://arxiv.org/abs/2007.15036",
+)
+
+
+def rows() -> Iterator[Method]:
+    """Yield a row for each beta, and two more for beta = 2."""
+    for beta in BETAS:
+        title = f"IB-INN, beta {beta}, two-sided p-value of log q(x)"
+        yield Method(
+            name=f"ib-inn-{beta}", title=title, paper=MACKOWIAK, recipe=IbInn(beta=beta), detector=Typicality()
+        )
+    for name, what, detector in (
+        ("class-likelihood", "largest log q(x|y)", Stateless(frozenset({"log_densities"}), class_likelihood)),
+        ("msp", "largest p(y|x)", Stateless(frozenset({"logits"}), msp)),
+    ):
+        title = f"IB-INN, beta 2, {what}"
+        yield Method(name=f"ib-inn-2-{name}", title=title, paper=MACKOWIAK, recipe=IbInn(beta=2), detector=detector)
+
+
+METHODS = tuple(rows())
