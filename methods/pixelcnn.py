@@ -1,0 +1,38 @@
+"""PixelCNN++: the log density of an image as its score.
+
+Salimans, Karpathy, Chen & Kingma, ICLR 2017; the recipe, and what a scale means, is in `bench/densities/pixelcnn.py`.
+
+    s(x) = log p(x) = sum_i log P(x_i | x_<i) + D log 256,   in nats, all D dimensions together, in float64
+
+Dropout is off, and the weights are their running mean. It takes no labels. Likelihood is known to fail: a model of one
+data set may find another, simpler one more likely than its own.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.contract import Method, Reference, Stateless, Views
+from bench.densities.pixelcnn import PixelCnn
+
+
+def likelihood(batch: Views) -> Float[Tensor, "n"]:
+    """Return log p(x)."""
+    return batch.log_density
+
+
+PAPER = Reference(
+    authors="Salimans, Karpathy, Chen, Kingma",
+    title="PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other Modifications",
+    year=2017,
+    url="https://arxiv.org/abs/1701.05517",
+)
+
+METHODS = (
+    Method(
+        name="pixelcnn++",
+        title="PixelCNN++, log p(x)",
+        paper=PAPER,
+        recipe=PixelCnn(),
+        detector=Stateless(frozenset({"log_density"}), likelihood),
+    ),
+)
