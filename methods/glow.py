@@ -18,21 +18,26 @@ import math
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from bench.contract import Method, Reference, Stateless, Views
 from bench.densities.glow import Glow
 from bench.detectors.densities import LOG_DENSITY
 
 
-def shell(batch: Views) -> Float[Tensor, "n"]:
-    """Return minus the distance of the code to the sphere of radius sqrt(D), in float64."""
-    eps = batch.latent.double()
-    return -(eps.norm(dim=1) - math.sqrt(eps.shape[1])).abs()
-
-
 def norm(batch: Views) -> Float[Tensor, "n"]:
     """Return minus the code's norm, in float64."""
-    return -batch.latent.double().norm(dim=1)
+    return -_length(batch.latent)
+
+
+def shell(batch: Views) -> Float[Tensor, "n"]:
+    """Return minus the distance of the code to the sphere of radius sqrt(D), in float64."""
+    return -(_length(batch.latent) - math.sqrt(batch.latent.shape[1])).abs()
+
+
+def _length(eps: Tensor) -> Tensor:
+    length: Tensor = vector_norm(eps.double(), dim=1)
+    return length
 
 
 KINGMA = Reference(
