@@ -37,8 +37,8 @@ from bench.networks.inn import GenerativeClassifier, Sizes, estimate_norms, loss
 BETAS: tuple[float | Literal["inf"], ...] = (0, 1, 2, 4, 8, 16, 32, "inf")
 """The papers' grid."""
 
-PAPER = Sizes((8, 24, 24), (16, 32, 64), fc=(1024,), dropout=(0.25, 0.5), initial=0.75, gain=0.1)
-SMALL = Sizes((2, 6), (16, 32), fc=(256, 256), dropout=(0.0, 0.0), initial=1.0, gain=1.0)
+PAPER = Sizes((8, 24, 24), (16, 32, 64), fc=(1024,), dropout=(0.25, 0.5), initial=0.75, gain=0.1, clamp=0.7)
+SMALL = Sizes((2, 4), (16, 32), fc=(256, 256), dropout=(0.0, 0.0), initial=1.0, gain=1.0, clamp=2.0)
 
 
 @final
@@ -76,8 +76,8 @@ class IbInn:
             how = replace(how, epochs=450, batch=128, optimiser="sgd", lr=0.07, weight_decay=1e-4)
             how = replace(how, schedule="step", milestones=(150 / 450, 250 / 450, 350 / 450), gamma=0.1)
             return replace(self, training=how, sizes=PAPER, pace=math.sqrt(3), looks=5)
-        epochs = training.epochs if scale == "tiny" else max(1, training.epochs // 6)
-        how = replace(how, epochs=epochs, batch=64, optimiser="adam", lr=2e-3, weight_decay=0.0)
+        epochs = max(1, 3 * training.epochs // 4 if scale == "tiny" else training.epochs // 6)
+        how = replace(how, epochs=epochs, batch=min(training.batch, 64), optimiser="adam", lr=4e-3, weight_decay=0.0)
         return replace(self, training=replace(how, schedule="onecycle", augment=()))
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
@@ -100,7 +100,7 @@ class IbInn:
         """Re-estimate BatchNorm's statistics, from all images in memory: a data set may come a class at a time."""
         assert isinstance(net, GenerativeClassifier)
         x = torch.cat([batch.inputs for batch in batches])
-        orders = (torch.randperm(len(x)).split(self.training.batch) for _ in range(self.looks))
+        orders = (torch.split(torch.randperm(len(x)), self.training.batch) for _ in range(self.looks))
         estimate_norms(net, (x[index] for order in orders for index in order))
 
 

@@ -62,7 +62,7 @@ def explain(
     assert isinstance(subject.net, GenerativeClassifier)
     arrays = explanation(subject.net, context.sets.test, n, subject.device)
     with atomically(out / "explanation.npz") as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return [out / "explanation.npz", *draw_all(arrays, out, f"{method} on {matrix}, seed {seed}")]
 
 

@@ -40,7 +40,7 @@ def heat_maps(net: GenerativeClassifier, x: Tensor) -> Heat:
     log_p = joint.log_softmax(dim=1)
     c, h, w = net.pooled
     rows, columns = cosines(h).to(x.device), cosines(w).to(x.device)
-    gaps = (code.z.double()[:, None] - net.mu.double()).unflatten(2, (c, h, w))
+    gaps = (code.z.double()[:, None] - net.mu.double()).view(*joint.shape, c, h, w)
     energy = (rows.T @ gaps @ columns).square().sum(dim=2) / 2
     share = (net.w - joint.logsumexp(dim=1, keepdim=True)) / (h * w)
     return Heat(log_p, energy, share[:, :, None, None] - energy)

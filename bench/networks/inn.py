@@ -25,9 +25,6 @@ from bench.networks.dequantise import Dequantise
 from bench.networks.flow import Chain, Invertible
 from bench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale
 
-CLAMP = 0.7
-"""Largest log-scale of a coupling."""
-
 
 @final
 @dataclass(frozen=True)
@@ -41,6 +38,7 @@ class Sizes:
         dropout: Probability of dropping a channel in the last stage, and a unit in the fully connected couplings.
         initial: What each block multiplies by before training.
         gain: What the networks' outputs are multiplied by.
+        clamp: Largest log-scale of a coupling.
     """
 
     blocks: tuple[int, ...]
@@ -49,6 +47,7 @@ class Sizes:
     dropout: tuple[float, float]
     initial: float
     gain: float
+    clamp: float
 
 
 def convolutions(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Module:
@@ -100,14 +99,14 @@ def invertible(shape: Shape, sizes: Sizes) -> Chain:
         halves = (c - c // 2, c // 2)
         for _ in range(blocks):
             net = convolutions(halves[0], width, 2 * halves[1], dropout)
-            coupling = Coupling(net, halves, clamp=CLAMP, gain=sizes.gain)
+            coupling = Coupling(net, halves, clamp=sizes.clamp, gain=sizes.gain)
             layers += (Scale(c, sizes.initial), Rotation(c), coupling)
     layers.append(Dct((c, h, w)))
     halves = (h * w * (c - c // 2), h * w * (c // 2))
     for k, width in enumerate(sizes.fc):
         still, moved = halves[k % 2], halves[1 - k % 2]
         net = connected(still, width, 2 * moved, sizes.dropout[1])
-        layers.append(Coupling(net, halves, clamp=CLAMP, gain=sizes.gain, second=k % 2 == 1))
+        layers.append(Coupling(net, halves, clamp=sizes.clamp, gain=sizes.gain, second=k % 2 == 1))
     return Chain(layers)
 
 

@@ -17,7 +17,7 @@ from bench.explain.space import codes, decision_plane, mean_distances
 from bench.networks.inn import GenerativeClassifier, Sizes
 from methods.ib_inn import IbInn
 
-SIZES = Sizes((1, 1), (4, 6), fc=(8, 8), dropout=(0.0, 0.0), initial=0.75, gain=0.5)
+SIZES = Sizes((1, 1), (4, 6), fc=(8, 8), dropout=(0.0, 0.0), initial=0.75, gain=0.5, clamp=0.7)
 PICTURES = ["heat-maps.png", "salience-maps.png", "class-similarity.png", "decision-space.png"]
 PNG = b"\x89PNG\r\n\x1a\n"
 

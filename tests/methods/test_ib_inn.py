@@ -31,7 +31,7 @@ from bench.subjects.views import Access, SubjectViews, Trained
 from methods.ib_inn import BETAS, METHODS, PAPER, IbInn
 
 CPU = torch.device("cpu")
-SIZES = Sizes((1, 2), (4, 6), fc=(8, 8), dropout=(0.0, 0.0), initial=0.75, gain=0.5)
+SIZES = Sizes((1, 2), (4, 6), fc=(8, 8), dropout=(0.0, 0.0), initial=0.75, gain=0.5, clamp=0.7)
 ROWS = {row.name: row for row in METHODS}
 
 
@@ -243,7 +243,7 @@ def test_weights_of_the_losses(beta, of_x: float, of_y: float) -> None:
 
 def test_density_of_a_network_that_only_standardises() -> None:
     """With no coupling the density is that of independent Gaussians about the channels' means."""
-    still = Sizes((), (), fc=(), dropout=(0.0, 0.0), initial=1.0, gain=1.0)
+    still = Sizes((), (), fc=(), dropout=(0.0, 0.0), initial=1.0, gain=1.0, clamp=0.7)
     net = GenerativeClassifier((3, 4, 4), 2, (0.1, 0.4, 0.7), (0.2, 0.3, 0.05), still, m=5.0, pace=1.0, noise=0.0)
     net.paced_means.data.zero_()
     net.double().eval()
