@@ -8,17 +8,9 @@ Dropout is off, and the weights are their running mean. It takes no labels. Like
 data set may find another, simpler one more likely than its own.
 """
 
-from jaxtyping import Float
-from torch import Tensor
-
-from bench.contract import Method, Reference, Stateless, Views
+from bench.contract import Method, Reference
 from bench.densities.pixelcnn import PixelCnn
-
-
-def likelihood(batch: Views) -> Float[Tensor, "n"]:
-    """Return log p(x)."""
-    return batch.log_density
-
+from bench.detectors.densities import LOG_DENSITY
 
 PAPER = Reference(
     authors="Salimans, Karpathy, Chen, Kingma",
@@ -33,6 +25,6 @@ METHODS = (
         title="PixelCNN++, log p(x)",
         paper=PAPER,
         recipe=PixelCnn(),
-        detector=Stateless(frozenset({"log_density"}), likelihood),
+        detector=LOG_DENSITY,
     ),
 )

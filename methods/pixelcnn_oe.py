@@ -20,7 +20,6 @@ from math import log, prod
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from bench.contract import (
@@ -30,13 +29,12 @@ from bench.contract import (
     Reference,
     Scale,
     Shape,
-    Stateless,
     TrainBatch,
     Training,
     View,
-    Views,
 )
 from bench.densities.pixelcnn import PixelCnn
+from bench.detectors.densities import LOG_DENSITY
 from bench.errors import BadMethod
 from bench.networks.pixelcnn import PixelCnnPlusPlus
 
@@ -97,11 +95,6 @@ class OePixelCnn:
         return L / (D * log(2))
 
 
-def likelihood(batch: Views) -> Float[Tensor, "n"]:
-    """Return log p(x)."""
-    return batch.log_density
-
-
 PAPER = Reference(
     authors="Hendrycks, Mazeika, Dietterich",
     title="Deep Anomaly Detection with Outlier Exposure",
@@ -115,6 +108,6 @@ METHODS = (
         title="PixelCNN++, fine-tuned with OE, log p(x)",
         paper=PAPER,
         recipe=OePixelCnn(),
-        detector=Stateless(frozenset({"log_density"}), likelihood),
+        detector=LOG_DENSITY,
     ),
 )

@@ -9,7 +9,7 @@ one channel no r is left.
 
 With a > b the ends of a bin in units of s, sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - exp(b - a)): the log of a mass
 is a sum of three logs, none of which cancels. OpenAI's code takes the difference itself, and where it is below 1e-5 the
-density times the width of the bin in its stead: up to 2.2 nats off for the narrowest scales.
+density times the width of the bin in its stead: up to 2.1 nats off for the narrowest scales.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ EDGE = 0.999
 """Values beyond it, on either side, are in the lowest or the highest level's bin."""
 
 LOG_SCALE = 7.0
-"""Largest |log s|. Narrower, s would be below 1/4 of half a bin; wider, 2/3 of all mass would be in the edge bins."""
+"""Largest |log s|: the narrowest s is an eighth of a bin, the widest has 99.95 % of its mass in the edge bins."""
 
 
 class Mixture(NamedTuple):

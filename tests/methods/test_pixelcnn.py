@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import elu
 
 from bench.check.toy import STATISTICS, TRAINING, blobs, toy
 from bench.contract import TrainBatch
@@ -18,7 +19,7 @@ from bench.errors import BadSetting
 from bench.measure.likelihood import bits_per_dim
 from bench.networks import logistic_mixture
 from bench.networks.logistic_mixture import Mixture, log_mass, split, width
-from bench.networks.pixelcnn import Convolution, Doubling, PixelCnnPlusPlus
+from bench.networks.pixelcnn import Convolution, Doubling, PixelCnnPlusPlus, concat_elu
 from bench.subjects import checkpoint
 from bench.subjects.train import train
 from bench.subjects.views import Access, SubjectViews, Trained
@@ -323,6 +324,24 @@ def test_it_happens_once_and_only_in_training() -> None:
     assert all(after[name] == before[name] for name in before if "original1" in name)
     net(0.1 * rand(8, 3, 8, 8, seed=1))
     assert bits(net) == after
+
+
+def test_half_precision_begins_after_the_first_batch_has_set_the_weights() -> None:
+    single, half = (fresh().float().train() for _ in range(2))
+    x = rand(8, 3, 8, 8).float()
+    single(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = half(x)
+    assert bits(half) == bits(single)
+    assert outputs.dtype == torch.float32
+    outputs.sum().backward()
+    assert all(weight.grad is not None for weight in half.parameters())
+
+
+def test_concat_elu_is_elu_of_both_signs_and_so_is_its_slope() -> None:
+    x = torch.tensor([-30.0, -2.0, -1e-3, 1e-3, 0.5, 40.0], dtype=torch.float64).view(1, 6, 1, 1).requires_grad_()
+    torch.testing.assert_close(concat_elu(x), elu(torch.cat([x, -x], dim=1)))
+    assert torch.autograd.gradcheck(concat_elu, x)
 
 
 SMALL = PixelCnn().at("tiny", replace(TRAINING, epochs=6))
