@@ -114,6 +114,20 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--csv", type=Path, help="also write every number, one a line")
 
     sub = verb(
+        "directions",
+        directions,
+        "Test the papers' claims on the stored scores, and write the page that says what holds.",
+        "  oodbench directions\n  oodbench directions --check",
+    )
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+    sub.add_argument(
+        "--page", type=Path, default=Path("docs/directions.md"), help="file to write (default: docs/directions.md)"
+    )
+    sub.add_argument(
+        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
+    )
+
+    sub = verb(
         "check",
         check,
         "Run the conformance checks on a method, in-tree or from an installed package.",
@@ -211,6 +225,15 @@ def table(arguments: argparse.Namespace) -> int:
     from bench.report.leaderboard import rebuild
 
     text, well = rebuild(arguments.results, arguments.leaderboard, check=arguments.check, csv=arguments.csv)
+    print(text)
+    return 0 if well else 1
+
+
+def directions(arguments: argparse.Namespace) -> int:
+    """Write the page of the papers' claims, or compare it."""
+    from bench.report.directions import rebuild
+
+    text, well = rebuild(arguments.results, arguments.page, check=arguments.check)
     print(text)
     return 0 if well else 1
 
