@@ -39,8 +39,9 @@ directions: setup ## the papers' directions, on real data; minutes
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
 
-leaderboard: setup ## rebuild leaderboard.md from the stored scores
+leaderboard: setup ## rebuild leaderboard.md and docs/directions.md from the stored scores
 	$(BIN)/oodbench table
+	$(BIN)/oodbench directions
 
 format: setup ## format the code
 	$(BIN)/ruff format .

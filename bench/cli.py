@@ -61,9 +61,11 @@ def parser() -> argparse.ArgumentParser:
             "tiny-v1 --methods msp odin --seeds 0",
         ),
     ):
-        sub = verb(name, call, help, f"  oodbench {name} {example}\n  oodbench {name} fashion-mnist-v1 --workers 2")
+        sub = verb(name, call, help, f"  oodbench {name} {example}\n  oodbench {name} tiny-v1 --all")
         sub.add_argument("matrix", help="name of a matrix (oodbench list)")
-        sub.add_argument("--methods", nargs="+", metavar="METHOD", help="names of methods; default: all")
+        which = sub.add_mutually_exclusive_group()
+        which.add_argument("--methods", nargs="+", metavar="METHOD", help="names; default: the matrix's own, or all")
+        which.add_argument("--all", action="store_true", help="every method")
         sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
         sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
@@ -111,6 +113,20 @@ def parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
     )
     sub.add_argument("--csv", type=Path, help="also write every number, one a line")
+
+    sub = verb(
+        "directions",
+        directions,
+        "Test the papers' claims on the stored scores, and write the page that says what holds.",
+        "  oodbench directions\n  oodbench directions --check",
+    )
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+    sub.add_argument(
+        "--page", type=Path, default=Path("docs/directions.md"), help="file to write (default: docs/directions.md)"
+    )
+    sub.add_argument(
+        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
+    )
 
     sub = verb(
         "check",
@@ -165,7 +181,8 @@ def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]
     from bench.run.workspace import Workspace, default_cache
 
     matrix = find_matrix(arguments.matrix)
-    entries = find(arguments.methods) if arguments.methods else list(registry().values())
+    names = arguments.methods or (() if arguments.all else matrix.methods)
+    entries = find(names) if names else list(registry().values())
     workspace = Workspace(arguments.results, arguments.data, arguments.cache or default_cache(), arguments.device)
     seeds = arguments.seeds if arguments.seeds is not None else matrix.seeds
     return Context(matrix, workspace), make_plan(matrix, entries, seeds)
@@ -224,6 +241,15 @@ def table(arguments: argparse.Namespace) -> int:
     from bench.report.leaderboard import rebuild
 
     text, well = rebuild(arguments.results, arguments.leaderboard, check=arguments.check, csv=arguments.csv)
+    print(text)
+    return 0 if well else 1
+
+
+def directions(arguments: argparse.Namespace) -> int:
+    """Write the page of the papers' claims, or compare it."""
+    from bench.report.directions import rebuild
+
+    text, well = rebuild(arguments.results, arguments.page, check=arguments.check)
     print(text)
     return 0 if well else 1
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from bench.cli import main, parser
+from bench.data.matrix import find_matrix, load_matrices
+from bench.run.registry import registry
 
 VERBS = ("list", "plan", "run", "data", "metrics", "table", "check", "explain")
 
@@ -124,6 +126,7 @@ def test_metrics_of_a_missing_file(capsys, scores):
         (("run", "tiny-v1", "--methods", "msp", "--device", "cuda:77"), "cuda:77"),
         (("run", "tiny-v1", "--methods", "msp", "--workers", "0"), "workers"),
         (("plan", "tiny-v1", "--seeds", "-1"), "seed"),
+        (("plan", "tiny-v1", "--all", "--methods", "msp"), "not allowed with"),
     ],
 )
 def test_bad_names_and_values(capsys, tmp_path, words, what):
@@ -169,6 +172,20 @@ def test_a_wrong_checksum_is_named(capsys, tmp_path):
     assert code == 1
     assert "FAILED" in out
     assert "sha256" in out
+
+
+def test_a_matrix_names_what_runs_unless_all_are_asked_for(capsys, tmp_path):
+    where = ("--results", tmp_path / "r", "--cache", tmp_path / "c")
+    own, every = (oodbench(capsys, "plan", "tiny-v1", *all_, *where)[1].split("\n") for all_ in ((), ("--all",)))
+    named = find_matrix("tiny-v1").methods
+    planned = [line.split()[0] for line in own if " 0  run" in line]
+    assert planned == list(named)
+    assert [line.split()[0] for line in every if " 0  run" in line] == list(registry())
+
+
+@pytest.mark.parametrize("matrix", load_matrices().values(), ids=lambda matrix: matrix.name)
+def test_the_methods_that_a_matrix_names_exist(matrix):
+    assert set(matrix.methods) <= set(registry())
 
 
 def test_a_run_prints_where_everything_lies(capsys, tmp_path):

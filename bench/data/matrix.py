@@ -93,6 +93,7 @@ class Matrix(Fixed):
         attacks: Attacks that are tested, on images of the test part.
         adversarial_validation: The attack for tuning, on images of the validation part; not one that is tested.
         outliers: Sets that outlier exposure may train on; no source in common with any test set.
+        methods: What runs unless methods are named or all are asked for; none for all.
     """
 
     name: Versioned
@@ -109,6 +110,7 @@ class Matrix(Fixed):
     attacks: tuple[Attacked, ...] = ()
     adversarial_validation: Attacked | None = None
     outliers: tuple[Outliers, ...] = ()
+    methods: tuple[Text, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

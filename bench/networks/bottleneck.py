@@ -23,8 +23,12 @@ LOWEST = -80.0
 SPREAD = math.log(10)
 """Largest |log v| of a prior's standard deviation v: it can neither vanish nor grow without bound."""
 
-PACE = 0.03
-"""Weight of an input's rate in the gradient of its prior, in place of beta: see `information_loss`."""
+PACE = 0.1
+"""Weight of an input's rate in the gradient of its prior, in place of beta: see `information_loss`.
+
+Of 0.003, 0.01, 0.03, 0.1, 0.3 and 1 the one with the least mean rate of validation images on tiny-v1; on
+fashion-mnist-v1, where three were tried, 0.03 is as good within noise. From 0.3 on the priors run to their bound.
+"""
 
 
 class StochasticBottleneck(nn.Module):

@@ -86,7 +86,7 @@ def record_key(context: Context, job: Job) -> str:
         source_digest("bench.run.examine", "bench.run.attack", "bench.measure.cells"),
         job.method.detector,
         job.method.search,
-        matrix.model_dump(mode="json"),
+        matrix.model_dump(mode="json", exclude={"methods"}),
         {f"{role} {name}": images.sha256() for name, role, images in sets},
         CAST,
     )

@@ -1,0 +1,243 @@
+"""docs/directions.md: what the papers say of two methods, and whether it holds here, from the committed scores.
+
+`results/directions.toml` names each claim as data:
+
+    [[direction]]
+    claim = "Outlier Exposure lifts the mean over out-sets"
+    source = "Hendrycks 2019, Table 1"
+    paper = "97.81 against 89.27 on CIFAR-10"
+    matrix = "fashion-mnist-v1"
+    metric = "auroc"                  # or "accuracy", or "bits_per_dimension"
+    failure = "ood"                   # none for accuracy and bits
+    sets = ["mnist-5k"]               # all of the failure's where none are named
+    more = "oe-finetune"              # what the claim puts higher: a method, or a number in the metric's unit
+    less = "msp"
+    expected = "holds"                # what the committed scores say of it
+    why = "..."                       # the likely reason, where it does not hold
+
+Differences are paired by seed; their 95 % interval is Student's over seeds. A claim *holds* where the interval lies
+above 0, is *reversed* where it lies below, and is *open* where it contains 0.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field, model_validator
+from scipy.stats import t
+
+from bench.data.fixed import Fixed, read_toml
+from bench.errors import BadCard, UnknownName
+from bench.records import Record
+from bench.report.collect import collect
+from bench.report.layout import ROUNDED
+from bench.report.markdown import NONE, table
+from bench.report.numbers import long_frame, measured
+from bench.store import atomically
+
+FILE = "directions.toml"
+COMMAND = "oodbench directions"
+
+Verdict = Literal["holds", "open", "reversed"]
+Values = npt.NDArray[np.float64]
+
+OWN = {"accuracy": 100.0, "bits_per_dimension": 1.0}
+"""What is the subject's own rather than a failure set's, and what it is printed in: percent, or bits."""
+
+HEADER = """# What the papers say, and what holds here
+
+Each claim of a paper that our matrices can test, beside the paper's numbers. A claim **holds** where the paired
+difference over seeds exceeds 0 by more than its 95 % interval, is **reversed** where it is below 0 by as much, and is
+**open** where the interval contains 0. The papers trained larger networks, for longer, on other data: what is compared
+is the direction, not the size. Numbers are percent (bits per dimension apart), mean ± standard deviation over seeds.
+
+Generated from the stored scores by `{command}`; the claims are in `results/directions.toml`."""
+
+
+class Direction(Fixed):
+    """One claim; see the module."""
+
+    claim: str
+    source: str
+    paper: str
+    matrix: str
+    metric: str
+    failure: Literal["ood", "adversarial", "mistake", "corruption"] | None = None
+    sets: tuple[str, ...] = ()
+    more: str | float
+    less: str | float
+    expected: Verdict
+    why: str | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.failure is None) != (self.metric in OWN):
+            raise ValueError(f"metric {self.metric!r} with failure {self.failure!r}: one of {list(OWN)} has none")
+        if (self.expected == "holds") == bool(self.why):
+            raise ValueError(f"{self.claim!r}: `why` stands with what does not hold, and with nothing else")
+        return self
+
+
+class Directions(Fixed):
+    """The file."""
+
+    direction: tuple[Direction, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the scores say of a claim.
+
+    Attributes:
+        more: What it puts higher, a number a seed, in the unit that it is printed in.
+        less: What it puts lower, likewise.
+    """
+
+    direction: Direction
+    more: Values
+    less: Values
+
+    @property
+    def difference(self) -> float:
+        """Mean of the paired differences."""
+        return float((self.more - self.less).mean())
+
+    @property
+    def margin(self) -> float:
+        """Half the width of its 95 % interval."""
+        each = self.more - self.less
+        return float(t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)))
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the claim holds."""
+        if self.difference > self.margin:
+            return "holds"
+        return "reversed" if self.difference < -self.margin else "open"
+
+
+def read_directions(results: Path) -> tuple[Direction, ...]:
+    """Return the claims of a results folder.
+
+    Raises:
+        BadCard: the file is missing or breaks its schema.
+    """
+    path = results / FILE
+    if not path.is_file():
+        raise BadCard(f"{path} does not exist; it holds the claims to be tested")
+    return read_toml(path, Directions).direction
+
+
+def judge(results: Path) -> list[Found]:
+    """Return what the stored scores say of every claim.
+
+    Raises:
+        BadCard: a claim names what has no number.
+        BadRecord: as `bench.report.collect.collect`.
+    """
+    directions = read_directions(results)
+    frames = {matrix: _frame(results, matrix) for matrix in dict.fromkeys(one.matrix for one in directions)}
+    return [_found(one, frames[one.matrix]) for one in directions]
+
+
+def _frame(results: Path, matrix: str) -> pd.DataFrame:
+    """Return every number of a matrix in the unit that it is printed in: method, seed, metric, failure, set, value."""
+    entries = collect(results, matrix)
+    numbers = long_frame(measured(entries)[0])
+    numbers = numbers[~numbers["set"].str.endswith(ROUNDED)]
+    frame = numbers[["method", "seed", "metric", "failure", "set", "value"]].assign(value=100 * numbers["value"])
+    own = [row for entry in entries for row in _own(entry.record)]
+    return pd.concat([frame, pd.DataFrame(own, columns=frame.columns)], ignore_index=True)
+
+
+def _own(record: Record) -> Iterable[tuple[object, ...]]:
+    if record.subject.accuracy is not None:
+        yield record.method, record.seed, "accuracy", None, "test", OWN["accuracy"] * record.subject.accuracy
+    for name, bits in record.bits_per_dimension.items():
+        yield record.method, record.seed, "bits_per_dimension", None, name, OWN["bits_per_dimension"] * bits
+
+
+def _found(one: Direction, frame: pd.DataFrame) -> Found:
+    kind = frame["failure"].isna() if one.failure is None else frame["failure"] == one.failure
+    frame = frame[kind & (frame["metric"] == one.metric)]
+    if one.sets:
+        for name in one.sets:
+            if name not in set(frame["set"]):
+                raise UnknownName(f"set of {one.claim!r}", name, set(frame["set"]))
+        frame = frame[frame["set"].isin(one.sets)]
+    sides = [_side(one, side, frame) for side in (one.more, one.less)]
+    seeds = [set(side.index) for side in sides if side is not None]
+    common = sorted(set.intersection(*seeds)) if seeds else []
+    if len(common) < 2:
+        raise BadCard(f"{one.claim!r}: {len(common)} seeds have both numbers; expected two at least")
+    more, less = (
+        np.array([float(said)] * len(common) if side is None else [side[seed] for seed in common])
+        for said, side in zip((one.more, one.less), sides, strict=True)
+    )
+    return Found(one, more, less)
+
+
+def _side(one: Direction, said: str | float, frame: pd.DataFrame) -> "pd.Series[float] | None":
+    """Return a method's mean over sets by seed; None for a number."""
+    if not isinstance(said, str):
+        return None
+    if said not in set(frame["method"]):
+        raise UnknownName(f"method of {one.claim!r} with {one.metric}", said, set(frame["method"]))
+    means: pd.Series[float] = frame[frame["method"] == said].groupby("seed")["value"].mean()
+    return means
+
+
+def page(found: Sequence[Found]) -> str:
+    """Return the text of docs/directions.md."""
+    parts = [HEADER.format(command=COMMAND)]
+    for matrix, group in groupby(found, key=lambda one: one.direction.matrix):
+        headers = ["Claim", "Paper", "There", "Here", "Difference", "Verdict", "Likely reason"]
+        rows = [_row(one) for one in group]
+        parts += [f"## {matrix}", table(headers, rows, set(headers) - {"Difference"})]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(found: Found) -> list[str]:
+    one = found.direction
+    where = f"{one.metric}, {', '.join(one.sets) or one.failure or 'test'}"
+    here = f"`{one.more}` {_said(one.more, found.more)} against `{one.less}` {_said(one.less, found.less)} ({where})"
+    difference = (
+        f"{found.difference:+.2f} [{found.difference - found.margin:.2f}, {found.difference + found.margin:.2f}]"
+    )
+    return [one.claim, one.source, one.paper, here, difference, f"**{found.verdict}**", one.why or NONE]
+
+
+def _said(said: str | float, values: Values) -> str:
+    return f"{values.mean():.2f} ± {values.std(ddof=1):.2f}" if isinstance(said, str) else ""
+
+
+def rebuild(results: Path, path: Path, *, check: bool = False) -> tuple[str, bool]:
+    """Write the page, or only compare it; return what to say, and whether it and every expectation are as they are.
+
+    Raises:
+        BadCard: as `judge`.
+        BadRecord: likewise.
+    """
+    found = judge(results)
+    wrong = [
+        f"{one.direction.claim!r} is expected to be {one.direction.expected!r}, and is {one.verdict!r}: "
+        f"{one.difference:+.2f} ± {one.margin:.2f}"
+        for one in found
+        if one.verdict != one.direction.expected
+    ]
+    text = page(found)
+    if check:
+        old = path.read_text() if path.exists() else ""
+        lines = unified_diff(old.splitlines(), text.splitlines(), str(path), f"{path} (rebuilt)", lineterm="", n=0)
+        wrong += [f"{path} is not what the scores make; rebuild it: {COMMAND}", *lines] if old != text else []
+        return "\n".join(wrong) or f"{path} is what the scores in {results} make.", not wrong
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomically(path) as temporary:
+        temporary.write_text(text)
+    return "\n".join([f"wrote {path}", *wrong]), not wrong
