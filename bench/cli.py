@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bench.run.context import Context
     from bench.run.plan import Job, Skip
 
+STUDIES = {"likelihood": "glow", "purification": "gmm-1000"}
+"""What `analyse` can do, and on which method by default."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return 0 when all went well, 1 when a check or a cell failed, 2 when the input was bad."""
@@ -151,6 +154,22 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
     sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
     sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+
+    sub = verb(
+        "analyse",
+        analyse,
+        "Study a trained subject: where a flow's likelihood comes from, or whether purified features mend mistakes.",
+        "  oodbench analyse likelihood tiny-v1 --method glow-cv\n  oodbench analyse purification tiny-v1",
+    )
+    sub.add_argument("study", choices=STUDIES, help="likelihood (of a Glow) or purification (by a feature mixture)")
+    sub.add_argument("matrix", metavar="MATRIX", help="name of a matrix (oodbench list)")
+    sub.add_argument("--method", help="whose subject (default: glow; gmm-1000 for purification)")
+    sub.add_argument("--seed", type=at_least(0), default=0, help="of the subject (default: 0)")
+    sub.add_argument("--images", type=at_least(1), default=1000, help="most images a set (default: 1000)")
+    sub.add_argument("--out", type=Path, help="folder to write to (default: analysed/MATRIX/METHOD/SEED)")
+    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+    sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
+    sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
     return top
 
 
@@ -274,6 +293,24 @@ def explain(arguments: argparse.Namespace) -> int:
     out = arguments.out or Path("explained") / matrix / method / str(seed)
     with Progress(1) as progress:
         files = write(method, matrix, workspace, seed, arguments.images, out, partial(progress.watch, method))
+    print("\n".join(map(str, files)))
+    return 0
+
+
+def analyse(arguments: argparse.Namespace) -> int:
+    """Write the numbers and pictures of a study, print their names."""
+    from bench.run.progress import Progress
+    from bench.run.workspace import Workspace, default_cache
+
+    if arguments.study == "likelihood":
+        from bench.analyse.likelihood import analyse as study
+    else:
+        from bench.analyse.purification import analyse as study
+    method, matrix, seed = arguments.method or STUDIES[arguments.study], arguments.matrix, arguments.seed
+    workspace = Workspace(data=arguments.data, cache=arguments.cache or default_cache(), device=arguments.device)
+    out = arguments.out or Path("analysed") / matrix / method / str(seed)
+    with Progress(1) as progress:
+        files = study(method, matrix, workspace, seed, arguments.images, out, partial(progress.watch, method))
     print("\n".join(map(str, files)))
     return 0
 

@@ -1,0 +1,1 @@
+"""Studies of what a trained subject does, beyond its row of the leaderboard."""

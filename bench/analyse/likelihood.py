@@ -1,0 +1,159 @@
+"""Why a flow finds other images likelier than its own: three looks at a Glow.
+
+Nalisnick et al., "Do Deep Generative Models Know What They Don't Know?", ICLR 2019.
+
+Decomposition:  log p(y) = log p(z) + log|det dz/dy|, set by set. Is it the prior or the volume that prefers a set?
+Second order:   to second order about a common mean, and for a flow of constant volume,
+                E_out[log p] - E_in[log p] ~ 1/2 sum_c a_c^2 (sum_hw var_in - sum_hw var_out),  a_c^2 > 0     (eq. 6)
+                so that sets of lower variance are likelier. With one channel the sign needs no weight.
+Graying:        contrast taken from the images, x' = 1/2 + k (x - 1/2), lowers their variance: does log p rise?
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bench.analyse.pictures import draw_all
+from bench.data.images import ArrayImages, Images
+from bench.data.matrix import find_matrix
+from bench.densities.glow import Glow
+from bench.errors import BadSetting
+from bench.measure.likelihood import bits_per_dim
+from bench.measure.ranking import ranking
+from bench.networks.glow import GlowNet
+from bench.run.context import Context
+from bench.run.registry import find, registry
+from bench.run.workspace import Workspace
+from bench.store import atomically
+from bench.subjects.train import Report, silent
+from bench.subjects.views import BATCH
+
+CONTRASTS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+"""k of the graying."""
+
+Values = npt.NDArray[np.float64]
+
+
+class Parts(NamedTuple):
+    """log p(z) and log|det dz/dy| of n images, in nats; their sum is log p(y)."""
+
+    log_prior: Values
+    log_det: Values
+
+    @property
+    def log_density(self) -> Values:
+        """Of y [n]."""
+        return self.log_prior + self.log_det
+
+
+def analyse(
+    method: str, matrix: str, workspace: Workspace, seed: int, n: int, out: Path, report: Report = silent
+) -> list[Path]:
+    """Look at a Glow on up to n images of each set of a matrix; train it first if it is not in the cache.
+
+    Args:
+        method: Its name.
+        matrix: Its name.
+        workspace: Folders and device.
+        seed: Of the subject.
+        n: Most images a set.
+        out: Folder to write to.
+        report: Told of the training.
+
+    Returns:
+        The files written: likelihood.json, likelihood.npz and pictures as PNG.
+
+    Raises:
+        UnknownName: no such method or matrix.
+        BadSetting: the method's subject is not a Glow.
+        MissingData: the in-set is not here.
+    """
+    context = Context(find_matrix(matrix), workspace)
+    (entry,) = find([method])
+    recipe = entry.method.recipe
+    if not isinstance(recipe, Glow):
+        known = ", ".join(name for name, one in registry().items() if isinstance(one.method.recipe, Glow))
+        raise BadSetting(f"{method} is not a Glow, and only these can be taken apart: {known}")
+    sized = recipe.at(context.matrix.scale, context.matrix.training.training())
+    subject, _ = context.subject(sized, seed, report)
+    net, device = subject.net, subject.device
+    assert isinstance(net, GlowNet)
+    sets = {name: images.take(slice(0, n)) for name, role, images in context.sets if role in ("test", "ood")}
+    parts = {name: decomposed(net, images, device) for name, images in sets.items()}
+    variances = {name: variance(images) for name, images in sets.items()}
+    gray = {k: decomposed(net, grayed(sets["test"], k), device).log_density for k in CONTRASTS}
+    study = summary(parts, variances, gray, sets["test"].shape)
+    about: dict[str, object] = {"method": method, "matrix": matrix, "seed": seed, "volume": sized.volume}
+    out.mkdir(parents=True, exist_ok=True)
+    with atomically(out / "likelihood.json") as temporary:
+        temporary.write_text(json.dumps(about | study, indent=1) + "\n")
+    arrays = {f"{name} {field}": values for name, part in parts.items() for field, values in part._asdict().items()}
+    with atomically(out / "likelihood.npz") as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    title = f"{method} on {matrix}, seed {seed}"
+    return [out / "likelihood.json", out / "likelihood.npz", *draw_all(parts, variances, gray, out, title)]
+
+
+@torch.no_grad()
+def decomposed(net: GlowNet, images: Images, device: torch.device) -> Parts:
+    """Return log p(z) and log|det dz/dy| of every image."""
+    found = []
+    for start in range(0, len(images), BATCH):
+        x = torch.from_numpy(images.batch(slice(start, min(start + BATCH, len(images))))).to(device)
+        found.append([part.double().cpu().numpy() for part in net.parts(x)])
+    return Parts(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def variance(images: Images) -> float:
+    """Return sum_chw var(x): the variances of all pixels over the images, summed."""
+    return float(images.batch(slice(0, len(images))).astype(np.float64).var(axis=0).sum())
+
+
+def grayed(images: Images, contrast: float) -> Images:
+    """Return the images at a share of their contrast about mid-grey."""
+    x = images.batch(slice(0, len(images)))
+    return ArrayImages((0.5 + contrast * (x - 0.5)).astype(np.float32), images.labels)
+
+
+def summary(
+    parts: Mapping[str, Parts],
+    variances: Mapping[str, float],
+    gray: Mapping[float, Values],
+    shape: tuple[int, int, int],
+) -> dict[str, Any]:
+    """Return the study's numbers by set: means in nats, bits per dimension, AUROC, whether eq. 6 has the sign."""
+    inside = parts["test"]
+    rows = {}
+    for name, part in parts.items():
+        row = {
+            "log_prior": float(part.log_prior.mean()),
+            "log_det": float(part.log_det.mean()),
+            "log_density": float(part.log_density.mean()),
+            "bits_per_dimension": float(bits_per_dim(part.log_density, shape).mean()),
+            "variance": variances[name],
+        }
+        if name != "test":
+            row |= _against(inside, part, variances["test"] - variances[name])
+        rows[name] = row
+    agreeing = [row["sign_agrees"] for name, row in rows.items() if name != "test"]
+    return {
+        "sets": rows,
+        "second_order": {"sets": len(agreeing), "sign_agrees": sum(agreeing)},
+        "graying": {str(k): float(values.mean()) for k, values in gray.items()},
+    }
+
+
+def _against(inside: Parts, outside: Parts, less_variance: float) -> dict[str, Any]:
+    gain = float(outside.log_density.mean() - inside.log_density.mean())
+    return {
+        "auroc_log_density": float(ranking(inside.log_density, outside.log_density)["auroc"]),
+        "auroc_log_prior": float(ranking(inside.log_prior, outside.log_prior)["auroc"]),
+        "likelier_by": gain,
+        "less_variance": less_variance,
+        "sign_agrees": (gain > 0) == (less_variance > 0),
+    }

@@ -1,0 +1,89 @@
+"""The study of likelihoods as pictures: PNG, the same numbers make the same pixels."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from bench.store import atomically
+
+if TYPE_CHECKING:
+    from bench.analyse.likelihood import Parts, Values
+
+BINS = 60
+
+
+def draw_all(
+    parts: "Mapping[str, Parts]",
+    variances: Mapping[str, float],
+    gray: "Mapping[float, Values]",
+    folder: Path,
+    title: str,
+) -> list[Path]:
+    """Write every picture into a folder; return the files."""
+    drawings: dict[str, Callable[[Any], None]] = {
+        "decomposition": partial(_decomposition, parts),
+        "second-order": partial(_second_order, parts, variances),
+        "graying": partial(_graying, parts, gray),
+    }
+    files = []
+    for name, drawing in drawings.items():
+        figure = Figure(layout="constrained", dpi=110)
+        FigureCanvasAgg(figure)
+        with mpl.rc_context({"font.size": 8}):
+            figure.suptitle(title)
+            drawing(figure)
+            with atomically(folder / f"{name}.png") as temporary:
+                figure.savefig(temporary, format="png", metadata={"Software": "oodbench"})
+        files.append(folder / f"{name}.png")
+    return files
+
+
+def _decomposition(parts: "Mapping[str, Parts]", figure: Any) -> None:
+    """Histograms of log p(z), of the volume and of their sum, a colour a set."""
+    figure.set_size_inches(12, 4)
+    terms = {
+        "log p(z)": lambda part: part.log_prior,
+        "log |det dz/dy|": lambda part: part.log_det,
+        "log p(y)": lambda part: part.log_density,
+    }
+    for axes, (heading, term) in zip(figure.subplots(1, len(terms)), terms.items(), strict=True):
+        for name, part in parts.items():
+            inside = name == "test"
+            axes.hist(
+                term(part),
+                bins=BINS,
+                density=True,
+                histtype="stepfilled" if inside else "step",
+                color="0.7" if inside else None,
+                label="in-set" if inside else name,
+            )
+        axes.set_xlabel(f"{heading}, nats")
+        axes.set_yticks([])
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=6)
+
+
+def _second_order(parts: "Mapping[str, Parts]", variances: Mapping[str, float], figure: Any) -> None:
+    """Each set's variance, and by how much it is likelier than the in-set: eq. 6 expects a falling line."""
+    axes = figure.subplots()
+    level = parts["test"].log_density.mean()
+    for name, part in parts.items():
+        axes.plot(variances[name], part.log_density.mean() - level, "s" if name == "test" else "o", color="tab:blue")
+        axes.annotate("in-set" if name == "test" else name, (variances[name], part.log_density.mean() - level))
+    axes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+    axes.axvline(variances["test"], color="0.7", linewidth=0.8, zorder=0)
+    axes.set_xlabel("sum of the pixels' variances")
+    axes.set_ylabel("mean log p(y) above the in-set's, nats")
+
+
+def _graying(parts: "Mapping[str, Parts]", gray: "Mapping[float, Values]", figure: Any) -> None:
+    """The in-set's mean log density as its contrast is taken away."""
+    axes = figure.subplots()
+    axes.plot(list(gray), [values.mean() for values in gray.values()], "o-")
+    axes.invert_xaxis()
+    axes.set_xlabel("contrast left in the in-set's images")
+    axes.set_ylabel("mean log p(y), nats")

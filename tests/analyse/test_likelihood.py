@@ -1,0 +1,85 @@
+"""The study of a flow's likelihoods: what is added up, what is compared, what is drawn."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from bench.analyse.likelihood import CONTRASTS, Parts, analyse, decomposed, grayed, summary, variance
+from bench.data.images import ArrayImages
+from bench.errors import BadSetting
+from bench.measure.likelihood import bits_per_dim
+from bench.networks.glow import GlowNet
+from bench.run.workspace import Workspace
+
+SHAPE = (1, 8, 8)
+
+
+def images(n: int = 20, seed: int = 0) -> ArrayImages:
+    return ArrayImages(np.random.default_rng(seed).random((n, *SHAPE), dtype=np.float32))
+
+
+def test_the_parts_sum_to_the_density_that_the_subject_shows() -> None:
+    torch.manual_seed(0)
+    net = GlowNet(SHAPE, levels=2, depth=1, hidden=8, volume="affine")
+    x = torch.from_numpy(images().batch(slice(0, 20)))
+    with torch.no_grad():
+        net(x)  # the first batch sets the scales
+        net.eval()
+        shown = net.show(x, frozenset({"log_density"}))["log_density"]
+    np.testing.assert_allclose(decomposed(net, images(), torch.device("cpu")).log_density, shown, rtol=1e-9)
+
+
+def test_variance_is_summed_over_pixels() -> None:
+    x = images().batch(slice(0, 20)).astype(np.float64).reshape(20, -1)
+    expected = sum(((x[:, j] - x[:, j].mean()) ** 2).mean() for j in range(64))
+    assert variance(images()) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS)
+def test_graying_keeps_mid_grey_and_takes_variance_by_the_square(contrast: float) -> None:
+    assert variance(grayed(images(), contrast)) == pytest.approx(contrast**2 * variance(images()), rel=1e-4, abs=1e-9)
+    assert grayed(ArrayImages(np.full((2, *SHAPE), 0.5, np.float32)), contrast).batch(slice(0, 2)).max() == 0.5
+
+
+def test_the_summary_by_hand() -> None:
+    inside = Parts(np.array([-10.0, -12.0]), np.array([1.0, 1.0]))
+    likelier = Parts(np.array([-5.0, -7.0]), np.array([2.0, 2.0]))
+    unlikelier = Parts(np.array([-20.0, -11.5]), np.array([0.0, 0.0]))
+    parts = {"test": inside, "flat": likelier, "noise": unlikelier}
+    study = summary(parts, {"test": 5.0, "flat": 1.0, "noise": 4.0}, {1.0: np.array([-10.0, -11.0])}, SHAPE)
+    flat, noise = study["sets"]["flat"], study["sets"]["noise"]
+    assert (flat["log_prior"], flat["log_det"], flat["log_density"]) == (-6.0, 2.0, -4.0)
+    assert flat["auroc_log_density"] == 0.0
+    assert flat["likelier_by"] == 6.0
+    assert flat["less_variance"] == 4.0
+    assert flat["sign_agrees"]
+    assert noise["auroc_log_density"] == 1.0
+    assert noise["auroc_log_prior"] == 0.75
+    assert not noise["sign_agrees"]  # less variance, and yet less likely
+    assert study["second_order"] == {"sets": 2, "sign_agrees": 1}
+    assert study["graying"] == {"1.0": -10.5}
+    assert flat["bits_per_dimension"] == pytest.approx(bits_per_dim([-3.0, -5.0], SHAPE).mean())
+
+
+def test_a_method_that_is_no_glow_is_refused(tmp_path) -> None:
+    with pytest.raises(BadSetting, match=r"msp is not a Glow, and only these can be taken apart: .*glow-cv"):
+        analyse("msp", "tiny-v1", Workspace(cache=tmp_path), 0, 10, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_on_real_images(tmp_path) -> None:
+    files = analyse("glow-cv", "tiny-v1", Workspace(cache=tmp_path), 0, 100, tmp_path / "out")
+    assert sorted(file.name for file in files) == [
+        "decomposition.png",
+        "graying.png",
+        "likelihood.json",
+        "likelihood.npz",
+        "second-order.png",
+    ]
+    study = json.loads(files[0].read_text())
+    assert study["volume"] == "constant"
+    volumes = [row["log_det"] for row in study["sets"].values()]
+    assert max(volumes) - min(volumes) < 1e-3
+    assert {"test", "constant", "uniform", "hflip"} <= study["sets"].keys()
