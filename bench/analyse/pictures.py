@@ -46,7 +46,7 @@ def draw_all(
 def _decomposition(parts: "Mapping[str, Parts]", figure: Any) -> None:
     """Histograms of log p(z), of the volume and of their sum, a colour a set."""
     figure.set_size_inches(12, 4)
-    terms = {
+    terms: dict[str, Callable[[Parts], Values]] = {
         "log p(z)": lambda part: part.log_prior,
         "log |det dz/dy|": lambda part: part.log_det,
         "log p(y)": lambda part: part.log_density,

@@ -77,9 +77,9 @@ def analyse(
         return torch.as_tensor(shown(subject, images, FEATURES, folder, report)["features"]).to(subject.device)
 
     training = SimpleNamespace(train=SimpleNamespace(features=features(context.sets.train)), seed=seed)
-    mixture = detector.fit(training)  # type: ignore[arg-type]
+    mixture = detector.fit(training)
     own = subject.net.head
-    head = Head(own.weight.detach(), own.bias.detach())  # type: ignore[union-attr,operator,arg-type]
+    head = Head(own.weight.detach(), own.bias.detach())  # type: ignore[union-attr,operator]
     rows: list[dict[str, Any]] = []
     for part, images in (("validation", context.sets.validation), ("test", context.sets.test)):
         assert images.labels is not None

@@ -8,7 +8,7 @@ the paper's intervals do (10 draws of 5 with replacement). On average only 3.4 o
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
@@ -57,6 +57,15 @@ class DensityEnsemble:
         for member, part in zip(net.get_submodule("nets").children(), parts, strict=True):
             member.load_state_dict(part.state_dict())
 
+    @property
+    def pools(self) -> frozenset[View]:
+        """The log density of each member."""
+        return frozenset({"log_density"})
+
+    def pool(self, parts: Sequence[Mapping[View, Any]]) -> Mapping[View, Any]:
+        """Return the members' log densities [n M], and the log of the mean of their densities."""
+        return pooled([part["log_density"] for part in parts])
+
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean of the members' own losses: what each of them minimised."""
         return torch.stack([self.density.loss(member, batch) for member in net.get_submodule("nets").children()]).mean()
@@ -77,5 +86,10 @@ class Densities(nn.Module):
     def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
         """Return the members' log densities [n M], and the log of the mean of their densities."""
         alone: frozenset[View] = frozenset({"log_density"})
-        each = torch.stack([net.show(x, alone)["log_density"] for net in self.nets], dim=1)  # type: ignore[operator]
-        return {"log_densities": each, "log_density": each.logsumexp(dim=1) - math.log(len(self.nets))}
+        return pooled([net.show(x, alone)["log_density"] for net in self.nets])  # type: ignore[operator]
+
+
+def pooled(log_p: Sequence[Tensor]) -> Mapping[View, Any]:
+    """Return log p_m(y) [n M], and log 1/M sum_m p_m(y) [n]."""
+    each = torch.stack(list(log_p), dim=1)
+    return {"log_densities": each, "log_density": each.logsumexp(dim=1) - math.log(len(log_p))}

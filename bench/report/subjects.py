@@ -53,7 +53,7 @@ def reported_bits(board: Board, reported: Iterable[Reported]) -> str | None:
     """Return the bits per dimension that papers print for densities of the same in-set; None if none does."""
     methods = {record.method for record in board.records if record.bits_per_dimension}
     rows = [
-        [f"`{one.method}`", one.out_set or one.split or NONE, f"{one.value:.{one.places}f}", one.network, _source(one)]
+        [f"`{one.method}`", one.out_set or one.split, f"{one.value:.{one.places}f}", one.network, _source(one)]
         for one in reported
         if (one.metric, one.in_set) == ("bits_per_dim", board.in_set)
         and one.method in methods

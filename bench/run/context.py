@@ -1,8 +1,9 @@
 """A matrix and where it runs: its images, its subjects, its attacks, and the content address of each record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,10 +14,10 @@ from bench.data.matrix import Matrix
 from bench.run.attack import Attempt, attempts
 from bench.run.plan import Job, judge_of
 from bench.run.sets import Sets, classes, open_sets
-from bench.run.subjects import CAST, SubjectKey, trained
+from bench.run.subjects import CAST, SubjectKey, shown, trained
 from bench.run.workspace import Workspace
 from bench.store import digest, source_digest
-from bench.subjects.train import Report
+from bench.subjects.train import Report, silent
 from bench.subjects.views import NET_VIEWS, Trained
 
 
@@ -45,6 +46,29 @@ class Context:
         sets, workspace = self.sets, self.workspace
         subject = trained(key, sets.train, workspace.cache, workspace.torch_device, report, sets.outliers)
         return subject, key.folder(self.workspace.cache)
+
+
+@runtime_checkable
+class Pooled(Protocol):
+    """A recipe whose subject is its parts asked together: what it shows follows from what they have shown."""
+
+    @property
+    def pools(self) -> frozenset[View]:
+        """The views of each part that it takes."""
+
+    def pool(self, parts: Sequence[Mapping[View, Any]]) -> Mapping[View, Any]:
+        """Return what the subject shows of inputs, given what each part shows of them."""
+
+
+def seen(
+    context: Context, recipe: Recipe, seed: int, wanted: frozenset[View], images: Images, report: Report = silent
+) -> Mapping[View, Any]:
+    """Return what a subject shows of a set, in one forward pass if it is not in the cache; a pool asks its parts."""
+    if isinstance(recipe, Pooled):
+        parts = parts_of(recipe, seed, context.matrix.seeds)
+        return recipe.pool([seen(context, *part, recipe.pools, images, report) for part in parts])
+    subject, folder = context.subject(recipe, seed, report)
+    return shown(subject, images, wanted & recipe.provides, folder, report)
 
 
 def parts_of(recipe: Recipe, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:

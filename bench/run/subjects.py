@@ -1,6 +1,7 @@
 """Trained subjects and what they show, from the cache where they were made before."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -144,7 +145,7 @@ class _Growing:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         dtype = np.float64 if first.dtype == torch.float64 else np.float32
-        self._part = path.with_name(f".{path.name}.part")
+        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes may show a shared part at once
         self._array = np.lib.format.open_memmap(self._part, "w+", dtype, (n, *first.shape[1:]))
 
     def put(self, rows: slice, values: Tensor) -> None:

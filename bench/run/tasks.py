@@ -4,29 +4,25 @@ The first two reuse what the cache holds, so that running one twice is running i
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from bench.contract import Recipe, View
-from bench.data.images import Images
 from bench.records import Cost, Record, read_record, record_paths, write_cost, write_record, write_scores
 from bench.run import provenance
 from bench.run.attack import Attempt
-from bench.run.context import Context, attacked, record_key
+from bench.run.context import Context, attacked, record_key, seen
 from bench.run.examine import Exam, Outcome, examine
 from bench.run.plan import Job, judge_of
 from bench.run.quality import bits, quality
 from bench.run.records import make_record
 from bench.run.sets import classes
-from bench.run.subjects import describe, is_trained, shown
+from bench.run.subjects import describe, is_trained
 from bench.store import atomically
 from bench.subjects.train import Report
-from bench.subjects.views import Trained
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class Look:
             sets += [attempt.images for attempt in attacks.values()]
             sets += [tuning] if tuning is not None else []
         for images in sets:
-            shown(subject, images, self.wanted & self.recipe.provides, folder, report)
+            seen(self.context, self.recipe, self.seed, self.wanted, images, report)
         _note(folder, "views", perf_counter() - started)
 
 
@@ -117,9 +113,9 @@ class Examine:
         if judging != job.recipe:
             judge, judge_folder = context.subject(judging, job.seed, report)
         attacks, tuning = attacked(context, judge, judge_folder, report)
-        logits = shown(judge, sets.test, frozenset({"logits"}), judge_folder)["logits"].numpy()
+        logits = seen(context, judging, job.seed, frozenset({"logits"}), sets.test)["logits"].numpy()
         assert sets.test.labels is not None
-        show = partial(_show, Trained(subject.net, subject.device), folder, self.wanted & job.recipe.provides)
+        show = partial(seen, context, job.recipe, job.seed, self.wanted)
         density = "log_density" in job.recipe.provides
         exam = Exam(
             subject=subject,
@@ -139,10 +135,6 @@ class Examine:
             bits=bits(lambda images: show(images)["log_density"].numpy(), sets) if density else {},
         )
         return examine(job.method, exam, report), exam, attacks
-
-
-def _show(subject: Trained, folder: Path, wanted: frozenset[View], images: Images) -> Mapping[View, Any]:
-    return shown(subject, images, wanted, folder)
 
 
 def current(path: Path, key: str) -> Record | None:
