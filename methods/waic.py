@@ -12,6 +12,7 @@ of the same five, which is how the paper's intervals are made too.
 from bench.contract import Method, Reference
 from bench.densities.ensemble import DensityEnsemble
 from bench.densities.glow import Glow
+from bench.densities.pixelcnn import PixelCnn
 from bench.densities.vae import Vae
 from bench.detectors.densities import WAIC
 
@@ -35,6 +36,13 @@ METHODS = (
         title="WAIC of 5 VAEs (several seeds: bootstraps of the 5)",
         paper=CHOI,
         recipe=DensityEnsemble(Vae()),
+        detector=WAIC,
+    ),
+    Method(
+        name="waic-pixelcnn++",
+        title="WAIC of 5 PixelCNN++s (several seeds: bootstraps of the 5)",
+        paper=CHOI,
+        recipe=DensityEnsemble(PixelCnn()),
         detector=WAIC,
     ),
 )

@@ -69,8 +69,8 @@ class ConvolutionalVae(nn.Module):
         return Prior(zeros, zeros + 1)
 
     def posterior(self, x: Tensor) -> Posterior:
-        """Return q(z|x) of pixels [n c h w]."""
-        mean, rho = self.encoder(2 * x - 1).chunk(2, dim=1)
+        """Return q(z|x) of pixels [n c h w]; black is 0 to the encoder, so that it is what sends no signal."""
+        mean, rho = self.encoder(x).chunk(2, dim=1)
         return Posterior(mean, softplus((rho + UNIT).clamp(min=LOWEST)))
 
     def log_mass(self, x: Tensor, z: Tensor) -> Float[Tensor, "n"]:
