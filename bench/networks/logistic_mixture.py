@@ -26,7 +26,7 @@ EDGE = 0.999
 """Values beyond it, on either side, are in the lowest or the highest level's bin."""
 
 LOG_SCALE = 7.0
-"""Largest |log s|: the narrowest s is an eighth of a bin, the widest has 99.95 % of its mass in the edge bins."""
+"""Largest |log s|: the narrowest s is 0.12 of a bin, the widest has 99.95 % of its mass in the edge bins."""
 
 
 class Mixture(NamedTuple):
@@ -47,8 +47,8 @@ def split(outputs: Float[Tensor, "n P h w"], channels: int, mixtures: int) -> Mi
     """Return the mixture that a network's outputs describe; log-scales are clamped to [-7, 7]."""
     pairs = channels * (channels - 1) // 2
     each = (channels, channels, pairs)
-    logits, *rest = outputs.split([mixtures, *(mixtures * size for size in each)], dim=1)
-    means, log_scales, r = (part.unflatten(1, (mixtures, size)) for part, size in zip(rest, each, strict=True))
+    logits, *rest = torch.split(outputs, [mixtures, *(mixtures * size for size in each)], dim=1)
+    means, log_scales, r = (torch.unflatten(part, 1, (mixtures, size)) for part, size in zip(rest, each, strict=True))
     return Mixture(logits, means, log_scales.clamp(-LOG_SCALE, LOG_SCALE), r.tanh())
 
 

@@ -113,7 +113,8 @@ class GatedBlock(nn.Module):
             assert aside is not None
             inner = inner + self.aside(concat_elu(aside))
         a, b = self.second(self.dropout(concat_elu(inner))).chunk(2, dim=1)
-        return x + a * b.sigmoid()
+        y: Tensor = x + a * b.sigmoid()
+        return y
 
 
 class Up(nn.Module):
@@ -247,7 +248,7 @@ class PixelCnnPlusPlus(nn.Module):
 
     def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
         """Return log p(y) of x: a level's mass is spread over 1/256 of each dimension."""
-        log_P = torch.cat([self.log_mass(part) for part in x.split(CHUNK)])
+        log_P = torch.cat([self.log_mass(part) for part in torch.split(x, CHUNK)])
         return {"log_density": log_P + math.prod(self.shape) * math.log(256)}
 
 
@@ -268,7 +269,8 @@ class ConcatElu(torch.autograd.Function):
         """Return the gradient by x; the slope is 1 above 0 and e^y = ELU(y) + 1 below."""
         (y,) = ctx.saved_tensors
         plus, minus = y.clamp(max=0).add_(1).mul_(gradient).chunk(2, dim=1)
-        return plus - minus
+        by_x: Tensor = plus - minus
+        return by_x
 
 
 def concat_elu(x: Tensor) -> Tensor:
@@ -289,7 +291,7 @@ def shift_right(x: Tensor) -> Tensor:
 
 def standardise(layer: Convolution | Doubling, _: tuple[Tensor], outputs: Tensor) -> Tensor:
     """Rescale a layer, as a forward hook, and return the outputs that it would have had."""
-    gain: Tensor = layer.conv.parametrizations.weight.original0  # type: ignore[union-attr,assignment]
+    gain: Tensor = layer.conv.parametrizations.weight.original0
     bias = layer.conv.bias
     assert isinstance(bias, Tensor)
     mean, std = outputs.mean(dim=(0, 2, 3)), outputs.var(dim=(0, 2, 3), correction=0).add(1e-10).sqrt()
