@@ -353,6 +353,12 @@ def test_there_is_a_row_for_each_beta() -> None:
         assert recipe.beta == beta
 
 
+def test_without_labels_it_is_no_classifier() -> None:
+    assert "logits" not in IbInn(beta=0).provides
+    assert all("logits" in IbInn(beta=beta).provides for beta in BETAS if beta)
+    assert all(row.detector.reads <= row.recipe.provides for row in METHODS)
+
+
 def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
     recipe = replace(IbInn().at("tiny", replace(TRAINING, epochs=3)), sizes=SIZES)
     data, resume = blobs(96, 0), tmp_path / "resume.safetensors"
