@@ -71,7 +71,8 @@ class IbInn:
     def provides(self) -> frozenset[View]:
         """Return what it shows: no logits where no label was used."""
         density: frozenset[View] = frozenset({"inputs", "features", "latent", "prior", "log_density", "gradient"})
-        return density | {"logits", "log_densities"} if self.beta else density
+        classes: frozenset[View] = frozenset({"logits", "log_densities"})
+        return density | classes if self.beta else density
 
     def at(self, scale: Scale, training: Training) -> "IbInn":
         """Return the recipe at a scale."""
