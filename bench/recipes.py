@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
-import numpy as np
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -32,13 +31,3 @@ class Plain:
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean cross-entropy of the batch."""
         return cross_entropy(net(batch.inputs), batch.labels, label_smoothing=self.training.label_smoothing)
-
-
-def bootstrap(M: int, seed: int, seeds: tuple[int, ...]) -> list[int]:
-    """Return the seeds of an ensemble's M members, in a matrix of `seeds`.
-
-    A matrix with one seed has the members 0 to M - 1; with several, each draws M of these, with replacement.
-    """
-    if len(seeds) == 1:
-        return list(range(M))
-    return sorted(np.random.default_rng(seed).integers(M, size=M).tolist())

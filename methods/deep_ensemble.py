@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from bench import scores
 from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from bench.members import bootstrap
 from bench.networks.members import Ensemble
-from bench.recipes import Plain, bootstrap
+from bench.recipes import Plain
 
 
 @final

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Material, Recipe, Scale, Shape, TrainBatch, Training, View
-from bench.recipes import bootstrap
+from bench.members import bootstrap
 
 
 @final

@@ -16,7 +16,7 @@ from bench.densities.ensemble import DensityEnsemble
 from bench.densities.glow import Glow
 from bench.densities.vae import Vae
 from bench.detectors.densities import LOG_DENSITY, WAIC, Typicality, TypicalityMean
-from bench.recipes import bootstrap
+from bench.members import bootstrap
 from bench.subjects.train import build
 from methods.deep_ensemble import DeepEnsemble
 from methods.typicality import METHODS as TYPICALITY
