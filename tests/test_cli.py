@@ -12,7 +12,7 @@ from bench.cli import main, parser
 from bench.data.matrix import find_matrix, load_matrices
 from bench.run.registry import registry
 
-VERBS = ("list", "plan", "run", "data", "metrics", "table", "check")
+VERBS = ("list", "plan", "run", "data", "metrics", "table", "directions", "check")
 
 
 def oodbench(capsys, *words):
