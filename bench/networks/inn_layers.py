@@ -108,7 +108,7 @@ class Coupling(Invertible):
         return self._joined(still, (-s).exp() * (moved - t))
 
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        first, second = torch.split(x, self.sizes, dim=1)
+        first, second = torch.split(x, list(self.sizes), dim=1)
         return (second, first) if self.second else (first, second)
 
     def _joined(self, still: Tensor, moved: Tensor) -> Tensor:

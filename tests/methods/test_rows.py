@@ -60,7 +60,7 @@ def test_detector_is_frozen_and_its_fields_survive_json(row: Method) -> None:
     assert is_dataclass(detector)
     assert hash(detector) == hash(replace(detector))
     with pytest.raises(AttributeError):
-        setattr(detector, fields(detector)[0].name, 0)
+        detector.anything = 0
     assert replace(detector, **json.loads(json.dumps(parameters(detector)))) == detector
 
 
