@@ -21,6 +21,7 @@ authors' 57 may by exp(0.7). Training adds noise of 0.01 to y; evaluation adds n
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, final
 
