@@ -104,13 +104,7 @@ def parser() -> argparse.ArgumentParser:
         "Rebuild leaderboard.md from the stored scores.",
         "  oodbench table\n  oodbench table --check\n  oodbench table --csv numbers.csv",
     )
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
-    sub.add_argument(
-        "--leaderboard", type=Path, default=Path("leaderboard.md"), help="file to write (default: leaderboard.md)"
-    )
-    sub.add_argument(
-        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
-    )
+    _page_of_scores(sub, "--leaderboard", "leaderboard.md")
     sub.add_argument("--csv", type=Path, help="also write every number, one a line")
 
     sub = verb(
@@ -119,13 +113,7 @@ def parser() -> argparse.ArgumentParser:
         "Test the papers' claims on the stored scores, and write the page that says what holds.",
         "  oodbench directions\n  oodbench directions --check",
     )
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
-    sub.add_argument(
-        "--page", type=Path, default=Path("docs/directions.md"), help="file to write (default: docs/directions.md)"
-    )
-    sub.add_argument(
-        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
-    )
+    _page_of_scores(sub, "--page", "docs/directions.md")
 
     sub = verb(
         "check",
@@ -136,6 +124,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("methods", nargs="*", metavar="METHOD")
     sub.add_argument("--all", action="store_true", help="check every method")
     return top
+
+
+def _page_of_scores(sub: argparse.ArgumentParser, option: str, page: str) -> None:
+    """Add the options of a verb that writes a page from the stored scores, or compares it."""
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+    sub.add_argument(option, type=Path, default=Path(page), help=f"file to write (default: {page})")
+    sub.add_argument(
+        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
+    )
 
 
 def at_least(least: int) -> Callable[[str], int]:
