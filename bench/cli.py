@@ -108,13 +108,7 @@ def parser() -> argparse.ArgumentParser:
         "Rebuild leaderboard.md from the stored scores.",
         "  oodbench table\n  oodbench table --check\n  oodbench table --csv numbers.csv",
     )
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
-    sub.add_argument(
-        "--leaderboard", type=Path, default=Path("leaderboard.md"), help="file to write (default: leaderboard.md)"
-    )
-    sub.add_argument(
-        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
-    )
+    _page_of_scores(sub, "--leaderboard", "leaderboard.md")
     sub.add_argument("--csv", type=Path, help="also write every number, one a line")
 
     sub = verb(
@@ -123,13 +117,7 @@ def parser() -> argparse.ArgumentParser:
         "Test the papers' claims on the stored scores, and write the page that says what holds.",
         "  oodbench directions\n  oodbench directions --check",
     )
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
-    sub.add_argument(
-        "--page", type=Path, default=Path("docs/directions.md"), help="file to write (default: docs/directions.md)"
-    )
-    sub.add_argument(
-        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
-    )
+    _page_of_scores(sub, "--page", "docs/directions.md")
 
     sub = verb(
         "check",
@@ -171,6 +159,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
     sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
     return top
+
+
+def _page_of_scores(sub: argparse.ArgumentParser, option: str, page: str) -> None:
+    """Add the options of a verb that writes a page from the stored scores, or compares it."""
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+    sub.add_argument(option, type=Path, default=Path(page), help=f"file to write (default: {page})")
+    sub.add_argument(
+        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
+    )
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -21,7 +21,6 @@ above 0, is *reversed* where it lies below, and is *open* where it contains 0.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import unified_diff
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, Self
@@ -36,6 +35,7 @@ from bench.data.fixed import Fixed, read_toml
 from bench.errors import BadCard, UnknownName
 from bench.records import Record
 from bench.report.collect import collect
+from bench.report.generated import difference
 from bench.report.layout import ROUNDED
 from bench.report.markdown import NONE, table
 from bench.report.numbers import long_frame, measured
@@ -233,9 +233,8 @@ def rebuild(results: Path, path: Path, *, check: bool = False) -> tuple[str, boo
     ]
     text = page(found)
     if check:
-        old = path.read_text() if path.exists() else ""
-        lines = unified_diff(old.splitlines(), text.splitlines(), str(path), f"{path} (rebuilt)", lineterm="", n=0)
-        wrong += [f"{path} is not what the scores make; rebuild it: {COMMAND}", *lines] if old != text else []
+        differs = difference(results, path, text, f"{COMMAND} --results {results} --page {path}")
+        wrong += [differs] if differs else []
         return "\n".join(wrong) or f"{path} is what the scores in {results} make.", not wrong
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomically(path) as temporary:

@@ -1,7 +1,6 @@
 """leaderboard.md: every table of every matrix, from records and scores alone. The same folder makes the same bytes."""
 
 from collections.abc import Iterable
-from difflib import unified_diff
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 from bench.report.beside import beside, papers, reported_table
 from bench.report.board import Board, boards
 from bench.report.collect import collect
+from bench.report.generated import difference
 from bench.report.header import HEADER, failure_facts, failure_title, matrix_facts
 from bench.report.holes import hole_table
 from bench.report.markdown import metric_title
@@ -86,21 +86,14 @@ def rebuild(results: Path, path: Path, *, check: bool = False, csv: Path | None 
         with atomically(csv) as temporary:
             table(results).to_csv(temporary, index=False)
     if check:
-        difference = _difference(results, path, leaderboard(results))
-        return difference or f"{path} is what the scores in {results} make.", difference is None
+        differs = _difference(results, path, leaderboard(results))
+        return differs or f"{path} is what the scores in {results} make.", differs is None
     write(results, path)
     return f"wrote {path}" + (f" and {csv}" if csv else ""), True
 
 
 def _difference(results: Path, path: Path, new: str) -> str | None:
-    command = f"{COMMAND} --results {results} --leaderboard {path}"
-    if not path.exists():
-        return f"{path} does not exist; write it: {command}"
-    old = path.read_bytes().decode("utf-8", errors="replace")
-    if old == new:
-        return None
-    lines = unified_diff(old.splitlines(), new.splitlines(), str(path), f"{path} (rebuilt)", lineterm="", n=0)
-    return f"{path} is not what the scores in {results} make; rebuild it: {command}\n" + "\n".join(lines)
+    return difference(results, path, new, f"{COMMAND} --results {results} --leaderboard {path}")
 
 
 def _page(results: Path, made: Iterable[Board]) -> str:

@@ -11,6 +11,7 @@ from small import bytes_of, context_in
 
 from bench.contract import Grid, Stateless
 from bench.errors import Busy, Undeclared
+from bench.recipes import Plain
 from bench.records import read_record, read_scores, record_paths
 from bench.run.context import wanted_views
 from bench.run.engines import Inline
@@ -92,6 +93,21 @@ def test_a_failing_method_fails_alone_and_is_tried_again(context):
     assert [record.status for record in summary.records] == ["ok", "failed"]
     assert summary.failed[0].reason.startswith("RuntimeError: the detector gave up (test_execute.py:")
     assert run(context, entry("broken", max_logit)).records[0].status == "ok"
+
+
+@dataclasses.dataclass(frozen=True)
+class Exploding(Plain):
+    """A recipe whose loss is NaN from the second step on."""
+
+    def loss(self, net, batch):
+        return super().loss(net, batch) * (torch.nan if batch.progress else 1)
+
+
+def test_a_training_that_diverges_is_a_failed_record_and_the_rest_goes_on(context):
+    summary = run(context, entry("exploding", max_logit, recipe=Exploding()), *find(["msp"]))
+    assert [record.status for record in summary.records] == ["failed", "ok"]
+    reason = read_record(record_paths(context.workspace.results, "small-v1", "exploding", 0).record).reason
+    assert "training diverged: loss nan of the network in epoch 1, step 2; learning rate" in reason
 
 
 def test_nan_scores_fail_their_cell_with_count_and_first_index(context):
