@@ -126,6 +126,11 @@ def swept(beta: float | Literal["inf"]) -> Method:
     return Method(name=f"ib-inn-{beta}", title=title, paper=MACKOWIAK, recipe=IbInn(beta=beta), detector=Typicality())
 
 
+EXCUSED = {
+    "ib-inn-inf": {"direction": "no term of its loss holds the density to the data: noise may be the more typical"}
+}
+"""Laws of the check that a row cannot keep, and why."""
+
 METHODS = (
     *map(swept, BETAS),
     Method(

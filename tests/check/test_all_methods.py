@@ -7,7 +7,7 @@ from bench.cli import main
 from bench.errors import UnknownName
 from bench.run.registry import registry
 
-CHECKS = [check for entry in registry().values() for check in checks_of(entry.method)]
+CHECKS = [check for entry in registry().values() for check in checks_of(entry.method, entry.excused)]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=str)
@@ -42,3 +42,15 @@ def test_no_method_named_says_what_to_do() -> None:
     text, well = check_methods([], every=False)
     assert not well
     assert "--all" in text
+
+
+def test_a_law_that_a_row_cannot_keep_is_skipped_with_its_reason() -> None:
+    checks = checks_of(registry()["msp"].method, {"direction": "it points nowhere"})
+    told = {check.law.name: str(check.run()) for check in checks}
+    assert told["direction"] == "skipped it points nowhere"
+    assert told["finite"] == "ok"
+
+
+def test_an_excuse_from_no_law_is_told_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="unknown law 'directions'; did you mean 'direction'"):
+        checks_of(registry()["msp"].method, {"directions": "it points nowhere"})
