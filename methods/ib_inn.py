@@ -79,7 +79,7 @@ class IbInn:
             how = replace(how, epochs=450, batch=128, optimiser="sgd", lr=0.07, weight_decay=1e-4)
             how = replace(how, schedule="step", milestones=(150 / 450, 250 / 450, 350 / 450), gamma=0.1)
             return replace(self, training=how, sizes=PAPER, pace=math.sqrt(3), looks=5)
-        epochs = max(1, 3 * training.epochs // 4 if scale == "tiny" else training.epochs // 6)
+        epochs = max(1, 3 * training.epochs // 4 if scale == "tiny" else training.epochs // 12)
         how = replace(how, epochs=epochs, batch=min(training.batch, 64), optimiser="adam", lr=4e-3, weight_decay=0.0)
         return replace(self, training=replace(how, schedule="onecycle", augment=()))
 

@@ -59,7 +59,7 @@ class Glow:
             adam = replace(adam, epochs=250, batch=64, lr=1e-3)
             return replace(self, training=adam, levels=3, depth=32, hidden=512)
         if scale == "cpu":
-            return replace(self, training=replace(adam, epochs=2 * max(1, training.epochs // 6), batch=64, lr=4e-3))
+            return replace(self, training=replace(adam, epochs=max(1, training.epochs // 6), batch=64, lr=4e-3))
         return replace(self, training=replace(adam, epochs=max(1, training.epochs * 3 // 4), batch=32, lr=4e-3))
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:

@@ -60,7 +60,7 @@ class PixelCnn:
             rates = replace(falling, lr=1e-3, gamma=0.999995 ** (5000 * 391 / 100))
             paper = replace(rates, epochs=5000, batch=128, dropout=0.5, average=0.9995, precision="float32")
             return replace(self, training=paper, stages=3, blocks=5, filters=160, mixtures=10)
-        epochs = max(1, training.epochs // (2 if scale == "tiny" else 6))
+        epochs = max(1, training.epochs // (2 if scale == "tiny" else 12))
         short = replace(adam, epochs=epochs, batch=32, schedule="onecycle", lr=4e-3, dropout=0.0, average=0.99)
         return replace(self, training=replace(short, precision="bfloat16"))
 

@@ -298,7 +298,7 @@ def test_sizes_at_each_scale() -> None:
     training = Training(network="resnet-small", epochs=12, augment=("flip",), precision="bfloat16")
     paper, cpu, tiny = (Glow().at(scale, training) for scale in ("paper", "cpu", "tiny"))
     assert (paper.levels, paper.depth, paper.hidden, paper.training.epochs) == (3, 32, 512, 250)
-    assert (cpu.levels, cpu.depth, cpu.hidden, cpu.training.epochs) == (2, 4, 32, 4)
+    assert (cpu.levels, cpu.depth, cpu.hidden, cpu.training.epochs) == (2, 4, 32, 2)
     assert tiny.training.epochs == 9
     for recipe in (paper, cpu, tiny):
         how = recipe.training
