@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.data.cards import load_cards
 from bench.data.fixed import cards_folder
 from bench.measure.ranking import RANKING
 from bench.report.collect import REPORTED
@@ -25,16 +26,36 @@ def papers(results: Path) -> tuple[Reported, ...]:
 
 def beside(section: Section, in_set: str, reported: Iterable[Reported]) -> list[Reported]:
     """Return what papers print for the methods, sets and metrics of a section, in its order."""
-    methods, sets, metrics = list(section.entries), [column.name for column in section.columns], list(RANKING)
+    methods, metrics = list(section.entries), list(RANKING)
+    sets, in_sets = _shown(section), known_as(in_set)
     found = [
         one
         for one in reported
-        if (one.failure, one.in_set) == (section.failure, in_set)
+        if one.failure == section.failure
+        and one.in_set in in_sets
         and one.method in methods
         and one.out_set in sets
         and one.metric in metrics
     ]
-    return sorted(found, key=lambda one: (methods.index(one.method), sets.index(str(one.out_set)), one.metric))
+    order = list(sets)
+    return sorted(found, key=lambda one: (methods.index(one.method), order.index(str(one.out_set)), one.metric))
+
+
+def known_as(name: str) -> tuple[str, ...]:
+    """Return what papers may call a set: its card, and the card of the whole where it is a part of another's images."""
+    cards = load_cards()
+    own = cards.get(name)
+    whole = cards.get(own.origin) if own else None
+    if own is None or whole is None or own.source.kind == "generator" or own.shape != whole.shape:
+        return (name,)
+    return tuple(dict.fromkeys((name, whole.name)))
+
+
+def _shown(section: Section) -> dict[str, str]:
+    """Return a section's own sets by what papers call them; a set of that very name goes first."""
+    names = [column.name for column in section.columns]
+    called = {other: name for name in names for other in known_as(name)}
+    return called | {name: name for name in names}
 
 
 def reported_table(section: Section, scale: str, numbers: Iterable[Reported]) -> str:
@@ -60,6 +81,8 @@ def _digits(share: float, places: int) -> str:
 
 
 def _row(section: Section, one: Reported) -> list[str]:
-    ours = mean_and_std(section.over_seeds(one.metric, one.method, str(one.out_set)))
-    what = [f"`{one.method}`", str(one.out_set), metric_title(one.metric, section.failure)]
+    own = _shown(section)[str(one.out_set)]
+    ours = mean_and_std(section.over_seeds(one.metric, one.method, own))
+    name = own if own == one.out_set else f"{own} (there {one.out_set})"
+    what = [f"`{one.method}`", name, metric_title(one.metric, section.failure)]
     return [*what, ours, as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from bench.measure.summary import Spread, spread
 from bench.records import Record
+from bench.report.beside import known_as
 from bench.report.board import Board
 from bench.report.markdown import NONE, link, mean_and_std, table
 from bench.report.reported import Reported
@@ -55,7 +56,8 @@ def reported_bits(board: Board, reported: Iterable[Reported]) -> str | None:
     rows = [
         [f"`{one.method}`", one.out_set or one.split, f"{one.value:.{one.places}f}", one.network, _source(one)]
         for one in reported
-        if (one.metric, one.in_set) == ("bits_per_dim", board.in_set)
+        if one.metric == "bits_per_dim"
+        and one.in_set in known_as(board.in_set)
         and one.method in methods
         and one.value is not None
     ]

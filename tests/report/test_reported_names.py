@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench.data.cards import load_cards
+from bench.report.beside import known_as
 from bench.report.reported import MEAN, load_reported
 from bench.run.registry import registry
 
@@ -34,4 +35,12 @@ def test_methods_that_exist_are_called_what_the_registry_calls_them() -> None:
     named = {n.method for n in NUMBERS}
     post_hoc = {"msp", "temperature", "baseline-t", "odin-tuned", "gmm-100", "gmm-1000"}
     lee = {f"mahalanobis-{variant}" for variant in "abcd"}
-    assert post_hoc | lee <= named & set(registry())
+    densities = {"glow", "vae", "vae-rate", "latent-shell", "waic-glow", "waic-vae", "pixelcnn++"}
+    inns = {f"ib-inn-{beta}" for beta in (0, 1, 2, 4, 8, 16, 32, "inf")}
+    assert post_hoc | lee | densities | inns <= named & set(registry())
+
+
+def test_a_part_of_a_set_is_known_by_the_whole_and_nothing_else_is() -> None:
+    assert known_as("mnist-5k") == ("mnist-5k", "mnist")
+    assert {name for name in load_cards() if len(known_as(name)) > 1} == {"mnist-5k"}
+    assert known_as("not a card") == ("not a card",)
