@@ -7,8 +7,8 @@
     source = "Hendrycks 2019, Table 1"
     paper = "97.81 against 89.27 on CIFAR-10"
     matrix = "fashion-mnist-v1"
-    metric = "auroc"                  # or "accuracy", or "bits_per_dimension"
-    failure = "ood"                   # none for accuracy and bits
+    metric = "auroc"                  # or "accuracy", "oce" or "bits_per_dimension"
+    failure = "ood"                   # none for what is the subject's own
     sets = ["mnist-5k"]               # all of the failure's where none are named
     more = "oe-finetune"              # what the claim puts higher: a method, or a number in the metric's unit
     less = "msp"
@@ -47,8 +47,8 @@ COMMAND = "oodbench directions"
 Verdict = Literal["holds", "open", "reversed"]
 Values = npt.NDArray[np.float64]
 
-OWN = {"accuracy": 100.0, "bits_per_dimension": 1.0}
-"""What is the subject's own rather than a failure set's, and what it is printed in: percent, or bits."""
+OWN = {"accuracy": 100.0, "oce": 1.0, "bits_per_dimension": 1.0}
+"""What is the subject's own rather than a failure set's, and what it is printed in: percent, a ratio, or bits."""
 
 HEADER = """# What the papers say, and what holds here
 
@@ -157,8 +157,9 @@ def _frame(results: Path, matrix: str) -> pd.DataFrame:
 
 
 def _own(record: Record) -> Iterable[tuple[object, ...]]:
-    if record.subject.accuracy is not None:
-        yield record.method, record.seed, "accuracy", None, "test", OWN["accuracy"] * record.subject.accuracy
+    for metric, value in (("accuracy", record.subject.accuracy), ("oce", record.subject.oce)):
+        if value is not None:
+            yield record.method, record.seed, metric, None, "test", OWN[metric] * value
     for name, bits in record.bits_per_dimension.items():
         yield record.method, record.seed, "bits_per_dimension", None, name, OWN["bits_per_dimension"] * bits
 

@@ -18,6 +18,7 @@ from bench.report.overview import overview_table
 from bench.report.reported import Reported
 from bench.report.section import Section
 from bench.report.subjects import bits_table, reported_bits, subject_table
+from bench.report.sweeps import Sweep, reported_sweep, sweep_table, sweeps
 from bench.report.tables import SHOWN, attack_table, metric_table, summary_table
 from bench.store import atomically
 
@@ -67,10 +68,12 @@ def write(results: Path, path: Path) -> None:
     """
     made = boards(results)
     if find_spec("matplotlib"):
-        from bench.report.picture import draw
+        from bench.report.picture import draw, draw_sweep
 
         for board in made:
             draw(board, results / board.matrix / PICTURE)
+            for sweep in sweeps(board):
+                draw_sweep(sweep, board, results / board.matrix / _picture(sweep))
     text = _page(results, made)
     with atomically(path) as temporary:
         temporary.write_bytes(text.encode())
@@ -108,9 +111,20 @@ def _page(results: Path, made: Iterable[Board]) -> str:
         for section in board.sections:
             parts += _section(section, board, reported)
         parts += ["### What was judged", subject_table(board), *_bits(board, reported)]
+        for sweep in sweeps(board):
+            parts += [f"### What {sweep.field} changes in {sweep.recipe}", sweep_table(sweep, board)]
+            if (results / board.matrix / _picture(sweep)).is_file():
+                parts.append(f"![{sweep.field} of {sweep.recipe}]({results.name}/{board.matrix}/{_picture(sweep)})")
+            theirs = reported_sweep(sweep, reported)
+            parts += ["#### In the papers", theirs] if theirs else []
         if board.holes:
             parts += ["### Not measured", hole_table(board.holes)]
     return "\n\n".join(parts) + "\n"
+
+
+def _picture(sweep: Sweep) -> str:
+    """Return where its picture lies below the folder of a matrix."""
+    return f"figures/{sweep.recipe}-{sweep.field}.svg"
 
 
 def _bits(board: Board, reported: Iterable[Reported]) -> list[str]:

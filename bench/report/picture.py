@@ -1,6 +1,8 @@
-"""A picture of a matrix: FPR95 of every method, its seeds as points; the same numbers make the same bytes."""
+"""Pictures of a matrix: FPR95 of every method, and sweeps, seeds as points; the same numbers make the same bytes."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import matplotlib as mpl
@@ -12,6 +14,7 @@ from bench.report.board import Board
 from bench.report.header import KINDS
 from bench.report.layout import averaged
 from bench.report.section import RANKED_BY, Section
+from bench.report.sweeps import Sweep, points
 from bench.store import atomically
 
 STYLE: dict[Any, Any] = {"svg.hashsalt": "oodbench", "svg.fonttype": "none", "font.size": 9}
@@ -33,6 +36,40 @@ def draw(board: Board, path: Path) -> None:
             _panel(axes, section)
         with atomically(path) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "oodbench"})
+
+
+def draw_sweep(sweep: Sweep, board: Board, path: Path) -> None:
+    """Write the picture of a sweep to `path` as SVG: bits, accuracy, and mean AUROC by failure against the value."""
+    found = points(sweep, board)
+    panels: dict[str, list[Sequence[float]]] = {
+        "Bits per dimension": [one.bits for one in found],
+        "Accuracy in percent": [[100 * share for share in one.accuracy] for one in found],
+    }
+    for section in board.sections:
+        name = f"{KINDS[section.failure][0]}: AUROC in percent"
+        panels[name] = [[100 * share for share in one.auroc.get(section.failure, ())] for one in found]
+    shown = {name: numbers for name, numbers in panels.items() if any(map(len, numbers))}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.2 * len(shown), 3), layout="constrained")
+        FigureCanvasSVG(figure)
+        figure.suptitle(f"{sweep.field} of {sweep.recipe} on {board.matrix}")
+        grid: Any = figure.subplots(1, len(shown), squeeze=False)
+        for (name, numbers), axes in zip(shown.items(), grid[0], strict=True):
+            _points(axes, numbers)
+            axes.set_xticks(range(len(found)), [str(one.value) for one in found])
+            axes.set_xlabel(sweep.field)
+            axes.set_title(name)
+        with atomically(path) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "oodbench"})
+
+
+def _points(axes: Axes, numbers: Sequence[Sequence[float]]) -> None:
+    """Draw seeds in grey and their means in black, joined."""
+    for place, seeds in enumerate(numbers):
+        axes.plot([place] * len(seeds), seeds, "o", color="0.7", markersize=4)
+    means = [(place, fmean(seeds)) for place, seeds in enumerate(numbers) if seeds]
+    axes.plot(*zip(*means, strict=True), "o-", color="black", markersize=5, linewidth=1)
+    axes.grid(axis="y", color="0.9")
 
 
 def _panel(axes: Axes, section: Section) -> None:

@@ -1,0 +1,83 @@
+"""Sweeps: found in the records, each value with its own numbers, the papers' beside."""
+
+import re
+from statistics import mean
+
+import pytest
+
+from bench.records import SubjectRecord
+from bench.report.beside import papers
+from bench.report.board import boards
+from bench.report.leaderboard import leaderboard, write
+from bench.report.sweeps import points, reported_sweep, sweep_table, sweeps
+from tests.report.made import put, scores
+
+BETAS = (0, 2, 16, "inf")
+
+
+def made(results, betas=BETAS, **more):
+    for seed in (0, 1):
+        put(results, "msp", seed, scores(seed, 1.0))
+        for place, beta in enumerate(betas):
+            said = scores(seed, 0.5 + place / 2)
+            fields = {"recipe": {"name": "ibinn", "beta": beta, "m": 5} | more}
+            if beta == 0:  # judged by the plain classifier
+                fields["subject"] = SubjectRecord(
+                    accuracy=float(scores(seed, 1.0).correct.mean()), n_test=len(said.test)
+                )
+            else:
+                fields["subject"] = SubjectRecord(accuracy=0.5 + place / 10 + seed / 100, n_test=len(said.test))
+            put(results, f"ib-inn-{beta}", seed, said, bits_per_dimension={"test": 2.0 + place + seed}, **fields)
+        recipe = {"name": "ibinn", "beta": 2, "m": 5} | more
+        put(results, "ib-inn-2-class-likelihood", seed, scores(seed, 9.0), recipe=recipe)
+    return boards(results)[0]
+
+
+def rows(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
+
+
+def test_recipes_alike_but_for_one_field_are_a_sweep_in_order_of_its_values(tmp_path):
+    (sweep,) = sweeps(made(tmp_path))
+    assert (sweep.recipe, sweep.field) == ("ibinn", "beta")
+    assert [(value, method) for value, method, _ in sweep.values] == [(b, f"ib-inn-{b}") for b in BETAS]
+
+
+def test_three_values_or_two_fields_are_none(tmp_path):
+    assert sweeps(made(tmp_path / "three", BETAS[:3])) == []
+    board = made(tmp_path / "two")
+    for seed in (0, 1):
+        put(tmp_path / "two", "ib-inn-4", seed, scores(seed, 1.0), recipe={"name": "ibinn", "beta": 4, "m": 6})
+    assert sweeps(boards(tmp_path / "two")[0]) == []
+    assert len(sweeps(board)) == 1
+
+
+def test_a_value_has_its_own_numbers_and_no_accuracy_where_it_does_not_classify(tmp_path):
+    board = made(tmp_path)
+    (sweep,) = sweeps(board)
+    first, second, *_ = points(sweep, board)
+    assert (first.accuracy, second.accuracy) == ([], pytest.approx([0.6, 0.61]))
+    assert second.bits == [3.0, 4.0]
+    table = rows(sweep_table(sweep, board))
+    assert table[0][:5] == ["0", "`ib-inn-0`", "2.50 ± 0.71", "–", "–"]
+    assert table[1][:4] == ["2", "`ib-inn-2`", "3.50 ± 0.71", "60.50 ± 0.71"]
+    assert float(table[1][5].split()[0]) == pytest.approx(100 * mean(second.auroc["ood"]), abs=0.005)
+
+
+def test_the_papers_sweep_stands_below_in_their_own_digits(tmp_path):
+    board = made(tmp_path)
+    (sweep,) = sweeps(board)
+    theirs = {row[0]: row[1:6] for row in rows(reported_sweep(sweep, papers(tmp_path)))}
+    assert theirs["`ib-inn-2`"] == ["imagenet", "6.14", "71.73", "4.13", "73.6"]
+    assert theirs["`ib-inn-0`"] == ["imagenet", "2.59", "–", "–", "77.51"]
+    assert reported_sweep(sweep, []) is None
+
+
+def test_the_leaderboard_shows_the_sweep_and_its_picture(tmp_path):
+    made(tmp_path)
+    write(tmp_path, tmp_path / "leaderboard.md")
+    text = (tmp_path / "leaderboard.md").read_text()
+    assert "### What beta changes in ibinn" in text
+    picture = re.search(r"!\[beta of ibinn\]\([^/]+/(\S+)\)", text)
+    assert picture and (tmp_path / picture[1]).read_text().startswith("<?xml")
+    assert leaderboard(tmp_path) == text
