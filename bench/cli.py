@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from bench.run.context import Context
     from bench.run.plan import Job, Skip
 
-STUDIES = {"likelihood": "glow", "purification": "gmm-1000"}
-"""What `analyse` can do, and on which method by default."""
+STUDIES = {"likelihood": ("glow", 1000), "purification": ("gmm-1000", 1000), "adversarial-noise": ("vae", 100)}
+"""What `analyse` can do, and on which method and how many images by default."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,6 +120,14 @@ def parser() -> argparse.ArgumentParser:
     _page_of_scores(sub, "--page", "docs/directions.md")
 
     sub = verb(
+        "studies",
+        studies,
+        "Write what the studies found over seeds, from the files that analyse wrote.",
+        "  oodbench studies\n  oodbench studies --check",
+    )
+    _page_of_scores(sub, "--page", "docs/studies.md")
+
+    sub = verb(
         "check",
         check,
         "Run the conformance checks on a method, in-tree or from an installed package.",
@@ -146,19 +154,30 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(
         "analyse",
         analyse,
-        "Study a trained subject: where a flow's likelihood comes from, or whether purified features mend mistakes.",
-        "  oodbench analyse likelihood tiny-v1 --method glow-cv\n  oodbench analyse purification tiny-v1",
+        "Study a trained subject: where a flow's likelihood comes from, whether purified features mend mistakes, "
+        "or which scores take in noise that climbs a density.",
+        "  oodbench analyse likelihood tiny-v1 --method glow-cv\n  oodbench analyse purification tiny-v1\n"
+        "  oodbench analyse adversarial-noise tiny-v1 --method glow --images 100",
     )
-    sub.add_argument("study", choices=STUDIES, help="likelihood (of a Glow) or purification (by a feature mixture)")
+    sub.add_argument(
+        "study",
+        choices=STUDIES,
+        help="likelihood (of a Glow), purification (by a feature mixture) or adversarial-noise (up any log density)",
+    )
     sub.add_argument("matrix", metavar="MATRIX", help="name of a matrix (oodbench list)")
-    sub.add_argument("--method", help="whose subject (default: glow; gmm-1000 for purification)")
+    sub.add_argument("--method", help=f"whose subject (default: {defaults(0)})")
     sub.add_argument("--seed", type=at_least(0), default=0, help="of the subject (default: 0)")
-    sub.add_argument("--images", type=at_least(1), default=1000, help="most images a set (default: 1000)")
+    sub.add_argument("--images", type=at_least(1), help=f"most images a set (default: {defaults(1)})")
     sub.add_argument("--out", type=Path, help="folder to write to (default: analysed/MATRIX/METHOD/SEED)")
     sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
     sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
     sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
     return top
+
+
+def defaults(which: int) -> str:
+    """Return what the studies take by default: their methods (0) or numbers of images (1)."""
+    return ", ".join(f"{values[which]} for {study}" for study, values in STUDIES.items())
 
 
 def _page_of_scores(sub: argparse.ArgumentParser, option: str, page: str) -> None:
@@ -261,6 +280,15 @@ def table(arguments: argparse.Namespace) -> int:
     return 0 if well else 1
 
 
+def studies(arguments: argparse.Namespace) -> int:
+    """Write the page of the studies, or compare it."""
+    from bench.report.studies_page import rebuild
+
+    text, well = rebuild(arguments.results, arguments.page, check=arguments.check)
+    print(text)
+    return 0 if well else 1
+
+
 def directions(arguments: argparse.Namespace) -> int:
     """Write the page of the papers' claims, or compare it."""
     from bench.report.directions import rebuild
@@ -295,20 +323,24 @@ def explain(arguments: argparse.Namespace) -> int:
 
 
 def analyse(arguments: argparse.Namespace) -> int:
-    """Write the numbers and pictures of a study, print their names."""
+    """Write the numbers and pictures of a study, print its table and their names."""
     from bench.run.progress import Progress
     from bench.run.workspace import Workspace, default_cache
 
     if arguments.study == "likelihood":
         from bench.analyse.likelihood import analyse as study
-    else:
+    elif arguments.study == "purification":
         from bench.analyse.purification import analyse as study
-    method, matrix, seed = arguments.method or STUDIES[arguments.study], arguments.matrix, arguments.seed
+    else:
+        from bench.analyse.adversarial_noise import analyse as study
+    usual, many = STUDIES[arguments.study]
+    method, matrix, seed = arguments.method or usual, arguments.matrix, arguments.seed
     workspace = Workspace(data=arguments.data, cache=arguments.cache or default_cache(), device=arguments.device)
     out = arguments.out or Path("analysed") / matrix / method / str(seed)
     with Progress(1) as progress:
-        files = study(method, matrix, workspace, seed, arguments.images, out, partial(progress.watch, method))
-    print("\n".join(map(str, files)))
+        made = study(method, matrix, workspace, seed, arguments.images or many, out, partial(progress.watch, method))
+    print(f"{made.table}\n")
+    print("\n".join(map(str, made.files)))
     return 0
 
 

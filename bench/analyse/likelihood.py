@@ -17,8 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from tabulate import tabulate
 
+from bench.analyse import Study, evenly
+from bench.analyse.false_alarms import false_alarms
 from bench.analyse.pictures import draw_all
+from bench.contract import View
 from bench.data.images import ArrayImages, Images
 from bench.data.matrix import find_matrix
 from bench.densities.glow import Glow
@@ -28,6 +32,7 @@ from bench.measure.ranking import ranking
 from bench.networks.glow import GlowNet
 from bench.run.context import Context
 from bench.run.registry import find, registry
+from bench.run.subjects import shown
 from bench.run.workspace import Workspace
 from bench.store import atomically
 from bench.subjects.train import Report, silent
@@ -35,6 +40,14 @@ from bench.subjects.views import BATCH
 
 CONTRASTS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 """k of the graying."""
+
+ROLES = ("train", "test", "ood")
+"""Of the sets that are looked at."""
+
+IN_SET = ("train", "test")
+"""Parts of the in-set: what is drawn and counted of out-sets is not of them."""
+
+LOG_DENSITY: frozenset[View] = frozenset({"log_density"})
 
 Values = npt.NDArray[np.float64]
 
@@ -53,20 +66,22 @@ class Parts(NamedTuple):
 
 def analyse(
     method: str, matrix: str, workspace: Workspace, seed: int, n: int, out: Path, report: Report = silent
-) -> list[Path]:
+) -> Study:
     """Look at a Glow on up to n images of each set of a matrix; train it first if it is not in the cache.
+
+    False alarms are counted over all test and validation images, against all training images.
 
     Args:
         method: Its name.
         matrix: Its name.
         workspace: Folders and device.
         seed: Of the subject.
-        n: Most images a set.
+        n: Most images a set, evenly spaced.
         out: Folder to write to.
         report: Told of the training.
 
     Returns:
-        The files written: likelihood.json, likelihood.npz and pictures as PNG.
+        The files written, likelihood.json, likelihood.npz and pictures as PNG; and the table of bits per dimension.
 
     Raises:
         UnknownName: no such method or matrix.
@@ -80,14 +95,17 @@ def analyse(
         known = ", ".join(name for name, one in registry().items() if isinstance(one.method.recipe, Glow))
         raise BadSetting(f"{method} is not a Glow, and only these can be taken apart: {known}")
     sized = recipe.at(context.matrix.scale, context.matrix.training.training())
-    subject, _ = context.subject(sized, seed, report)
+    subject, folder = context.subject(sized, seed, report)
     net, device = subject.net, subject.device
     assert isinstance(net, GlowNet)
-    sets = {name: images.take(slice(0, n)) for name, role, images in context.sets if role in ("test", "ood")}
+    sets = {name: images.take(evenly(len(images), n)) for name, role, images in context.sets if role in ROLES}
     parts = {name: decomposed(net, images, device) for name, images in sets.items()}
     variances = {name: variance(images) for name, images in sets.items()}
     gray = {k: decomposed(net, grayed(sets["test"], k), device).log_density for k in CONTRASTS}
     study = summary(parts, variances, gray, sets["test"].shape)
+    study["false_alarms"] = false_alarms(
+        lambda images: torch.as_tensor(shown(subject, images, LOG_DENSITY, folder, report)["log_density"]), context.sets
+    )
     about: dict[str, object] = {"method": method, "matrix": matrix, "seed": seed, "volume": sized.volume}
     out.mkdir(parents=True, exist_ok=True)
     with atomically(out / "likelihood.json") as temporary:
@@ -96,7 +114,8 @@ def analyse(
     with atomically(out / "likelihood.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
     title = f"{method} on {matrix}, seed {seed}"
-    return [out / "likelihood.json", out / "likelihood.npz", *draw_all(parts, variances, gray, out, title)]
+    files = [out / "likelihood.json", out / "likelihood.npz", *draw_all(parts, variances, gray, out, title)]
+    return Study(files, table(study))
 
 
 @torch.no_grad()
@@ -137,10 +156,10 @@ def summary(
             "bits_per_dimension": float(bits_per_dim(part.log_density, shape).mean()),
             "variance": variances[name],
         }
-        if name != "test":
+        if name not in IN_SET:
             row |= _against(inside, part, variances["test"] - variances[name])
         rows[name] = row
-    agreeing = [row["sign_agrees"] for name, row in rows.items() if name != "test"]
+    agreeing = [row["sign_agrees"] for name, row in rows.items() if name not in IN_SET]
     return {
         "sets": rows,
         "second_order": {"sets": len(agreeing), "sign_agrees": sum(agreeing)},
@@ -157,3 +176,25 @@ def _against(inside: Parts, outside: Parts, less_variance: float) -> dict[str, A
         "less_variance": less_variance,
         "sign_agrees": (gain > 0) == (less_variance > 0),
     }
+
+
+def table(study: Mapping[str, Any]) -> str:
+    """Return bits per dimension, both parts of the log density and AUROC by set, and the false alarms beneath."""
+    rows = [
+        (
+            f"in-set, {name}" if name in IN_SET else name,
+            f"{row['bits_per_dimension']:.3f}",
+            f"{row['log_prior']:.0f}",
+            f"{row['log_det']:.0f}",
+            f"{100 * row['auroc_log_density']:.2f}" if "auroc_log_density" in row else "",
+        )
+        for name, row in study["sets"].items()
+    ]
+    headers = ("set", "bits/dim", "log p(z)", "log |det|", "AUROC, log p")
+    align = ("left", *["right"] * (len(headers) - 1))
+    alarms = study["false_alarms"]
+    return (
+        f"{tabulate(rows, headers, 'simple', colalign=align, disable_numparse=True)}\n\n"
+        f"two-sided p below {100 * alarms['nominal']:.0f} %: {100 * alarms['test']:.2f} % of the in-set's test images, "
+        f"{100 * alarms['validation']:.2f} % of its validation images"
+    )

@@ -1,15 +1,11 @@
-"""The study of likelihoods as pictures: PNG, the same numbers make the same pixels."""
+"""The study of likelihoods as pictures."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from bench.store import atomically
+from bench.analyse.drawn import draw
 
 if TYPE_CHECKING:
     from bench.analyse.likelihood import Parts, Values
@@ -30,17 +26,7 @@ def draw_all(
         "second-order": partial(_second_order, parts, variances),
         "graying": partial(_graying, parts, gray),
     }
-    files = []
-    for name, drawing in drawings.items():
-        figure = Figure(layout="constrained", dpi=110)
-        FigureCanvasAgg(figure)
-        with mpl.rc_context({"font.size": 8}):
-            figure.suptitle(title)
-            drawing(figure)
-            with atomically(folder / f"{name}.png") as temporary:
-                figure.savefig(temporary, format="png", metadata={"Software": "oodbench"})
-        files.append(folder / f"{name}.png")
-    return files
+    return [draw(drawing, folder / f"{name}.png", title) for name, drawing in drawings.items()]
 
 
 def _decomposition(parts: "Mapping[str, Parts]", figure: Any) -> None:

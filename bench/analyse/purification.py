@@ -10,6 +10,7 @@ per dimension: without its divisor the same eps is a step dim F log 2 times as l
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from itertools import product
 from math import log
 from pathlib import Path
@@ -18,8 +19,10 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
+from tabulate import tabulate
 from torch import Tensor
 
+from bench.analyse import Study, evenly
 from bench.contract import Head, View
 from bench.data.images import Images
 from bench.data.matrix import find_matrix
@@ -48,15 +51,15 @@ class Setting(NamedTuple):
 
 def analyse(
     method: str, matrix: str, workspace: Workspace, seed: int, n: int, out: Path, report: Report = silent
-) -> list[Path]:
-    """Purify the features of up to n validation and test images at every setting; return the file written.
+) -> Study:
+    """Purify the features of up to n validation and test images at every setting; return the file written and a table.
 
     Args:
         method: A method whose detector is a feature mixture, and whose subject has a linear head.
         matrix: Its name.
         workspace: Folders and device.
         seed: Of the subject and of the mixture's start.
-        n: Most images a part.
+        n: Most images a part, evenly spaced.
         out: Folder to write to.
         report: Told of the training and of each setting.
 
@@ -83,7 +86,8 @@ def analyse(
     rows: list[dict[str, Any]] = []
     for part, images in (("validation", context.sets.validation), ("test", context.sets.test)):
         assert images.labels is not None
-        f, labels = features(images)[:n], torch.from_numpy(images.labels[:n]).to(subject.device)
+        few = evenly(len(images), n)
+        f, labels = features(images)[few], torch.from_numpy(images.labels[few]).to(subject.device)
         for done, (eps, nu) in enumerate(product(EPS, NU)):
             report(f"{part}, eps {eps}, nu {nu}", done, len(EPS) * len(NU))
             setting = Setting(eps, nu)
@@ -93,7 +97,7 @@ def analyse(
     with atomically(path) as temporary:
         about = {"method": method, "matrix": matrix, "seed": seed, "steps": STEPS, "components": len(mixture.mu)}
         temporary.write_text(json.dumps(about | {"rows": rows}, indent=1) + "\n")
-    return [path]
+    return Study([path], table(rows))
 
 
 def purified(mixture: Mixture, f: Float[Tensor, "n F"], setting: Setting, steps: int = STEPS) -> Float[Tensor, "n F"]:
@@ -135,3 +139,10 @@ def effect(
 def classes(head: Head, f: Float[Tensor, "n F"]) -> Int[Tensor, "n"]:
     """Return what the head answers."""
     return (f.double() @ head.weight.double().T + head.bias.double()).argmax(dim=1)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return what each setting did to the accuracy, in percent, and to how many images."""
+    shown = ("part", "eps", "nu", "accuracy_before", "accuracy_after", "mended", "broken", "changed")
+    cells = [[f"{100 * row[key]:.2f}" if "accuracy" in key else row[key] for key in shown] for row in rows]
+    return tabulate(cells, [key.replace("_", " ") for key in shown], "simple", disable_numparse=True)

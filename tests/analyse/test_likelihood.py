@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from bench.analyse.likelihood import CONTRASTS, Parts, analyse, decomposed, grayed, summary, variance
+from bench.analyse import evenly
+from bench.analyse.false_alarms import false_alarms
+from bench.analyse.likelihood import CONTRASTS, Parts, analyse, decomposed, grayed, summary, table, variance
 from bench.data.images import ArrayImages
 from bench.errors import BadSetting
 from bench.measure.likelihood import bits_per_dim
 from bench.networks.glow import GlowNet
+from bench.run.sets import Sets
 from bench.run.workspace import Workspace
 
 SHAPE = (1, 8, 8)
@@ -47,8 +50,9 @@ def test_the_summary_by_hand() -> None:
     inside = Parts(np.array([-10.0, -12.0]), np.array([1.0, 1.0]))
     likelier = Parts(np.array([-5.0, -7.0]), np.array([2.0, 2.0]))
     unlikelier = Parts(np.array([-20.0, -11.5]), np.array([0.0, 0.0]))
-    parts = {"test": inside, "flat": likelier, "noise": unlikelier}
-    study = summary(parts, {"test": 5.0, "flat": 1.0, "noise": 4.0}, {1.0: np.array([-10.0, -11.0])}, SHAPE)
+    parts = {"train": likelier, "test": inside, "flat": likelier, "noise": unlikelier}
+    variances = {"train": 5.1, "test": 5.0, "flat": 1.0, "noise": 4.0}
+    study = summary(parts, variances, {1.0: np.array([-10.0, -11.0])}, SHAPE)
     flat, noise = study["sets"]["flat"], study["sets"]["noise"]
     assert (flat["log_prior"], flat["log_det"], flat["log_density"]) == (-6.0, 2.0, -4.0)
     assert flat["auroc_log_density"] == 0.0
@@ -61,6 +65,41 @@ def test_the_summary_by_hand() -> None:
     assert study["second_order"] == {"sets": 2, "sign_agrees": 1}
     assert study["graying"] == {"1.0": -10.5}
     assert flat["bits_per_dimension"] == pytest.approx(bits_per_dim([-3.0, -5.0], SHAPE).mean())
+    assert study["sets"]["train"].keys() == study["sets"]["test"].keys()  # both are the in-set: nothing is told apart
+
+
+def test_the_table_has_a_row_a_set_and_the_false_alarms() -> None:
+    row = {"bits_per_dimension": 2.34567, "log_prior": -100.4, "log_det": 7.0}
+    study = {
+        "sets": {"train": row, "test": row, "mnist-5k": {**row, "auroc_log_density": 0.123}},
+        "false_alarms": {"nominal": 0.05, "test": 0.0625, "validation": 0.04},
+    }
+    lines = table(study).splitlines()
+    assert lines[2].split() == ["in-set,", "train", "2.346", "-100", "7"]
+    assert lines[4].split() == ["mnist-5k", "2.346", "-100", "7", "12.30"]
+    assert "p below 5 %: 6.25 % of the in-set's test images, 4.00 % of its validation images" in lines[-1]
+
+
+def test_false_alarms_by_hand() -> None:
+    """Of 100 training images with log p = 0 ... 99 two on either side have p <= 4 %; a third has 6 %."""
+    log_p = {"train": range(100), "validation": (-1000.0, 3, 96, 97, 1e9), "test": (1, 50, 98, 2)}
+    sets = Sets(**{part: ArrayImages(np.zeros((1, *SHAPE), np.float32), card=part) for part in log_p})
+    shares = false_alarms(lambda one: torch.tensor(list(log_p[one.card]), dtype=torch.float64), sets)
+    assert shares == {"nominal": 0.05, "test": 0.5, "validation": 0.4}
+
+
+def test_false_alarms_of_the_training_images_themselves_are_nominal() -> None:
+    log_p = torch.randn(2000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    shares = false_alarms(lambda _: log_p, Sets(images(), images(), images()))
+    assert shares["test"] == pytest.approx(0.05, abs=2e-3)
+
+
+@pytest.mark.parametrize("length, n", [(10, 4), (10, 10), (3, 10), (1, 1), (1000, 7)])
+def test_images_are_taken_evenly_and_once(length: int, n: int) -> None:
+    places = evenly(length, n)
+    assert len(set(places)) == len(places) == min(n, length)
+    assert places[0] == 0
+    assert places[-1] == length - 1 or n == 1
 
 
 def test_a_method_that_is_no_glow_is_refused(tmp_path) -> None:
@@ -70,7 +109,7 @@ def test_a_method_that_is_no_glow_is_refused(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_on_real_images(tmp_path) -> None:
-    files = analyse("glow-cv", "tiny-v1", Workspace(cache=tmp_path), 0, 100, tmp_path / "out")
+    files, text = analyse("glow-cv", "tiny-v1", Workspace(cache=tmp_path), 0, 100, tmp_path / "out")
     assert sorted(file.name for file in files) == [
         "decomposition.png",
         "graying.png",
@@ -82,4 +121,6 @@ def test_on_real_images(tmp_path) -> None:
     assert study["volume"] == "constant"
     volumes = [row["log_det"] for row in study["sets"].values()]
     assert max(volumes) - min(volumes) < 1e-3
-    assert {"test", "constant", "uniform", "hflip"} <= study["sets"].keys()
+    assert {"train", "test", "constant", "uniform", "hflip"} <= study["sets"].keys()
+    assert "constant" in text
+    assert 0 <= study["false_alarms"]["test"] < 0.5

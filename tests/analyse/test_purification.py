@@ -81,7 +81,7 @@ def test_a_method_without_a_mixture_is_refused(tmp_path) -> None:
 
 
 def test_on_real_images(tmp_path) -> None:
-    (path,) = analyse("gmm-100", "tiny-v1", Workspace(cache=tmp_path), 0, 100, tmp_path / "out")
+    (path,), text = analyse("gmm-100", "tiny-v1", Workspace(cache=tmp_path), 0, 100, tmp_path / "out")
     rows = json.loads(path.read_text())["rows"]
     assert len(rows) == 16
     assert {row["part"] for row in rows} == {"validation", "test"}
@@ -89,3 +89,5 @@ def test_on_real_images(tmp_path) -> None:
         assert row["n"] == 100
         change = row["mended"] - row["broken"]
         assert round(100 * (row["accuracy_after"] - row["accuracy_before"])) == change
+    assert len(text.splitlines()) == 18
+    assert text.splitlines()[2].split()[:3] == ["validation", "0.1", "0.0"]
