@@ -39,9 +39,10 @@ directions: setup ## the papers' directions, on real data; minutes
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
 
-leaderboard: setup ## rebuild leaderboard.md and docs/directions.md from the stored scores
+leaderboard: setup ## rebuild leaderboard.md, docs/directions.md and docs/studies.md from what is stored
 	$(BIN)/oodbench table
 	$(BIN)/oodbench directions
+	$(BIN)/oodbench studies
 
 format: setup ## format the code
 	$(BIN)/ruff format .

@@ -12,7 +12,7 @@ from bench.cli import main, parser
 from bench.data.matrix import find_matrix, load_matrices
 from bench.run.registry import registry
 
-VERBS = ("list", "plan", "run", "data", "metrics", "table", "directions", "check", "explain", "analyse")
+VERBS = ("list", "plan", "run", "data", "metrics", "table", "directions", "studies", "check", "explain", "analyse")
 
 
 def oodbench(capsys, *words):

@@ -7,8 +7,8 @@
     source = "Hendrycks 2019, Table 1"
     paper = "97.81 against 89.27 on CIFAR-10"
     matrix = "fashion-mnist-v1"
-    metric = "auroc"                  # or "accuracy", "oce" or "bits_per_dimension"
-    failure = "ood"                   # none for what is the subject's own
+    metric = "auroc"                  # or what is the subject's own, or what a study found (OWN, STUDIED)
+    failure = "ood"                   # none for these
     sets = ["mnist-5k"]               # all of the failure's where none are named
     more = "oe-finetune"              # what the claim puts higher: a method, or a number in the metric's unit
     less = "msp"
@@ -39,6 +39,7 @@ from bench.report.generated import difference
 from bench.report.layout import ROUNDED
 from bench.report.markdown import NONE, table
 from bench.report.numbers import long_frame, measured
+from bench.report.studies import found_by
 from bench.store import atomically
 
 FILE = "directions.toml"
@@ -49,6 +50,9 @@ Values = npt.NDArray[np.float64]
 
 OWN = {"accuracy": 100.0, "oce": 1.0, "bits_per_dimension": 1.0}
 """What is the subject's own rather than a failure set's, and what it is printed in: percent, a ratio, or bits."""
+
+STUDIED = ("purification_gain", "false_alarms", "second_order", "graying_gain", "climbed_auroc")
+"""What studies find: points of accuracy, percent of in-set images, percent of sets, nats, percent."""
 
 HEADER = """# What the papers say, and what holds here
 
@@ -77,8 +81,9 @@ class Direction(Fixed):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if (self.failure is None) != (self.metric in OWN):
-            raise ValueError(f"metric {self.metric!r} with failure {self.failure!r}: one of {list(OWN)} has none")
+        alone = [*OWN, *STUDIED]
+        if (self.failure is None) != (self.metric in alone):
+            raise ValueError(f"metric {self.metric!r} with failure {self.failure!r}: one of {alone} has none")
         if (self.expected == "holds") == bool(self.why):
             raise ValueError(f"{self.claim!r}: `why` stands with what does not hold, and with nothing else")
         return self
@@ -153,6 +158,7 @@ def _frame(results: Path, matrix: str) -> pd.DataFrame:
     numbers = numbers[~numbers["set"].str.endswith(ROUNDED)]
     frame = numbers[["method", "seed", "metric", "failure", "set", "value"]].assign(value=100 * numbers["value"])
     own = [row for entry in entries for row in _own(entry.record)]
+    own += [(method, seed, metric, None, *rest) for method, seed, metric, *rest in found_by(results, matrix)]
     return pd.concat([frame, pd.DataFrame(own, columns=frame.columns)], ignore_index=True)
 
 
