@@ -208,7 +208,7 @@ def table(study: Mapping[str, Any]) -> str:
     rows = [["bits/dim", f"{bits['test']:.3f}", *(f"{bits[step]:.3f}" for step in steps)]]
     for name, found in study["auroc"].items():
         rows.append([name, "", *(f"{100 * found[step][0]:.2f}" if step in found else "not finite" for step in steps)])
-    headers = ["AUROC, percent", "in-set", *(f"{step} steps" for step in steps)]
+    headers = ["AUROC, percent", "in-set", *(f"step {step}" for step in steps)]
     align = ("left", *["right"] * (len(headers) - 1))
     return tabulate(rows, headers, "simple", colalign=align, disable_numparse=True)
 

@@ -16,7 +16,7 @@ def draw_all(study: Mapping[str, Any], inside: Images, path: Mapping[int, Images
     """Write AUROC by score, and images of the in-set and of each step, into a folder; return the files."""
     title = f"noise that climbs the density of {study['method']} on {study['matrix']}, seed {study['seed']}"
     few = inside.take(evenly(len(inside), EXAMPLES))
-    rows = {"in-set": few, **{f"{step} steps": images for step, images in path.items()}}
+    rows = {"in-set": few, **{f"step {step}": images for step, images in path.items()}}
     return [
         draw(partial(_auroc, study), folder / "adversarial-noise.png", title),
         draw(partial(_examples, rows), folder / "adversarial-noise-images.png", title),

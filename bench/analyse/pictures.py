@@ -1,16 +1,25 @@
 """The study of likelihoods as pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
 
 from bench.analyse.drawn import draw
 
 if TYPE_CHECKING:
     from bench.analyse.likelihood import Parts, Values
 
-BINS = 60
+BINS = 120
+
+VIEW = 10
+"""In-set standard deviations about its mean that histograms show; what lies beyond stands at their edge."""
+
+COLOURS = 20
+"""Sets before a colour comes again."""
 
 
 def draw_all(
@@ -30,7 +39,7 @@ def draw_all(
 
 
 def _decomposition(parts: "Mapping[str, Parts]", figure: Any) -> None:
-    """Histograms of log p(z), of the volume and of their sum, a colour a set."""
+    """Histograms of log p(z), of the volume and of their sum, a colour a set; what lies far off stands at the edge."""
     figure.set_size_inches(12, 4)
     terms: dict[str, Callable[[Parts], Values]] = {
         "log p(z)": lambda part: part.log_prior,
@@ -38,19 +47,29 @@ def _decomposition(parts: "Mapping[str, Parts]", figure: Any) -> None:
         "log p(y)": lambda part: part.log_density,
     }
     for axes, (heading, term) in zip(figure.subplots(1, len(terms)), terms.items(), strict=True):
-        for name, part in parts.items():
+        low, high = view(term(parts["test"]), [term(part) for part in parts.values()])
+        for place, (name, part) in enumerate(parts.items()):
             inside = name == "test"
             axes.hist(
-                term(part),
+                np.clip(term(part), low, high),
                 bins=BINS,
+                range=(low, high),
                 density=True,
                 histtype="stepfilled" if inside else "step",
-                color="0.7" if inside else None,
+                color="0.7" if inside else mpl.colormaps["tab20"](place % COLOURS),
                 label="in-set" if inside else name,
             )
         axes.set_xlabel(f"{heading}, nats")
         axes.set_yticks([])
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=6)
+
+
+def view(inside: "Values", sets: "Sequence[Values]") -> tuple[float, float]:
+    """Return from where to where histograms go; where all is constant but for rounding, a nat about it."""
+    mean, reach = float(inside.mean()), VIEW * float(inside.std())
+    low = max(mean - reach, min(float(values.min()) for values in sets))
+    high = min(mean + reach, max(float(values.max()) for values in sets))
+    return (low, high) if high - low > 1e-3 else (mean - 0.5, mean + 0.5)
 
 
 def _second_order(parts: "Mapping[str, Parts]", variances: Mapping[str, float], figure: Any) -> None:

@@ -9,6 +9,7 @@ import torch
 from bench.analyse import evenly
 from bench.analyse.false_alarms import false_alarms
 from bench.analyse.likelihood import CONTRASTS, Parts, analyse, decomposed, grayed, summary, table, variance
+from bench.analyse.pictures import view
 from bench.data.images import ArrayImages
 from bench.errors import BadSetting
 from bench.measure.likelihood import bits_per_dim
@@ -97,6 +98,13 @@ def test_false_alarms_of_the_training_images_themselves_are_nominal() -> None:
 @pytest.mark.parametrize("length, n", [(10, 4), (10, 10), (3, 10), (1, 1), (1000, 7)])
 def test_images_are_taken_evenly_and_once(length: int, n: int) -> None:
     places = evenly(length, n)
+def test_histograms_go_as_far_as_the_sets_but_not_far_off() -> None:
+    inside = np.array([-1.0, 1.0])
+    assert view(inside, [inside, np.array([-1e6, 3.0])]) == (-10, 3)
+    assert view(inside, [inside, np.array([0.0, 1e6])]) == (-1, 10)
+    assert view(np.array([3.0, 3.0]), [np.array([3.0, 3.0 + 1e-9])]) == (2.5, 3.5)
+
+
     assert len(set(places)) == len(places) == min(n, length)
     assert places[0] == 0
     assert places[-1] == length - 1 or n == 1
