@@ -6,7 +6,8 @@ Decomposition:  log p(y) = log p(z) + log|det dz/dy|, set by set. Is it the prio
 Second order:   to second order about a common mean, and for a flow of constant volume,
                 E_out[log p] - E_in[log p] ~ 1/2 sum_c a_c^2 (sum_hw var_in - sum_hw var_out),  a_c^2 > 0     (eq. 6)
                 so that sets of lower variance are likelier. With one channel the sign needs no weight.
-Graying:        contrast taken from the images, x' = 1/2 + k (x - 1/2), lowers their variance: does log p rise?
+Graying:        contrast taken from the images, x' = g + k (x - g), lowers their variance: does log p rise?
+                g = 1/2 in the paper, and also 0 here: images that stand on black lose that, too, about mid-grey.
 """
 
 import json
@@ -40,6 +41,9 @@ from bench.subjects.views import BATCH
 
 CONTRASTS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 """k of the graying."""
+
+GREYS = {"mid-grey": 0.5, "black": 0.0}
+"""g of the graying."""
 
 ROLES = ("train", "test", "ood")
 """Of the sets that are looked at."""
@@ -101,7 +105,10 @@ def analyse(
     sets = {name: images.take(evenly(len(images), n)) for name, role, images in context.sets if role in ROLES}
     parts = {name: decomposed(net, images, device) for name, images in sets.items()}
     variances = {name: variance(images) for name, images in sets.items()}
-    gray = {k: decomposed(net, grayed(sets["test"], k), device).log_density for k in CONTRASTS}
+    gray = {
+        name: {k: decomposed(net, grayed(sets["test"], k, grey), device).log_density for k in CONTRASTS}
+        for name, grey in GREYS.items()
+    }
     study = summary(parts, variances, gray, sets["test"].shape)
     study["false_alarms"] = false_alarms(
         lambda images: torch.as_tensor(shown(subject, images, LOG_DENSITY, folder, report)["log_density"]), context.sets
@@ -133,16 +140,16 @@ def variance(images: Images) -> float:
     return float(images.batch(slice(0, len(images))).astype(np.float64).var(axis=0).sum())
 
 
-def grayed(images: Images, contrast: float) -> Images:
-    """Return the images at a share of their contrast about mid-grey."""
+def grayed(images: Images, contrast: float, grey: float) -> Images:
+    """Return the images at a share of their contrast about a grey level."""
     x = images.batch(slice(0, len(images)))
-    return ArrayImages((0.5 + contrast * (x - 0.5)).astype(np.float32), images.labels)
+    return ArrayImages((grey + contrast * (x - grey)).astype(np.float32), images.labels)
 
 
 def summary(
     parts: Mapping[str, Parts],
     variances: Mapping[str, float],
-    gray: Mapping[float, Values],
+    gray: Mapping[str, Mapping[float, Values]],
     shape: tuple[int, int, int],
 ) -> dict[str, Any]:
     """Return the study's numbers by set: means in nats, bits per dimension, AUROC, whether eq. 6 has the sign."""
@@ -163,7 +170,7 @@ def summary(
     return {
         "sets": rows,
         "second_order": {"sets": len(agreeing), "sign_agrees": sum(agreeing)},
-        "graying": {str(k): float(values.mean()) for k, values in gray.items()},
+        "graying": {name: {str(k): float(of.mean()) for k, of in curve.items()} for name, curve in gray.items()},
     }
 
 

@@ -25,7 +25,7 @@ COLOURS = 20
 def draw_all(
     parts: "Mapping[str, Parts]",
     variances: Mapping[str, float],
-    gray: "Mapping[float, Values]",
+    gray: "Mapping[str, Mapping[float, Values]]",
     folder: Path,
     title: str,
 ) -> list[Path]:
@@ -85,10 +85,12 @@ def _second_order(parts: "Mapping[str, Parts]", variances: Mapping[str, float], 
     axes.set_ylabel("mean log p(y) above the in-set's, nats")
 
 
-def _graying(parts: "Mapping[str, Parts]", gray: "Mapping[float, Values]", figure: Any) -> None:
-    """The in-set's mean log density as its contrast is taken away."""
+def _graying(parts: "Mapping[str, Parts]", gray: "Mapping[str, Mapping[float, Values]]", figure: Any) -> None:
+    """The in-set's mean log density as its contrast is taken away, a curve a grey level that it is taken about."""
     axes = figure.subplots()
-    axes.plot(list(gray), [values.mean() for values in gray.values()], "o-")
+    for name, curve in gray.items():
+        axes.plot(list(curve), [values.mean() for values in curve.values()], "o-", label=f"about {name}")
+    axes.legend()
     axes.invert_xaxis()
     axes.set_xlabel("contrast left in the in-set's images")
     axes.set_ylabel("mean log p(y), nats")

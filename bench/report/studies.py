@@ -46,7 +46,7 @@ class Likelihood(Fixed):
     volume: str
     sets: dict[str, OfSet]
     second_order: Agreement
-    graying: dict[str, float]
+    graying: dict[str, dict[str, float]]
     false_alarms: dict[str, float]
 
 
@@ -146,9 +146,11 @@ def found_by(results: Path, matrix: str) -> Iterator[tuple[str, int, str, str, f
                 yield one.method, one.seed, "false_alarms", "test", 100 * one.false_alarms["test"]
                 share = one.second_order.sign_agrees / one.second_order.sets
                 yield one.method, one.seed, "second_order", "ood", 100 * share
-                for contrast, log_density in one.graying.items():
-                    yield one.method, one.seed, "graying_gain", contrast, log_density - one.graying["1.0"]
+                for grey, curve in one.graying.items():
+                    for contrast, level in curve.items():
+                        name = f"{contrast} about {grey}"
+                        yield one.method, one.seed, "graying_gain", name, level - curve["1.0"]
             case AdversarialNoise():
                 for judge, by_step in one.auroc.items():
                     for step, (auroc, _, _) in by_step.items():
-                        yield judge, one.seed, "climbed_auroc", f"{one.method}, {step} steps", 100 * auroc
+                        yield judge, one.seed, "climbed_auroc", f"step {step} up {one.method}", 100 * auroc

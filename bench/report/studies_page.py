@@ -67,14 +67,18 @@ def _likelihood(own: Sequence[Likelihood]) -> list[str]:
                 f"{sum(signs)} of {len(signs)}" if signs else NONE,
             ]
         )
-    grays = [[k, _plainly([one.graying[k] - one.graying["1.0"] for one in own], 0)] for k in own[0].graying]
+    greys = list(own[0].graying)
+    grays = [
+        [k, *(_plainly([one.graying[grey][k] - one.graying[grey]["1.0"] for one in own], 0) for grey in greys)]
+        for k in own[0].graying[greys[0]]
+    ]
     alarms = [mean_and_std(spread([one.false_alarms[part] for one in own])) for part in ("test", "validation")]
     return [
         "log p(y) = log p(z) + log|det dz/dy|, means in nats. The last column counts the seeds in which a set of less "
         "variance than the in-set is the likelier, or one of more variance the less likely (Nalisnick 2019, eq. 6).",
         table(headers, rows, words),
         "Contrast taken from the in-set's test images, and what their mean log density gains, in nats:",
-        table(["Contrast", "Gain"], grays),
+        table(["Contrast", *(f"Gain, about {grey}" for grey in greys)], grays),
         f"A two-sided test of typicality at 5 % calls {alarms[0]} % of the in-set's test images foreign, and "
         f"{alarms[1]} % of its validation images.",
     ]
@@ -105,7 +109,7 @@ def _noise(own: Sequence[AdversarialNoise]) -> list[str]:
     for judge in own[0].auroc:
         aurocs = [[one.auroc[judge][step][0] for one in own if step in one.auroc.get(judge, {})] for step in steps]
         rows.append([f"`{judge}`", NONE, *(mean_and_std(spread(values)) for values in aurocs)])
-    headers = ["AUROC of", "in-set", *(f"{step} steps" for step in steps)]
+    headers = ["AUROC of", "in-set", *(f"step {step}" for step in steps)]
     return [
         f"{own[0].n} images of noise that climb the log density of `{own[0].method}`, the first step {own[0].eps:g} "
         "along the gradient's sign (ADV of Choi 2018), later ones shrinking. AUROC of the in-set's test images against "

@@ -8,7 +8,7 @@ import torch
 
 from bench.analyse import evenly
 from bench.analyse.false_alarms import false_alarms
-from bench.analyse.likelihood import CONTRASTS, Parts, analyse, decomposed, grayed, summary, table, variance
+from bench.analyse.likelihood import CONTRASTS, GREYS, Parts, analyse, decomposed, grayed, summary, table, variance
 from bench.analyse.pictures import view
 from bench.data.images import ArrayImages
 from bench.errors import BadSetting
@@ -41,10 +41,13 @@ def test_variance_is_summed_over_pixels() -> None:
     assert variance(images()) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("grey", GREYS.values())
 @pytest.mark.parametrize("contrast", CONTRASTS)
-def test_graying_keeps_mid_grey_and_takes_variance_by_the_square(contrast: float) -> None:
-    assert variance(grayed(images(), contrast)) == pytest.approx(contrast**2 * variance(images()), rel=1e-4, abs=1e-9)
-    assert grayed(ArrayImages(np.full((2, *SHAPE), 0.5, np.float32)), contrast).batch(slice(0, 2)).max() == 0.5
+def test_graying_keeps_the_grey_and_takes_variance_by_the_square(contrast: float, grey: float) -> None:
+    after = variance(grayed(images(), contrast, grey))
+    assert after == pytest.approx(contrast**2 * variance(images()), rel=1e-4, abs=1e-9)
+    flat = ArrayImages(np.full((2, *SHAPE), grey, np.float32))
+    assert grayed(flat, contrast, grey).batch(slice(0, 2)).max() == grey
 
 
 def test_the_summary_by_hand() -> None:
@@ -53,7 +56,7 @@ def test_the_summary_by_hand() -> None:
     unlikelier = Parts(np.array([-20.0, -11.5]), np.array([0.0, 0.0]))
     parts = {"train": likelier, "test": inside, "flat": likelier, "noise": unlikelier}
     variances = {"train": 5.1, "test": 5.0, "flat": 1.0, "noise": 4.0}
-    study = summary(parts, variances, {1.0: np.array([-10.0, -11.0])}, SHAPE)
+    study = summary(parts, variances, {"black": {1.0: np.array([-10.0, -11.0])}}, SHAPE)
     flat, noise = study["sets"]["flat"], study["sets"]["noise"]
     assert (flat["log_prior"], flat["log_det"], flat["log_density"]) == (-6.0, 2.0, -4.0)
     assert flat["auroc_log_density"] == 0.0
@@ -64,7 +67,7 @@ def test_the_summary_by_hand() -> None:
     assert noise["auroc_log_prior"] == 0.75
     assert not noise["sign_agrees"]  # less variance, and yet less likely
     assert study["second_order"] == {"sets": 2, "sign_agrees": 1}
-    assert study["graying"] == {"1.0": -10.5}
+    assert study["graying"] == {"black": {"1.0": -10.5}}
     assert flat["bits_per_dimension"] == pytest.approx(bits_per_dim([-3.0, -5.0], SHAPE).mean())
     assert study["sets"]["train"].keys() == study["sets"]["test"].keys()  # both are the in-set: nothing is told apart
 

@@ -27,7 +27,7 @@ def likelihood(results, seed, gain=10.0):
         "volume": "affine",
         "sets": {"train": own, "test": own, "mnist-5k": out},
         "second_order": {"sets": 1, "sign_agrees": int(seed == 0)},
-        "graying": {"1.0": -500.0, "0.5": -500.0 + gain},
+        "graying": {"black": {"1.0": -500.0, "0.5": -500.0 + gain}},
         "false_alarms": {"nominal": 0.05, "test": 0.06, "validation": 0.04},
     }
     return put(results, "glow", seed, "likelihood", content)
@@ -88,11 +88,11 @@ def test_claims_may_be_of_every_study(tmp_path):
     assert found == {
         ("glow", "false_alarms", "test"): 6.0,
         ("glow", "second_order", "ood"): 0.0,
-        ("glow", "graying_gain", "1.0"): 0.0,
-        ("glow", "graying_gain", "0.5"): 10.0,
-        ("vae", "climbed_auroc", "vae, 0 steps"): 100.0,
-        ("vae", "climbed_auroc", "vae, 1 steps"): 25.0,
-        ("waic-vae", "climbed_auroc", "vae, 0 steps"): 50.0,
+        ("glow", "graying_gain", "1.0 about black"): 0.0,
+        ("glow", "graying_gain", "0.5 about black"): 10.0,
+        ("vae", "climbed_auroc", "step 0 up vae"): 100.0,
+        ("vae", "climbed_auroc", "step 1 up vae"): 25.0,
+        ("waic-vae", "climbed_auroc", "step 0 up vae"): 50.0,
     }
 
 
