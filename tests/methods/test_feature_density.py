@@ -291,17 +291,3 @@ def test_the_flow_in_the_lab(lab, degrees: Any) -> None:
     detector = FeatureMaf(degrees)
     got = lab.score(detector, lab.test)
     assert np.median(got[:9]) > np.median(got[9:])
-
-
-def test_a_mean_over_two_classes_is_what_a_short_training_takes_for_likeliest() -> None:
-    """Why `feature-vae` is excused from the law of direction: trained longer, it keeps it."""
-    chance = generator(6)
-    f = torch.cat([torch.randn(200, 3, generator=chance) * 0.2 + side for side in (-2, 2)])
-    held_out, between = f[::4], 0.2 * torch.randn(100, 3, generator=chance)
-
-    def margin(epochs: int) -> float:
-        detector = replace(VAE, rate=1e-3, epochs=epochs)
-        state = fit(detector, f)
-        return float(score(detector, state, held_out).mean() - score(detector, state, between).mean())
-
-    assert margin(10) < 0 < margin(200)
