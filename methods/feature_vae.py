@@ -9,8 +9,8 @@ are the same for all inputs. The paper: encoder F -> 512 ReLU -> (mu, log sigma^
 Adam at 0.001 with "decay 0.9995", 1000 epochs. Not said, and chosen here: batch 128, a Gaussian decoder with one
 variance a feature, learned and of at least 1e-4 of the feature's own, and the bound of K = 16 rather than the evidence
 lower bound, which training maximises. A fit is kept to half a minute: 4000 batches or the 1000 epochs, the rate falls
-to 0 on a cosine, gradients have at most norm 1 (in nats a feature), and the weights stay that were best on a tenth of the
-training features set aside.
+to 0 on a cosine, gradients have at most norm 1 (in nats a feature), and the weights stay that were best on a tenth of
+the training features set aside.
 
 The paper's features end in tanh, ours in a ReLU averaged over space: they have no upper limit that a Gaussian ignores.
 """
