@@ -67,9 +67,10 @@ def _known(kind: str, declared: Iterable[str], known: Collection[str]) -> None:
 def views_as_declared(trial: Trial) -> None:
     """It reads the views that it declares, no more and no less, over the ends of its grid."""
     declared = trial.method.detector.reads
-    opened: set[str] = set()
-    for candidate in trial.candidates:
-        opened |= trial.opens(candidate, replace(ALL, reads=declared))
+    opened = set(trial.opened or ())
+    if trial.opened is None:
+        for candidate in trial.candidates:
+            opened |= trial.opens(candidate, replace(ALL, reads=declared))
     if unread := declared - opened:
         raise BadMethod(f"it declares {', '.join(sorted(unread))} but never reads it: take it out of `reads`")
 
@@ -77,9 +78,10 @@ def views_as_declared(trial: Trial) -> None:
 def materials_as_declared(trial: Trial) -> None:
     """Its `fit` opens the materials that it declares, no more and no less."""
     declared = trial.method.detector.fits_on
-    opened: set[str] = set()
-    for candidate in trial.candidates:
-        trial.fit(candidate, replace(ALL, fits_on=declared), opened)
+    opened = set(trial.opened or ())
+    if trial.opened is None:
+        for candidate in trial.candidates:
+            trial.fit(candidate, replace(ALL, fits_on=declared), opened)
     if unopened := declared - opened:
         raise BadMethod(
             f"it declares {', '.join(sorted(unopened))} but its fit never opens it: take it out of `fits_on`"

@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.check.toy import CLASSES, MATERIALS, Toy, toy
 from bench.check.world import differences, look, unusual_generators
 from bench.contract import Detector, Material, Method, View
+from bench.errors import Undeclared
 from bench.run.handout import HandOut, as_fit_data, labels_seen
 from bench.subjects.views import Access, SubjectViews
 
@@ -65,13 +66,24 @@ class Trial:
     @cached_property
     def fitted(self) -> Fitted:
         """The candidate that opens most, and of equals the first."""
-        detector = max(self.candidates, key=lambda candidate: len(self.opens(candidate)))
+        detector, *others = self.candidates
+        if others:
+            detector = max(self.candidates, key=lambda candidate: len(self.opens(candidate)))
         return Fitted(detector, self.fit(detector))
 
     @cached_property
     def scores(self) -> Tensor:
         """The scores of the test images, in one batch."""
         return self.score(self.fitted, "test")
+
+    @cached_property
+    def opened(self) -> frozenset[str] | None:
+        """What the candidates open where only what they declare is left open; None if that is not enough for them."""
+        declared = replace(ALL, reads=self.method.detector.reads, fits_on=self.method.detector.fits_on)
+        try:
+            return frozenset().union(*(self.opens(candidate, declared) for candidate in self.candidates))
+        except Undeclared:
+            return None
 
     @cached_property
     def changed(self) -> Mapping[str, list[str]]:

@@ -80,6 +80,7 @@ def test_a_method_without_a_mixture_is_refused(tmp_path) -> None:
         analyse("msp", "tiny-v1", Workspace(cache=tmp_path), 0, 10, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_on_real_images(tmp_path) -> None:
     (path,), text = analyse("gmm-100", "tiny-v1", Workspace(cache=tmp_path), 0, 100, tmp_path / "out")
     rows = json.loads(path.read_text())["rows"]

@@ -268,7 +268,6 @@ LIARS = [
     ("order-of-a-batch", Detector(first_of_the_batch)),
     ("direction", Detector(upside_down)),
     ("inputs-kept", Detector(spoil_pixels, reads=two("inputs"))),
-    ("inputs-kept", Detector(spoil_shared_logits)),
     ("inputs-kept", Detector(learn=spoil_training_labels, fits_on=frozenset({"labels"}))),
     ("weights-kept", Detector(spoil_head, reads=two("head"))),
     ("weights-kept", Detector(spoil_buffer)),
@@ -305,6 +304,10 @@ def named(value: Any) -> str:
 @pytest.mark.parametrize(("law", "liar"), LIARS, ids=named)
 def test_a_liar_is_caught_by_its_law_and_no_other(law: str, liar: Detector) -> None:
     assert list(failures(method(liar))) == [law]
+
+
+def test_who_spoils_what_others_read_is_caught_and_gives_other_scores_the_next_time() -> None:
+    assert list(failures(method(Detector(spoil_shared_logits)))) == ["deterministic", "inputs-kept"]
 
 
 def test_a_constant_score_is_caught_as_constant_and_as_without_direction() -> None:

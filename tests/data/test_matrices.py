@@ -11,7 +11,10 @@ from bench.data.fixed import parse
 from bench.data.matrix import Matrix, TrainingCard, find_matrix, load_matrices
 from bench.errors import BadCard, UnknownName
 
-NAMES = {"tiny-v1", "fashion-mnist-v1", "mnist-v1", "cifar10-v1", "cifar100-v1", "svhn-v1", "imagenet-v1"}
+NAMES = {
+    *("tiny-v1", "mnist5k-v1", "fashion-mnist-v1"),
+    *("mnist-v1", "cifar10-v1", "cifar100-v1", "svhn-v1", "imagenet-v1"),
+}
 
 
 @pytest.fixture
