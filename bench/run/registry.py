@@ -2,11 +2,10 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from types import MappingProxyType
 
 from bench.contract import Method
 from bench.errors import BadMethod, UnknownName
@@ -18,18 +17,10 @@ GROUP = "oodbench.methods"
 
 @dataclass(frozen=True)
 class Registered:
-    """A method and the module that defines it.
-
-    Attributes:
-        method: The method.
-        module: Where it is.
-        excused: The laws of the check that it cannot keep for a reason of principle, and the reason, as its module's
-            `EXCUSED` has them by method.
-    """
+    """A method and the module that defines it."""
 
     method: Method
     module: str
-    excused: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def source(self) -> str:
@@ -73,8 +64,7 @@ def _in_tree() -> Iterator[Registered]:
 
     for info in pkgutil.iter_modules(methods.__path__):
         module = importlib.import_module(f"methods.{info.name}")
-        where = f"methods/{info.name}.py"
-        yield from _of(getattr(module, "METHODS", ()), module.__name__, where, getattr(module, "EXCUSED", {}))
+        yield from _of(getattr(module, "METHODS", ()), module.__name__, f"methods/{info.name}.py")
 
 
 def _plugins() -> Iterator[Registered]:
@@ -87,11 +77,9 @@ def _plugins() -> Iterator[Registered]:
         yield from _of(value, entry.module, where)
 
 
-def _of(
-    value: object, module: str, where: str, excused: Mapping[str, Mapping[str, str]] = MappingProxyType({})
-) -> Iterator[Registered]:
+def _of(value: object, module: str, where: str) -> Iterator[Registered]:
     methods = value if isinstance(value, tuple) else (value,)
     if not methods or not all(isinstance(method, Method) for method in methods):
         raise BadMethod(f"{where}: expected `METHODS = (Method(...), ...)`, got {value!r}")
     for method in methods:
-        yield Registered(method, module, excused.get(method.name, {}))
+        yield Registered(method, module)

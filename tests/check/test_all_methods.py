@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench.check.conformance import Check, check_methods, checks_of
+from bench.check.conformance import Check, check_methods, checks_of, excuses
 from bench.cli import main
 from bench.errors import UnknownName
 from bench.run.registry import registry
 
-CHECKS = [check for entry in registry().values() for check in checks_of(entry.method, entry.excused)]
+CHECKS = [check for entry in registry().values() for check in checks_of(entry.method, excuses(entry))]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=str)
