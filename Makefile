@@ -30,8 +30,9 @@ lint: setup ## ruff, mypy, import floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+fast: export OMP_NUM_THREADS := 1 # a worker a core
 fast: setup ## the fast suite
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not directions"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not directions"
 
 directions: setup ## the papers' directions, on real data; minutes
 	$(BIN)/python -m pytest -m "directions or slow"
