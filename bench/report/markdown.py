@@ -29,6 +29,13 @@ def mean_and_std(number: Spread | None, seeds: int | None = None) -> str:
     return text if seeds in (None, number.n) else f"{text} (n = {number.n})"
 
 
+def plainly(number: Spread | None, places: int) -> str:
+    """Return mean ± std in the number's own unit; a dash for None."""
+    if number is None:
+        return NONE
+    return f"{number.mean:.{places}f}" + ("" if number.std is None else f" ± {number.std:.{places}f}")
+
+
 def link(text: str, url: str | None) -> str:
     """Return a link, or the text alone."""
     return f"[{text}]({url})" if url else text

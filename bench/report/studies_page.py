@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bench.measure.summary import spread
 from bench.report.generated import difference
-from bench.report.markdown import NONE, mean_and_std, table
+from bench.report.markdown import NONE, mean_and_std, plainly, table
 from bench.report.studies import FOLDER, AdversarialNoise, Likelihood, Purification, Study, read_studies
 from bench.store import atomically
 
@@ -59,9 +59,9 @@ def _likelihood(own: Sequence[Likelihood]) -> list[str]:
         rows.append(
             [
                 name,
-                _plainly([row.bits_per_dimension for row in of], 3),
-                _plainly([row.log_prior for row in of], 0),
-                _plainly([row.log_det for row in of], 0),
+                plainly(spread([row.bits_per_dimension for row in of]), 3),
+                plainly(spread([row.log_prior for row in of]), 0),
+                plainly(spread([row.log_det for row in of]), 0),
                 mean_and_std(spread([row.auroc_log_density for row in of if row.auroc_log_density is not None])),
                 mean_and_std(spread([row.auroc_log_prior for row in of if row.auroc_log_prior is not None])),
                 f"{sum(signs)} of {len(signs)}" if signs else NONE,
@@ -69,7 +69,7 @@ def _likelihood(own: Sequence[Likelihood]) -> list[str]:
         )
     greys = list(own[0].graying)
     grays = [
-        [k, *(_plainly([one.graying[grey][k] - one.graying[grey]["1.0"] for one in own], 0) for grey in greys)]
+        [k, *(plainly(spread([one.graying[grey][k] - one.graying[grey]["1.0"] for one in own]), 0) for grey in greys)]
         for k in own[0].graying[greys[0]]
     ]
     alarms = [mean_and_std(spread([one.false_alarms[part] for one in own])) for part in ("test", "validation")]
@@ -91,7 +91,7 @@ def _purification(own: Sequence[Purification]) -> list[str]:
         of = [one.rows[at] for one in own]
         shares = ([r.accuracy_before for r in of], [r.accuracy_after for r in of], [r.gain for r in of])
         flips = ([r.mended for r in of], [r.broken for r in of])
-        told = [*(mean_and_std(spread(share)) for share in shares), *(_plainly(flip, 1) for flip in flips)]
+        told = [*(mean_and_std(spread(share)) for share in shares), *(plainly(spread(flip), 1) for flip in flips)]
         rows.append([row.part, f"{row.eps:g}", f"{row.nu:g}", str(row.n), *told])
     gain = mean_and_std(spread([one.chosen.gain for one in own]))
     return [
@@ -104,7 +104,7 @@ def _purification(own: Sequence[Purification]) -> list[str]:
 
 def _noise(own: Sequence[AdversarialNoise]) -> list[str]:
     steps = [str(step) for step in own[0].kept]
-    bits = [_plainly([one.bits_per_dimension[key] for one in own], 3) for key in ("test", *steps)]
+    bits = [plainly(spread([one.bits_per_dimension[key] for one in own]), 3) for key in ("test", *steps)]
     rows = [["bits per dimension", *bits]]
     for judge in own[0].auroc:
         aurocs = [[one.auroc[judge][step][0] for one in own if step in one.auroc.get(judge, {})] for step in steps]
@@ -116,13 +116,6 @@ def _noise(own: Sequence[AdversarialNoise]) -> list[str]:
         "them.",
         table(headers, rows, ("AUROC of",)),
     ]
-
-
-def _plainly(values: Sequence[float], places: int) -> str:
-    number = spread(values)
-    if number is None:
-        return NONE
-    return f"{number.mean:.{places}f}" + ("" if number.std is None else f" ± {number.std:.{places}f}")
 
 
 TOLD: dict[type[Study], Told] = {

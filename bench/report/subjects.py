@@ -7,7 +7,7 @@ from bench.measure.summary import Spread, spread
 from bench.records import Record
 from bench.report.beside import known_as
 from bench.report.board import Board
-from bench.report.markdown import NONE, link, mean_and_std, table
+from bench.report.markdown import NONE, link, mean_and_std, plainly, table
 from bench.report.reported import Reported
 
 SHARES = {"accuracy": "Accuracy ↑", "ece_15": "ECE ↓"}
@@ -32,7 +32,7 @@ def subject_table(board: Board) -> str:
         own = _one_a_seed(records)
         size = f"{first.subject.parameters:,}" if first.subject.parameters else NONE
         shares = [mean_and_std(_spread(own, name)) for name in SHARES]
-        ratios = [_plainly(_spread(own, name)) for name in RATIOS]
+        ratios = [plainly(_spread(own, name), 3) for name in RATIOS]
         rows.append([str(first.recipe["name"]), size, *shares, *ratios, _methods(records)])
     return table(headers, rows, ("Classifier", "Judged by"))
 
@@ -46,7 +46,7 @@ def bits_table(board: Board) -> str | None:
     for records in _alike(dense, lambda record: json.dumps(record.bits_per_dimension)):
         bits = [record.bits_per_dimension for record in _one_a_seed(records)]
         cells = [spread([each[name] for each in bits if name in each]) for name in sets]
-        rows.append([_methods(records), *map(_plainly, cells)])
+        rows.append([_methods(records), *(plainly(cell, 3) for cell in cells)])
     return table(["Density", *sets], rows, ("Density",)) if rows else None
 
 
@@ -88,12 +88,6 @@ def _methods(records: Iterable[Record]) -> str:
 def _spread(records: Iterable[Record], name: str) -> Spread | None:
     values = [getattr(record.subject, name) for record in records]
     return spread([value for value in values if value is not None])
-
-
-def _plainly(number: Spread | None) -> str:
-    if number is None:
-        return NONE
-    return f"{number.mean:.3f}" + ("" if number.std is None else f" ± {number.std:.3f}")
 
 
 def _source(one: Reported) -> str:

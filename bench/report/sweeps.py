@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.measure.summary import Spread, spread
+from bench.measure.summary import spread
 from bench.records import Record, SubjectRecord
 from bench.report.board import Board
 from bench.report.layout import averaged
-from bench.report.markdown import NONE, link, mean_and_std, table
+from bench.report.markdown import NONE, link, mean_and_std, plainly, table
 from bench.report.reported import MEAN, NUMBERS, Reported
 from bench.report.section import PLAIN
 
@@ -113,15 +113,9 @@ def sweep_table(sweep: Sweep, board: Board) -> str:
     rows = []
     for one in points(sweep, board):
         aurocs = [mean_and_std(spread(one.auroc.get(section.failure, ()))) for section in board.sections]
-        own = [_plainly(spread(one.bits)), mean_and_std(spread(one.accuracy)), _plainly(spread(one.oce))]
+        own = [plainly(spread(one.bits), 2), mean_and_std(spread(one.accuracy)), plainly(spread(one.oce), 2)]
         rows.append([str(one.value), f"`{one.method}`", *own, *aurocs])
     return table(headers, rows, ("Method",))
-
-
-def _plainly(number: Spread | None) -> str:
-    if number is None:
-        return NONE
-    return f"{number.mean:.2f}" + ("" if number.std is None else f" ± {number.std:.2f}")
 
 
 def reported_sweep(sweep: Sweep, reported: Iterable[Reported]) -> str | None:
