@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn.functional import conv2d, relu
 from bench.contract import Detector
 from bench.networks import Classifier
 from bench.run.handout import HandOut
+from bench.subjects.train import train
 from bench.subjects.views import Access, SubjectViews, Trained
 
 
@@ -129,3 +131,22 @@ def pixel_gradient(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 @pytest.fixture(scope="session")
 def gradient() -> Callable[..., Tensor]:
     return pixel_gradient
+
+
+@pytest.fixture
+def killed_and_resumed(tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], dict[str, Tensor]]]:
+    """Train a recipe, killed after two reports and resumed, and again undisturbed; return the weights of both."""
+
+    def killer(text: str, done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    def both(recipe: Any, data: Any, statistics: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        cpu, resume = torch.device("cpu"), tmp_path / "resume.safetensors"
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, data, statistics, 0, device=cpu, resume_from=resume, report=killer)
+        assert resume.is_file()
+        resumed = train(recipe, data, statistics, 0, device=cpu, resume_from=resume).state_dict()
+        return resumed, train(recipe, data, statistics, 0, device=cpu).state_dict()
+
+    return both

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from bench.networks.flow_gan import Critic, FlowGanNet, code_shapes, slopes
 from bench.networks.glow import GlowNet
 from bench.subjects.optimise import Mover
 from bench.subjects.seeding import seeded
-from bench.subjects.train import build, train
+from bench.subjects.train import build
 from methods.flow_gan import METHODS
 
 CPU = torch.device("cpu")
@@ -184,19 +184,11 @@ def test_the_adversary_alone_moves_twice_and_the_flow_is_slow() -> None:
 
 
 @BOTH
-def test_killed_and_resumed_it_ends_with_the_same_bits(recipe: FlowGan, tmp_path: Path) -> None:
+def test_killed_and_resumed_it_ends_with_the_same_bits(recipe: FlowGan, killed_and_resumed: Any) -> None:
     recipe = replace(recipe.at("tiny", TRAINING), **SMALL)
     recipe = replace(recipe, training=replace(recipe.training, epochs=3))
-    data, resume = blobs(64, 0), tmp_path / "resume.safetensors"
-
-    def killer(text: str, done: int, total: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume, report=killer)
-    resumed = train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume).state_dict()
-    whole = train(recipe, data, STATISTICS, 0, device=CPU).state_dict()
+    data = blobs(64, 0)
+    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
 
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ from bench.networks.flow import (
     bounded,
 )
 from bench.networks.glow import Code, GlowNet, Volume
-from bench.subjects.train import build, train
+from bench.subjects.train import build
 from methods.glow import METHODS, norm, shell
 
 CPU = torch.device("cpu")
@@ -315,17 +315,9 @@ def test_flow_is_built_for_every_shape_and_its_code_has_as_many_dimensions(shape
     assert len(net.levels) == (2 if shape[1] == 28 else 3)
 
 
-def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
     recipe = Glow(replace(Glow().at("tiny", TRAINING).training, epochs=3), depth=1, hidden=4)
-    data, resume = blobs(64, 0), tmp_path / "resume.safetensors"
-
-    def killer(text: str, done: int, total: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume, report=killer)
-    resumed = train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume).state_dict()
-    whole = train(recipe, data, STATISTICS, 0, device=CPU).state_dict()
+    data = blobs(64, 0)
+    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
     assert whole["top.initialised"]

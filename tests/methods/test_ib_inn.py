@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +26,6 @@ from bench.networks.inn import (
     squared_distances,
 )
 from bench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale, cosines
-from bench.subjects.train import train
 from bench.subjects.views import Access, SubjectViews, Trained
 from methods.ib_inn import BETAS, METHODS, PAPER, IbInn
 
@@ -356,17 +355,9 @@ def test_without_labels_it_is_no_classifier() -> None:
     assert all(row.detector.reads <= row.recipe.provides for row in METHODS)
 
 
-def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
     recipe = replace(IbInn().at("tiny", replace(TRAINING, epochs=3)), sizes=SIZES)
-    data, resume = blobs(96, 0), tmp_path / "resume.safetensors"
-
-    def killer(text: str, done: int, total: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume, report=killer)
-    resumed = train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume).state_dict()
-    whole = train(recipe, data, STATISTICS, 0, device=CPU).state_dict()
+    data = blobs(96, 0)
+    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
     assert not whole["paced_means"].equal(first_means(3, 64, 5.0) / 3)

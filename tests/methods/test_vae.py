@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from bench.errors import BadSetting
 from bench.measure.likelihood import bits_per_dim
 from bench.networks import logistic_mixture
 from bench.networks.vae import ConvolutionalVae
-from bench.subjects.train import build, train
+from bench.subjects.train import build
 from bench.subjects.views import Access, SubjectViews, Trained
 from methods.vae import METHODS
 
@@ -210,16 +210,8 @@ def test_sides_that_do_not_halve_twice_are_refused() -> None:
         build(Vae(), (1, 30, 30), STATISTICS, 0)
 
 
-def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
     recipe = replace(Vae(width=4), training=replace(Vae().at("tiny", TRAINING).training, epochs=3))
-    data, resume = blobs(64, 0), tmp_path / "resume.safetensors"
-
-    def killer(text: str, done: int, total: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume, report=killer)
-    resumed = train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume).state_dict()
-    whole = train(recipe, data, STATISTICS, 0, device=CPU).state_dict()
+    data = blobs(64, 0)
+    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ from bench.contract import Posterior, Prior, TrainBatch
 from bench.networks import classifier
 from bench.networks.bottleneck import PACE, StochasticBottleneck
 from bench.scores import gaussian_kl
-from bench.subjects.train import train
 from bench.subjects.views import Access, SubjectViews, Trained
 from methods.viby import METHODS, Viby
 
@@ -163,17 +162,8 @@ def test_gradient_reaches_the_pixels(net: StochasticBottleneck, row) -> None:
     assert float(got[0, 0, 2, 2]) == pytest.approx(slope, rel=1e-4)
 
 
-def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
     recipe, data = Viby(replace(TRAINING, epochs=3)), blobs(96, 0)
-    resume = tmp_path / "resume.safetensors"
-
-    def killer(text: str, done: int, total: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume, report=killer)
-    resumed = train(recipe, data, STATISTICS, 0, device=CPU, resume_from=resume).state_dict()
-    whole = train(recipe, data, STATISTICS, 0, device=CPU).state_dict()
+    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
     assert whole["prior_mean"].any()
