@@ -129,7 +129,7 @@ def _read(path: Path) -> Study:
         where = ".".join(map(str, fault["loc"])) or "the whole file"
         raise BadRecord(
             f"{path}: {where}: {fault['msg']}; make it again: oodbench analyse {path.stem} "
-            f"{path.parts[-4]} --method {path.parts[-3]} --seed {path.parts[-2]}"
+            f"{path.parts[-4]} --method {path.parts[-3]} --seed {path.parts[-2]} --out {path.parent}"
         ) from error
     if (study.matrix, study.method, str(study.seed)) != path.parts[-4:-1]:
         raise BadRecord(f"{path} holds the study of {study.matrix}, {study.method}, seed {study.seed}")

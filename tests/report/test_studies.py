@@ -100,7 +100,9 @@ def test_a_broken_study_is_named_with_the_command_that_makes_it_again(tmp_path):
     folder = likelihood(tmp_path, 3)
     content = json.loads((folder / "likelihood.json").read_text())
     (folder / "likelihood.json").write_text(json.dumps(content | {"graying": "no"}))
-    with pytest.raises(BadRecord, match=r"graying.*oodbench analyse likelihood toy-v1 --method glow --seed 3"):
+    with pytest.raises(
+        BadRecord, match=r"graying.*oodbench analyse likelihood toy-v1 --method glow --seed 3 --out .*3$"
+    ):
         read_studies(tmp_path)
     (folder / "likelihood.json").write_text("{")
     with pytest.raises(BadRecord, match="make it again"):
