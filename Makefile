@@ -32,18 +32,18 @@ lint: setup ## ruff, mypy, import floors
 
 fast: export OMP_NUM_THREADS := 1 # a worker a core
 fast: setup ## the fast suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not directions"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not claims"
 
-directions: setup ## the papers' directions, on real data; minutes
-	$(BIN)/python -m pytest -m "directions or slow"
+claims: setup ## the papers' claims, on real data; minutes
+	$(BIN)/python -m pytest -m "claims or slow"
 
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
 
-leaderboard: setup ## rebuild leaderboard.md, docs/directions.md and docs/studies.md from what is stored
+leaderboard: setup ## rebuild leaderboard.md, docs/claims.md and docs/diagnostics.md from what is stored
 	$(BIN)/oodbench table
-	$(BIN)/oodbench directions
-	$(BIN)/oodbench studies
+	$(BIN)/oodbench claims
+	$(BIN)/oodbench diagnostics
 
 format: setup ## format the code
 	$(BIN)/ruff format .
@@ -55,4 +55,4 @@ wheel: setup ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast directions bench leaderboard format wheel clean
+.PHONY: help setup demo test lint fast claims bench leaderboard format wheel clean

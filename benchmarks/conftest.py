@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench.contract import Training
-from bench.data.images import Images
-from bench.data.load import load
-from bench.data.matrix import find_matrix
-from bench.errors import MissingData
-from bench.recipes import Plain
-from bench.subjects.train import Classes, train
+from oodbench.contract import Training
+from oodbench.data.images import Images
+from oodbench.data.load import load
+from oodbench.data.matrix import find_matrix
+from oodbench.errors import MissingData
+from oodbench.models.train import Classes, train
+from oodbench.recipes import Plain
 
 torch.set_num_threads(1)
 

@@ -1,7 +1,7 @@
 """What a log density costs beside the plain classifier's pass: time and memory to score 1,000 images.
 
 Recipes are those of fashion-mnist-v1 (scale cpu, 28x28 grey). Weights are untrained: no layer's work depends on them.
-Every subject has a process of its own, which takes turns with the classifier; the least of several processor times
+Every model has a process of its own, which takes turns with the classifier; the least of several processor times
 counts. Memory is how far the process's peak rises above what it holds with weights and images already there.
 """
 
@@ -14,24 +14,24 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from oodbench.methods.ib_inn import IbInn
 from tabulate import tabulate
 
-from bench.contract import Recipe, Stateless
-from bench.data.images import Images
-from bench.data.load import load
-from bench.data.matrix import find_matrix
-from bench.densities.ensemble import DensityEnsemble
-from bench.densities.glow import Glow
-from bench.densities.pixelcnn import PixelCnn
-from bench.densities.vae import Vae
-from bench.detectors.densities import LOG_DENSITY, WAIC
-from bench.recipes import Plain
-from bench.run.provenance import peak_memory_mb
-from bench.run.sets import classes
-from bench.run.tune import scores_of
-from bench.subjects.train import build
-from bench.subjects.views import Access, SubjectViews, Trained
-from methods.ib_inn import IbInn
+from oodbench.contract import Recipe, Stateless
+from oodbench.data.images import Images
+from oodbench.data.load import load
+from oodbench.data.matrix import find_matrix
+from oodbench.densities.ensemble import DensityEnsemble
+from oodbench.densities.glow import Glow
+from oodbench.densities.pixelcnn import PixelCnn
+from oodbench.densities.vae import Vae
+from oodbench.detectors.densities import LOG_DENSITY, WAIC
+from oodbench.models.train import build
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.recipes import Plain
+from oodbench.run.provenance import peak_memory_mb
+from oodbench.run.sets import classes
+from oodbench.run.tune import scores_of
 
 PLAIN = "classifier"
 SCORED: dict[str, tuple[Recipe, Stateless]] = {
@@ -55,13 +55,13 @@ class Cost(NamedTuple):
 
 
 def scorer(name: str, images: Images) -> Callable[[], object]:
-    """Return the scoring of all images by a fresh subject."""
+    """Return the scoring of all images by a fresh model."""
     recipe, detector = SCORED[name]
     matrix = find_matrix("fashion-mnist-v1")
     recipe = recipe.at(matrix.scale, matrix.training.training())
     net = build(recipe, images.shape, classes(matrix), 0).eval().requires_grad_(False)
-    subject = Trained(net.to(memory_format=torch.channels_last), torch.device("cpu"))
-    return lambda: scores_of(detector, (), SubjectViews(subject, images, Access(detector.reads)))
+    model = Trained(net.to(memory_format=torch.channels_last), torch.device("cpu"))
+    return lambda: scores_of(detector, (), ModelViews(model, images, Access(detector.reads)))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -93,7 +93,7 @@ def cost(name: str) -> Cost:
 def costs() -> dict[str, Cost]:
     """Return what each costs, each in a process of its own, one after the other."""
     forks = get_context("forkserver")  # torch is imported once
-    forks.set_forkserver_preload(["torch", "bench.run.tune", __name__])
+    forks.set_forkserver_preload(["torch", "oodbench.run.tune", __name__])
     with ProcessPoolExecutor(1, forks, max_tasks_per_child=1) as pool:
         return dict(zip(SCORED, pool.map(cost, SCORED), strict=True))
 

@@ -8,13 +8,13 @@ import pytest
 PROGRAM = """
 import resource, sys, tempfile, torch
 from pathlib import Path
-from bench.data.matrix import find_matrix
-from bench.run.context import Context
-from bench.run.engines import Inline
-from bench.run.execute import execute
-from bench.run.plan import plan
-from bench.run.registry import find
-from bench.run.workspace import Workspace
+from oodbench.data.matrix import find_matrix
+from oodbench.run.context import Context
+from oodbench.run.engines import Inline
+from oodbench.run.execute import execute
+from oodbench.run.plan import plan
+from oodbench.run.registry import find
+from oodbench.run.workspace import Workspace
 torch.set_num_threads(1)
 tiny = find_matrix("tiny-v1")
 matrix = tiny.model_copy(update={{

@@ -12,9 +12,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from bench.measure.cells import Cell
-from bench.measure.ranking import ranking
-from bench.measure.ranks import shared_ranks
+from oodbench.measure.cells import Cell
+from oodbench.measure.ranking import ranking
+from oodbench.measure.ranks import shared_ranks
 
 MILLION = 1_000_000
 ROUNDS = 15

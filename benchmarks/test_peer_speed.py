@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-import bench
+import oodbench
 
 METHODS = ("msp", "odin", "mahalanobis-a", "energy", "knn")
 BATCH = 512
@@ -83,7 +83,7 @@ def test_evaluation_beside_pytorch_ood(benchmark, real: Bench) -> None:
     }
 
     def ours() -> object:
-        return bench.evaluate(
+        return oodbench.evaluate(
             real.net,
             train=(train, labels),
             test=(tests["test"], torch.from_numpy(real.test.labels)),

@@ -24,6 +24,6 @@ To add one, write one file:
 4. the last line is `METHODS = (Method(...), ...)`, one entry for each row of the leaderboard.
 
 The registry scans this folder; nothing else needs a change but the changelog. Files do not import each other: a formula
-that two methods share is a function in `bench.scores`, a fit one in `bench.fits`, a whole detector a class in
-`bench.detectors`. `oodbench check NAME` runs the conformance checks.
+that two methods share is a function in `oodbench.formulas`, a fit one in `oodbench.estimators`, a whole detector a
+class in `oodbench.detectors`. `oodbench check NAME` runs the conformance checks.
 """

@@ -14,9 +14,9 @@ from typing import ClassVar, final
 from jaxtyping import Float
 from torch import Tensor
 
-from bench import scores
-from bench.contract import FitData, Grid, Material, Method, Reference, View, Views
-from bench.recipes import Plain
+from oodbench import formulas
+from oodbench.contract import Citation, FitData, Grid, Material, Method, View, Views
+from oodbench.recipes import Plain
 
 TEMPERATURES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 """Liang's grid."""
@@ -42,14 +42,14 @@ class TemperedSoftmax:
 
     def score(self, state: tuple[()], batch: Views) -> Float[Tensor, "n"]:
         """Return the rank key of max softmax(z / T)."""
-        return scores.tempered_margin(batch.logits, self.T)
+        return formulas.tempered_margin(batch.logits, self.T)
 
 
 METHODS = (
     Method(
         name="baseline-t",
         title="Baseline + T",
-        paper=Reference(
+        paper=Citation(
             authors="Liang, Li, Srikant",
             title="Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks",
             year=2018,

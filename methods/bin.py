@@ -21,10 +21,10 @@ from typing import Any, ClassVar, final
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bench import scores
-from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.networks import classifier
-from bench.networks.one_vs_rest import one_vs_rest_loss, start_at_prior_odds
+from oodbench import formulas
+from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.networks import classifier
+from oodbench.networks.one_vs_rest import one_vs_rest_loss, start_at_prior_odds
 
 
 @final
@@ -77,7 +77,7 @@ class Bin:
         return replace(self, training=training)
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh subject."""
+        """Return a fresh model."""
         return OneVsRest(classifier(self.training.network, shape, classes, mean, std, self.training.dropout))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
@@ -87,14 +87,14 @@ class Bin:
 
 def largest_log_odds(batch: Views) -> Float[Tensor, "n"]:
     """Return max_k z_k."""
-    return scores.max_logit(batch.binary)
+    return formulas.max_logit(batch.binary)
 
 
 METHODS = (
     Method(
         name="bin",
         title="Binary classifiers (BIN)",
-        paper=Reference(
+        paper=Citation(
             authors="Sreeramdass, Sarawagi",
             title="Out-of-distribution image detection",
             year=None,

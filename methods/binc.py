@@ -21,10 +21,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from bench import scores
-from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.networks import classifier
-from bench.networks.one_vs_rest import TwoHeads, one_vs_rest_loss
+from oodbench import formulas
+from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.networks import classifier
+from oodbench.networks.one_vs_rest import TwoHeads, one_vs_rest_loss
 
 WIDTH = 0.4
 """Width of the kernel over confidences."""
@@ -76,7 +76,7 @@ class Binc:
         return replace(self, training=training)
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh subject."""
+        """Return a fresh model."""
         body = classifier(self.training.network, shape, self.width, mean, std, self.training.dropout)
         return TwoHeads(body, self.width, classes)
 
@@ -91,8 +91,8 @@ class Binc:
 def calibration_error(z: Float[Tensor, "n C"], y: Bool[Tensor, "n C"]) -> Float[Tensor, ""]:
     """Return mean_k MMCE_w of the C binary classifiers with log-odds z, on whether each input is of class k.
 
-    Here r is at least 1/2, and MMCE_w then vanishes only where all r are 1/2: while a batch holds a mistake it pulls
-    towards doubt.
+    Here r is at least 1/2, and MMCE_w then vanishes only where all r are 1/2: while a batch holds a misclassification,
+    it pulls towards doubt.
     """
     r = torch.sigmoid(z.abs())  # max(sigma, 1 - sigma)
     return weighted_mmce(r.T, ((z > 0) == y).T).mean()
@@ -100,14 +100,14 @@ def calibration_error(z: Float[Tensor, "n C"], y: Bool[Tensor, "n C"]) -> Float[
 
 def largest_log_odds(batch: Views) -> Float[Tensor, "n"]:
     """Return max_k z_k of the binary head."""
-    return scores.max_logit(batch.binary)
+    return formulas.max_logit(batch.binary)
 
 
 METHODS = (
     Method(
         name="binc",
         title="Calibrated binary classifiers (BINC)",
-        paper=Reference(
+        paper=Citation(
             authors="Sreeramdass, Sarawagi",
             title="Out-of-distribution image detection",
             year=None,  # undated; the newest work that it builds on (Kumar 2018) is of 2018

@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bench import scores
-from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.members import bootstrap
-from bench.networks.members import Ensemble
-from bench.recipes import Plain
+from oodbench import formulas
+from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.ensembles import bootstrap
+from oodbench.networks.members import Ensemble
+from oodbench.recipes import Plain
 
 
 @final
@@ -79,15 +79,15 @@ class DeepEnsemble:
 
 def certainty(batch: Views) -> Float[Tensor, "n"]:
     """Return minus the entropy of the mean of the members' probabilities."""
-    return -scores.predictive_entropy(batch.members)
+    return -formulas.predictive_entropy(batch.members)
 
 
 def agreement(batch: Views) -> Float[Tensor, "n"]:
     """Return minus the mutual information of the class and the member."""
-    return -scores.mutual_information(batch.members)
+    return -formulas.mutual_information(batch.members)
 
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Lakshminarayanan, Pritzel, Blundell",
     title="Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles",
     year=2017,

@@ -11,9 +11,9 @@ from typing import ClassVar, final
 from jaxtyping import Float
 from torch import Tensor
 
-from bench import scores
-from bench.contract import FitData, Material, Method, Reference, View, Views
-from bench.recipes import Plain
+from oodbench import formulas
+from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.recipes import Plain
 
 
 @final
@@ -36,14 +36,14 @@ class Energy:
 
     def score(self, state: tuple[()], batch: Views) -> Float[Tensor, "n"]:
         """Return T log sum_i exp(z_i / T)."""
-        return scores.energy(batch.logits, self.T)
+        return formulas.energy(batch.logits, self.T)
 
 
 METHODS = (
     Method(
         name="energy",
         title="Energy",
-        paper=Reference(
+        paper=Citation(
             authors="Liu, Wang, Owens, Li",
             title="Energy-based Out-of-distribution Detection",
             year=2020,

@@ -4,19 +4,19 @@ Shao, Song & Ermon, "Understanding Classifier Mistakes with Generative Models", 
 
     p(f) = sum_k pi_k N(f; mu_k, diag sigma2_k),   s(x) = log p(f(x)) in nats
 
-fitted by EM to the features of the training images, un-augmented, without labels. K = 100 for mistakes, K = 1000 for
-attacks and out-of-distribution inputs. The paper states no more; chosen here: mini-batch k-means to start, EM until
-the mean log density rises by less than 0.001 nats (at most 200 steps, 30 at K = 1000, where each step costs ten times
-as much and the training density has all but settled), 1e-6 of each feature's variance added to every component's, and
-no more components than one for every ten training images: 350 of the 1000 where there are 3,500. The steps taken, the
-last gain and the share of variances that are mostly floor stand in the state.
+fitted by EM to the features of the training images, un-augmented, without labels. K = 100 for misclassifications, K =
+1000 for attacks and out-of-distribution inputs. The paper states no more; chosen here: mini-batch k-means to start, EM
+until the mean log density rises by less than 0.001 nats (at most 200 steps, 30 at K = 1000, where each step costs ten
+times as much and the training density has all but settled), 1e-6 of each feature's variance added to every component's,
+and no more components than one for every ten training images: 350 of the 1000 where there are 3,500. The steps taken,
+the last gain and the share of variances that are mostly floor stand in the state.
 """
 
-from bench.contract import Method, Reference
-from bench.detectors.mixture import FeatureMixture
-from bench.recipes import Plain
+from oodbench.contract import Citation, Method
+from oodbench.detectors.mixture import FeatureMixture
+from oodbench.recipes import Plain
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Shao, Song, Ermon",
     title="Understanding Classifier Mistakes with Generative Models",
     year=2020,

@@ -1,7 +1,7 @@
 """A masked autoregressive flow of the features.
 
 Shao, Song & Ermon, "Understanding Classifier Mistakes with Generative Models", 2020, with the flow of Papamakarios,
-Pavlakou & Murray, "Masked Autoregressive Flow for Density Estimation", NeurIPS 2017 (`bench.networks.made`).
+Pavlakou & Murray, "Masked Autoregressive Flow for Density Estimation", NeurIPS 2017 (`oodbench.networks.made`).
 
     z = (f - m) / s,   u = MADE_5(... MADE_1(z)),   s(x) = log p(f(x)) = log N(u; 0, I) + log|det du/dz| - sum log s
 
@@ -26,10 +26,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.contract import FitData, Material, Method, Reference, View, Views
-from bench.detectors.trained import Schedule, Units, filled, flat, minimise, units
-from bench.networks.made import Degrees, Maf
-from bench.recipes import Plain
+from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.detectors.trained import Schedule, Units, filled, flat, minimise, units
+from oodbench.networks.made import Degrees, Maf
+from oodbench.recipes import Plain
 
 
 class Flow(NamedTuple):
@@ -93,7 +93,7 @@ class FeatureMaf:
         return Maf(features, self.layers, self.hidden, self.degrees, generator)
 
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Shao, Song, Ermon",
     title="Understanding Classifier Mistakes with Generative Models",
     year=2020,

@@ -4,9 +4,9 @@ Shao, Song & Ermon, "Understanding Classifier Mistakes with Generative Models", 
 
     z = (f - m) / s,   s(x) = log 1/K sum_k p(z|c_k) p(c_k) / q(c_k|z) - sum log s,   c_k = mu(z) + sigma(z) eps_k
 
-a lower bound of log p(f(x)) in nats (Burda 2016; `bench.networks.feature_vae`). The K noise vectors are drawn once and
-are the same for all inputs. The paper: encoder F -> 512 ReLU -> (mu, log sigma^2) in R^128, decoder 128 -> 512 -> F,
-Adam at 0.001 with "decay 0.9995", 1000 epochs. Not said, and chosen here: batch 128, a Gaussian decoder with one
+a lower bound of log p(f(x)) in nats (Burda 2016; `oodbench.networks.feature_vae`). The K noise vectors are drawn once
+and are the same for all inputs. The paper: encoder F -> 512 ReLU -> (mu, log sigma^2) in R^128, decoder 128 -> 512 ->
+F, Adam at 0.001 with "decay 0.9995", 1000 epochs. Not said, and chosen here: batch 128, a Gaussian decoder with one
 variance a feature, learned and of at least 1e-4 of the feature's own, and the bound of K = 16 rather than the evidence
 lower bound, which training maximises. A fit is kept to half a minute: 4000 batches or the 1000 epochs, the rate falls
 to 0 on a cosine, gradients have at most norm 1 (in nats a feature), and the weights stay that were best on a tenth of
@@ -22,10 +22,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.contract import FitData, Material, Method, Reference, View, Views
-from bench.detectors.trained import Schedule, Units, filled, flat, minimise, units
-from bench.networks.feature_vae import FeatureVae
-from bench.recipes import Plain
+from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.detectors.trained import Schedule, Units, filled, flat, minimise, units
+from oodbench.networks.feature_vae import FeatureVae
+from oodbench.recipes import Plain
 
 
 class Autoencoder(NamedTuple):
@@ -94,7 +94,7 @@ METHODS = (
     Method(
         name="feature-vae",
         title="Feature auto-encoder (VAE)",
-        paper=Reference(
+        paper=Citation(
             authors="Shao, Song, Ermon",
             title="Understanding Classifier Mistakes with Generative Models",
             year=2020,

@@ -1,6 +1,6 @@
 """Flow-GAN: an image's log density under a flow that was trained against a critic.
 
-Grover, Dhar & Ermon 2018; the recipe is in `bench/densities/flow_gan.py`.
+Grover, Dhar & Ermon 2018; the recipe is in `bench/oodbench/densities/flow_gan.py`.
 
     s(x) = log p(y),   the flow trained by   min_p max_D  V(p, D) - lambda mean log p(y)
 
@@ -16,11 +16,11 @@ little cost in samples. In the adversarial row bits a dimension are therefore ba
 images is any worse is what the row is there to tell.
 """
 
-from bench.contract import Method, Reference
-from bench.densities.flow_gan import FlowGan
-from bench.detectors.densities import LOG_DENSITY
+from oodbench.contract import Citation, Method
+from oodbench.densities.flow_gan import FlowGan
+from oodbench.detectors.densities import LOG_DENSITY
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Grover, Dhar, Ermon",
     title="Flow-GAN: Combining Maximum Likelihood and Adversarial Learning in Generative Models",
     year=2018,

@@ -32,12 +32,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
-from bench import scores
-from bench.contract import (
+from oodbench import formulas
+from oodbench.contract import (
+    Citation,
     Material,
     Method,
     Player,
-    Reference,
     Scale,
     Shape,
     Stateless,
@@ -46,8 +46,8 @@ from bench.contract import (
     View,
     Views,
 )
-from bench.networks.dcgan import Discriminator, Generator, Trio, still
-from bench.recipes import Plain
+from oodbench.networks.dcgan import Discriminator, Generator, Trio, still
+from oodbench.recipes import Plain
 
 
 @final
@@ -121,20 +121,20 @@ class GanConfidence:
         inside, generated, outside = net(torch.cat([batch.inputs, fakes, *outliers])).double().tensor_split([n, 2 * n])
         loss = cross_entropy(inside, batch.labels, label_smoothing=self.training.label_smoothing)
         loss = loss + self.beta * divergence(generated)
-        return loss + self.lam * scores.uniform_cross_entropy(outside).mean() if self.lam else loss
+        return loss + self.lam * formulas.uniform_cross_entropy(outside).mean() if self.lam else loss
 
 
 def divergence(logits: Float[Tensor, "n C"]) -> Float[Tensor, ""]:
     """Return the mean of KL(U || p) = H(U; p) - log C."""
-    return scores.uniform_cross_entropy(logits).mean() - log(logits.shape[1])
+    return formulas.uniform_cross_entropy(logits).mean() - log(logits.shape[1])
 
 
 def msp(batch: Views) -> Float[Tensor, "n"]:
     """Return the rank key of the maximum softmax probability."""
-    return scores.msp_key(batch.logits)
+    return formulas.msp_key(batch.logits)
 
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Lee, Lee, Lee, Shin",
     title="Training Confidence-calibrated Classifiers for Detecting Out-of-Distribution Samples",
     year=2018,

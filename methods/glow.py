@@ -20,9 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from bench.contract import Method, Reference, Stateless, Views
-from bench.densities.glow import Glow
-from bench.detectors.densities import LOG_DENSITY
+from oodbench.contract import Citation, Method, Stateless, Views
+from oodbench.densities.glow import Glow
+from oodbench.detectors.densities import LOG_DENSITY
 
 
 def norm(batch: Views) -> Float[Tensor, "n"]:
@@ -40,19 +40,19 @@ def _length(eps: Tensor) -> Tensor:
     return length
 
 
-KINGMA = Reference(
+KINGMA = Citation(
     authors="Kingma, Dhariwal",
     title="Glow: Generative Flow with Invertible 1x1 Convolutions",
     year=2018,
     url="https://arxiv.org/abs/1807.03039",
 )
-NALISNICK = Reference(
+NALISNICK = Citation(
     authors="Nalisnick, Matsukawa, Teh, Gorur, Lakshminarayanan",
     title="Do Deep Generative Models Know What They Don't Know?",
     year=2019,
     url="https://arxiv.org/abs/1810.09136",
 )
-CHOI = Reference(
+CHOI = Citation(
     authors="Choi, Jang, Alemi",
     title="WAIC, but Why? Generative Ensembles for Robust Anomaly Detection",
     year=2018,

@@ -2,16 +2,17 @@
 
 Ardizzone et al., "Training Normalizing Flows with the Information Bottleneck for Competitive Generative
 Classification", NeurIPS 2020; as a detector Mackowiak et al., "Generative Classifiers as a Basis for Trustworthy Image
-Classification", CVPR 2021. Network, mixture, L_X and L_Y are in `bench/networks/inn.py`.
+Classification", CVPR 2021. Network, mixture, L_X and L_Y are in `bench/oodbench/networks/inn.py`.
 
     loss = 2 / (1 + beta) L_X / D + 2 beta / (1 + beta) L_Y
     ib-inn-<beta>:               s(x) = two-sided p-value of log q(y) among the training inputs'
     ib-inn-2-class-likelihood:   s(x) = max_k log q(y|k)
 
 beta weighs the NLL of one dimension against the cross-entropy of one image. At beta = 0 no label is ever used: the
-mixture's components have no names, and the subject is a density that does not classify; mistakes and attacks are the
-plain classifier's. At beta = infinity nothing holds the density to the data: bits per dimension and p-values mean
-nothing, inputs from elsewhere may well have the higher ones (AUROC 44 in the paper), and the row is there to show it.
+mixture's components have no names, and the model is a density that does not classify; misclassifications and attacks
+are the plain classifier's. At beta = infinity nothing holds the density to the data: bits per dimension and p-values
+mean nothing, inputs from elsewhere may well have the higher ones (AUROC 44 in the paper), and the row is there to show
+it.
 
 Scale "paper" is the authors' CIFAR-10 recipe (450 epochs of SGD) with these differences: wavelets where they have
 down-sampling couplings; the means' rate is three times the network's, but with its momentum and decay; of the
@@ -29,9 +30,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.detectors.densities import Typicality
-from bench.networks.inn import GenerativeClassifier, Sizes, estimate_norms, losses
+from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.detectors.densities import Typicality
+from oodbench.networks.inn import IB_INN, GenerativeClassifier, Sizes, estimate_norms, losses
 
 BETAS: tuple[float | Literal["inf"], ...] = (0, 1, 2, 4, 8, 16, 32, "inf")
 """The papers' grid."""
@@ -55,7 +56,7 @@ class IbInn:
         looks: Passes over the training split that re-estimate BatchNorm's statistics.
     """
 
-    training: Training = Training(network="ib-inn", epochs=8)
+    training: Training = Training(network=IB_INN, epochs=8)
     beta: float | Literal["inf"] = 2
     sizes: Sizes = SMALL
     m: float = 5.0
@@ -74,7 +75,7 @@ class IbInn:
 
     def at(self, scale: Scale, training: Training) -> "IbInn":
         """Return the recipe at a scale."""
-        how = replace(training, network="ib-inn", clip=8.0, label_smoothing=0.02, precision="float32", nesterov=False)
+        how = replace(training, network=IB_INN, clip=8.0, label_smoothing=0.02, precision="float32", nesterov=False)
         if scale == "paper":
             how = replace(how, epochs=450, batch=128, optimiser="sgd", lr=0.07, weight_decay=1e-4)
             how = replace(how, schedule="step", milestones=(150 / 450, 250 / 450, 350 / 450), gamma=0.1)
@@ -112,7 +113,7 @@ def class_likelihood(batch: Views) -> Float[Tensor, "n"]:
     return batch.log_densities.amax(dim=1)
 
 
-MACKOWIAK = Reference(
+MACKOWIAK = Citation(
     authors="Mackowiak, Ardizzone, Köthe, Rother",
     title="Generative Classifiers as a Basis for Trustworthy Image Classification",
     year=2021,

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contract import FitData, Material, Method, Reference, View, Views
-from bench.recipes import Plain
+from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.recipes import Plain
 
 ROWS = 64
 """Inputs compared with the whole bank at a time: memory does not depend on the batch."""
@@ -66,7 +66,7 @@ METHODS = (
     Method(
         name="knn",
         title="Nearest neighbours (k = 50)",
-        paper=Reference(
+        paper=Citation(
             authors="Sun, Ming, Zhu, Li",
             title="Out-of-Distribution Detection with Deep Nearest Neighbors",
             year=2022,

@@ -22,9 +22,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.contract import FitData, Grid, Material, Method, Reference, View, Views
-from bench.fits import Gaussians, fit_gaussians, fit_log_odds
-from bench.recipes import Plain
+from oodbench.contract import Citation, FitData, Grid, Material, Method, View, Views
+from oodbench.estimators import Gaussians, fit_gaussians, fit_log_odds
+from oodbench.recipes import Plain
 
 
 def confidence(batch: Views, d: Callable[[Views], Float[Tensor, "n C"]], eps: float) -> Float[Tensor, "n"]:
@@ -114,7 +114,7 @@ class LayeredMahalanobis:
         return torch.stack([confidence(batch, partial(d, i), self.eps) for i in range(len(gaussians))], dim=1)
 
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Lee, Lee, Lee, Shin",
     title="A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
     year=2018,

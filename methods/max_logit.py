@@ -9,21 +9,21 @@ Real-World Settings", ICML 2022.
 from jaxtyping import Float
 from torch import Tensor
 
-from bench import scores
-from bench.contract import Method, Reference, Stateless, Views
-from bench.recipes import Plain
+from oodbench import formulas
+from oodbench.contract import Citation, Method, Stateless, Views
+from oodbench.recipes import Plain
 
 
 def max_logit(batch: Views) -> Float[Tensor, "n"]:
     """Return the largest logit."""
-    return scores.max_logit(batch.logits)
+    return formulas.max_logit(batch.logits)
 
 
 METHODS = (
     Method(
         name="max-logit",
         title="Maximum logit",
-        paper=Reference(
+        paper=Citation(
             authors="Hendrycks, Basart, Mazeika, Zou, Kwon, Mostajabi, Steinhardt, Song",
             title="Scaling Out-of-Distribution Detection for Real-World Settings",
             year=2022,

@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench import scores
-from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.networks import classifier
-from bench.networks.members import Thinned
+from oodbench import formulas
+from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.networks import classifier
+from oodbench.networks.members import Thinned
 
 
 @final
@@ -57,14 +57,14 @@ class McDropout:
 
 def certainty(batch: Views) -> Float[Tensor, "n"]:
     """Return minus the entropy of the mean of the probabilities under each mask."""
-    return -scores.predictive_entropy(batch.members)
+    return -formulas.predictive_entropy(batch.members)
 
 
 METHODS = (
     Method(
         name="mc-dropout",
         title="Monte-Carlo dropout, 10 masks",
-        paper=Reference(
+        paper=Citation(
             authors="Gal, Ghahramani",
             title="Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning",
             year=2016,

@@ -12,21 +12,21 @@ metrics.
 from jaxtyping import Float
 from torch import Tensor
 
-from bench import scores
-from bench.contract import Method, Reference, Stateless, Views
-from bench.recipes import Plain
+from oodbench import formulas
+from oodbench.contract import Citation, Method, Stateless, Views
+from oodbench.recipes import Plain
 
 
 def msp(batch: Views) -> Float[Tensor, "n"]:
     """Return the rank key of the maximum softmax probability."""
-    return scores.msp_key(batch.logits)
+    return formulas.msp_key(batch.logits)
 
 
 METHODS = (
     Method(
         name="msp",
         title="Maximum softmax probability",
-        paper=Reference(
+        paper=Citation(
             authors="Hendrycks, Gimpel",
             title="A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks",
             year=2017,

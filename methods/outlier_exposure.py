@@ -21,12 +21,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench import scores
-from bench.contract import (
+from oodbench import formulas
+from oodbench.contract import (
+    Citation,
     Material,
     Method,
     Recipe,
-    Reference,
     Scale,
     Shape,
     Stateless,
@@ -35,8 +35,8 @@ from bench.contract import (
     View,
     Views,
 )
-from bench.errors import BadMethod
-from bench.recipes import Plain
+from oodbench.errors import BadMethod
+from oodbench.recipes import Plain
 
 
 def exposed(net: nn.Module, batch: TrainBatch, lam: float, smoothing: float) -> Float[Tensor, ""]:
@@ -49,7 +49,7 @@ def exposed(net: nn.Module, batch: TrainBatch, lam: float, smoothing: float) -> 
         raise BadMethod("outlier exposure got a step without outliers; train it on a matrix that offers `outliers`")
     inside, outside = net(torch.cat([batch.inputs, batch.outliers])).double().tensor_split([len(batch.inputs)])
     ce = cross_entropy(inside, batch.labels, label_smoothing=smoothing)
-    return ce + lam * scores.uniform_cross_entropy(outside).mean()
+    return ce + lam * formulas.uniform_cross_entropy(outside).mean()
 
 
 @final
@@ -125,15 +125,15 @@ class OeFineTuned:
 
 def msp(batch: Views) -> Float[Tensor, "n"]:
     """Return the rank key of the maximum softmax probability."""
-    return scores.msp_key(batch.logits)
+    return formulas.msp_key(batch.logits)
 
 
 def uniform(batch: Views) -> Float[Tensor, "n"]:
     """Return H(U; p); the paper's outlier score is its negative, mean_c log p_c."""
-    return scores.uniform_cross_entropy(batch.logits)
+    return formulas.uniform_cross_entropy(batch.logits)
 
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Hendrycks, Mazeika, Dietterich",
     title="Deep Anomaly Detection with Outlier Exposure",
     year=2019,

@@ -1,6 +1,6 @@
 """PixelCNN++: the log density of an image as its score.
 
-Salimans, Karpathy, Chen & Kingma, ICLR 2017; the recipe, and what a scale means, is in `bench/densities/pixelcnn.py`.
+Salimans, Karpathy, Chen & Kingma, ICLR 2017; the recipe, and what a scale means, is in `oodbench.densities.pixelcnn`.
 
     s(x) = log p(x) = sum_i log P(x_i | x_<i) + D log 256,   in nats, all D dimensions together, in float64
 
@@ -8,11 +8,11 @@ Dropout is off, and the weights are their running mean. It takes no labels. Like
 data set may find another, simpler one more likely than its own.
 """
 
-from bench.contract import Method, Reference
-from bench.densities.pixelcnn import PixelCnn
-from bench.detectors.densities import LOG_DENSITY
+from oodbench.contract import Citation, Method
+from oodbench.densities.pixelcnn import PixelCnn
+from oodbench.detectors.densities import LOG_DENSITY
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Salimans, Karpathy, Chen, Kingma",
     title="PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other Modifications",
     year=2017,

@@ -22,21 +22,21 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from bench.contract import (
+from oodbench.contract import (
+    Citation,
     Material,
     Method,
     Recipe,
-    Reference,
     Scale,
     Shape,
     TrainBatch,
     Training,
     View,
 )
-from bench.densities.pixelcnn import PixelCnn
-from bench.detectors.densities import LOG_DENSITY
-from bench.errors import BadMethod
-from bench.networks.pixelcnn import PixelCnnPlusPlus
+from oodbench.densities.pixelcnn import PixelCnn
+from oodbench.detectors.densities import LOG_DENSITY
+from oodbench.errors import BadMethod
+from oodbench.networks.pixelcnn import PixelCnnPlusPlus
 
 
 @final
@@ -95,7 +95,7 @@ class OePixelCnn:
         return L / (D * log(2))
 
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Hendrycks, Mazeika, Dietterich",
     title="Deep Anomaly Detection with Outlier Exposure",
     year=2019,

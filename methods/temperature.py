@@ -10,15 +10,15 @@ method with a fixed rate can stop short. T is fitted for the NLL, never for a de
 data. It reorders inputs when there are more than two classes; it never changes the prediction.
 """
 
-from bench.contract import Method, Reference
-from bench.detectors.calibrated import CalibratedSoftmax
-from bench.recipes import Plain
+from oodbench.contract import Citation, Method
+from oodbench.detectors.calibrated import CalibratedSoftmax
+from oodbench.recipes import Plain
 
 METHODS = (
     Method(
         name="temperature",
         title="Temperature scaling",
-        paper=Reference(
+        paper=Citation(
             authors="Guo, Pleiss, Sun, Weinberger",
             title="On Calibration of Modern Neural Networks",
             year=2017,

@@ -29,13 +29,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench import scores
-from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.detectors.calibrated import CalibratedSoftmax
-from bench.detectors.few_labels import FewLabelsMahalanobis, labelled
-from bench.detectors.mixture import FeatureMixture
-from bench.networks import classifier
-from bench.recipes import Plain
+from oodbench import formulas
+from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.detectors.calibrated import CalibratedSoftmax
+from oodbench.detectors.few_labels import FewLabelsMahalanobis, labelled
+from oodbench.detectors.mixture import FeatureMixture
+from oodbench.networks import classifier
+from oodbench.recipes import Plain
 
 
 @final
@@ -100,17 +100,17 @@ class TemporalEnsembling:
 
 def msp(batch: Views) -> Float[Tensor, "n"]:
     """Return the rank key of the maximum softmax probability."""
-    return scores.msp_key(batch.logits)
+    return formulas.msp_key(batch.logits)
 
 
 RECIPE = TemporalEnsembling()
-LAINE = Reference(
+LAINE = Citation(
     authors="Laine, Aila",
     title="Temporal Ensembling for Semi-Supervised Learning",
     year=2017,
     url="https://arxiv.org/abs/1610.02242",
 )
-SHAO = Reference(
+SHAO = Citation(
     authors="Shao, Song, Ermon",
     title="Understanding Classifier Mistakes with Generative Models",
     year=2020,

@@ -2,7 +2,7 @@
 
 Nalisnick et al., "Detecting Out-of-Distribution Inputs to Deep Generative Models Using Typicality", 2019, with batches
 of one; as a two-sided test Mackowiak, Ardizzone, Koethe & Rother, "Generative Classifiers as a Basis for Trustworthy
-Image Classification", CVPR 2021. The formulas are in `bench/detectors/densities.py`, the model is Glow.
+Image Classification", CVPR 2021. The formulas are in `bench/oodbench/detectors/densities.py`, the model is Glow.
 
     typicality:       s(x) = 2 min(u, 1 - u),   u = share of training inputs with log p at most log p(x)
     typicality-mean:  s(x) = -|log p(x) - mean log p of the training inputs|
@@ -11,15 +11,15 @@ Both look at the training inputs without augmentation. Mackowiak's code takes th
 validation set with augmentation.
 """
 
-from bench.contract import Method, Reference
-from bench.densities.glow import Glow
-from bench.detectors.densities import Typicality, TypicalityMean
+from oodbench.contract import Citation, Method
+from oodbench.densities.glow import Glow
+from oodbench.detectors.densities import Typicality, TypicalityMean
 
 METHODS = (
     Method(
         name="typicality",
         title="Glow, two-sided p-value of the log density",
-        paper=Reference(
+        paper=Citation(
             authors="Mackowiak, Ardizzone, Köthe, Rother",
             title="Generative Classifiers as a Basis for Trustworthy Image Classification",
             year=2021,
@@ -31,7 +31,7 @@ METHODS = (
     Method(
         name="typicality-mean",
         title="Glow, distance of the log density to its mean",
-        paper=Reference(
+        paper=Citation(
             authors="Nalisnick, Matsukawa, Teh, Lakshminarayanan",
             title="Detecting Out-of-Distribution Inputs to Deep Generative Models Using Typicality",
             year=2019,

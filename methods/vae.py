@@ -16,18 +16,18 @@ as they are, flat images and textures still do: where Choi reports a rate that f
 from jaxtyping import Float
 from torch import Tensor
 
-from bench import scores
-from bench.contract import Method, Reference, Stateless, Views
-from bench.densities.vae import Vae
-from bench.detectors.densities import LOG_DENSITY
+from oodbench import formulas
+from oodbench.contract import Citation, Method, Stateless, Views
+from oodbench.densities.vae import Vae
+from oodbench.detectors.densities import LOG_DENSITY
 
 
 def rate(batch: Views) -> Float[Tensor, "n"]:
     """Return -KL(q(z|x) || p(z)), in nats."""
-    return -scores.gaussian_kl(*batch.posterior, *batch.prior)[:, 0]
+    return -formulas.gaussian_kl(*batch.posterior, *batch.prior)[:, 0]
 
 
-CHOI = Reference(
+CHOI = Citation(
     authors="Choi, Jang, Alemi",
     title="WAIC, but Why? Generative Ensembles for Robust Anomaly Detection",
     year=2018,

@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bench import scores
-from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.networks import classifier
-from bench.networks.bottleneck import StochasticBottleneck, information_loss
+from oodbench import formulas
+from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.networks import classifier
+from oodbench.networks.bottleneck import StochasticBottleneck, information_loss
 
 
 @final
@@ -68,15 +68,15 @@ class Vib:
 
 def rate(batch: Views) -> Float[Tensor, "n"]:
     """Return -KL(q(z|x) || r)."""
-    return -scores.gaussian_kl(*batch.posterior, *batch.prior)[:, 0]
+    return -formulas.gaussian_kl(*batch.posterior, *batch.prior)[:, 0]
 
 
 def entropy(batch: Views) -> Float[Tensor, "n"]:
     """Return the negative entropy of the averaged decoder, in float64: float32 is 0 for the surest inputs."""
-    return -scores.entropy(batch.logits.double())
+    return -formulas.entropy(batch.logits.double())
 
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Alemi, Fischer, Dillon",
     title="Uncertainty in the Variational Information Bottleneck",
     year=2018,

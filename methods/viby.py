@@ -18,10 +18,10 @@ from typing import ClassVar, final
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bench import scores
-from bench.contract import Material, Method, Reference, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from bench.networks import classifier
-from bench.networks.bottleneck import StochasticBottleneck, information_loss
+from oodbench import formulas
+from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.networks import classifier
+from oodbench.networks.bottleneck import StochasticBottleneck, information_loss
 
 
 @final
@@ -65,15 +65,15 @@ class Viby:
 
 def expected_rate(batch: Views) -> Float[Tensor, "n"]:
     """Return -sum_c P(c|x) KL(q(z|x) || r_c)."""
-    return -(batch.logits.softmax(dim=1) * scores.gaussian_kl(*batch.posterior, *batch.prior)).sum(dim=1)
+    return -(batch.logits.softmax(dim=1) * formulas.gaussian_kl(*batch.posterior, *batch.prior)).sum(dim=1)
 
 
 def least_rate(batch: Views) -> Float[Tensor, "n"]:
     """Return -min_c KL(q(z|x) || r_c)."""
-    return -scores.gaussian_kl(*batch.posterior, *batch.prior).amin(dim=1)
+    return -formulas.gaussian_kl(*batch.posterior, *batch.prior).amin(dim=1)
 
 
-PAPER = Reference(
+PAPER = Citation(
     authors="Sreeramdass, Sarawagi",
     title="Out-of-distribution image detection",
     year=None,

@@ -1,22 +1,22 @@
 """WAIC: the log density that several models give, less how far they disagree.
 
 Choi, Jang & Alemi, "WAIC, but Why? Generative Ensembles for Robust Anomaly Detection", 2018; the formula is in
-`bench/detectors/densities.py`, the members are those of `bench/densities/ensemble.py`.
+`bench/oodbench/detectors/densities.py`, the members are those of `bench/oodbench/densities/ensemble.py`.
 
     s(x) = mean_m log p_m(x) - var_m log p_m(x),   M = 5, in nats of the whole image
 
-A member is the subject of the model's own row at one seed. In a matrix with several seeds each seed judges a bootstrap
+A member is the model of the model's own row at one seed. In a matrix with several seeds each seed judges a bootstrap
 of the same five, which is how the paper's intervals are made too.
 """
 
-from bench.contract import Method, Reference
-from bench.densities.ensemble import DensityEnsemble
-from bench.densities.glow import Glow
-from bench.densities.pixelcnn import PixelCnn
-from bench.densities.vae import Vae
-from bench.detectors.densities import WAIC
+from oodbench.contract import Citation, Method
+from oodbench.densities.ensemble import DensityEnsemble
+from oodbench.densities.glow import Glow
+from oodbench.densities.pixelcnn import PixelCnn
+from oodbench.densities.vae import Vae
+from oodbench.detectors.densities import WAIC
 
-CHOI = Reference(
+CHOI = Citation(
     authors="Choi, Jang, Alemi",
     title="WAIC, but Why? Generative Ensembles for Robust Anomaly Detection",
     year=2018,

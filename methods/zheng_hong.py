@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bench.contract import FitData, Material, Method, Reference, View, Views
-from bench.fits import Mixture, fit_mixture, unit_scale
-from bench.recipes import Plain
+from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.estimators import Mixture, fit_mixture, unit_scale
+from oodbench.recipes import Plain
 
 
 class Classes(NamedTuple):
@@ -119,7 +119,7 @@ METHODS = (
     Method(
         name="zheng",
         title="Class mixtures (I-defender)",
-        paper=Reference(
+        paper=Citation(
             authors="Zheng, Hong",
             title="Robust Detection of Adversarial Attacks by Modeling the Intrinsic Properties of Deep Neural "
             "Networks",

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.cli import main, parser
-from bench.data.matrix import find_matrix, load_matrices
-from bench.run.registry import registry
+from oodbench.cli import main, parser
+from oodbench.data.matrix import find_matrix, load_matrices
+from oodbench.run.registry import registry
 
-VERBS = ("list", "plan", "run", "data", "metrics", "table", "directions", "studies", "check", "explain", "analyse")
+VERBS = ("list", "plan", "run", "data", "metrics", "table", "claims", "diagnostics", "check", "explain", "diagnose")
 
 
 def oodbench(capsys, *words):
@@ -53,7 +53,7 @@ def test_list_names_methods_matrices_sets_and_attacks(capsys):
 def test_metrics_prints_every_metric_under_its_name(capsys, scores):
     code, out, _ = oodbench(capsys, "metrics", "--good", scores / "good.npy", "--bad", scores / "bad.npy", "--json")
     names = {
-        *("fpr95", "fpr95_bad", "detection_error", "min_detection_error", "auroc", "aupr_in", "aupr_out"),
+        *("fpr95", "fpr95_ood_positive", "detection_error", "min_detection_error", "auroc", "aupr_in", "aupr_out"),
         *("aupr_in_balanced", "aupr_out_balanced", "n_good", "n_bad"),
     }
     numbers = json.loads(out)
@@ -64,7 +64,7 @@ def test_metrics_prints_every_metric_under_its_name(capsys, scores):
 
 def test_metrics_and_tables_load_no_torch(scores):
     program = (
-        "import sys; from bench.cli import main; "
+        "import sys; from oodbench.cli import main; "
         f"main(['metrics', '--good', {str(scores / 'good.npy')!r}, '--bad', {str(scores / 'bad.npy')!r}]); "
         f"main(['table', '--results', {str(scores)!r}, '--leaderboard', {str(scores / 'board.md')!r}]); "
         "assert 'torch' not in sys.modules, 'torch was loaded'"
@@ -229,9 +229,9 @@ def test_the_wheel_carries_the_cards_and_shadows_nothing(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "bench/cards/fashion-mnist.toml" in names
-    assert "bench/cards/matrices/tiny-v1.toml" in names
-    assert "bench/cards/splits/mnist-5k.toml" in names
-    assert any(name.startswith("bench/results/reported/") for name in names)
+    assert "oodbench/cards/fashion-mnist.toml" in names
+    assert "oodbench/cards/matrices/tiny-v1.toml" in names
+    assert "oodbench/cards/splits/mnist-5k.toml" in names
+    assert any(name.startswith("oodbench/results/reported/") for name in names)
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"bench", "methods"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"oodbench"}

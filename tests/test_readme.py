@@ -33,7 +33,7 @@ def test_the_python_of_the_readme_runs(capsys):
     table = names["table"]
     assert isinstance(table, pd.DataFrame)
     assert set(table.method) == {"msp", "odin", "mahalanobis-a"}
-    assert set(table.failure) == {"ood", "mistake"}
+    assert set(table.failure) == {"ood", "misclassification"}
     assert table.auroc.between(0, 1).all()
     assert "mahalanobis-a" in capsys.readouterr().out
 
@@ -47,7 +47,7 @@ def test_the_table_of_the_readme_is_the_leaderboards():
 
 
 def test_every_make_target_and_verb_of_the_readme_exists():
-    from bench.cli import parser
+    from oodbench.cli import parser
 
     text = (ROOT / "README.md").read_text()
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bench.check.conformance import Check, check_methods, checks_of, excuses
-from bench.cli import main
-from bench.errors import UnknownName
-from bench.run.registry import registry
+from oodbench.check.conformance import Check, check_methods, checks_of, excuses
+from oodbench.cli import main
+from oodbench.errors import UnknownName
+from oodbench.run.registry import registry
 
 CHECKS = [check for entry in registry().values() for check in checks_of(entry.method, excuses(entry))]
 

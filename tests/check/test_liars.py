@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import scores
-from bench.check.conformance import checks_of
-from bench.contract import FitData, Grid, Material, Method, Recipe, Reference, Scale, Training, View, Views
-from bench.recipes import Plain
+from oodbench import formulas
+from oodbench.check.conformance import checks_of
+from oodbench.contract import Citation, FitData, Grid, Material, Method, Recipe, Scale, Training, View, Views
+from oodbench.recipes import Plain
 
 LOGITS: frozenset[View] = frozenset({"logits"})
 NOTHING: frozenset[Material] = frozenset()
@@ -25,7 +25,7 @@ def learn_nothing(data: FitData) -> tuple[()]:
 
 
 def margin(state: Any, batch: Views) -> Tensor:
-    return scores.msp_key(batch.logits)
+    return formulas.msp_key(batch.logits)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Detector:
 
 
 def method(detector: Any, name: str = "liar", recipe: Recipe | None = None, search: Grid | None = None) -> Method:
-    paper = Reference(authors="Nobody", title="Nothing", year=2000, url="https://example.org")
+    paper = Citation(authors="Nobody", title="Nothing", year=2000, url="https://example.org")
     return Method(name=name, title=name, paper=paper, recipe=recipe or Plain(), detector=detector, search=search)
 
 
@@ -151,17 +151,17 @@ def spoil_head(state: Any, batch: Views) -> Tensor:
 
 
 def spoil_buffer(state: Any, batch: Any) -> Tensor:
-    batch._subject.net.trunk.bn.running_mean.add_(0.1)
+    batch._model.net.trunk.bn.running_mean.add_(0.1)
     return margin(state, batch)
 
 
 def want_gradients(state: Any, batch: Any) -> Tensor:
-    batch._subject.net.requires_grad_()
+    batch._model.net.requires_grad_()
     return margin(state, batch)
 
 
 def train_mode(state: Any, batch: Any) -> Tensor:
-    batch._subject.net.trunk.bn.train()
+    batch._model.net.trunk.bn.train()
     return margin(state, batch)
 
 
@@ -365,7 +365,7 @@ MALFORMED = [
     (method(Detector(), name="../up"), "its name is '../up'"),
     (method(Detector(reads=frozenset({"logit"}))), "unknown view 'logit'; did you mean 'logits'"),  # type: ignore[arg-type]
     (method(Detector(fits_on=frozenset({"label"}))), "unknown material 'label'; did you mean 'labels'"),  # type: ignore[arg-type]
-    (method(Detector(reads=two("log_density"))), "reads log_density, which a Plain subject does not show"),
+    (method(Detector(reads=two("log_density"))), "reads log_density, which a Plain model does not show"),
     (method(Detector(), search=Grid(over=(("wieght", (1.0,)),))), "did you mean 'weight'"),
     (method(Detector(), search=Grid(over=(("weight", ()),))), "no value to try for 'weight'"),
 ]

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from bench.check.conformance import check_methods
-from bench.errors import BadMethod, UnknownName
-from bench.run import registry
-from bench.store import source_digest
+from oodbench.check.conformance import check_methods
+from oodbench.errors import BadMethod, UnknownName
+from oodbench.run import registry
+from oodbench.store import source_digest
 
 CODE = '''
 """A method from elsewhere."""
-from bench.contract import Method, Reference, Stateless
-from bench.recipes import Plain
+from oodbench.contract import Method, Citation, Stateless
+from oodbench.recipes import Plain
 
 def largest(batch):
     return batch.logits.amax(dim=1)
 
 def method(name):
-    paper = Reference(authors="A", title="T", year=2020, url="https://example.org")
+    paper = Citation(authors="A", title="T", year=2020, url="https://example.org")
     detector = Stateless(frozenset({"logits"}), largest)
     return Method(name=name, title=name, paper=paper, recipe=Plain(), detector=detector)
 
@@ -77,7 +77,7 @@ def test_without_the_package_the_method_is_unknown() -> None:
 
 def test_a_name_that_is_taken_is_refused_with_both_places(install: Install) -> None:
     install("from_elsewhere:TAKEN")
-    with pytest.raises(BadMethod, match=r"two methods are named 'msp': in methods\.msp and in from_elsewhere"):
+    with pytest.raises(BadMethod, match=r"two methods are named 'msp': in oodbench\.methods\.msp and in from_else"):
         registry.registry()
 
 

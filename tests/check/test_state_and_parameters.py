@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.check.parameters import from_json, to_json
-from bench.check.state import load_state, save_state
-from bench.contract import Stateless, Views
-from bench.errors import BadCheckpoint, BadMethod
-from bench.fits import Mixture
+from oodbench.check.parameters import from_json, to_json
+from oodbench.check.state import load_state, save_state
+from oodbench.contract import Stateless, Views
+from oodbench.errors import BadCheckpoint, BadMethod
+from oodbench.estimators import Mixture
 
 
 class Pair(NamedTuple):
@@ -66,10 +66,10 @@ def test_a_tuple_that_is_not_at_the_top_of_its_module_is_refused(tmp_path: Path)
 def test_loading_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "s"
     save_state(path, Mixture(*(torch.zeros(1),) * 3, 1, 0.0, 0.0))
-    monkeypatch.delitem(sys.modules, "bench.fits")
-    with pytest.raises(BadCheckpoint, match=r"bench\.fits:Mixture of 6 fields; no such NamedTuple is imported"):
+    monkeypatch.delitem(sys.modules, "oodbench.estimators")
+    with pytest.raises(BadCheckpoint, match=r"oodbench\.estimators:Mixture of 6 fields; no such NamedTuple"):
         load_state(path)
-    assert "bench.fits" not in sys.modules
+    assert "oodbench.estimators" not in sys.modules
 
 
 def test_a_truncated_state_is_named(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_truncated_state_is_named(tmp_path: Path) -> None:
 
 
 def test_weights_are_not_taken_for_a_state(tmp_path: Path) -> None:
-    from bench.subjects import checkpoint
+    from oodbench.models import checkpoint
 
     checkpoint.save(tmp_path / "w", {"a": torch.zeros(1)}, {"seed": 0})
     with pytest.raises(BadCheckpoint, match="holds no fitted state, but seed"):

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from bench.check.conformance import checks_of
-from bench.check.toy import SIDE, blends, blobs, noise, toy
-from bench.contract import FitData, Material, Method, Reference, Scale, Shape, TrainBatch, Training, View, Views
-from bench.networks import classifier
-from bench.recipes import Plain
+from oodbench.check.conformance import checks_of
+from oodbench.check.toy import SIDE, blends, blobs, noise, toy
+from oodbench.contract import Citation, FitData, Material, Method, Scale, Shape, TrainBatch, Training, View, Views
+from oodbench.networks import classifier
+from oodbench.recipes import Plain
 
-PAPER = Reference(authors="Nobody", title="Nothing", year=2000, url="https://example.org")
+PAPER = Citation(authors="Nobody", title="Nothing", year=2000, url="https://example.org")
 
 
 def test_the_network_has_591_parameters() -> None:
@@ -42,7 +42,7 @@ def test_equal_recipes_share_one_training() -> None:
 
 @dataclass(frozen=True)
 class Density:
-    """A recipe whose subject is no classifier: log p(x) of independent Bernoulli pixels."""
+    """A recipe whose model is no classifier: log p(x) of independent Bernoulli pixels."""
 
     training: Training = Training(network="none", epochs=1)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench.data.attack_cards import Attack, find_attack, load_attacks
-from bench.data.attacks import Crafted, bim, craft, fgsm, fools, rounded
-from bench.errors import BadData
+from oodbench.data.attack_cards import Attack, find_attack, load_attacks
+from oodbench.data.attacks import Crafted, bim, craft, fgsm, fools, rounded
+from oodbench.errors import BadData
 
 MEAN, STD = 0.4, 0.2
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.data import fixed
-from bench.data.cards import Card, Generator, HuggingFace, card_sha256, find_card, load_cards
-from bench.data.fixed import cards_folder, parse, read_toml
-from bench.data.huggingface import library
-from bench.data.splits import splits
-from bench.data.synthetic import DRAWS
-from bench.errors import BadCard, OodbenchError, UnknownName
+from oodbench.data import fixed
+from oodbench.data.cards import Card, Generator, HuggingFace, card_sha256, find_card, load_cards
+from oodbench.data.fixed import cards_folder, parse, read_toml
+from oodbench.data.huggingface import library
+from oodbench.data.splits import splits
+from oodbench.data.synthetic import DRAWS
+from oodbench.errors import BadCard, OodbenchError, UnknownName
 
 ISSUE = {
     "mnist",
@@ -153,12 +153,12 @@ def test_the_hash_is_of_what_is_said_not_of_how(tmp_path: Path) -> None:
 
 
 def test_an_installed_wheel_reads_its_own_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Beside an installed `bench` lies Hugging Face's `datasets`; the cards are inside `bench`."""
-    for folder in ("bench/data", "bench/cards", "datasets"):
+    """Beside an installed `oodbench` lies Hugging Face's `datasets`; the cards are inside `oodbench`."""
+    for folder in ("bench/oodbench/data", "bench/oodbench/cards", "datasets"):
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setattr(fixed, "__file__", str(tmp_path / "bench/data/fixed.py"))
-    assert cards_folder() == tmp_path / "bench/cards"
-    (tmp_path / "bench/cards").rmdir()
+    monkeypatch.setattr(fixed, "__file__", str(tmp_path / "bench/oodbench/data/fixed.py"))
+    assert cards_folder() == tmp_path / "bench/oodbench/cards"
+    (tmp_path / "bench/oodbench/cards").rmdir()
     assert cards_folder() == tmp_path / "datasets"
 
 

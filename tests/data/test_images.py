@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.data.images import (
+from oodbench.data.images import (
     ArrayImages,
     FilePictures,
     FolderImages,
@@ -17,7 +17,7 @@ from bench.data.images import (
     fit_shape,
     quantised,
 )
-from bench.errors import BadData
+from oodbench.errors import BadData
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (6, 3, 8, 10), np.uint8)

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from bench.data.attack_cards import Attack, find_attack, load_attacks
-from bench.data.cards import find_card
-from bench.data.fixed import parse
-from bench.data.matrix import Matrix, TrainingCard, find_matrix, load_matrices
-from bench.errors import BadCard, UnknownName
+from oodbench.data.attack_cards import Attack, find_attack, load_attacks
+from oodbench.data.cards import find_card
+from oodbench.data.fixed import parse
+from oodbench.data.matrix import Matrix, TrainingCard, find_matrix, load_matrices
+from oodbench.errors import BadCard, UnknownName
 
 NAMES = {
     *("tiny-v1", "mnist5k-v1", "fashion-mnist-v1"),
@@ -49,14 +49,14 @@ def test_unknown_matrix_offers_the_nearest() -> None:
 
 
 def test_training_card_has_the_fields_and_defaults_of_the_contract() -> None:
-    from bench.contract import Training
+    from oodbench.contract import Training
 
     card = TrainingCard(network="resnet-small", epochs=1)
     assert card.training() == Training(network="resnet-small", epochs=1)
 
 
 def test_reading_a_matrix_needs_no_torch() -> None:
-    code = "import sys; from bench.data.matrix import load_matrices; load_matrices(); print('torch' in sys.modules)"
+    code = "import sys; from oodbench.data.matrix import load_matrices; load_matrices(); print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout == "False\n", run.stderr
 

@@ -5,10 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from bench.data.images import ArrayImages, Images
-from bench.data.load import load
-from bench.data.matrix import Matrix, load_matrices
-from bench.errors import MissingData
+from oodbench.data.images import ArrayImages, Images
+from oodbench.data.load import load
+from oodbench.data.matrix import Matrix, load_matrices
+from oodbench.errors import MissingData
 
 WITH_OUTLIERS = [matrix for matrix in load_matrices().values() if matrix.outliers]
 

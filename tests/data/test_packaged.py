@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import packaged as module
-from bench.data.cards import Card, Package, find_card, load_cards
-from bench.data.images import ArrayImages, Images
-from bench.data.load import check, load, load_card, status
-from bench.data.matrix import load_matrices
-from bench.data.readers import read
-from bench.errors import BadChecksum, BadData, MissingData
+from oodbench.data import packaged as module
+from oodbench.data.cards import Card, Package, find_card, load_cards
+from oodbench.data.images import ArrayImages, Images
+from oodbench.data.load import check, load, load_card, status
+from oodbench.data.matrix import load_matrices
+from oodbench.data.readers import read
+from oodbench.errors import BadChecksum, BadData, MissingData
 
 PACKAGED = [card for card in load_cards().values() if isinstance(card.source, Package)]
 GREY = ArrayImages(np.zeros((1, 1, 28, 28), np.uint8))

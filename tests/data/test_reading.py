@@ -18,14 +18,14 @@ import pytest
 from PIL import Image
 from scipy import io as matlab
 
-from bench.data import places
-from bench.data.cards import Card, find_card
-from bench.data.fixed import parse
-from bench.data.formats import cifar
-from bench.data.huggingface import library
-from bench.data.images import ArrayImages, FolderImages
-from bench.data.load import check, get, load, load_card, status
-from bench.errors import BadChecksum, BadData, MissingData
+from oodbench.data import places
+from oodbench.data.cards import Card, find_card
+from oodbench.data.fixed import parse
+from oodbench.data.formats import cifar
+from oodbench.data.huggingface import library
+from oodbench.data.images import ArrayImages, FolderImages
+from oodbench.data.load import check, get, load, load_card, status
+from oodbench.errors import BadChecksum, BadData, MissingData
 
 RNG = np.random.default_rng(0)
 
@@ -202,7 +202,7 @@ def tar(path: Path, files: dict[str, bytes]) -> None:
 
 def stored(card: Card, split: str, root: Path) -> ArrayImages:
     """Return a stored split, past the split file of the real card."""
-    from bench.data.readers import read
+    from oodbench.data.readers import read
 
     images = read(card, split, root, None, 0)
     assert isinstance(images, ArrayImages)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from bench.data import splits as module
-from bench.data.cards import Card, find_card, load_cards
-from bench.data.load import load
-from bench.data.splits import Part, Split, find_cut, generator, sample, splits
-from bench.errors import BadCard, UnknownName
+from oodbench.data import splits as module
+from oodbench.data.cards import Card, find_card, load_cards
+from oodbench.data.load import load
+from oodbench.data.splits import Part, Split, find_cut, generator, sample, splits
+from oodbench.errors import BadCard, UnknownName
 
 IN_SETS = [card for card in load_cards().values() if "in" in card.roles]
 SIZES = {

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bench.data.images import ArrayImages, Images
-from bench.data.load import load
-from bench.data.synthetic import DRAWS, Around, constant
-from bench.errors import BadData
+from oodbench.data.images import ArrayImages, Images
+from oodbench.data.load import load
+from oodbench.data.synthetic import DRAWS, Around, constant
+from oodbench.errors import BadData
 
 N = 400
 

@@ -5,17 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.ib_inn import IbInn
 
-from bench.check.toy import blobs
-from bench.cli import main
-from bench.contract import Training
-from bench.explain import explanation
-from bench.explain.heat import heat_maps
-from bench.explain.pictures import draw_all
-from bench.explain.salience import salience_maps
-from bench.explain.space import codes, decision_plane, mean_distances
-from bench.networks.inn import GenerativeClassifier, Sizes
-from methods.ib_inn import IbInn
+from oodbench.check.toy import blobs
+from oodbench.cli import main
+from oodbench.contract import Training
+from oodbench.explain import explanation
+from oodbench.explain.heat import heat_maps
+from oodbench.explain.pictures import draw_all
+from oodbench.explain.salience import salience_maps
+from oodbench.explain.space import codes, decision_plane, mean_distances
+from oodbench.networks.inn import GenerativeClassifier, Sizes
 
 SIZES = Sizes((1, 1), (4, 6), fc=(8, 8), dropout=(0.0, 0.0), initial=0.75, gain=0.5, clamp=0.7)
 PICTURES = ["heat-maps.png", "salience-maps.png", "class-similarity.png", "decision-space.png"]

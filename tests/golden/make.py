@@ -24,7 +24,7 @@ def exact(good, bad):
     return {
         "auroc": sum((g > b) + HALF * (g == b) for g in good for b in bad) / (len(good) * len(bad)),
         "fpr95": share(bad, lambda s: s >= at_95),
-        "fpr95_bad": share(good, lambda s: s <= at_95_bad),
+        "fpr95_ood_positive": share(good, lambda s: s <= at_95_bad),
         "detection_error": error(good, bad, at_95),
         "min_detection_error": min(error(good, bad, t) for t in [*thresholds, above_all]),
         "aupr_in": average_precision(good, bad, 1, 1),

@@ -5,9 +5,9 @@ import pytest
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from bench.errors import BadData
-from bench.measure import calibration
-from bench.measure.calibration import ece, mad_calibration, oce, predictions, report, rms_calibration, soft_f1
+from oodbench.errors import BadData
+from oodbench.measure import calibration
+from oodbench.measure.calibration import ece, mad_calibration, oce, predictions, report, rms_calibration, soft_f1
 
 
 def classifier(n=1234, classes=7, seed=0):

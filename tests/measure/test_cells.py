@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bench.errors import BadData
-from bench.measure.cells import Cell, cells, measure
-from bench.measure.ranking import ranking
-from bench.records import Attacked, Scores
+from oodbench.errors import BadData
+from oodbench.measure.cells import Cell, cells, measure
+from oodbench.measure.ranking import ranking
+from oodbench.records import Attacked, Scores
 
 
 def scores():
@@ -28,7 +28,7 @@ def scores():
 def test_every_failure_has_its_good_and_its_bad():
     found = {(cell.failure, cell.name): (cell.good.tolist(), cell.bad.tolist()) for cell in cells(scores())}
     assert found == {
-        ("mistake", "mistakes"): ([0, 1, 3, 4], [2]),
+        ("misclassification", "misclassified"): ([0, 1, 3, 4], [2]),
         ("ood", "blobs"): ([0, 1, 2, 3, 4], [7]),
         ("ood", "mnist"): ([0, 1, 2, 3, 4], [9, 8]),
         ("adversarial", "bim-8"): ([4, 0, 3], [10, 12]),
@@ -67,5 +67,5 @@ def test_measure_gives_metrics_and_intervals():
 
 def test_a_cell_without_bad_inputs_is_named():
     perfect = Scores(test=np.arange(3.0), correct=np.ones(3, bool))
-    with pytest.raises(BadData, match="mistake/mistakes: bad: no scores, a one-class set"):
+    with pytest.raises(BadData, match="misclassification/misclassified: bad: no scores, a one-class set"):
         measure(cells(perfect)[0])

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.errors import BadData
-from bench.measure.ranking import RANKING, ranking
+from oodbench.errors import BadData
+from oodbench.measure.ranking import RANKING, ranking
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {path.stem: json.loads(path.read_text()) for path in sorted(GOLDEN.glob("*.json"))}

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.errors import BadData, UnknownName
-from bench.measure.intervals import bootstrap, delong, delong_test, delong_variance, holm, p_value, placements
-from bench.measure.ranking import RANKING, auroc, count, ranking
+from oodbench.errors import BadData, UnknownName
+from oodbench.measure.intervals import bootstrap, delong, delong_test, delong_variance, holm, p_value, placements
+from oodbench.measure.ranking import RANKING, auroc, count, ranking
 
 SCORES = st.lists(st.integers(-5, 5), min_size=2, max_size=25)
 

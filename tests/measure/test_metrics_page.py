@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure.metrics import METRICS
+from oodbench.measure.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metrics.md").read_text()

@@ -1,4 +1,4 @@
-"""Likelihoods, mistakes, corruption, summaries, the table of metrics, and metrics of files."""
+"""Likelihoods, misclassifications, corruption, summaries, the table of metrics, and metrics of files."""
 
 from math import log, log10
 
@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.errors import BadData, MissingData, UnknownName
-from bench.measure import calibration
-from bench.measure.corruption import delta_entropy, mce, rel_mce
-from bench.measure.files import measure_files
-from bench.measure.intervals import delong
-from bench.measure.likelihood import bits_per_dim
-from bench.measure.metrics import METRICS, find
-from bench.measure.mistakes import mann_whitney
-from bench.measure.ranking import RANKING, count, ranking
-from bench.measure.summary import average, spread
+from oodbench.errors import BadData, MissingData, UnknownName
+from oodbench.measure import calibration
+from oodbench.measure.corruption import delta_entropy, mce, rel_mce
+from oodbench.measure.files import measure_files
+from oodbench.measure.intervals import delong
+from oodbench.measure.likelihood import bits_per_dim
+from oodbench.measure.metrics import METRICS, find
+from oodbench.measure.misclassification import mann_whitney
+from oodbench.measure.ranking import RANKING, count, ranking
+from oodbench.measure.summary import average, spread
 
 
 def test_a_uniform_density_costs_eight_bits():

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from bench.errors import BadData
-from bench.measure.ranking import Counts, at_least_95_percent, auroc, count, evaluate, ranking
+from oodbench.errors import BadData
+from oodbench.measure.ranking import Counts, at_least_95_percent, auroc, count, evaluate, ranking
 
 # Whole numbers in a small range: ties within and between groups in almost every example.
 TIED = st.lists(st.integers(-8, 8), min_size=1, max_size=40)
@@ -44,7 +44,7 @@ def test_equal_to_scikit_learn(decimals, sizes, dtype):
     assert measured["detection_error"] == pytest.approx((1 - tpr[first] + fpr[first]) / 2, abs=1e-15)
     assert measured["min_detection_error"] == pytest.approx(((1 - tpr + fpr) / 2).min(), abs=1e-15)
     false_alarms, flagged, _ = roc_curve(1 - truth, -scores, drop_intermediate=False)
-    assert measured["fpr95_bad"] == pytest.approx(false_alarms[np.flatnonzero(flagged >= 0.95)[0]], abs=1e-15)
+    assert measured["fpr95_ood_positive"] == pytest.approx(false_alarms[np.flatnonzero(flagged >= 0.95)[0]], abs=1e-15)
 
 
 def test_equal_to_scikit_learn_across_many_blocks_of_thresholds():
@@ -68,7 +68,7 @@ def test_swapping_the_groups_of_the_opposite_score_swaps_in_and_out(groups):
     good, bad = np.array(groups[0], float), np.array(groups[1], float)
     one, other = ranking(good, bad), ranking(-bad, -good)
     assert one["auroc"] == other["auroc"]
-    for a, b in [("fpr95", "fpr95_bad"), ("aupr_in", "aupr_out"), ("aupr_in_balanced", "aupr_out_balanced")]:
+    for a, b in [("fpr95", "fpr95_ood_positive"), ("aupr_in", "aupr_out"), ("aupr_in_balanced", "aupr_out_balanced")]:
         assert one[a] == pytest.approx(other[b], abs=1e-15)
         assert one[b] == pytest.approx(other[a], abs=1e-15)
     assert one["min_detection_error"] == pytest.approx(other["min_detection_error"], abs=1e-15)
@@ -110,7 +110,7 @@ def test_at_equal_sizes_balanced_is_unbalanced(good, bad):
 @given(TIED, TIED, st.integers(2, 5))
 def test_repeating_a_group_changes_no_balanced_metric(good, bad, times):
     once, often = ranking(good, bad), ranking(good, bad * times)
-    for name in ("auroc", "fpr95", "fpr95_bad", "detection_error", "aupr_in_balanced", "aupr_out_balanced"):
+    for name in ("auroc", "fpr95", "fpr95_ood_positive", "detection_error", "aupr_in_balanced", "aupr_out_balanced"):
         assert often[name] == pytest.approx(once[name], abs=1e-14), name
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bench.errors import BadData, UnknownName
-from bench.measure.cells import Cell
-from bench.measure.ranking import ranking
-from bench.measure.ranks import _accepted, _remeasured, _threshold_95, _variance, _weights, shared_ranks
+from oodbench.errors import BadData, UnknownName
+from oodbench.measure.cells import Cell
+from oodbench.measure.ranking import ranking
+from oodbench.measure.ranks import _accepted, _remeasured, _threshold_95, _variance, _weights, shared_ranks
 
 
 def world(seed, skills, seeds=1, sets=2, n=300, m=150, own=0.7, between_seeds=0.0):

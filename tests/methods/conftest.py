@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
-from bench.contract import Detector
-from bench.networks import Classifier
-from bench.run.handout import HandOut
-from bench.subjects.train import train
-from bench.subjects.views import Access, SubjectViews, Trained
+from oodbench.contract import Detector
+from oodbench.models.train import train
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.networks import Classifier
+from oodbench.run.fit_data import HandOut
 
 
 class Trunk(nn.Module):
@@ -34,7 +34,7 @@ class Trunk(nn.Module):
 
 @dataclass(frozen=True)
 class Lab:
-    """A subject and images in float64: three classes of noisy patterns, and noise for outliers."""
+    """A model and images in float64: three classes of noisy patterns, and noise for outliers."""
 
     net: Classifier
     train: tuple[Tensor, Tensor]
@@ -44,10 +44,10 @@ class Lab:
     classes: int = 3
     seed: int = 7
 
-    def views(self, detector: Detector[Any], x: Tensor, labels: Tensor | None = None) -> SubjectViews:
+    def views(self, detector: Detector[Any], x: Tensor, labels: Tensor | None = None) -> ModelViews:
         """Return views of x that open what the detector declares."""
         access = Access(detector.reads, "labels" in detector.fits_on)
-        return SubjectViews(Trained(self.net, torch.device("cpu")), x, access, labels=labels)
+        return ModelViews(Trained(self.net, torch.device("cpu")), x, access, labels=labels)
 
     def data(self, detector: Detector[Any]) -> HandOut:
         """Return what `fit` sees."""

@@ -8,19 +8,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.baseline_t import TemperedSoftmax
+from oodbench.methods.energy import Energy
+from oodbench.methods.knn import NearestNeighbours
+from oodbench.methods.mahalanobis import Mahalanobis
+from oodbench.methods.max_logit import METHODS as MAX_LOGIT
+from oodbench.methods.msp import METHODS as MSP
+from oodbench.methods.odin import Odin
+from oodbench.methods.temperature import CalibratedSoftmax
 from pytorch_ood import detector as theirs
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench import scores
-from methods.baseline_t import TemperedSoftmax
-from methods.energy import Energy
-from methods.knn import NearestNeighbours
-from methods.mahalanobis import Mahalanobis
-from methods.max_logit import METHODS as MAX_LOGIT
-from methods.msp import METHODS as MSP
-from methods.odin import Odin
-from methods.temperature import CalibratedSoftmax
+from oodbench import formulas
 
 
 def probability(key: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ def test_max_softmax_differs_where_it_saturates() -> None:
     z = torch.zeros(50, 10)
     z[:, 0] = torch.linspace(18, 60, 50)
     assert len(theirs.MaxSoftmax.score(z).unique()) == 1
-    assert (scores.msp_key(z).diff() > 0).all()
+    assert (formulas.msp_key(z).diff() > 0).all()
 
 
 @pytest.mark.parametrize("T", [2.0, 1000.0])
@@ -64,13 +64,13 @@ def test_energy(lab, T: float) -> None:
 
 def test_entropy(lab) -> None:
     z = logits_of(lab, lab.test)
-    np.testing.assert_allclose(scores.entropy(z), theirs.Entropy.score(z), atol=1e-5)
+    np.testing.assert_allclose(formulas.entropy(z), theirs.Entropy.score(z), atol=1e-5)
 
 
 def test_entropy_differs_where_theirs_clips_probabilities() -> None:
     z = torch.tensor([[20.0, 0.0], [30.0, 0.0], [40.0, 0.0]], dtype=torch.float64)
     assert theirs.Entropy.score(z).diff()[-1] == pytest.approx(0, abs=1e-12)
-    assert (scores.entropy(z).log().diff() < -9).all()
+    assert (formulas.entropy(z).log().diff() < -9).all()
 
 
 def test_temperature_is_where_theirs_would_end(lab) -> None:
@@ -113,7 +113,7 @@ def their_mahalanobis(f: Tensor, labels: Tensor) -> theirs.Mahalanobis:
 
 def test_mahalanobis_is_theirs_times_2_n(lab) -> None:
     """They halve the distance, and neither divide the scatter by N nor leave it without a ridge of 1e-6."""
-    from bench.fits import fit_gaussians
+    from oodbench.estimators import fit_gaussians
 
     f, test = (healthy(lab.show(x)["features"]) for x in (lab.train[0], lab.test))
     ours = fit_gaussians(f, lab.train[1], 1e-10).squared_distance(test).amin(dim=1)
@@ -123,7 +123,7 @@ def test_mahalanobis_is_theirs_times_2_n(lab) -> None:
 
 def test_mahalanobis_differs_at_a_dead_unit(lab) -> None:
     """Their ridge turns any activity of a unit that never fired into the whole score; the pseudo-inverse ignores it."""
-    from bench.fits import fit_gaussians
+    from oodbench.estimators import fit_gaussians
 
     f = healthy(lab.show(lab.train[0])["features"])
     dead = torch.cat([f, torch.zeros(90, 1, dtype=f.dtype)], dim=1)

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.bin import METHODS, Bin
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
-from bench.contract import TrainBatch, Training
-from bench.networks.one_vs_rest import one_vs_rest_loss
-from bench.subjects.views import Access, SubjectViews, Trained
-from methods.bin import METHODS, Bin
+from oodbench.contract import TrainBatch, Training
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.networks.one_vs_rest import one_vs_rest_loss
 
 (METHOD,) = METHODS
 TOY = Training(network="toy-cnn", epochs=1)
@@ -28,7 +28,7 @@ def images(n: int) -> Tensor:
     return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def subject(classes: int = 4) -> Trained:
+def model(classes: int = 4) -> Trained:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = Bin(training=TOY).build((1, 8, 8), classes, (0.5,), (0.25,))
@@ -36,7 +36,7 @@ def subject(classes: int = 4) -> Trained:
 
 
 def score(trained: Trained, x: Tensor) -> Tensor:
-    return METHOD.detector.score((), SubjectViews(trained, x, Access(METHOD.detector.reads)))
+    return METHOD.detector.score((), ModelViews(trained, x, Access(METHOD.detector.reads)))
 
 
 @pytest.mark.parametrize("zeta", [1.0, 0.05])
@@ -89,12 +89,12 @@ def test_half_precision_in_float32_out() -> None:
 
 
 def test_it_starts_at_the_prior_odds() -> None:
-    net = subject(classes=4).net
+    net = model(classes=4).net
     assert torch.sigmoid(net.head.bias).tolist() == pytest.approx([0.25] * 4)
 
 
 def test_the_score_is_the_largest_log_odds() -> None:
-    trained = subject()
+    trained = model()
     x = images(20)
     with torch.no_grad():
         z = trained.net(x)
@@ -105,7 +105,7 @@ def test_the_score_is_the_largest_log_odds() -> None:
 
 
 def test_scores_rank_where_the_probability_is_one() -> None:
-    trained = subject()
+    trained = model()
     with torch.no_grad():
         trained.net.head.weight.zero_()
         for value in (20.0, 40.0, 1000.0):
@@ -115,7 +115,7 @@ def test_scores_rank_where_the_probability_is_one() -> None:
 
 
 def test_the_recipe_trains_by_that_loss_and_classifies_by_the_largest() -> None:
-    recipe, trained = Bin(training=TOY), subject()
+    recipe, trained = Bin(training=TOY), model()
     x, labels = images(6), torch.arange(6) % 4
     with torch.no_grad():
         z = trained.net(x)

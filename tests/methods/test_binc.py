@@ -6,13 +6,13 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.binc import METHODS, Binc, calibration_error, weighted_mmce
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench.contract import TrainBatch, Training
-from bench.networks.one_vs_rest import one_vs_rest_loss
-from bench.subjects.views import Access, SubjectViews, Trained
-from methods.binc import METHODS, Binc, calibration_error, weighted_mmce
+from oodbench.contract import TrainBatch, Training
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.networks.one_vs_rest import one_vs_rest_loss
 
 (METHOD,) = METHODS
 TOY = Training(network="toy-cnn", epochs=1)
@@ -60,7 +60,7 @@ def images(n: int) -> Tensor:
     return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def subject(classes: int = 3) -> Trained:
+def model(classes: int = 3) -> Trained:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = Binc(training=TOY).build((1, 8, 8), classes, (0.5,), (0.25,))
@@ -173,7 +173,7 @@ def test_autocast_does_not_touch_it() -> None:
 
 
 def test_the_loss_is_the_sum_of_its_three_terms() -> None:
-    recipe, trained = Binc(training=TOY), subject()
+    recipe, trained = Binc(training=TOY), model()
     x, labels = images(16), torch.arange(16) % 3
     batch = TrainBatch(x, labels, torch.arange(16), 0, 0.0)
     with torch.no_grad():
@@ -190,12 +190,12 @@ def test_the_loss_is_the_sum_of_its_three_terms() -> None:
 
 
 def test_one_head_classifies_and_the_other_scores() -> None:
-    trained, recipe = subject(), METHOD.recipe
+    trained, recipe = model(), METHOD.recipe
     x = images(20)
     with torch.no_grad():
         shown = trained.net.show(x, recipe.provides)
         logits, z = trained.net.both(x)
-        s = METHOD.detector.score((), SubjectViews(trained, x, Access(METHOD.detector.reads)))
+        s = METHOD.detector.score((), ModelViews(trained, x, Access(METHOD.detector.reads)))
         assert torch.equal(trained.net(x), logits)
     assert torch.equal(shown["logits"], logits)
     assert torch.equal(shown["binary"], z)
@@ -206,17 +206,17 @@ def test_one_head_classifies_and_the_other_scores() -> None:
 
 
 def test_scores_rank_where_the_probability_is_one() -> None:
-    trained = subject()
+    trained = model()
     with torch.no_grad():
         trained.net.binary.weight.zero_()
         for value in (20.0, 40.0, 1000.0):
             trained.net.binary.bias[1] = value
-            views = SubjectViews(trained, images(1), Access(METHOD.detector.reads))
+            views = ModelViews(trained, images(1), Access(METHOD.detector.reads))
             assert METHOD.detector.score((), views).item() == value
 
 
 def test_the_binary_head_starts_at_the_prior_odds() -> None:
-    assert torch.sigmoid(subject(classes=5).net.binary.bias).tolist() == pytest.approx([0.2] * 5)
+    assert torch.sigmoid(model(classes=5).net.binary.bias).tolist() == pytest.approx([0.2] * 5)
 
 
 def test_it_is_sized_by_the_matrix() -> None:

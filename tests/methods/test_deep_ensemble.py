@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.deep_ensemble import METHODS, DeepEnsemble
 from torch import Tensor
 
-from bench import scores
-from bench.check.toy import TRAINING, toy, toy_net
-from bench.contract import TrainBatch
-from bench.recipes import Plain
-from methods.deep_ensemble import METHODS, DeepEnsemble
+from oodbench import formulas
+from oodbench.check.toy import TRAINING, toy, toy_net
+from oodbench.contract import TrainBatch
+from oodbench.recipes import Plain
 
 RECIPE = DeepEnsemble().at("tiny", TRAINING)
 
@@ -40,28 +40,28 @@ def naive(members: list[list[float]]) -> tuple[list[float], float, float]:
 def test_formulas_are_those_of_a_naive_loop() -> None:
     z = some()
     mean, H, information = zip(*(naive(row) for row in z.tolist()), strict=True)
-    np.testing.assert_allclose(scores.log_mean_softmax(z).exp(), mean, rtol=1e-12)
-    np.testing.assert_allclose(scores.predictive_entropy(z), H, rtol=1e-12)
-    np.testing.assert_allclose(scores.mutual_information(z), information, rtol=1e-9)
+    np.testing.assert_allclose(formulas.log_mean_softmax(z).exp(), mean, rtol=1e-12)
+    np.testing.assert_allclose(formulas.predictive_entropy(z), H, rtol=1e-12)
+    np.testing.assert_allclose(formulas.mutual_information(z), information, rtol=1e-9)
 
 
 def test_identical_members_inform_of_nothing_and_have_the_members_entropy() -> None:
     z = some(M=1).expand(-1, 5, -1)
-    assert (scores.mutual_information(z) == 0).all()
-    np.testing.assert_allclose(scores.predictive_entropy(z), scores.entropy(z[:, 0]), rtol=1e-14)
-    np.testing.assert_allclose(scores.log_mean_softmax(z), z[:, 0].log_softmax(dim=1), rtol=1e-14)
+    assert (formulas.mutual_information(z) == 0).all()
+    np.testing.assert_allclose(formulas.predictive_entropy(z), formulas.entropy(z[:, 0]), rtol=1e-14)
+    np.testing.assert_allclose(formulas.log_mean_softmax(z), z[:, 0].log_softmax(dim=1), rtol=1e-14)
 
 
 def test_members_that_are_sure_of_different_classes_inform_of_log_m() -> None:
     z = 60 * torch.eye(5)[None]
-    assert float(scores.mutual_information(z)) == pytest.approx(math.log(5), rel=1e-6)
-    assert float(scores.predictive_entropy(z)) == pytest.approx(math.log(5), rel=1e-6)
+    assert float(formulas.mutual_information(z)) == pytest.approx(math.log(5), rel=1e-6)
+    assert float(formulas.predictive_entropy(z)) == pytest.approx(math.log(5), rel=1e-6)
 
 
 def test_small_information_of_sure_members_does_not_drown_in_rounding() -> None:
     # p_m = (1 - q_m, q_m) of vanishing q: I = mean of q_m log(q_m / q) - q_m + q, to first order in q
     gaps = torch.tensor([[40.0, 41.0, 42.0], [50.0, 51.0, 52.0], [60.0, 61.0, 62.0]])
-    got = scores.mutual_information(torch.stack([gaps, torch.zeros_like(gaps)], dim=2))
+    got = formulas.mutual_information(torch.stack([gaps, torch.zeros_like(gaps)], dim=2))
     for row, information in zip(gaps.tolist(), got.tolist(), strict=True):
         q = [math.exp(-gap) for gap in row]
         mean = sum(q) / 3
@@ -70,14 +70,14 @@ def test_small_information_of_sure_members_does_not_drown_in_rounding() -> None:
 
 def test_formulas_depend_on_no_other_input_and_stay_finite() -> None:
     z = torch.cat([some().float(), torch.tensor([[[1e4, 0, 0, 0]] * 4 + [[0, 0, 0, 1e4]]])])
-    for formula in (scores.predictive_entropy, scores.mutual_information, scores.log_mean_softmax):
+    for formula in (formulas.predictive_entropy, formulas.mutual_information, formulas.log_mean_softmax):
         whole = formula(z)
         assert whole.dtype == torch.float32
         assert whole.isfinite().all()
         assert torch.equal(torch.cat([formula(row[None]) for row in z]), whole)
 
 
-def test_member_logits_are_the_plain_subjects_bit_for_bit() -> None:
+def test_member_logits_are_the_plain_models_bit_for_bit() -> None:
     world = toy(DeepEnsemble())
     x = world.examples["test"].x
     plain = RECIPE.plain
@@ -85,15 +85,15 @@ def test_member_logits_are_the_plain_subjects_bit_for_bit() -> None:
     with torch.no_grad():
         expected = torch.stack([toy_net(plain, seed)(x) for seed in range(5)], dim=1)
     assert torch.equal(world.examples["test"].shown["members"], expected)
-    assert torch.equal(world.examples["test"].shown["logits"], scores.log_mean_softmax(expected))
+    assert torch.equal(world.examples["test"].shown["logits"], formulas.log_mean_softmax(expected))
     assert len({expected[:, m].numpy().tobytes() for m in range(5)}) == 5
 
 
 def test_passes_are_one_a_member() -> None:
-    subject = toy(DeepEnsemble()).subject
-    before = subject.passes.forward
-    subject.show(torch.zeros(7, 1, 8, 8), frozenset({"members"}))
-    assert subject.passes.forward - before == 7 * 5
+    model = toy(DeepEnsemble()).model
+    before = model.passes.forward
+    model.show(torch.zeros(7, 1, 8, 8), frozenset({"members"}))
+    assert model.passes.forward - before == 7 * 5
 
 
 def test_several_seeds_are_bootstraps_of_the_same_members() -> None:
@@ -114,9 +114,9 @@ def test_loss_is_the_mean_of_the_members_own() -> None:
     x, y = world.examples["train"].x[:32], world.examples["train"].y[:32]
     own = [
         sum(-math.log(softmax(z)[c]) for z, c in zip(member(x).tolist(), y.tolist(), strict=True)) / 32
-        for member in world.subject.net.nets
+        for member in world.model.net.nets
     ]
-    got = RECIPE.loss(world.subject.net, TrainBatch(x, y, torch.arange(32), 0, 0.0))
+    got = RECIPE.loss(world.model.net, TrainBatch(x, y, torch.arange(32), 0, 0.0))
     assert float(got) == pytest.approx(sum(own) / 5, rel=1e-4)
 
 
@@ -128,5 +128,5 @@ def test_nothing_is_left_to_train() -> None:
 def test_rows_rank_by_minus_the_formulas() -> None:
     world = toy(DeepEnsemble())
     views = type("V", (), {"members": world.examples["test"].shown["members"]})()
-    for row, formula in zip(METHODS, (scores.predictive_entropy, scores.mutual_information), strict=True):
+    for row, formula in zip(METHODS, (formulas.predictive_entropy, formulas.mutual_information), strict=True):
         assert torch.equal(row.detector.score((), views), -formula(views.members))

@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.deep_ensemble import DeepEnsemble
+from oodbench.methods.typicality import METHODS as TYPICALITY
+from oodbench.methods.waic import METHODS as WAICS
 from scipy.stats import kstest
 from torch import Tensor
 
-from bench.check.toy import STATISTICS, TRAINING, blobs
-from bench.contract import TrainBatch
-from bench.densities.ensemble import DensityEnsemble
-from bench.densities.glow import Glow
-from bench.densities.vae import Vae
-from bench.detectors.densities import LOG_DENSITY, WAIC, Typicality, TypicalityMean
-from bench.members import bootstrap
-from bench.subjects.train import build
-from methods.deep_ensemble import DeepEnsemble
-from methods.typicality import METHODS as TYPICALITY
-from methods.waic import METHODS as WAICS
+from oodbench.check.toy import STATISTICS, TRAINING, blobs
+from oodbench.contract import TrainBatch
+from oodbench.densities.ensemble import DensityEnsemble
+from oodbench.densities.glow import Glow
+from oodbench.densities.vae import Vae
+from oodbench.detectors.densities import LOG_DENSITY, WAIC, Typicality, TypicalityMean
+from oodbench.ensembles import bootstrap
+from oodbench.models.train import build
 
 
 class Shown:
@@ -101,7 +101,7 @@ def test_members_show_what_they_show_alone() -> None:
         assert float(shown["log_density"][i]) == pytest.approx(mean, rel=1e-12)
 
 
-def test_members_are_the_subjects_of_the_models_own_rows() -> None:
+def test_members_are_the_models_of_the_models_own_rows() -> None:
     for row in WAICS:
         recipe = row.recipe.at("cpu", TRAINING)
         assert recipe.parts(0, (0,)) == tuple((row.recipe.density.at("cpu", TRAINING), m) for m in range(5))

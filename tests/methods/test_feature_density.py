@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oodbench.methods import feature_maf, feature_vae
+from oodbench.methods.feature_maf import FeatureMaf
+from oodbench.methods.feature_vae import FeatureAutoencoder
 from torch import Tensor
 from torch.autograd.functional import jacobian
 from torch.distributions import MultivariateNormal
 
-from bench.detectors.trained import LEAST, Schedule, filled, minimise, units
-from bench.networks.feature_vae import LIMIT, PACE, FeatureVae
-from bench.networks.made import Made, Maf, hidden_degrees
-from methods import feature_maf, feature_vae
-from methods.feature_maf import FeatureMaf
-from methods.feature_vae import FeatureAutoencoder
+from oodbench.detectors.trained import LEAST, Schedule, filled, minimise, units
+from oodbench.networks.feature_vae import LIMIT, PACE, FeatureVae
+from oodbench.networks.made import Made, Maf, hidden_degrees
 
 MAF = FeatureMaf("spread", layers=5, hidden=64, steps=400, epochs=60)
 VAE = FeatureAutoencoder(hidden=64, latent=4, rate=5e-3, steps=900, epochs=60)

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from oodbench.methods.feature_gmm import METHODS, FeatureMixture
 from sklearn.mixture import GaussianMixture
-
-from methods.feature_gmm import METHODS, FeatureMixture
 
 
 def test_score_by_loops(lab) -> None:

@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.flow_gan import METHODS
 from torch import Tensor, nn
 
-from bench.check.toy import STATISTICS, TRAINING, blobs, toy
-from bench.contract import Game, TrainBatch, Training
-from bench.densities.flow_gan import FlowGan
-from bench.densities.glow import Glow
-from bench.detectors.densities import LOG_DENSITY
-from bench.measure.likelihood import bits_per_dim
-from bench.networks.flow_gan import Critic, FlowGanNet, code_shapes, slopes
-from bench.networks.glow import GlowNet
-from bench.subjects.optimise import Mover
-from bench.subjects.seeding import seeded
-from bench.subjects.train import build
-from methods.flow_gan import METHODS
+from oodbench.check.toy import STATISTICS, TRAINING, blobs, toy
+from oodbench.contract import Game, TrainBatch, Training
+from oodbench.densities.flow_gan import FlowGan
+from oodbench.densities.glow import Glow
+from oodbench.detectors.densities import LOG_DENSITY
+from oodbench.measure.likelihood import bits_per_dim
+from oodbench.models.optimise import Mover
+from oodbench.models.seeding import seeded
+from oodbench.models.train import build
+from oodbench.networks.flow_gan import Critic, FlowGanNet, code_shapes, slopes
+from oodbench.networks.glow import GlowNet
 
 CPU = torch.device("cpu")
 HYBRID, ADVERSARIAL = (row.recipe for row in METHODS)
@@ -137,7 +137,7 @@ def test_a_sample_is_the_decoded_code() -> None:
 
 @BOTH
 def test_what_a_trained_flow_draws_it_takes_back(recipe: FlowGan) -> None:
-    net = toy(recipe).subject.net
+    net = toy(recipe).model.net
     with torch.no_grad(), seeded(0, "samples"):
         y = net.draw(100)
         np.testing.assert_allclose(net.flow.decode(net.flow.encode(y).eps), y, atol=1e-4)
@@ -210,7 +210,7 @@ def test_the_score_is_the_flows_log_density_and_the_critic_has_no_say(recipe: Fl
 
 @BOTH
 def test_scores_are_finite_on_anything(recipe: FlowGan) -> None:
-    net = toy(recipe).subject.net
+    net = toy(recipe).model.net
     x = torch.cat([rand(100, 1, 8, 8), torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)]).float()
     x = torch.cat([x, (torch.arange(64).view(1, 1, 8, 8) % 2).float()])
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""bench.scores against loops over the formulas, and the traps that float32 sets."""
+"""oodbench.formulas against loops over the formulas, and the traps that float32 sets."""
 
 import math
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench import scores
+from oodbench import formulas
 
 Z = torch.randn(20, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 4
 
@@ -26,14 +26,14 @@ def key_by_loops(z: np.ndarray, T: float) -> np.ndarray:
 @pytest.mark.parametrize("T", [1.0, 2.5, 1000.0])
 def test_msp_key_is_the_log_odds_of_the_largest_softmax(T: float) -> None:
     p = (Z / T).softmax(dim=1).amax(dim=1)
-    np.testing.assert_allclose(scores.msp_key(Z, T), key_by_loops(Z.numpy(), T), rtol=1e-12)
-    np.testing.assert_allclose(scores.msp_key(Z, T), (p / (1 - p)).log(), rtol=1e-9)
+    np.testing.assert_allclose(formulas.msp_key(Z, T), key_by_loops(Z.numpy(), T), rtol=1e-12)
+    np.testing.assert_allclose(formulas.msp_key(Z, T), (p / (1 - p)).log(), rtol=1e-9)
 
 
 @given(st.lists(st.lists(st.integers(-8, 8), min_size=4, max_size=4), min_size=2, max_size=6), st.integers(1, 50))
 def test_msp_key_orders_inputs_as_the_softmax_does(rows: list[list[int]], T: int) -> None:
     z = torch.tensor(rows, dtype=torch.float64)
-    p, key = (z / T).softmax(dim=1).amax(dim=1), scores.msp_key(z, float(T))
+    p, key = (z / T).softmax(dim=1).amax(dim=1), formulas.msp_key(z, float(T))
     higher = p[:, None] > p[None] + 1e-12
     assert (key[:, None] > key[None])[higher].all()
 
@@ -42,7 +42,7 @@ def test_msp_key_ranks_where_the_softmax_is_saturated() -> None:
     z = torch.zeros(4, 10)
     z[:, 3] = torch.tensor([30.0, 1000.0, 1000.5, 30000.0])
     assert (z.softmax(dim=1).amax(dim=1) == 1).all()
-    key = scores.msp_key(z)
+    key = formulas.msp_key(z)
     assert key.dtype == torch.float32
     np.testing.assert_allclose(key, z[:, 3] - math.log(9))
     assert (key.diff() > 0).all()
@@ -52,29 +52,29 @@ def test_msp_key_of_half_precision_logits_does_not_tie() -> None:
     z = torch.zeros(3, 4, dtype=torch.float16)
     z[:, 0] = torch.tensor([20.0, 20.015625, 20.03125])
     assert len(z.softmax(dim=1).amax(dim=1).unique()) == 1
-    assert (scores.msp_key(z).diff() > 0).all()
+    assert (formulas.msp_key(z).diff() > 0).all()
 
 
 def test_msp_key_of_equal_logits_is_that_of_the_uniform_distribution() -> None:
-    np.testing.assert_allclose(scores.msp_key(torch.full((1, 5), 7.0)), [-math.log(4)], rtol=1e-6)
+    np.testing.assert_allclose(formulas.msp_key(torch.full((1, 5), 7.0)), [-math.log(4)], rtol=1e-6)
 
 
 @pytest.mark.parametrize("T", [1.0, 1000.0])
 def test_tempered_margin_is_the_key_in_units_of_logits(T: float) -> None:
     np.testing.assert_allclose(
-        scores.tempered_margin(Z, T), T * (key_by_loops(Z.numpy(), T) + math.log(5)), rtol=1e-9, atol=1e-12
+        formulas.tempered_margin(Z, T), T * (key_by_loops(Z.numpy(), T) + math.log(5)), rtol=1e-9, atol=1e-12
     )
 
 
 def test_tempered_margin_separates_what_the_key_ties_at_1000() -> None:
     z = torch.randn(20000, 10, generator=torch.Generator().manual_seed(2)) * 3
-    key, margin = scores.msp_key(z, 1000.0), scores.tempered_margin(z, 1000.0)
+    key, margin = formulas.msp_key(z, 1000.0), formulas.tempered_margin(z, 1000.0)
     assert len(key.unique()) < 0.9 * len(z) < 0.99 * len(z) < len(margin.unique())
 
 
 def test_tempered_margin_tends_to_the_mean_gap() -> None:
     gaps = np.array([row.max() - np.delete(row, row.argmax()).mean() for row in Z.numpy()])
-    np.testing.assert_allclose(scores.tempered_margin(Z, 1e7), gaps, rtol=1e-5)
+    np.testing.assert_allclose(formulas.tempered_margin(Z, 1e7), gaps, rtol=1e-5)
     # Liang's Proposition 1 takes the mean over all classes: the same ranking, C/(C - 1) times as large
     np.testing.assert_allclose(gaps * 5 / 6, Z.amax(dim=1) - Z.mean(dim=1))
 
@@ -82,20 +82,20 @@ def test_tempered_margin_tends_to_the_mean_gap() -> None:
 def test_energy_is_the_log_sum_exp() -> None:
     for T in (1.0, 3.0):
         by_loop = [T * math.log(sum(math.exp(v / T) for v in row)) for row in Z.tolist()]
-        np.testing.assert_allclose(scores.energy(Z, T), by_loop, rtol=1e-12)
-    assert scores.energy(torch.tensor([[1000.0, 0.0]])).tolist() == [1000.0]
+        np.testing.assert_allclose(formulas.energy(Z, T), by_loop, rtol=1e-12)
+    assert formulas.energy(torch.tensor([[1000.0, 0.0]])).tolist() == [1000.0]
 
 
 def test_max_logit_is_the_largest() -> None:
-    assert scores.max_logit(Z).tolist() == [max(row) for row in Z.tolist()]
+    assert formulas.max_logit(Z).tolist() == [max(row) for row in Z.tolist()]
 
 
 def test_entropy_in_nats() -> None:
-    np.testing.assert_allclose(scores.entropy(Z), scipy.stats.entropy(Z.softmax(dim=1).numpy(), axis=1), rtol=1e-9)
-    np.testing.assert_allclose(scores.entropy(torch.zeros(1, 10)), [math.log(10)], rtol=1e-6)
+    np.testing.assert_allclose(formulas.entropy(Z), scipy.stats.entropy(Z.softmax(dim=1).numpy(), axis=1), rtol=1e-9)
+    np.testing.assert_allclose(formulas.entropy(torch.zeros(1, 10)), [math.log(10)], rtol=1e-6)
 
 
-@pytest.mark.parametrize("f", [scores.msp_key, scores.max_logit, scores.energy, scores.entropy])
+@pytest.mark.parametrize("f", [formulas.msp_key, formulas.max_logit, formulas.energy, formulas.entropy])
 def test_precision_in_is_precision_out_but_at_least_float32(f: object) -> None:
     for given_, returned in ((torch.float16, torch.float32), (torch.float32, torch.float32)):
         assert f(Z.to(given_)).dtype == returned  # type: ignore[operator]
@@ -111,8 +111,8 @@ def some_classes() -> tuple[Tensor, Tensor]:
 
 def test_class_means_and_scatter_by_loops() -> None:
     x, labels = some_classes()
-    means, member = scores.class_means(x, labels)
-    covariance = scores.within_class_covariance(x, means, member)
+    means, member = formulas.class_means(x, labels)
+    covariance = formulas.within_class_covariance(x, means, member)
     scatter = np.zeros((4, 4))
     for k, c in enumerate((0, 1, 6)):
         own = x[labels == c].numpy().astype(np.float64)
@@ -126,17 +126,17 @@ def test_class_means_and_scatter_by_loops() -> None:
 def test_scatter_survives_a_large_mean() -> None:
     x, labels = some_classes()
     far = x.double() + 1e6
-    means, member = scores.class_means(far, labels)
-    at_home = scores.within_class_covariance(x, *scores.class_means(x, labels))
-    np.testing.assert_allclose(scores.within_class_covariance(far, means, member), at_home, atol=1e-8)
+    means, member = formulas.class_means(far, labels)
+    at_home = formulas.within_class_covariance(x, *formulas.class_means(x, labels))
+    np.testing.assert_allclose(formulas.within_class_covariance(far, means, member), at_home, atol=1e-8)
 
 
 def test_squared_mahalanobis_by_loops() -> None:
     x, labels = some_classes()
-    means, member = scores.class_means(x, labels)
-    covariance = scores.within_class_covariance(x, means, member)
+    means, member = formulas.class_means(x, labels)
+    covariance = formulas.within_class_covariance(x, means, member)
     inverse = np.linalg.inv(covariance.numpy())
-    d = scores.squared_mahalanobis(x, means, scores.precision_root(covariance, 1e-10))
+    d = formulas.squared_mahalanobis(x, means, formulas.precision_root(covariance, 1e-10))
     for i, row in enumerate(x.numpy().astype(np.float64)):
         for k, mean in enumerate(means.numpy()):
             assert d[i, k] == pytest.approx((row - mean) @ inverse @ (row - mean), rel=1e-9)
@@ -145,7 +145,7 @@ def test_squared_mahalanobis_by_loops() -> None:
 def test_precision_root_drops_directions_without_width() -> None:
     basis = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64))[0]
     singular = basis @ torch.diag(torch.tensor([4.0, 1.0, 1e-13, 0.0], dtype=torch.float64)) @ basis.T
-    root = scores.precision_root(singular, 1e-10)
+    root = formulas.precision_root(singular, 1e-10)
     assert root.shape == (4, 2)
     expected = basis @ torch.diag(torch.tensor([0.25, 1.0, 0.0, 0.0], dtype=torch.float64)) @ basis.T
     np.testing.assert_allclose(root @ root.T, expected, atol=1e-9)
@@ -157,4 +157,4 @@ def test_diagonal_gaussian_log_density_against_scipy() -> None:
     mu = torch.randn(4, 3, generator=generator, dtype=torch.float64) + 100
     var = torch.rand(4, 3, generator=generator, dtype=torch.float64) + 1e-3
     expected = scipy.stats.norm.logpdf(x.double()[:, None], mu, var.sqrt()).sum(axis=2)
-    np.testing.assert_allclose(scores.diagonal_gaussian_log_density(x, mu, var), expected, rtol=1e-9)
+    np.testing.assert_allclose(formulas.diagonal_gaussian_log_density(x, mu, var), expected, rtol=1e-9)

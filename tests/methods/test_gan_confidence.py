@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from oodbench.methods.gan_confidence import METHODS, GanConfidence, divergence
 from torch import Tensor, nn
 
-from bench.check.toy import STATISTICS, blends, blobs
-from bench.contract import Game, Player, TrainBatch, Training
-from bench.errors import Diverged
-from bench.networks.dcgan import Discriminator, Generator, Trio
-from bench.recipes import Plain
-from bench.subjects import checkpoint
-from bench.subjects.optimise import Mover
-from bench.subjects.seeding import seeded
-from bench.subjects.train import train
-from methods.gan_confidence import METHODS, GanConfidence, divergence
+from oodbench.check.toy import STATISTICS, blends, blobs
+from oodbench.contract import Game, Player, TrainBatch, Training
+from oodbench.errors import Diverged
+from oodbench.models import checkpoint
+from oodbench.models.optimise import Mover
+from oodbench.models.seeding import seeded
+from oodbench.models.train import train
+from oodbench.networks.dcgan import Discriminator, Generator, Trio
+from oodbench.recipes import Plain
 
 CPU = torch.device("cpu")
 IMAGES, OUTLIERS = blobs(96, 0), blends(70, 1)

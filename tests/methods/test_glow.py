@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.glow import METHODS, norm, shell
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 
-from bench.check.toy import STATISTICS, TRAINING, blobs, toy
-from bench.contract import TrainBatch, Training
-from bench.densities.glow import Glow, halvings
-from bench.measure.likelihood import bits_per_dim
-from bench.networks.flow import (
+from oodbench.check.toy import STATISTICS, TRAINING, blobs, toy
+from oodbench.contract import TrainBatch, Training
+from oodbench.densities.glow import Glow, halvings
+from oodbench.measure.likelihood import bits_per_dim
+from oodbench.models.train import build
+from oodbench.networks.flow import (
     LIMIT,
     ActNorm,
     AdditiveCoupling,
@@ -27,9 +29,7 @@ from bench.networks.flow import (
     Squeeze,
     bounded,
 )
-from bench.networks.glow import Code, GlowNet, Volume
-from bench.subjects.train import build
-from methods.glow import METHODS, norm, shell
+from oodbench.networks.glow import Code, GlowNet, Volume
 
 CPU = torch.device("cpu")
 SHAPES = ((1, 8, 8), (3, 8, 8))
@@ -178,7 +178,7 @@ def test_flow_inverts_and_its_code_has_the_log_determinant_of_autograds_jacobian
 
 
 def test_trained_flow_inverts_in_float32() -> None:
-    net = toy(Glow()).subject.net
+    net = toy(Glow()).model.net
     y = rand(50, 1, 8, 8).float()
     with torch.no_grad():
         np.testing.assert_allclose(net.decode(net.encode(y).eps), y, atol=1e-4)
@@ -230,7 +230,7 @@ def test_constant_volume_is_the_same_for_all_inputs_and_affine_is_not() -> None:
 
 @pytest.mark.parametrize("volume", ["affine", "constant"])
 def test_noise_takes_8_bits_a_dimension_or_more_and_nothing_is_infinite(volume: Volume) -> None:
-    net = toy(Glow(volume=volume)).subject.net
+    net = toy(Glow(volume=volume)).model.net
     bits = {}
     for name, x in {
         "test": toy(Glow(volume=volume)).examples["test"].x,
@@ -248,7 +248,7 @@ def test_noise_takes_8_bits_a_dimension_or_more_and_nothing_is_infinite(volume: 
 
 def test_float64_density_of_a_float32_flow_that_depends_on_each_input_alone() -> None:
     world = toy(Glow())
-    x, net = world.examples["test"].x, world.subject.net
+    x, net = world.examples["test"].x, world.model.net
     with torch.no_grad():
         shown = net.show(x, frozenset({"log_density", "latent"}))
         alone = torch.cat([net.show(one[None], frozenset())["log_density"] for one in x[:9]])

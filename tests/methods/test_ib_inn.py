@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.ib_inn import BETAS, METHODS, PAPER, IbInn
 from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn.functional import cross_entropy
 
-from bench.check.parameters import from_json, to_json
-from bench.check.toy import STATISTICS, TRAINING, blobs
-from bench.contract import TrainBatch
-from bench.measure.likelihood import bits_per_dim
-from bench.networks.inn import (
+from oodbench.check.parameters import from_json, to_json
+from oodbench.check.toy import STATISTICS, TRAINING, blobs
+from oodbench.contract import TrainBatch
+from oodbench.measure.likelihood import bits_per_dim
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.networks.inn import (
     GenerativeClassifier,
     Sizes,
     convolutions,
@@ -25,9 +27,7 @@ from bench.networks.inn import (
     losses,
     squared_distances,
 )
-from bench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale, cosines
-from bench.subjects.views import Access, SubjectViews, Trained
-from methods.ib_inn import BETAS, METHODS, PAPER, IbInn
+from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale, cosines
 
 CPU = torch.device("cpu")
 SIZES = Sizes((1, 2), (4, 6), fc=(8, 8), dropout=(0.0, 0.0), initial=0.75, gain=0.5, clamp=0.7)
@@ -62,7 +62,7 @@ def images(n: int = 4, seed: int = 3) -> Tensor:
 def score(net, x: Tensor, name: str, state=()) -> Tensor:
     detector = ROWS[name].detector
     with torch.no_grad():
-        return detector.score(state, SubjectViews(Trained(net, CPU), x, Access(detector.reads)))
+        return detector.score(state, ModelViews(Trained(net, CPU), x, Access(detector.reads)))
 
 
 # The layers.

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.knn import METHODS, NearestNeighbours
 from torch.nn.functional import normalize
-
-from methods.knn import METHODS, NearestNeighbours
 
 
 def distances_by_loops(bank: np.ndarray, f: np.ndarray, k: int) -> list[float]:

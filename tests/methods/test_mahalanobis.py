@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.mahalanobis import METHODS, LayeredMahalanobis, Mahalanobis
 from torch import Tensor
 
-from bench.fits import fit_log_odds
-from bench.networks import Classifier
-from methods.mahalanobis import METHODS, LayeredMahalanobis, Mahalanobis
+from oodbench.estimators import fit_log_odds
+from oodbench.networks import Classifier
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -72,7 +72,7 @@ def test_each_layer_takes_its_own_step(lab) -> None:
     state = lab.fit(LayeredMahalanobis(0.01))
     with torch.no_grad():
         LayeredMahalanobis(0.01).score(state, views)
-    assert (views._subject.passes.forward, views._subject.passes.gradient) == (4 * 15, 2 * 15)
+    assert (views._model.passes.forward, views._model.passes.gradient) == (4 * 15, 2 * 15)
 
 
 def test_a_step_raises_the_confidence(lab) -> None:

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.mc_dropout import METHODS, McDropout
 from torch import nn
 from torch.nn.functional import conv2d, relu
 
-from bench import scores
-from bench.check.toy import STATISTICS, TRAINING, toy
-from bench.contract import Training
-from bench.errors import BadSetting
-from bench.networks import TRUNKS
-from bench.networks.members import FixedDropout, Thinned
-from bench.recipes import Plain
-from bench.subjects.train import build
-from methods.mc_dropout import METHODS, McDropout
+from oodbench import formulas
+from oodbench.check.toy import STATISTICS, TRAINING, toy
+from oodbench.contract import Training
+from oodbench.errors import BadSetting
+from oodbench.models.train import build
+from oodbench.networks import TRUNKS
+from oodbench.networks.members import FixedDropout, Thinned
+from oodbench.recipes import Plain
 
 RECIPE = McDropout().at("tiny", TRAINING)
 X = torch.rand(9, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -82,10 +82,10 @@ def test_training_sees_one_pass_and_evaluation_ten() -> None:
     net.eval()
     net(X)
     assert calls == [9] * 11
-    subject = toy(McDropout()).subject
-    before = subject.passes.forward
-    subject.show(X, frozenset({"members"}))
-    assert subject.passes.forward - before == 90
+    model = toy(McDropout()).model
+    before = model.passes.forward
+    model.show(X, frozenset({"members"}))
+    assert model.passes.forward - before == 90
 
 
 def test_logits_are_of_the_mean_probabilities_and_the_row_ranks_by_minus_its_entropy() -> None:
@@ -108,7 +108,7 @@ def test_every_network_of_ours_can_be_thinned(network: str) -> None:
         members = net.members(torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))
     assert members.shape == (2, 2, 3)
     assert not torch.equal(members[:, 0], members[:, 1])
-    assert torch.equal(net(torch.zeros(1, *shape)), scores.log_mean_softmax(net.members(torch.zeros(1, *shape))))
+    assert torch.equal(net(torch.zeros(1, *shape)), formulas.log_mean_softmax(net.members(torch.zeros(1, *shape))))
 
 
 def test_a_network_without_dropout_is_refused() -> None:

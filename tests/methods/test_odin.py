@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.odin import METHODS, Odin
 from torch import Tensor
 
-from bench.networks import Classifier
-from methods.odin import METHODS, Odin
+from oodbench.networks import Classifier
 
 
 def odin_by_loops(net: Classifier, images: Tensor, T: float, eps: float, gradient, clip: bool = False) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_the_step_costs_one_gradient_and_none_without_it(lab) -> None:
         views = lab.views(Odin(eps=eps), lab.test)
         with torch.no_grad():
             Odin(eps=eps).score((), views)
-        passes = views._subject.passes
+        passes = views._model.passes
         assert (passes.forward, passes.gradient) == (forward * 15, backward * 15)
 
 

@@ -11,19 +11,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from oodbench.methods import outlier_exposure as module
+from oodbench.methods.outlier_exposure import METHODS, OeFineTuned, OeScratch
 from torch import Tensor, nn
 
-from bench import scores
-from bench.check.toy import STATISTICS, blends, blobs
-from bench.contract import MadeOfOthers, TrainBatch, Training
-from bench.data.matrix import load_matrices
-from bench.errors import BadMethod, Diverged
-from bench.recipes import Plain
-from bench.report.reported import load_reported
-from bench.subjects import checkpoint
-from bench.subjects.train import train
-from methods import outlier_exposure as module
-from methods.outlier_exposure import METHODS, OeFineTuned, OeScratch
+from oodbench import formulas
+from oodbench.check.toy import STATISTICS, blends, blobs
+from oodbench.contract import MadeOfOthers, TrainBatch, Training
+from oodbench.data.matrix import load_matrices
+from oodbench.errors import BadMethod, Diverged
+from oodbench.models import checkpoint
+from oodbench.models.train import train
+from oodbench.recipes import Plain
+from oodbench.report.reported import load_reported
 
 CPU = torch.device("cpu")
 IMAGES, OUTLIERS = blobs(96, 0), blends(70, 1)
@@ -131,7 +131,7 @@ def test_half_precision_ends_before_the_loss() -> None:
 @given(st.lists(st.floats(-30, 30), min_size=2, max_size=12))
 def test_h_is_at_least_log_c_and_is_kl_more(z: list[float]) -> None:
     logits = torch.tensor([z], dtype=torch.float64)
-    h, u = scores.uniform_cross_entropy(logits).item(), 1 / len(z)
+    h, u = formulas.uniform_cross_entropy(logits).item(), 1 / len(z)
     kl = sum(u * (math.log(u) - log_p) for log_p in logits.log_softmax(dim=1)[0].tolist())
     assert h >= math.log(len(z)) - 1e-12
     assert h - math.log(len(z)) == pytest.approx(kl, abs=1e-9)
@@ -140,7 +140,7 @@ def test_h_is_at_least_log_c_and_is_kl_more(z: list[float]) -> None:
 @pytest.mark.parametrize("C", [2, 10, 1000])
 def test_h_is_log_c_where_p_is_uniform(C: int) -> None:
     logits = torch.full((3, C), 7.5, requires_grad=True)
-    h = scores.uniform_cross_entropy(logits)
+    h = formulas.uniform_cross_entropy(logits)
     torch.testing.assert_close(h, torch.full((3,), math.log(C)))
     (slope,) = torch.autograd.grad(h.sum(), logits)
     torch.testing.assert_close(slope, torch.zeros_like(slope))
@@ -149,7 +149,7 @@ def test_h_is_log_c_where_p_is_uniform(C: int) -> None:
 def test_h_does_not_saturate_where_the_probability_does() -> None:
     logits = torch.tensor([[40.0, 0.0, 0.0], [80.0, 0.0, 0.0], [1e4, 0.0, 0.0]])
     assert logits.softmax(dim=1).amax(dim=1).tolist() == [1, 1, 1]
-    h = scores.uniform_cross_entropy(logits)
+    h = formulas.uniform_cross_entropy(logits)
     assert h.isfinite().all() and h.dtype == torch.float32
     assert h[0] < h[1] < h[2]
 
@@ -163,7 +163,7 @@ def test_scores_are_the_papers_by_hand_and_higher_is_in(lab) -> None:
     top = [max(row) for row in p]
     np.testing.assert_allclose(lab.score(MSP, lab.test), [math.log(q / (1 - q)) for q in top], rtol=1e-9)
     sure = torch.tensor([[0.0, 0.0, 0.0], [5.0, 0.0, 0.0]])
-    assert scores.uniform_cross_entropy(sure).argmax() == scores.msp_key(sure).argmax() == 1
+    assert formulas.uniform_cross_entropy(sure).argmax() == formulas.msp_key(sure).argmax() == 1
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=["scratch", "finetune"])
@@ -171,7 +171,7 @@ def test_the_outliers_end_below_the_inputs_in_both_scores(recipe: Any) -> None:
     net = trained(replace(recipe, training=replace(recipe.training, epochs=12)))
     with torch.no_grad():
         inside, outside = (net(torch.from_numpy(images.batch(slice(None)))) for images in (blobs(90, 7), blends(90, 8)))
-    for score in (scores.uniform_cross_entropy, scores.msp_key):
+    for score in (formulas.uniform_cross_entropy, formulas.msp_key):
         assert score(inside).median() > score(outside).median()
 
 

@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.pixelcnn import METHODS
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from bench.check.toy import STATISTICS, TRAINING, blobs, toy
-from bench.contract import TrainBatch
-from bench.data.matrix import load_matrices
-from bench.densities.pixelcnn import PixelCnn
-from bench.errors import BadSetting
-from bench.measure.likelihood import bits_per_dim
-from bench.networks import logistic_mixture
-from bench.networks.logistic_mixture import Mixture, log_mass, split, width
-from bench.networks.pixelcnn import Convolution, Doubling, PixelCnnPlusPlus, concat_elu
-from bench.subjects import checkpoint
-from bench.subjects.train import train
-from bench.subjects.views import Access, SubjectViews, Trained
-from methods.pixelcnn import METHODS
+from oodbench.check.toy import STATISTICS, TRAINING, blobs, toy
+from oodbench.contract import TrainBatch
+from oodbench.data.matrix import load_matrices
+from oodbench.densities.pixelcnn import PixelCnn
+from oodbench.errors import BadSetting
+from oodbench.measure.likelihood import bits_per_dim
+from oodbench.models import checkpoint
+from oodbench.models.train import train
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.networks import logistic_mixture
+from oodbench.networks.logistic_mixture import Mixture, log_mass, split, width
+from oodbench.networks.pixelcnn import Convolution, Doubling, PixelCnnPlusPlus, concat_elu
 
 CPU = torch.device("cpu")
 GREY = 2 * torch.arange(256, dtype=torch.float64) / 255 - 1
@@ -202,7 +202,7 @@ def test_log_density_by_loops(channels: int, stages: int) -> None:
 
 def test_the_score_is_total_nats_in_float64() -> None:
     net, x = network().float(), levels(3, 1, 8, 8).float()
-    views = SubjectViews(Trained(net, CPU), x, Access(ROW.detector.reads))
+    views = ModelViews(Trained(net, CPU), x, Access(ROW.detector.reads))
     with torch.no_grad():
         score = ROW.detector.score((), views)
     assert score.dtype == torch.float64
@@ -382,7 +382,7 @@ def test_the_density_draws_no_random_number() -> None:
 
 @pytest.fixture(scope="module")
 def net() -> nn.Module:
-    return toy(ROW.recipe).subject.net
+    return toy(ROW.recipe).model.net
 
 
 def test_the_toy_costs_less_than_8_bits_and_uniform_noise_more(net: nn.Module) -> None:

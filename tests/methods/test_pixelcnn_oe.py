@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from oodbench.methods.pixelcnn_oe import METHODS, OePixelCnn
 from torch import Tensor, nn
 
-from bench.check.toy import STATISTICS, TRAINING, blends, blobs
-from bench.contract import MadeOfOthers, TrainBatch
-from bench.data.images import ArrayImages
-from bench.data.matrix import load_matrices
-from bench.errors import BadMethod
-from bench.networks.pixelcnn import PixelCnnPlusPlus
-from bench.report.reported import load_reported
-from bench.subjects.train import train
-from methods.pixelcnn_oe import METHODS, OePixelCnn
+from oodbench.check.toy import STATISTICS, TRAINING, blends, blobs
+from oodbench.contract import MadeOfOthers, TrainBatch
+from oodbench.data.images import ArrayImages
+from oodbench.data.matrix import load_matrices
+from oodbench.errors import BadMethod
+from oodbench.models.train import train
+from oodbench.networks.pixelcnn import PixelCnnPlusPlus
+from oodbench.report.reported import load_reported
 
 CPU = torch.device("cpu")
 (ROW,) = METHODS

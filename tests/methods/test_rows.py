@@ -7,15 +7,15 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
+import oodbench.methods
 import pytest
 import torch
 
-import methods
-from bench.contract import Method
-from bench.recipes import Plain
+from oodbench.contract import Method
+from oodbench.recipes import Plain
 
-FILES = sorted(info.name for info in pkgutil.iter_modules(methods.__path__))
-ROWS = [row for name in FILES for row in getattr(importlib.import_module(f"methods.{name}"), "METHODS", ())]
+FILES = sorted(info.name for info in pkgutil.iter_modules(oodbench.methods.__path__))
+ROWS = [row for name in FILES for row in getattr(importlib.import_module(f"oodbench.methods.{name}"), "METHODS", ())]
 
 
 def each(row: Method) -> str:
@@ -35,14 +35,14 @@ def parameters(detector: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_ends_in_its_rows_and_is_short(name: str) -> None:
-    module = importlib.import_module(f"methods.{name}")
+    module = importlib.import_module(f"oodbench.methods.{name}")
     assert module.METHODS
     assert all(isinstance(row, Method) for row in module.METHODS)
     with open(module.__file__) as file:
         lines = file.read().splitlines()
     assert len(lines) <= 150
     assert lines[-1] == ")"
-    assert not any(line.startswith(("from methods", "import methods")) for line in lines)
+    assert not any(line.startswith(("from oodbench.methods", "import oodbench.methods")) for line in lines)
 
 
 def test_names_are_unique_and_all_there() -> None:

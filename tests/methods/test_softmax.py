@@ -5,15 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.baseline_t import METHODS as BASELINE_T
+from oodbench.methods.baseline_t import TemperedSoftmax
+from oodbench.methods.energy import METHODS as ENERGY
+from oodbench.methods.energy import Energy
+from oodbench.methods.max_logit import METHODS as MAX_LOGIT
+from oodbench.methods.msp import METHODS as MSP
 from scipy.optimize import minimize_scalar
 
-from bench.detectors.calibrated import CalibratedSoftmax, calibrate
-from methods.baseline_t import METHODS as BASELINE_T
-from methods.baseline_t import TemperedSoftmax
-from methods.energy import METHODS as ENERGY
-from methods.energy import Energy
-from methods.max_logit import METHODS as MAX_LOGIT
-from methods.msp import METHODS as MSP
+from oodbench.detectors.calibrated import CalibratedSoftmax, calibrate
 
 
 def softmax(z: np.ndarray, T: float = 1.0) -> list[list[float]]:
@@ -94,7 +94,7 @@ def test_temperature_scales_with_the_logits() -> None:
 def test_temperature_stays_within_bounds_where_there_is_no_minimum() -> None:
     z, y = some_logits(1.0)
     z[torch.arange(400), y] = z.amax(dim=1) + 1
-    assert calibrate(z, y, 0.01, 100.0) == 0.01  # no mistake: the sharper the better
+    assert calibrate(z, y, 0.01, 100.0) == 0.01  # no misclassification: the sharper the better
     assert calibrate(-z, y, 0.01, 100.0) == 100.0  # worse than chance: the flatter the better
 
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from oodbench.methods.temporal_ensembling import METHODS, TemporalEnsembling, labelled
 from torch import Tensor, nn
 
-from bench.check.toy import CLASSES, STATISTICS, blobs, toy
-from bench.check.trial import Trial
-from bench.contract import TrainBatch, Training
-from bench.errors import BadData
-from bench.fits import fit_gaussians
-from bench.subjects.train import blank, train
-from bench.subjects.views import NET_VIEWS
-from methods.temporal_ensembling import METHODS, TemporalEnsembling, labelled
+from oodbench.check.toy import CLASSES, STATISTICS, blobs, toy
+from oodbench.check.trial import Trial
+from oodbench.contract import TrainBatch, Training
+from oodbench.errors import BadData
+from oodbench.estimators import fit_gaussians
+from oodbench.models.train import blank, train
+from oodbench.models.views import NET_VIEWS
 
 CPU = torch.device("cpu")
 IMAGES = blobs(96, 0)
@@ -32,12 +32,12 @@ def step(index: Tensor, epoch: int) -> TrainBatch:
     return TrainBatch(x[index], y[index], index, epoch, 0.0)
 
 
-def subject(recipe: TemporalEnsembling = STILL) -> nn.Module:
+def model(recipe: TemporalEnsembling = STILL) -> nn.Module:
     return blank(recipe, IMAGES, STATISTICS, 0)
 
 
 def test_loss_is_that_of_a_naive_loop_over_four_epochs() -> None:
-    net = subject()
+    net = model()
     mask = net.labelled.tolist()
     Z = [[0.0] * CLASSES for _ in range(len(IMAGES))]
     labelled_share = sum(mask) / len(IMAGES)
@@ -72,7 +72,7 @@ def test_weight_is_0_in_the_first_epoch_and_rises_to_its_share_of_labels() -> No
 
 
 def test_only_the_labels_of_the_mask_matter() -> None:
-    net, other = subject(), subject()
+    net, other = model(), model()
     batch = step(torch.arange(96), 2)
     wrong = torch.where(net.labelled, batch.labels, (batch.labels + 1) % CLASSES)
     assert torch.equal(STILL.loss(net, batch), STILL.loss(other, dataclasses.replace(batch, labels=wrong)))
@@ -80,7 +80,7 @@ def test_only_the_labels_of_the_mask_matter() -> None:
 
 
 def test_loss_and_targets_are_float32_in_half_precision_too() -> None:
-    net = subject()
+    net = model()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = STILL.loss(net, step(torch.arange(96), 2))
     assert loss.dtype == net.Z.dtype == torch.float32
@@ -88,7 +88,7 @@ def test_loss_and_targets_are_float32_in_half_precision_too() -> None:
 
 
 def test_target_is_no_way_for_the_gradient() -> None:
-    net = subject()
+    net = model()
     STILL.loss(net, step(torch.arange(96), 0))
     assert not net.Z.requires_grad
     weights = tuple(net.parameters())
@@ -97,7 +97,7 @@ def test_target_is_no_way_for_the_gradient() -> None:
 
 
 def test_targets_are_keyed_by_image_and_survive_shuffling() -> None:
-    nets = subject().eval(), subject().eval()
+    nets = model().eval(), model().eval()
     for epoch in range(3):
         for net, batch_size in zip(nets, (32, 48), strict=True):
             order = torch.randperm(96, generator=torch.Generator().manual_seed(epoch + batch_size))
@@ -131,7 +131,7 @@ def test_killed_and_resumed_weights_and_targets_end_with_the_same_bits(tmp_path:
 
 
 def test_noise_has_its_deviation_after_standardisation() -> None:
-    net = subject()
+    net = model()
     seen: list[Tensor] = []
     net.standardise.register_forward_hook(lambda module, args, out: seen.append(out.detach()))
     batch = step(torch.arange(96), 0)
@@ -157,7 +157,7 @@ def test_gaussians_are_of_the_images_whose_labels_training_saw() -> None:
     method = next(row for row in METHODS if row.name == "te-mahalanobis-a")
     world = toy(method.recipe)
     examples = world.examples["train"]
-    mask = world.subject.net.labelled
+    mask = world.model.net.labelled
     assert examples.y[mask].bincount().tolist() == [100] * CLASSES
     expected = fit_gaussians(examples.shown["features"][mask], examples.y[mask], method.detector.rtol)
     trial = Trial(method)
@@ -169,7 +169,7 @@ def test_gaussians_are_of_the_images_whose_labels_training_saw() -> None:
 
 
 def test_the_running_mean_is_not_shown() -> None:
-    net = subject().eval()
+    net = model().eval()
     shown = net.show(torch.zeros(2, 1, 8, 8), NET_VIEWS)
     net.Z.fill_(torch.nan)
     net.labelled.fill_(False)

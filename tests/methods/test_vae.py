@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.vae import METHODS
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from bench.check.toy import STATISTICS, TRAINING, blobs, toy
-from bench.contract import TrainBatch, Training
-from bench.densities.vae import Vae
-from bench.errors import BadSetting
-from bench.measure.likelihood import bits_per_dim
-from bench.networks import logistic_mixture
-from bench.networks.vae import ConvolutionalVae
-from bench.subjects.train import build
-from bench.subjects.views import Access, SubjectViews, Trained
-from methods.vae import METHODS
+from oodbench.check.toy import STATISTICS, TRAINING, blobs, toy
+from oodbench.contract import TrainBatch, Training
+from oodbench.densities.vae import Vae
+from oodbench.errors import BadSetting
+from oodbench.measure.likelihood import bits_per_dim
+from oodbench.models.train import build
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.networks import logistic_mixture
+from oodbench.networks.vae import ConvolutionalVae
 
 CPU = torch.device("cpu")
 DENSITY, RATE = METHODS
@@ -112,7 +112,7 @@ def test_bound_rises_with_the_number_of_draws_from_the_evidence_lower_bound() ->
 def test_rate_by_loops() -> None:
     net, x = network(), images()
     with torch.no_grad():
-        got = RATE.detector.score((), SubjectViews(Trained(net, CPU), x, Access(RATE.detector.reads)))
+        got = RATE.detector.score((), ModelViews(Trained(net, CPU), x, Access(RATE.detector.reads)))
         q = net.posterior(x)
     for i in range(len(x)):
         pairs = zip(q.mean[i].tolist(), q.std[i].tolist(), strict=True)
@@ -151,7 +151,7 @@ def test_scores_far_from_the_training_inputs_are_finite_and_noise_takes_8_bits()
         "white": torch.ones(1, 1, 8, 8),
     }.items():
         with torch.no_grad():
-            shown = world.subject.net.show(x, frozenset({"log_density"}))
+            shown = world.model.net.show(x, frozenset({"log_density"}))
         assert shown["log_density"].dtype == torch.float64
         bits[name] = bits_per_dim(shown["log_density"], (1, 8, 8))
         assert np.isfinite(bits[name]).all()

@@ -9,16 +9,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from oodbench.methods.vib import METHODS, Vib
 from torch import Tensor
 from torch.distributions import Normal
 
-from bench.check.toy import STATISTICS, TRAINING, blobs
-from bench.contract import Posterior, Prior, TrainBatch
-from bench.networks import classifier
-from bench.networks.bottleneck import PACE, StochasticBottleneck
-from bench.scores import gaussian_kl
-from bench.subjects.views import Access, SubjectViews, Trained
-from methods.vib import METHODS, Vib
+from oodbench.check.toy import STATISTICS, TRAINING, blobs
+from oodbench.contract import Posterior, Prior, TrainBatch
+from oodbench.formulas import gaussian_kl
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.networks import classifier
+from oodbench.networks.bottleneck import PACE, StochasticBottleneck
 
 CPU = torch.device("cpu")
 VIB, ENTROPY = METHODS
@@ -41,8 +41,8 @@ def images(n: int = 5) -> Tensor:
     return torch.from_numpy(blobs(n, 3).pixels).double()
 
 
-def views(net: StochasticBottleneck, x: Tensor, row=VIB, *more: str) -> SubjectViews:
-    return SubjectViews(Trained(net, CPU), x, Access(row.detector.reads | set(more)))
+def views(net: StochasticBottleneck, x: Tensor, row=VIB, *more: str) -> ModelViews:
+    return ModelViews(Trained(net, CPU), x, Access(row.detector.reads | set(more)))
 
 
 def score(net: StochasticBottleneck, x: Tensor, row=VIB) -> Tensor:
@@ -141,7 +141,7 @@ def test_what_is_shown_depends_on_the_input_alone() -> None:
         assert net(x).equal(first)
         np.testing.assert_allclose(net(x.flip(0)).flip(0), first, rtol=1e-12)
     again = StochasticBottleneck(classifier("toy-cnn", (1, 8, 8), 12, (0.15,), (0.25,)), 6, 3, priors=1, samples=4)
-    assert again.noise.double().equal(net.noise)  # the same noise in every subject, whatever its seed
+    assert again.noise.double().equal(net.noise)  # the same noise in every model, whatever its seed
 
 
 def test_a_vanishing_posterior_stays_above_zero_and_can_come_back() -> None:

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.viby import METHODS, Viby
 from torch import Tensor
 
-from bench.check.toy import STATISTICS, TRAINING, blobs
-from bench.contract import Posterior, Prior, TrainBatch
-from bench.networks import classifier
-from bench.networks.bottleneck import PACE, StochasticBottleneck
-from bench.scores import gaussian_kl
-from bench.subjects.views import Access, SubjectViews, Trained
-from methods.viby import METHODS, Viby
+from oodbench.check.toy import STATISTICS, TRAINING, blobs
+from oodbench.contract import Posterior, Prior, TrainBatch
+from oodbench.formulas import gaussian_kl
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.networks import classifier
+from oodbench.networks.bottleneck import PACE, StochasticBottleneck
 
 CPU = torch.device("cpu")
 VIBY_1, VIBY_2 = METHODS
@@ -40,7 +40,7 @@ def images(n: int = 5) -> Tensor:
 
 def score(net: StochasticBottleneck, x: Tensor, row) -> Tensor:
     with torch.no_grad():
-        return row.detector.score((), SubjectViews(Trained(net, CPU), x, Access(row.detector.reads)))
+        return row.detector.score((), ModelViews(Trained(net, CPU), x, Access(row.detector.reads)))
 
 
 def kl_by_loops(q: Posterior, i: int, prior: Prior, c: int) -> float:
@@ -154,7 +154,7 @@ def test_both_scores_share_a_training() -> None:
 def test_gradient_reaches_the_pixels(net: StochasticBottleneck, row) -> None:
     x = images(2)
     reads = Access(row.detector.reads | {"gradient"})
-    got = SubjectViews(Trained(net, CPU), x, reads).grad(lambda batch: row.detector.score((), batch))
+    got = ModelViews(Trained(net, CPU), x, reads).grad(lambda batch: row.detector.score((), batch))
     step = torch.zeros_like(x)
     step[0, 0, 2, 2] = 1e-6
     slope = float((score(net, x + step, row) - score(net, x - step, row))[0]) / 2e-6

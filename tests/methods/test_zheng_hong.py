@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-
-from methods.zheng_hong import ClassMixtures, distribution_function
+from oodbench.methods.zheng_hong import ClassMixtures, distribution_function
 
 
 def log_density_by_loops(mixture, f: np.ndarray) -> float:

@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from bench.records import (
+from oodbench.records import (
     Attack,
     Attacked,
     CellRecord,
+    Citation,
     DataUsed,
     Environment,
     Git,
+    ModelRecord,
     Parameters,
     Passes,
     Record,
     Scores,
-    Source,
-    SubjectRecord,
 )
 
 
@@ -47,7 +47,7 @@ def record():
         method="odin",
         seed=3,
         title="ODIN",
-        reference=Source(
+        citation=Citation(
             authors="Liang, Li & Srikant", title="Enhancing ...", year=2018, url="https://arxiv.org/abs/1706.02690"
         ),
         parameters=Parameters(given={"T": 1000.0}, default={"eps": 0.0014, "layers": (1, 2)}, chosen={"eps": 0.002}),
@@ -62,7 +62,7 @@ def record():
         git=Git(commit="5" * 40, dirty=False),
         packages={"numpy": "2.4.0"},
         environment=Environment(device="cpu", threads=1, dtype="float32", python="3.11.7", platform="linux"),
-        subject=SubjectRecord(accuracy=0.97, parameters=77600, n_test=20, ece_10=0.01, nll=0.1),
+        model=ModelRecord(accuracy=0.97, parameters=77600, n_test=20, ece_10=0.01, nll=0.1),
         passes=Passes(forward=2.0, gradient=1.0),
         cells=(
             CellRecord(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bench.errors import BadRecord
-from bench.measure.cells import cells
-from bench.records import (
+from oodbench.errors import BadRecord
+from oodbench.measure.cells import cells
+from oodbench.records import (
     CellRecord,
     Cost,
     Record,
@@ -39,7 +39,7 @@ def test_equal_records_make_equal_bytes_that_people_can_read(tmp_path, record):
     assert (tmp_path / "b.json").read_text() == text
     assert text.endswith("}\n")
     assert text.splitlines()[1].startswith(' "attacks"')
-    assert json.loads(text)["schema_version"] == 1
+    assert json.loads(text)["schema_version"] == 2
     assert list(json.loads(text)) == sorted(json.loads(text))
 
 
@@ -63,7 +63,7 @@ def test_the_fixture_of_this_schema_says_what_it_always_said():
     record = read_record(FIXTURES / "schema-1.json")
     assert (record.matrix, record.method, record.seed, record.status) == ("tiny-v1", "odin", 3, "ok")
     assert record.parameters.chosen == {"eps": 0.002}
-    assert record.subject.accuracy == 0.97
+    assert record.model.accuracy == 0.97
     (svhn,) = (cell for cell in record.cells if cell.name == "svhn")
     assert (svhn.status, svhn.reason) == ("skipped", "not on this machine: oodbench data get svhn")
 
@@ -77,9 +77,9 @@ def edit(path, record, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2, "cells": "?"}, r"written by a newer oodbench; upgrade \(schema 2, .*up to 1\)"),
+        ({"schema_version": 3, "cells": "?"}, r"written by a newer oodbench; upgrade \(schema 3, .*up to 2\)"),
         ({"schema_version": "absent"}, r"not an oodbench record: schema_version is None"),
-        ({"schema_version": 0}, r"schema_version is 0, expected 1 to 1"),
+        ({"schema_version": 0}, r"schema_version is 0, expected 1 to 2"),
         ({"schema_version": "1"}, r"schema_version is '1'"),
         ({"surprise": 1}, r"surprise: Extra inputs are not permitted"),
         ({"matrix": "absent"}, r"matrix: Field required"),

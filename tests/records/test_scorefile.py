@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.errors import BadData, BadRecord
-from bench.records import Attacked, Scores, read_scores, write_scores
-from bench.store import file_sha256
+from oodbench.errors import BadData, BadRecord
+from oodbench.records import Attacked, Scores, read_scores, write_scores
+from oodbench.store import file_sha256
 
 
 def arrays(scores):
@@ -195,7 +195,7 @@ WRITER = """
     import sys
     from pathlib import Path
     import numpy as np
-    from bench.records import Scores, write_scores
+    from oodbench.records import Scores, write_scores
     print("ready", flush=True)
     while True:
         for value in (1.0, 2.0):

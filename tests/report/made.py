@@ -4,18 +4,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.records import (
+from oodbench.records import (
     Attack,
     Attacked,
     CellRecord,
+    Citation,
     Environment,
     Git,
+    ModelRecord,
     Parameters,
     Passes,
     Record,
     Scores,
-    Source,
-    SubjectRecord,
     record_paths,
     write_record,
     write_scores,
@@ -47,7 +47,7 @@ def record(method: str, seed: int, said: Scores | None, *, sha: str | None = Non
         method=method,
         seed=seed,
         title=method.upper(),
-        reference=Source(authors="One", title="T", year=2020, url=f"https://example.org/{method}"),
+        citation=Citation(authors="One", title="T", year=2020, url=f"https://example.org/{method}"),
         parameters=Parameters(),
         **{
             "tuning_access": "none",
@@ -55,9 +55,7 @@ def record(method: str, seed: int, said: Scores | None, *, sha: str | None = Non
             "scale": "tiny",
             "in_set": "mnist-5k",
             "recipe": {"name": "plain"},
-            "subject": SubjectRecord(accuracy=float(said.correct.mean()), n_test=len(said.test))
-            if said
-            else SubjectRecord(),
+            "model": ModelRecord(accuracy=float(said.correct.mean()), n_test=len(said.test)) if said else ModelRecord(),
         }
         | fields,
         source_sha256="0" * 64,

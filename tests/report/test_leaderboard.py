@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from made import put, scores, skipped_set
 
-from bench.errors import BadCard, BadRecord
-from bench.measure.ranking import ranking
-from bench.records import Attacked, CellRecord, Scores, read_scores
-from bench.report.leaderboard import check, leaderboard, rebuild, table, write
-from bench.report.summary import summary
+from oodbench.errors import BadCard, BadRecord
+from oodbench.measure.ranking import ranking
+from oodbench.records import Attacked, CellRecord, Scores, read_scores
+from oodbench.report.leaderboard import check, leaderboard, rebuild, table, write
+from oodbench.report.summary import summary
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden-leaderboard.md"
@@ -55,7 +55,7 @@ def results(tmp_path: Path) -> Path:
     for seed in (0, 1):
         for method, shift in (("msp", 2.0), ("twin", 2.0), ("odin", 3.5)):
             put(folder, method, seed, scores(seed, shift), tuning_access="ood_val" if method == "odin" else "none")
-        put(folder, "blind", seed, None, status="skipped", reason="reads latent, which plain subjects do not show")
+        put(folder, "blind", seed, None, status="skipped", reason="reads latent, which plain models do not show")
     (folder / "reported").mkdir()
     (folder / "reported" / "one2019.toml").write_text(PAPER, encoding="utf-8")
     return folder
@@ -99,7 +99,7 @@ def test_equal_methods_share_their_rank(results: Path) -> None:
 
 
 def of_accuracy(seed: int, right: int) -> Scores:
-    """Scores of a subject that is right on so many of 200 test images."""
+    """Scores of a model that is right on so many of 200 test images."""
     return replace(scores(seed, 2.0), correct=np.arange(200) < right)
 
 
@@ -112,7 +112,7 @@ def of_accuracy(seed: int, right: int) -> Scores:
         ((184, 186), (199, 199), False),
     ],
 )
-def test_a_subject_far_less_accurate_than_its_plain_twin_is_flagged(
+def test_a_model_far_less_accurate_than_its_plain_twin_is_flagged(
     tmp_path: Path, plain: tuple[int, int], own: tuple[int, int], flagged: bool
 ) -> None:
     for seed in (0, 1):
@@ -120,7 +120,7 @@ def test_a_subject_far_less_accurate_than_its_plain_twin_is_flagged(
         put(tmp_path, "bin", seed, of_accuracy(seed, own[seed]), recipe={"name": "bin"})
     page, said = leaderboard(tmp_path), summary(tmp_path, "toy-v1")
     expected = np.array(own) / 2
-    for heading in (OOD, "### The subject's own mistakes (`mistake`)"):
+    for heading in (OOD, "### The model's own misclassifications (`misclassification`)"):
         accuracy = of(page, heading, "bin")[8]
         assert accuracy == f"{expected.mean():.2f} ± {expected.std(ddof=1):.2f}{' ▼' if flagged else ''}"
         assert "▼" not in of(page, heading, "msp")[8]
@@ -145,7 +145,7 @@ def test_the_twins_are_compared_at_the_seeds_that_both_have(tmp_path: Path) -> N
 
 def test_no_torch_and_no_images() -> None:
     program = (
-        "import sys, bench.report.leaderboard, bench.report.summary\n"
+        "import sys, oodbench.report.leaderboard, oodbench.report.summary\n"
         "assert not {'torch', 'torchvision', 'datasets', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
@@ -183,7 +183,7 @@ def test_rebuild_says_what_it_did(results: Path, tmp_path: Path) -> None:
 def test_the_long_form_holds_every_metric_of_every_cell(results: Path) -> None:
     frame = table(results)
     assert len(frame) == 3 * 2 * (2 + 2 + 1) * 9
-    assert set(frame["failure"]) == {"ood", "adversarial", "mistake"}
+    assert set(frame["failure"]) == {"ood", "adversarial", "misclassification"}
     said = read_scores(results / "toy-v1" / "msp" / "1.npz")
     chosen = frame.query("failure == 'ood' and set == 'hflip' and method == 'msp' and seed == 1").set_index("metric")
     expected = ranking(said.test, said.ood["hflip"])
@@ -232,7 +232,7 @@ def test_failed_and_skipped_records_are_listed_with_their_reasons(results: Path)
     put(results, "broken", 1, None, status="failed", reason="ValueError: singular | matrix\nat line 3")
     page = leaderboard(results)
     listed = rows(page, "### Not measured")
-    assert ["`blind`", "0, 1", "all", "all", "skipped", "reads latent, which plain subjects do not show"] in listed
+    assert ["`blind`", "0, 1", "all", "all", "skipped", "reads latent, which plain models do not show"] in listed
     assert "| failed   | ValueError: singular \\| matrix at line 3" in page
     assert "`broken`" not in page.split("### Not measured")[0]
 
@@ -313,7 +313,7 @@ def test_a_record_in_the_wrong_place(results: Path) -> None:
 
 def test_a_record_of_a_newer_program(results: Path) -> None:
     path = results / "toy-v1" / "msp" / "0.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 99'))
     with pytest.raises(BadRecord, match="newer"):
         leaderboard(results)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from made import put, scores
 
-from bench.report.board import boards
-from bench.report.leaderboard import check, write
+from oodbench.report.board import boards
+from oodbench.report.leaderboard import check, write
 
 pytest.importorskip("matplotlib")
 
@@ -20,7 +20,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_the_same_numbers_make_the_same_bytes(results: Path, tmp_path: Path) -> None:
-    from bench.report.picture import draw
+    from oodbench.report.picture import draw
 
     (board,) = boards(results)
     draw(board, tmp_path / "one.svg")

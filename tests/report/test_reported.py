@@ -8,8 +8,8 @@ from statistics import fmean
 
 import pytest
 
-from bench.errors import BadCard
-from bench.report.reported import MEAN, Reported, find, load_reported, read_reported
+from oodbench.errors import BadCard
+from oodbench.report.reported import MEAN, Reported, find, load_reported, read_reported
 
 FOLDER = Path(__file__).parents[2] / "results" / "reported"
 NUMBERS = load_reported(FOLDER)

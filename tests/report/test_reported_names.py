@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from bench.data.cards import load_cards
-from bench.report.beside import known_as
-from bench.report.reported import MEAN, load_reported
-from bench.run.registry import registry
+from oodbench.data.cards import load_cards
+from oodbench.report.beside import known_as
+from oodbench.report.reported import MEAN, load_reported
+from oodbench.run.registry import registry
 
 NUMBERS = load_reported(Path(__file__).parents[2] / "results" / "reported")
 
@@ -13,7 +13,7 @@ NO_CARD = {
     "gaussian",  # not said which
     "lsun",
     "20-newsgroups",
-    "mistakes",
+    "misclassified",
     "attacks",
     "adv-waic",
     "fgsm-lee",

@@ -4,13 +4,13 @@ import re
 from statistics import mean
 
 import pytest
-
-from bench.records import SubjectRecord
-from bench.report.beside import papers
-from bench.report.board import boards
-from bench.report.leaderboard import leaderboard, write
-from bench.report.sweeps import points, reported_sweep, sweep_table, sweeps
 from tests.report.made import put, scores
+
+from oodbench.records import ModelRecord
+from oodbench.report.beside import papers
+from oodbench.report.board import boards
+from oodbench.report.leaderboard import leaderboard, write
+from oodbench.report.sweeps import points, reported_sweep, sweep_table, sweeps
 
 BETAS = (0, 2, 16, "inf")
 
@@ -22,11 +22,9 @@ def made(results, betas=BETAS, **more):
             said = scores(seed, 0.5 + place / 2)
             fields = {"recipe": {"name": "ibinn", "beta": beta, "m": 5} | more}
             if beta == 0:  # judged by the plain classifier
-                fields["subject"] = SubjectRecord(
-                    accuracy=float(scores(seed, 1.0).correct.mean()), n_test=len(said.test)
-                )
+                fields["model"] = ModelRecord(accuracy=float(scores(seed, 1.0).correct.mean()), n_test=len(said.test))
             else:
-                fields["subject"] = SubjectRecord(accuracy=0.5 + place / 10 + seed / 100, n_test=len(said.test))
+                fields["model"] = ModelRecord(accuracy=0.5 + place / 10 + seed / 100, n_test=len(said.test))
             put(results, f"ib-inn-{beta}", seed, said, bits_per_dimension={"test": 2.0 + place + seed}, **fields)
         recipe = {"name": "ibinn", "beta": 2, "m": 5} | more
         put(results, "ib-inn-2-class-likelihood", seed, scores(seed, 9.0), recipe=recipe)

@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(scope="session")
 def trained_cache(tmp_path_factory):
-    """One folder whose cache holds the small matrix's subject and views."""
+    """One folder whose cache holds the small matrix's model and views."""
     from small import start
 
     folder = tmp_path_factory.mktemp("trained")

@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.data.matrix import Matrix, find_matrix
-from bench.run.context import Context
-from bench.run.workspace import Workspace
+from oodbench.data.matrix import Matrix, find_matrix
+from oodbench.run.context import Context
+from oodbench.run.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,10 +15,10 @@ import sys, torch
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from small import context_in
-from bench.run.engines import engine
-from bench.run.execute import execute
-from bench.run.plan import plan
-from bench.run.registry import find
+from oodbench.run.engines import engine
+from oodbench.run.execute import execute
+from oodbench.run.plan import plan
+from oodbench.run.registry import find
 torch.set_num_threads(1)
 context = context_in(Path({folder!r}), epochs={epochs})
 pool = engine({workers})

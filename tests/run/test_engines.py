@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from bench.errors import BadData
-from bench.run.engines import Engine, Inline, Pool, engine, reason
-from bench.subjects.train import Report
+from oodbench.errors import BadData
+from oodbench.models.train import Report
+from oodbench.run.engines import Engine, Inline, Pool, engine, reason
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import evaluate
-from bench.check.toy import blends, blobs, noise, toy
-from bench.contract import Grid, Method, Reference, Stateless, Views
-from bench.data.images import ArrayImages
-from bench.errors import BadData, BadMethod, Undeclared, UnknownName
-from bench.measure.ranking import ranking
-from bench.recipes import Plain
-from bench.run.attack import predict
-from bench.run.registry import registry
+from oodbench import evaluate
+from oodbench.check.toy import blends, blobs, noise, toy
+from oodbench.contract import Citation, Grid, Method, Stateless, Views
+from oodbench.data.images import ArrayImages
+from oodbench.errors import BadData, BadMethod, Undeclared, UnknownName
+from oodbench.measure.ranking import ranking
+from oodbench.recipes import Plain
+from oodbench.run.attack import predict
+from oodbench.run.registry import registry
 
 NUMBERS = ["fpr95", "detection_error", "auroc", "aupr_in", "aupr_out", "auroc_low", "auroc_high"]
 COLUMNS = ["method", "failure", "set", "n_good", "n_bad", *NUMBERS, "forward", "gradient", "note"]
 
-PAPER = Reference(authors="Me", title="Mine", year=2026, url="https://example.org")
+PAPER = Citation(authors="Me", title="Mine", year=2026, url="https://example.org")
 
 
 class Mine(nn.Module):
@@ -32,7 +32,7 @@ class Mine(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        net: Any = copy.deepcopy(toy(Plain()).subject.net)
+        net: Any = copy.deepcopy(toy(Plain()).model.net)
         self.normalise, self.body, self.fc = net.standardise, net.trunk, net.head
         self.dropout = nn.Dropout(0.9)
         self.unused = nn.Linear(2, 2)
@@ -54,8 +54,8 @@ def pair(images: ArrayImages) -> tuple[Any, Any]:
 
 def arrays(**changed: Any) -> dict[str, Any]:
     x = blobs(300, 11).pixels
-    y = predict(toy(Plain()).subject, torch.from_numpy(x)).numpy()
-    y[:30] = (y[:30] + 1) % 3  # so that there are thirty mistakes
+    y = predict(toy(Plain()).model, torch.from_numpy(x)).numpy()
+    y[:30] = (y[:30] + 1) % 3  # so that there are thirty misclassifications
     given: dict[str, Any] = {
         "train": pair(blobs(360, 0)),
         "test": (x, y),
@@ -76,7 +76,7 @@ def test_a_row_for_each_method_and_failure_set(model: Mine) -> None:
     table = evaluate(model, **arrays(methods=["msp", "mahalanobis-a", "odin"]))
     assert list(table.columns) == COLUMNS
     rows = list(zip(table["method"], table["failure"], table["set"], table["n_good"], table["n_bad"], strict=True))
-    sets = [("mistake", "mistakes", 270, 30), ("ood", "blends", 300, 60), ("ood", "noise", 300, 90)]
+    sets = [("misclassification", "misclassified", 270, 30), ("ood", "blends", 300, 60), ("ood", "noise", 300, 90)]
     assert rows == [(method, *one) for method in ("msp", "mahalanobis-a", "odin") for one in sets]
     assert (table["note"] == "").all()
     numbers = table[NUMBERS].to_numpy(dtype=float)
@@ -210,9 +210,9 @@ def test_a_classifier_without_mistakes_has_a_note_in_their_place(model: Mine) ->
     with torch.no_grad():
         y = model(torch.from_numpy(x)).argmax(1)
     table = evaluate(model, **arrays(test=(x, y)))
-    row = table.set_index("failure").loc["mistake"]
+    row = table.set_index("failure").loc["misclassification"]
     assert np.isnan(row["auroc"])
-    assert row["note"].startswith("mistake/mistakes: ")
+    assert row["note"].startswith("misclassification/misclassified: ")
     assert (table.loc[table["failure"] == "ood", "note"] == "").all()
 
 

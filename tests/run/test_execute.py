@@ -9,16 +9,16 @@ import pytest
 import torch
 from small import bytes_of, context_in
 
-from bench.contract import Grid, Stateless
-from bench.errors import Busy, Undeclared
-from bench.recipes import Plain
-from bench.records import read_record, read_scores, record_paths
-from bench.run.context import wanted_views
-from bench.run.engines import Inline
-from bench.run.execute import alone, execute
-from bench.run.forecast import forecast
-from bench.run.plan import Job, Skip, plan
-from bench.run.registry import Registered, find, registry
+from oodbench.contract import Grid, Stateless
+from oodbench.errors import Busy, Undeclared
+from oodbench.recipes import Plain
+from oodbench.records import read_record, read_scores, record_paths
+from oodbench.run.context import wanted_views
+from oodbench.run.engines import Inline
+from oodbench.run.execute import alone, execute
+from oodbench.run.forecast import forecast
+from oodbench.run.plan import Job, Skip, plan
+from oodbench.run.registry import Registered, find, registry
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_nan_scores_fail_their_cell_with_count_and_first_index(context):
     record = run(context, entry("sometimes-nan", nan_on_small_sets)).records[0]
     states = {cell.name: cell for cell in record.cells}
     assert record.status == "ok"
-    assert states["mistakes"].status == "ok"
+    assert states["misclassified"].status == "ok"
     assert states["glyphs"].status == "failed"
     assert "1 of 60 scores are NaN or infinite, the first at index 7" in states["glyphs"].reason
     paths = record_paths(context.workspace.results, "small-v1", "sometimes-nan", 0)
@@ -145,16 +145,16 @@ def test_a_method_that_the_matrix_cannot_feed_is_skipped_with_a_reason(context):
     assert read_record(record_paths(bare.workspace.results, "small-v1", "odin-tuned", 0).record) == record
 
 
-def test_a_view_that_no_subject_shows_is_a_skip():
+def test_a_view_that_no_model_shows_is_a_skip():
     density = entry("density", max_logit, frozenset({"log_density"}))
     assert plan(context_in(None or __import__("pathlib").Path("unused")).matrix, [density], [0])[0].reason == (
-        "reads log_density, which Plain subjects do not show"
+        "reads log_density, which Plain models do not show"
     )
 
 
 def test_a_missing_out_set_is_a_skipped_cell(context, monkeypatch):
-    from bench.errors import MissingData
-    from bench.run import sets
+    from oodbench.errors import MissingData
+    from oodbench.run import sets
 
     real = sets.load
 
@@ -205,16 +205,16 @@ def test_a_newer_record_is_never_overwritten(context):
 
 
 def test_a_full_disk_leaves_no_half_file(context, monkeypatch):
-    import bench.store
+    import oodbench.store
 
-    real = bench.store.os.fsync
+    real = oodbench.store.os.fsync
 
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bench.store.os, "fsync", full)
+    monkeypatch.setattr(oodbench.store.os, "fsync", full)
     summary = run(context, *find(["msp"]))
-    monkeypatch.setattr(bench.store.os, "fsync", real)
+    monkeypatch.setattr(oodbench.store.os, "fsync", real)
     assert summary.failed[0].status == "failed"
     assert "No space left on device" in summary.failed[0].reason
     left = [p.name for p in context.workspace.results.rglob("*") if p.is_file()]
@@ -243,23 +243,23 @@ def test_the_record_says_where_its_numbers_come_from(context):
     assert record.recipe["training"]["network"] == "resnet-small"
     assert record.data["glyphs"].n == 60
     assert record.data["mnist-5k/test"].n == 200
-    assert record.subject.parameters == 77_562  # WRN-10-1 on one channel, ten classes
+    assert record.model.parameters == 77_562  # WRN-10-1 on one channel, ten classes
     assert record.packages["torch"] == torch.__version__.split("+")[0] or record.packages["torch"] == torch.__version__
     cells = {(cell.failure, cell.name) for cell in record.cells}
     assert {
         ("ood", "glyphs"),
         ("adversarial", "fgsm-26"),
         ("adversarial", "fgsm-26@uint8"),
-        ("mistake", "mistakes"),
+        ("misclassification", "misclassified"),
     } <= cells
 
 
 def test_accuracy_and_mistakes_agree_with_the_stored_scores(context):
     record = run(context, *find(["msp"])).records[0]
     scores = read_scores(record_paths(context.workspace.results, "small-v1", "msp", 0).scores)
-    assert record.subject.accuracy == scores.correct.mean()
-    mistakes = next(cell for cell in record.cells if cell.failure == "mistake")
-    assert mistakes.n_bad == (~scores.correct).sum()
+    assert record.model.accuracy == scores.correct.mean()
+    misclassifications = next(cell for cell in record.cells if cell.failure == "misclassification")
+    assert misclassifications.n_bad == (~scores.correct).sum()
 
 
 def test_attacked_images_stay_in_their_ball_and_only_right_ones_are_attacked(context):
@@ -273,7 +273,7 @@ def test_attacked_images_stay_in_their_ball_and_only_right_ones_are_attacked(con
 
 def test_one_forward_pass_serves_all_methods_that_need_no_gradient(context, tmp_path, monkeypatch):
     """Counted in images, over the whole run: the sets once, plus what crafting attacks takes; whatever the methods."""
-    from bench.subjects import views
+    from oodbench.models import views
 
     def images_forwarded(methods, folder):
         seen = 0
@@ -312,7 +312,7 @@ def test_the_forecast_says_what_is_done_what_runs_and_what_is_skipped(context):
     execute(context, planned[:1], Inline())
     text = forecast(context, planned)
     assert "its record is current" in text
-    assert "its subject is in the cache" in text
+    assert "its model is in the cache" in text
     assert "reads log_density" in text
     assert "1 to run" in text
 

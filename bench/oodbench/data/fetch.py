@@ -1,0 +1,203 @@
+"""What is on this machine, how to get what is not, and whether it is what its card says."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oodbench.data import huggingface
+from oodbench.data.cards import Card, File, Folder, Generator, HuggingFace, Idx, Numpy, Package, Torchvision
+from oodbench.data.checksums import verified_file
+from oodbench.data.packaged import where
+from oodbench.data.places import cache_folder, find, places
+from oodbench.errors import MissingData
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a set is here, where, and how to get it if it is not."""
+
+    card: str
+    present: bool
+    where: str
+    how_to_get: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One file whose bytes are the card's."""
+
+    file: str
+    verdict: str
+
+
+def status(card: Card, root: Path | None = None) -> Status:
+    """Return whether every split of a set is on this machine."""
+    source = card.source
+    if isinstance(source, Generator):
+        return Status(card.name, True, "generated", "nothing to get")
+    if isinstance(source, Package):
+        here = where(source)
+        return Status(card.name, here is not None, str(here or ""), "pip install 'oodbench[data]'")
+    found = [_location(card, split, root) for split in card.splits]
+    here = found[0] if all(found) else None
+    return Status(card.name, here is not None, str(here or ""), how_to_get(card))
+
+
+def how_to_get(card: Card) -> str:
+    """Return the command, or what a person has to do, to get a set that is downloaded."""
+    by_hand = [file.name for file in _files(card) if not file.url]
+    if not by_hand or isinstance(card.source, HuggingFace):
+        return f"oodbench data get {card.name}"
+    folder = cache_folder() / _folders(card)[0]
+    return f"download {', '.join(by_hand)} from {card.url} into {folder}, then oodbench data get {card.name}"
+
+
+def get(card: Card, root: Path | None = None) -> Path:
+    """Download a set below `root` (by default, the cache), check it, extract it, and return its folder.
+
+    Raises:
+        MissingData: It cannot be downloaded by a program; the message says what to do.
+        BadChecksum: What came is not what the card names.
+    """
+    source = card.source
+    if isinstance(source, Generator | Package):
+        found = status(card, root)
+        if not found.present:
+            raise MissingData(f"{card.name} comes with a package: `{found.how_to_get}`.")
+        return Path(found.where)
+    folder = (root or cache_folder()) / _folders(card)[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, HuggingFace):
+        huggingface.fetch(source, folder)
+        return folder
+    paths = [_download(card, file, folder, root) for file in _files(card)]
+    if isinstance(source, Folder):
+        _prepare(source, paths, folder)
+    return folder
+
+
+def check(card: Card, root: Path | None = None) -> list[Checked]:
+    """Return every stored file of a set with its verdict; all of them read in full.
+
+    Raises:
+        MissingData: A file is not here.
+        BadChecksum: A file is not the one the card names.
+    """
+    source = card.source
+    if isinstance(source, Generator):
+        return [Checked(card.name, "generated, nothing to check")]
+    if isinstance(source, Package):
+        base = get(card, root)
+        return [Checked(str(verified_file(base / file.name, file, card.name)), "ok") for file in source.files]
+    if isinstance(source, HuggingFace):
+        return list(_check_rows(card, source, root))
+    checked = [_check_file(card, file, root) for file in _files(card)]
+    if not status(card, root).present:
+        raise MissingData(f"{card.name} is not here; {how_to_get(card)}.")
+    return checked
+
+
+def _files(card: Card) -> list[File]:
+    """Return every file to download, once each, in order."""
+    source = card.source
+    files: list[File] = []
+    match source:
+        case Idx():
+            files = [file for part in source.parts.values() for file in (part.images, part.labels)]
+        case Torchvision() | Numpy():
+            files = [part.file for part in source.parts.values()]
+        case Folder():
+            files = [file for part in source.parts.values() for file in part.archives]
+        case _:
+            pass
+    return list(dict.fromkeys(files))
+
+
+def _folders(card: Card) -> tuple[str, ...]:
+    source = card.source
+    return () if isinstance(source, Generator | Package) else source.folders
+
+
+def _location(card: Card, split: str, root: Path | None) -> Path | None:
+    """Return where a split is, without opening it."""
+    source = card.source
+    match source:
+        case Idx():
+            part = source.parts[split]
+            return _all(find(card, source.folders, file.name, root) for file in (part.images, part.labels))
+        case Torchvision():
+            stored = source.parts[split]
+            archive = find(card, source.folders, stored.file.name, root)
+            return archive or _all(find(card, source.folders, file.name, root) for file in stored.members)
+        case Numpy():
+            return find(card, source.folders, source.parts[split].file.name, root)
+        case Folder():
+            return _holding(card, source.folders, source.parts[split].files, root)
+        case HuggingFace():
+            return _holding(card, source.folders, source.parts[split], root)
+        case _:
+            return None
+
+
+def _all(paths: Iterator[Path | None]) -> Path | None:
+    found = list(paths)
+    return found[0] if found and all(found) else None
+
+
+def _holding(card: Card, folders: tuple[str, ...], glob: str, root: Path | None) -> Path | None:
+    return next((place for place in places(card, folders, root) if next(place.glob(glob), None)), None)
+
+
+def _download(card: Card, file: File, folder: Path, root: Path | None) -> Path:
+    """Return where a file is, after fetching it if need be; it gets its name only when its checksum has matched."""
+    here = find(card, _folders(card), file.name, root)
+    if here:
+        return verified_file(here, file, card.name)
+    if not file.url:
+        raise MissingData(f"{card.name}: {file.name} cannot be downloaded by a program; {how_to_get(card)}.")
+    from torchvision.datasets.utils import download_url  # brings torch: only where something is fetched
+
+    part = folder / f"{file.name}.part"
+    part.unlink(missing_ok=True)
+    try:
+        download_url(file.url, folder, part.name)
+        return verified_file(part, file, card.name).replace(folder / file.name)
+    except (OSError, RuntimeError) as error:  # torchvision's own words are RuntimeErrors
+        by_hand = f"download it by hand into {folder}"
+        raise MissingData(f"{card.name}: {file.url} could not be downloaded ({error}); {by_hand}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _prepare(source: Folder, archives: list[Path], folder: Path) -> None:
+    """Lay out image files below `folder` as the card's globs expect them."""
+    if source.prepared == "extract":
+        for archive in archives:
+            inside: dict[str, Any] = {} if archive.suffix == ".zip" else {"filter": "data"}  # nothing lands elsewhere
+            shutil.unpack_archive(archive, folder, **inside)
+    else:
+        from torchvision.datasets import ImageNet
+
+        for split in ("train", "val"):
+            ImageNet(folder, split)
+
+
+def _check_file(card: Card, file: File, root: Path | None) -> Checked:
+    path = find(card, _folders(card), file.name, root)
+    if path is None:
+        return Checked(file.name, "the archive is not kept; its extracted files are here, unchecked")
+    return Checked(str(verified_file(path, file, card.name)), "ok")
+
+
+def _check_rows(card: Card, source: HuggingFace, root: Path | None) -> Iterator[Checked]:
+    for split, glob in source.parts.items():
+        folder = _holding(card, source.folders, glob, root)
+        if folder is None:
+            raise MissingData(f"{card.name}/{split} is not here; {how_to_get(card)}.")
+        for path in sorted(folder.glob(glob)):
+            known = huggingface.verify(card, source, folder, path)
+            yield Checked(
+                str(path), "ok" if known else "not downloaded by oodbench: its commit is not known, unchecked"
+            )

@@ -1,0 +1,51 @@
+"""Folders of image files: which belong to a split, and their labels."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from oodbench.data.cards import Card, FolderPart
+from oodbench.data.checksums import verified
+from oodbench.data.images import FilePictures, FolderImages, Shape
+from oodbench.errors import BadData
+
+Labelled = tuple[tuple[Path, ...], npt.NDArray[np.int64] | None]
+
+
+def folder_images(card: Card, part: FolderPart, place: Path, shape: Shape, invert: bool) -> FolderImages:
+    """Return a split below `place`, undecoded.
+
+    Raises:
+        BadData: A line of the list is not a path and a label, or a listed file is not there.
+    """
+    paths, labels = _listed(card, part, place) if part.list else _globbed(part, place)
+    return FolderImages(FilePictures(paths), shape, card.resampling, labels, card.name, invert)
+
+
+def _globbed(part: FolderPart, place: Path) -> Labelled:
+    unreadable = {place / name for name in part.unreadable}
+    paths = tuple(path for path in sorted(place.glob(part.files)) if path not in unreadable)
+    if part.labels == "none":
+        return paths, None
+    depth = len(place.parts) + _first_wildcard(part.files)
+    folders = [path.parts[depth] for path in paths]
+    return paths, np.unique(folders, return_inverse=True)[1].astype(np.int64)
+
+
+def _listed(card: Card, part: FolderPart, place: Path) -> Labelled:
+    assert part.list is not None
+    path = place / part.list.name
+    if not path.is_file():
+        raise BadData(f"{card.name}: {path} is missing: it lists the images and their labels.")
+    lines = verified(path.read_bytes(), part.list, card.name).decode().splitlines()
+    try:
+        listed = [(name.lstrip("/"), int(label)) for name, label in (line.split() for line in lines if line)]
+    except ValueError as error:
+        raise BadData(f"{path}: expected a path and a label a line ({error}).") from error
+    paths = tuple(place / part.base / name for name, _ in listed)
+    return paths, np.array([label for _, label in listed], np.int64)
+
+
+def _first_wildcard(glob: str) -> int:
+    return next(depth for depth, part in enumerate(Path(glob).parts) if "*" in part)

@@ -1,0 +1,86 @@
+"""From a card to images: find the files, check them, decode them, and fit them to the in-set."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from oodbench.data import synthetic
+from oodbench.data.cards import Card, Generator, find_card
+from oodbench.data.fetch import Checked, Status, check, get, status
+from oodbench.data.images import Images, MirroredImages, fit_shape
+from oodbench.data.readers import read
+from oodbench.data.splits import find_cut, generator, sample
+from oodbench.errors import BadData
+
+__all__ = ["Checked", "Status", "check", "get", "load", "load_card", "status"]
+
+
+def load(
+    name: str,
+    split: str,
+    *,
+    root: Path | None = None,
+    like: Images | None = None,
+    seed: int = 0,
+    n: int | None = None,
+) -> Images:
+    """Return a part of a data set.
+
+    Looked for, in order: the user's root, system packages, a copy that a pip package ships, an earlier download.
+
+    Args:
+        name: A card.
+        split: A part, see `oodbench.data.splits`: "train", "validation", "test" of an in-set, else a stored split.
+        root: The user's folder of data.
+        like: In-set images: the result takes their shape; flips are made of them, synthetic sets resemble them.
+        seed: Seed of what is drawn (synthetic sets, glyphs); the same seed gives the same images.
+        n: That many of them, see `oodbench.data.splits.sample`; all by default.
+
+    Raises:
+        UnknownName: No such card, or no such part.
+        MissingData: The set is not on this machine; the message says the command that gets it.
+        BadChecksum: A file is not the one the card names.
+        BadData: A file is damaged, or does not hold what the card says.
+    """
+    return load_card(find_card(name), split, root=root, like=like, seed=seed, n=n)
+
+
+def load_card(
+    card: Card,
+    split: str,
+    *,
+    root: Path | None = None,
+    like: Images | None = None,
+    seed: int = 0,
+    n: int | None = None,
+) -> Images:
+    """Return a part of the data set that a card describes; as `load`, for a card that need not be in `datasets/`."""
+    cut = find_cut(card, split)
+    if isinstance(card.source, Generator):
+        return _generate(card, card.source, split, like, seed, n)
+    stored = read(card, cut.of, root, like.shape if like else None, seed)
+    indices = cut.indices if n is None else cut.indices[sample(len(cut.indices), n, card.name, split)]
+    part = stored if len(indices) == len(stored) else stored.take(indices)
+    return part if like is None else fit_shape(part, like.shape, card.resampling)
+
+
+def _generate(card: Card, source: Generator, split: str, like: Images | None, seed: int, n: int | None) -> Images:
+    if like is None:
+        raise BadData(f"{card.name}: a synthetic set takes the in-set's shape; pass its images as `like`.")
+    if source.generator in ("hflip", "vflip"):
+        images = like if n is None else like.take(sample(len(like), n, card.name, split))
+        return MirroredImages(images, axis=3 if source.generator == "hflip" else 2, card=card.name)
+    count = n or card.splits[split]
+    if source.generator == "constant":
+        return replace(synthetic.constant(count, like.shape), card=card.name)
+    rng = generator(card.name, split, seed)
+    return replace(synthetic.drawn(source.generator, count, _around(like), rng), card=card.name)
+
+
+def _around(images: Images) -> synthetic.Around:
+    card = find_card(images.card) if images.card else None
+    if card is None or not card.mean:
+        return synthetic.Around(images, None, None)
+    mean, std = (np.array(values)[:, None, None] for values in (card.mean, card.std))
+    return synthetic.Around(images, mean, std)

@@ -1,0 +1,247 @@
+"""Matrices: what a leaderboard is about, as versioned TOML. Reading one needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from oodbench.data.attack_cards import load_attacks
+from oodbench.data.cards import IN_SET, Count, Name, Shape, Text, card_sha256, find_card
+from oodbench.data.fixed import Fixed, cards_folder, read_toml
+from oodbench.data.splits import find_cut
+from oodbench.errors import BadCard, UnknownName
+
+if TYPE_CHECKING:
+    from oodbench.contract import Training
+
+Versioned = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+$")]
+Seed = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainingCard(Fixed):
+    """How the matrix trains its plain classifier; the fields of `oodbench.contract.Training`, as data."""
+
+    network: Text
+    epochs: Count
+    batch: Count = 128
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    lr: Rate = 0.1
+    schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
+    milestones: tuple[Share, ...] = ()
+    gamma: Rate = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    nesterov: bool = True
+    dropout: Share = 0.0
+    label_smoothing: Share = 0.0
+    augment: tuple[Literal["flip", "crop4", "shift2"], ...] = ()
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def training(self) -> Training:
+        """Return the contract's word for it (imports torch)."""
+        from oodbench.contract import Training
+
+        return Training(**self.model_dump())
+
+
+class Sample(Fixed):
+    """n images of a part of a data set."""
+
+    card: Name
+    n: Count
+    split: Text = "test"
+
+
+class OutSet(Sample):
+    """An out-set, and how far from the in-set it is held to be."""
+
+    group: Literal["near", "far", "synthetic"]
+
+
+class Attacked(Fixed):
+    """An attack on n test images."""
+
+    attack: Name
+    n: Count
+
+
+class Outliers(Sample):
+    """Images that a recipe may train against."""
+
+    split: Text = "train"
+
+
+class Matrix(Fixed):
+    """An in-set, its failure sets, seeds and scale.
+
+    Attributes:
+        name: The file's stem, ending in the version; a published matrix never changes.
+        title: For people.
+        scale: "tiny" (minutes), "cpu" (an hour on two cores) or "paper" (the papers' own recipes).
+        seeds: Seeds of training.
+        in_set: The card that is trained on.
+        shape: Channels, height, width of what models take; the in-set's own unless given.
+        n_test: In-set test images that are scored.
+        n_validation: In-set validation images that tuning sees.
+        training: How the plain classifier is trained.
+        ood: Out-sets that are tested.
+        tuning_ood: Out-sets for tuning; no source in common with any test set.
+        attacks: Attacks that are tested, on images of the test part.
+        adversarial_validation: The attack for tuning, on images of the validation part; not one that is tested.
+        outliers: Sets that outlier exposure may train on; no source in common with any test set.
+        methods: What runs unless methods are named or all are asked for; none for all.
+    """
+
+    name: Versioned
+    title: Text
+    scale: Literal["tiny", "cpu", "paper"]
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    in_set: Name
+    shape: Shape
+    n_test: Count
+    n_validation: Count
+    training: TrainingCard
+    ood: tuple[OutSet, ...] = Field(min_length=1)
+    tuning_ood: tuple[Sample, ...] = ()
+    attacks: tuple[Attacked, ...] = ()
+    adversarial_validation: Attacked | None = None
+    outliers: tuple[Outliers, ...] = ()
+    methods: tuple[Text, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_shape(cls, content: Any) -> Any:
+        """Take the in-set's shape where none is given."""
+        if isinstance(content, dict) and "shape" not in content and isinstance(content.get("in_set"), str):
+            return {**content, "shape": _card(content["in_set"], "in_set").shape}
+        return content
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        for check in (_distinct, _roles, _sizes, _origins, _known_attacks):
+            for fault in check(self):
+                raise ValueError(fault)
+        return self
+
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """Every card it names, the in-set first."""
+        named = (*self.ood, *self.tuning_ood, *self.outliers)
+        return tuple(dict.fromkeys([self.in_set, *(one.card for one in named)]))
+
+    def card_hashes(self) -> dict[str, str]:
+        """Return the sha256 of every card it names."""
+        return {name: card_sha256(find_card(name)) for name in self.cards}
+
+
+@cache
+def _load() -> dict[str, Matrix]:
+    matrices = {path.stem: read_toml(path, Matrix) for path in sorted((cards_folder() / "matrices").glob("*.toml"))}
+    for stem, matrix in matrices.items():
+        if stem != matrix.name:
+            raise BadCard(f"matrices/{stem}.toml: name is {matrix.name!r}, expected {stem!r}, the file's own.")
+    return matrices
+
+
+def load_matrices() -> dict[str, Matrix]:
+    """Return every matrix by name.
+
+    Raises:
+        BadCard: A file breaks the schema, names what does not exist, or or tunes on a source that is tested.
+    """
+    return dict(_load())
+
+
+def find_matrix(name: str) -> Matrix:
+    """Return one matrix.
+
+    Raises:
+        UnknownName: There is no such matrix; the nearest is offered.
+    """
+    matrices = _load()
+    if name not in matrices:
+        raise UnknownName("matrix", name, matrices)
+    return matrices[name]
+
+
+def _card(name: str, place: str) -> Any:
+    try:
+        return find_card(name)
+    except UnknownName as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def _distinct(matrix: Matrix) -> Iterator[str]:
+    lists: dict[str, list[str]] = {
+        "seeds": [str(seed) for seed in matrix.seeds],
+        "ood": [one.card for one in matrix.ood],
+        "tuning_ood": [one.card for one in matrix.tuning_ood],
+        "attacks": [one.attack for one in matrix.attacks],
+        "outliers": [one.card for one in matrix.outliers],
+    }
+    for place, names in lists.items():
+        if len(set(names)) < len(names):
+            yield f"{place} names something twice: {names}"
+
+
+def _roles(matrix: Matrix) -> Iterator[str]:
+    lists = {"in": [matrix.in_set], "out": [], "tuning": [], "outliers": []}
+    lists["out"] = [one.card for one in matrix.ood]
+    lists["tuning"] = [one.card for one in matrix.tuning_ood]
+    lists["outliers"] = [one.card for one in matrix.outliers]
+    for role, names in lists.items():
+        for name in names:
+            card = _card(name, role)
+            if role not in card.roles:
+                yield f"{name} has the roles {list(card.roles)}, expected {role!r} among them"
+
+
+def _sizes(matrix: Matrix) -> Iterator[str]:
+    samples = [
+        Sample(card=matrix.in_set, n=matrix.n_test, split="test"),
+        Sample(card=matrix.in_set, n=matrix.n_validation, split="validation"),
+        *matrix.ood,
+        *matrix.tuning_ood,
+        *matrix.outliers,
+    ]
+    for one in samples:
+        card = _card(one.card, "card")
+        try:
+            size = len(find_cut(card, one.split).indices)
+        except UnknownName as error:
+            yield str(error)
+            continue
+        size = min(size, matrix.n_test) if card.origin == IN_SET else size
+        if one.n > size:
+            yield f"{one.card}/{one.split}: n is {one.n}, expected at most {size}"
+
+
+def _origins(matrix: Matrix) -> Iterator[str]:
+    tested = {find_card(name).origin: name for name in (*(one.card for one in matrix.ood), matrix.in_set)}
+    for place, samples in (("tuning_ood", matrix.tuning_ood), ("outliers", matrix.outliers)):
+        for one in samples:
+            origin = find_card(one.card).origin
+            if origin in tested:
+                yield (
+                    f"{place}: {one.card} has the origin {origin!r}, and so has {tested[origin]}, which is tested; "
+                    f"what is tuned or trained on must share no source with it"
+                )
+
+
+def _known_attacks(matrix: Matrix) -> Iterator[str]:
+    known = load_attacks()
+    held = matrix.adversarial_validation
+    for one in (*matrix.attacks, *((held,) if held else ())):
+        if one.attack not in known:
+            yield str(UnknownName("attack", one.attack, known))
+    for one in matrix.attacks:
+        if one.n > matrix.n_test:
+            yield f"attacks: {one.attack} wants {one.n} test images, expected at most n_test = {matrix.n_test}"
+    if held and held.n > matrix.n_validation:
+        yield f"adversarial_validation: n is {held.n}, expected at most n_validation = {matrix.n_validation}"
+    if held and held.attack in {one.attack for one in matrix.attacks}:
+        yield f"adversarial_validation: {held.attack} is also tested; tune on another attack"

@@ -1,0 +1,135 @@
+"""A stored split of a card, read from where it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from oodbench.data import formats
+from oodbench.data.cards import Card, File, Folder, HuggingFace, Idx, Numpy, Package, Torchvision
+from oodbench.data.checksums import decoded, verified, verified_file
+from oodbench.data.folders import folder_images
+from oodbench.data.huggingface import parquet_pictures
+from oodbench.data.idx import read_idx
+from oodbench.data.images import ArrayImages, FolderImages, Images, Shape
+from oodbench.data.packaged import packaged
+from oodbench.data.places import cache_folder, find, missing, places
+from oodbench.errors import BadData
+
+
+def read(card: Card, split: str, root: Path | None, shape: Shape | None, seed: int) -> Images:
+    """Return a stored split, held against what its card says. `shape`: the in-set's, for cards that take it.
+
+    Raises:
+        MissingData: It is not on this machine.
+        BadChecksum: A file is not the one the card names.
+        BadData: A file is damaged or does not hold what the card says.
+    """
+    images = _read(card, split, root, card.shape or shape, seed)
+    _check(images, card, split)
+    return images
+
+
+def _read(card: Card, split: str, root: Path | None, shape: Shape | None, seed: int) -> Images:
+    if shape is None:
+        raise BadData(f"{card.name}: the set takes the in-set's shape; pass its images as `like`.")
+    match card.source:
+        case Idx() as source:
+            return _idx(card, source, split, root)
+        case Torchvision() as source:
+            return _torchvision(card, source, split, root)
+        case Numpy() as source:
+            return _numpy(card, source, split, root, shape)
+        case Folder() as source:
+            return _folder(card, source, split, root, shape)
+        case HuggingFace() as source:
+            return _huggingface(card, source, split, root, shape)
+        case Package():
+            return packaged(card, split, shape, seed)
+        case _:
+            raise BadData(f"{card.name}: a synthetic set is drawn, not read.")
+
+
+def _idx(card: Card, source: Idx, split: str, root: Path | None) -> ArrayImages:
+    part = source.parts[split]
+    pixels = _idx_array(card, source, part.images, 3, root)
+    labels = _idx_array(card, source, part.labels, 1, root)
+    return ArrayImages(pixels[:, None], labels.astype(np.int64), card.name)
+
+
+def _idx_array(card: Card, source: Idx, file: File, rank: int, root: Path | None) -> npt.NDArray[np.uint8]:
+    """Return one file's array; damage is named before a checksum that says less."""
+    path = _found(card, source.folders, file.name, root)
+    stored = path.read_bytes()
+    content = decoded(stored, str(path))
+    array = read_idx(content, str(path), rank)
+    verified(content if file.decoded_sha256 else stored, file, card.name)
+    return array
+
+
+READ_BATCH: dict[str, Callable[[bytes, str], formats.Arrays]] = {
+    "CIFAR10": formats.cifar,
+    "CIFAR100": formats.cifar,
+    "SVHN": formats.svhn,
+}
+
+
+def _torchvision(card: Card, source: Torchvision, split: str, root: Path | None) -> ArrayImages:
+    """Read a file, or members of an archive (from the archive, or where torchvision extracted it)."""
+    part = source.parts[split]
+    read_batch = READ_BATCH[source.dataset]
+    contents = [_member(card, source, part.file, file, root) for file in part.members or (part.file,)]
+    batches = [read_batch(verified(content, file, card.name), file.name) for content, file in contents]
+    labels = [batch[1] for batch in batches if batch[1] is not None]
+    return ArrayImages(np.concatenate([batch[0] for batch in batches]), np.concatenate(labels), card.name)
+
+
+def _member(card: Card, source: Torchvision, archive: File, file: File, root: Path | None) -> tuple[bytes, File]:
+    extracted = find(card, source.folders, file.name, root)
+    if extracted:
+        return extracted.read_bytes(), file
+    return formats.member(_found(card, source.folders, archive.name, root), file.name), file
+
+
+def _numpy(card: Card, source: Numpy, split: str, root: Path | None, shape: Shape) -> ArrayImages:
+    file = source.parts[split].file
+    path = verified_file(_found(card, source.folders, file.name, root), file, card.name)
+    pixels, labels = formats.numpy_array(path) if path.suffix == ".npy" else formats.numpy_zip(path, shape)
+    return ArrayImages(pixels, labels, card.name)
+
+
+def _folder(card: Card, source: Folder, split: str, root: Path | None, shape: Shape) -> FolderImages:
+    part = source.parts[split]
+    for place in places(card, source.folders, root):
+        if next(place.glob(part.files), None):
+            return folder_images(card, part, place, shape, source.invert)
+    raise missing(card, part.files, root)
+
+
+def _huggingface(card: Card, source: HuggingFace, split: str, root: Path | None, shape: Shape) -> FolderImages:
+    glob = source.parts[split]
+    for place in places(card, source.folders, root):
+        if files := sorted(place.glob(glob)):
+            pictures, labels = parquet_pictures(card, source, files, cache_folder() / "arrow")
+            return FolderImages(pictures, shape, card.resampling, labels, card.name)
+    raise missing(card, glob, root)
+
+
+def _found(card: Card, folders: tuple[str, ...], name: str, root: Path | None) -> Path:
+    path = find(card, folders, name, root)
+    if path is None:
+        raise missing(card, name, root)
+    return path
+
+
+def _check(images: Images, card: Card, split: str) -> None:
+    """Hold what was read against what the card says."""
+    if len(images) != card.splits[split]:
+        raise BadData(f"{card.name}/{split}: got {len(images)} images, expected {card.splits[split]}.")
+    if card.shape and images.shape != card.shape:
+        raise BadData(f"{card.name}/{split}: got images of shape {images.shape}, expected {card.shape}.")
+    if images.labels is not None and card.classes:
+        low, high = int(images.labels.min()), int(images.labels.max())
+        if low < 0 or high >= card.classes:
+            raise BadData(f"{card.name}/{split}: got labels from {low} to {high}, expected 0 to {card.classes - 1}.")

@@ -1,0 +1,222 @@
+"""Noise that climbs a density: which scores of it, and of an ensemble, are taken in?
+
+The set ADV of Choi, Jang & Alemi, "WAIC, but Why? Generative Ensembles for Robust Anomaly Detection", 2018: noise, and
+one step of 0.3 against the loss of one VAE, which the VAE's log density then prefers to the in-set (AUROC 0), while its
+rate and WAIC of five VAEs do not (AUROC 100).
+
+    x_0 = clip(N(0, 1)),   x_t = clip(x_{t-1} + eps / t sign(d log p(y) / dx at x_{t-1})),   clip to [0, 1]
+
+The first step is the paper's. One sign of the gradient leaves an image noise, so that the path goes on, in steps that
+shrink, and every score is asked along it, of the likeliest image so far: a step may lose more than it gains, above all
+where the density has edges. Discretised logistics give 0 and 1 the mass of a whole tail, and no slope tells so.
+
+Choi's code does not clip, and takes the gradient at an image of the in-set. Its likelihood is a Bernoulli's, which
+grows without bound outside [0, 1]; a density of images has no such way out.
+
+The model of `seed` is climbed. WAIC asks the members 0 to M - 1, the climbed one among them where seed < M.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from tabulate import tabulate
+from torch import Tensor
+
+from oodbench.contract import Material, Method, Recipe, Shape, View, Views
+from oodbench.data.images import ArrayImages, Images
+from oodbench.data.matrix import find_matrix
+from oodbench.diagnostics import Study
+from oodbench.diagnostics.noise_pictures import draw_all
+from oodbench.errors import BadSetting
+from oodbench.measure.cells import cells, measure
+from oodbench.measure.likelihood import bits_per_dim
+from oodbench.models.seeding import generator
+from oodbench.models.train import Report, silent
+from oodbench.models.views import NET_VIEWS, Access, ModelViews, Trained
+from oodbench.run.context import Context, Pooled, parts_of, seen
+from oodbench.run.examine import Exam, examine
+from oodbench.run.plan import offers, why_not
+from oodbench.run.registry import find, registry
+from oodbench.run.sets import classes
+from oodbench.run.workspace import Workspace
+from oodbench.store import atomically
+
+CLIMBED: frozenset[View] = frozenset({"log_density", "gradient"})
+"""What a model must show to be climbed."""
+
+CHEAP: frozenset[Material] = frozenset({"labels", "validation"})
+"""What the methods that are asked may fit on."""
+
+ROWS = 100
+"""Images whose gradient is taken at once."""
+
+
+@final
+@dataclass(frozen=True)
+class Climb:
+    """A path up a log density.
+
+    Attributes:
+        eps: The first step, in units of the grey range; the paper's.
+        kept: Steps at which images are taken, ascending; 0 is the noise itself [open choice: the paper takes 1].
+    """
+
+    eps: float = 0.3
+    kept: tuple[int, ...] = (0, 1, 10, 100)
+
+
+def analyse(
+    method: str,
+    matrix: str,
+    workspace: Workspace,
+    seed: int,
+    n: int,
+    out: Path,
+    report: Report = silent,
+    climb: Climb = Climb(),
+) -> Study:
+    """Let n images of noise climb a density, and set the in-set's test images against them by each of its scores.
+
+    Asked are all methods on the same model and on ensembles of its recipe, but those that tune. Models that are not
+    in the cache are trained first.
+
+    Args:
+        method: One whose model shows a log density.
+        matrix: Its name.
+        workspace: Folders and device.
+        seed: Of the model and of the noise.
+        n: Images of noise.
+        out: Folder to write to.
+        report: Told of the training and of the steps.
+        climb: The path.
+
+    Returns:
+        The files written, adversarial-noise.json and pictures as PNG; and the table of AUROC by score and step.
+
+    Raises:
+        UnknownName: no such method or matrix.
+        BadSetting: the method's model shows no log density, or the matrix has not what it trains on.
+        MissingData: the in-set is not here.
+    """
+    context = _with_distinct_members(Context(find_matrix(matrix), workspace), seed)
+    (entry,) = find([method])
+    if not climbable(entry.method):
+        known = ", ".join(name for name, one in registry().items() if climbable(one.method))
+        raise BadSetting(f"{method} has no log density to climb; expected one of {known}")
+    recipe = _sized(entry.method, context)
+    if reason := why_not(entry.method, recipe, offers(context.matrix)):
+        raise BadSetting(f"{method} on {matrix}: {reason}")
+    model, _ = context.model(recipe, seed, report)
+    path = dict(climbed(model, noise(n, context.sets.test.shape, seed), climb, report))
+    judges = [one.method for one in registry().values() if asks(one.method, recipe, context)]
+    auroc = {judge.name: compared(judge, context, seed, path, report) for judge in judges}
+    sets = {"test": context.sets.test, **{str(step): images for step, images in path.items()}}
+    log_p = {name: seen(context, recipe, seed, CLIMBED & NET_VIEWS, images, report) for name, images in sets.items()}
+    bits = {name: float(bits_per_dim(views["log_density"], sets[name].shape).mean()) for name, views in log_p.items()}
+    about = {"method": method, "matrix": matrix, "seed": seed, "n": n, **asdict(climb)}
+    study = {**about, "bits_per_dimension": bits, "auroc": auroc}
+    out.mkdir(parents=True, exist_ok=True)
+    with atomically(out / "adversarial-noise.json") as temporary:
+        temporary.write_text(json.dumps(study, indent=1) + "\n")
+    pictures = draw_all(study, context.sets.test, path, out)
+    return Study([out / "adversarial-noise.json", *pictures], table(study))
+
+
+def climbable(method: Method) -> bool:
+    """Whether a method's model is one density with a gradient."""
+    return method.recipe.provides >= CLIMBED and not isinstance(method.recipe, Pooled)
+
+
+def asks(method: Method, recipe: Recipe, context: Context) -> bool:
+    """Whether a method judges models of a recipe, or ensembles of them, and fits without bad inputs."""
+    own = _sized(method, context)
+    members = {part for part, _ in parts_of(own, 0, context.matrix.seeds)} if isinstance(own, Pooled) else {own}
+    return members == {recipe} and method.search is None and method.detector.fits_on <= CHEAP
+
+
+def noise(n: int, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
+    """Return N(0, 1) clipped to [0, 1], [n c h w]: about half of the values are 0."""
+    drawn = torch.randn(n, *shape, generator=generator(seed, "adversarial-noise"))
+    return drawn.clamp(0, 1).numpy()
+
+
+def climbed(
+    model: Trained, start: npt.NDArray[np.float32], climb: Climb, report: Report = silent
+) -> Iterator[tuple[int, ArrayImages]]:
+    """Yield each kept step, and the likeliest image so far of each path."""
+    x = torch.from_numpy(start).to(model.device)
+    best, highest = x, x.new_full((len(x),), -torch.inf, dtype=torch.float64)
+    for step in range(climb.kept[-1] + 1):
+        log_p, slope = slopes(model, x)
+        best = torch.where((log_p > highest)[:, None, None, None], x, best)
+        highest = torch.maximum(highest, log_p)
+        report("climb", step, climb.kept[-1])
+        if step in climb.kept:
+            yield step, ArrayImages(best.cpu().numpy())
+        x = (x + climb.eps / (step + 1) * slope.sign()).clamp(0, 1)
+
+
+def slopes(model: Trained, x: Tensor) -> tuple[Float[Tensor, "n"], Float[Tensor, "n c h w"]]:
+    """Return log p(y) and d log p(y) / dx."""
+    values: list[Tensor] = []
+
+    def log_p(batch: Views) -> Tensor:
+        values.append(batch.log_density)
+        return values[-1]
+
+    views = (ModelViews(model, rows, Access(CLIMBED)) for rows in torch.split(x, ROWS))
+    slope = torch.cat([part.grad(log_p) for part in views])
+    return torch.cat(values).detach(), slope
+
+
+def compared(
+    method: Method, context: Context, seed: int, path: Mapping[int, Images], report: Report
+) -> dict[str, list[float]]:
+    """Return a method's AUROC of the test images against those of each step, with its 95 % interval."""
+    recipe, sets = _sized(method, context), context.sets
+    model, _ = context.model(recipe, seed, report)
+    exam = Exam(
+        model=model,
+        show=partial(seen, context, recipe, seed, method.detector.reads & NET_VIEWS),
+        seed=seed,
+        classes=classes(context.matrix).count,
+        train=sets.train,
+        validation=sets.validation,
+        test=sets.test,
+        correct=None,
+        ood={str(step): images for step, images in path.items()},
+    )
+    found: dict[str, list[float]] = {}
+    for cell in cells(examine(method, exam, report).scores):
+        metrics, intervals = measure(cell, bootstrap=0)
+        found[cell.name] = [metrics["auroc"], *intervals["auroc"]]
+    return {str(step): found[str(step)] for step in path if str(step) in found}
+
+
+def table(study: Mapping[str, Any]) -> str:
+    """Return the model's bits per dimension, and AUROC in percent by method, a column a step."""
+    steps = [str(step) for step in study["kept"]]
+    bits = study["bits_per_dimension"]
+    rows = [["bits/dim", f"{bits['test']:.3f}", *(f"{bits[step]:.3f}" for step in steps)]]
+    for name, found in study["auroc"].items():
+        rows.append([name, "", *(f"{100 * found[step][0]:.2f}" if step in found else "not finite" for step in steps)])
+    headers = ["AUROC, percent", "in-set", *(f"step {step}" for step in steps)]
+    align = ("left", *["right"] * (len(headers) - 1))
+    return tabulate(rows, headers, "simple", colalign=align, disable_numparse=True)
+
+
+def _with_distinct_members(context: Context, seed: int) -> Context:
+    """Return the context of one seed: an ensemble's members are then 0 to M - 1, and no bootstrap of them."""
+    return replace(context, matrix=context.matrix.model_copy(update={"seeds": (seed,)}))
+
+
+def _sized(method: Method, context: Context) -> Recipe:
+    return method.recipe.at(context.matrix.scale, context.matrix.training.training())

@@ -1,0 +1,148 @@
+"""Whether a classifier's confidence means what it says.
+
+Confidence is the largest softmax probability. All in float64, from logits, without overflow.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodbench.errors import BadData
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+SURE = 0.997
+_ROWS = 4096  # images at a time: a thousand classes in float64 take much memory
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What calibration needs of n predictions.
+
+    Attributes:
+        confidence: Probability of the predicted class [n], in (0, 1].
+        correct: Whether the predicted class is the true one [n].
+        nll: -log probability of the true class [n], nats.
+        brier: Sum over classes of (probability - truth)^2 [n], in [0, 2].
+    """
+
+    confidence: Floats
+    correct: Bools
+    nll: Floats
+    brier: Floats
+
+
+def report(logits: NDArray[Any], labels: NDArray[Any]) -> dict[str, float | None]:
+    """Return every number of this module by name, from logits [n C] and true classes [n].
+
+    Raises:
+        BadData: Shapes do not match, there is no image, a logit is not finite, or a label is out of range.
+    """
+    seen = predictions(logits, labels)
+    return {
+        "accuracy": float(seen.correct.mean()),
+        "ece_10": ece(seen.confidence, seen.correct, bins=10),
+        "ece_15": ece(seen.confidence, seen.correct, bins=15),
+        "rms_calibration": rms_calibration(seen.confidence, seen.correct),
+        "mad_calibration": mad_calibration(seen.confidence, seen.correct),
+        "soft_f1": soft_f1(seen.confidence, seen.correct),
+        "oce": oce(seen.confidence, seen.correct),
+        "brier": float(seen.brier.mean()),
+        "nll": float(seen.nll.mean()),
+    }
+
+
+def predictions(logits: NDArray[Any], labels: NDArray[Any]) -> Predictions:
+    """Return what calibration needs, from logits [n C] and true classes [n]; of equal logits the first class wins.
+
+    Raises:
+        BadData: As `report`.
+    """
+    _check(logits, labels)
+    parts = [_predictions(logits[i : i + _ROWS], labels[i : i + _ROWS]) for i in range(0, len(labels), _ROWS)]
+    return Predictions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def ece(confidence: Floats, correct: Bools, bins: int) -> float:
+    """Return the expected calibration error, sum_b n_b / n |accuracy_b - mean confidence_b|, in [0, 1].
+
+    Bins are of equal width, (lo, hi]. Source: Guo et al. 2017.
+    """
+    edges = np.arange(1, bins) / bins
+    bin_of = np.searchsorted(edges, confidence, side="left")
+    # n_b (accuracy_b - mean confidence_b) is the sum of (correct - confidence) over the bin.
+    gaps = np.bincount(bin_of, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def rms_calibration(confidence: Floats, correct: Bools) -> float:
+    """Return sqrt(sum_b n_b / n (accuracy_b - mean confidence_b)^2) over bins of neighbours, in [0, 1].
+
+    Source: Hendrycks et al. 2019, whose code leaves out the bin of the highest confidence; here all count.
+    """
+    share, gap = _neighbours(confidence, correct)
+    return float(np.sqrt((share * gap**2).sum()))
+
+
+def mad_calibration(confidence: Floats, correct: Bools) -> float:
+    """Return sum_b n_b / n |accuracy_b - mean confidence_b| over the bins of `rms_calibration`, in [0, 1]."""
+    share, gap = _neighbours(confidence, correct)
+    return float((share * np.abs(gap)).sum())
+
+
+def soft_f1(confidence: Floats, correct: Bools) -> float | None:
+    """Return 2 sum (1 - c) w / sum (1 - c + w) with w = 1 for a wrong prediction of confidence c, in [0, 1].
+
+    None where it is 0 / 0: nothing is wrong and nothing in doubt. Source: Hendrycks et al. 2019.
+    """
+    doubt, wrong = 1 - confidence, ~correct
+    mass = float((doubt + wrong).sum())
+    return float(2 * (doubt * wrong).sum()) / mass if mass > 0 else None
+
+
+def oce(confidence: Floats, correct: Bools) -> float | None:
+    """Return the share of errors among predictions with confidence >= 0.997, over 0.003; None when there are none.
+
+    1 means as many errors as that confidence allows. Source: Mackowiak et al. 2021.
+    """
+    sure = confidence >= SURE
+    return float((~correct[sure]).mean() / 0.003) if sure.any() else None
+
+
+def _check(logits: NDArray[Any], labels: NDArray[Any]) -> None:
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
+        raise BadData(f"got logits {list(logits.shape)} and labels {list(labels.shape)}, expected [n, classes] and [n]")
+    if labels.dtype.kind not in "iu":
+        raise BadData(f"got labels of {labels.dtype}, expected whole numbers")
+    classes = logits.shape[1]
+    if outside := np.flatnonzero((labels < 0) | (labels >= classes)).tolist():
+        raise BadData(f"label {labels[outside[0]]} at index {outside[0]} is out of range, expected 0 to {classes - 1}")
+    if broken := np.flatnonzero(~np.isfinite(logits).all(axis=1)).tolist():
+        raise BadData(f"{len(broken)} of {len(labels)} rows of logits are not finite, the first at index {broken[0]}")
+
+
+def _predictions(logits: NDArray[Any], labels: NDArray[Any]) -> tuple[Floats, Bools, Floats, Floats]:
+    rows = np.arange(len(labels))
+    z = logits.astype(np.float64)
+    z -= z.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(z).sum(axis=1))
+    p = np.exp(z - log_sum[:, None])
+    # sum_k (p_k - y_k)^2 with y one-hot, the true class apart.
+    brier = (p**2).sum(axis=1) - p[rows, labels] ** 2 + (1 - p[rows, labels]) ** 2
+    return p.max(axis=1), logits.argmax(axis=1) == labels, log_sum - z[rows, labels], brier
+
+
+def _neighbours(confidence: Floats, correct: Bools, size: int = 100) -> tuple[Floats, Floats]:
+    """Return each bin's share of the inputs and its accuracy - mean confidence.
+
+    Bins hold `size` consecutive inputs in order of confidence (equal ones in order of appearance); what is left over
+    joins the last.
+    """
+    order = np.argsort(confidence, kind="stable")
+    starts = np.arange(max(1, len(order) // size)) * size
+    gaps = np.add.reduceat((correct - confidence)[order], starts)
+    sizes = np.diff(starts, append=len(order))
+    return sizes / len(order), gaps / sizes

@@ -1,0 +1,52 @@
+"""What corruption does to a classifier, against a named baseline."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodbench.errors import BadData
+
+Errors = Mapping[str, Sequence[float]]
+"""Error rate at each severity, by type of corruption."""
+
+
+def mce(errors: Errors, baseline: Errors) -> float:
+    """Return the mean over types of sum_s E / sum_s E_baseline; 1 = as bad as the baseline.
+
+    The baseline must be measured on the same images: AlexNet's published errors belong to ImageNet-C alone.
+
+    Raises:
+        BadData: The two lack a common type or severity, or the baseline makes no error.
+    """
+    return rel_mce(errors, 0.0, baseline, 0.0)
+
+
+def rel_mce(errors: Errors, clean: float, baseline: Errors, baseline_clean: float) -> float:
+    """Return the mean over types of sum_s (E - E_clean) / sum_s (E_baseline - E_baseline_clean).
+
+    Raises:
+        BadData: As `mce`, or corruption costs the baseline nothing.
+    """
+    if not errors or {kind: len(e) for kind, e in errors.items()} != {kind: len(e) for kind, e in baseline.items()}:
+        raise BadData(
+            f"got errors for {sorted(errors)}, a baseline for {sorted(baseline)}, expected the same severities"
+        )
+    rises = {kind: sum(e - baseline_clean for e in baseline[kind]) for kind in errors}
+    if flat := sorted(kind for kind, rise in rises.items() if rise == 0):
+        raise BadData(f"the baseline's error does not rise under {', '.join(flat)}: nothing to divide by")
+    return float(np.mean([sum(e - clean for e in errors[kind]) / rises[kind] for kind in errors]))
+
+
+def delta_entropy(clean: NDArray[np.floating], corrupted: NDArray[np.floating]) -> float:
+    """Return the mean predictive entropy on corrupted minus that on clean images, in nats, from logits [n C]."""
+    return float(_entropy(corrupted).mean() - _entropy(clean).mean())
+
+
+def _entropy(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return H(softmax z) = log sum exp z - sum p z."""
+    z = logits.astype(np.float64)
+    z -= z.max(axis=1, keepdims=True)
+    total = np.exp(z).sum(axis=1)
+    entropy: NDArray[np.float64] = np.log(total) - (np.exp(z) * z).sum(axis=1) / total
+    return entropy

@@ -1,0 +1,172 @@
+"""How sure a number is: DeLong's variance of AUROC, the stratified bootstrap, and Holm's correction.
+
+Intervals speak of other test inputs from the same sources, one model given. What another training run would change is
+the spread over seeds (`oodbench.measure.summary`), and `oodbench.measure.ranks` takes both into account.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from oodbench.errors import BadData, UnknownName
+from oodbench.measure.ranking import RANKING, Counts, at_least_95_percent, auroc, finite
+
+Interval = tuple[float, float]
+
+LEVEL = 0.95
+
+
+class Difference(NamedTuple):
+    """A difference between two methods on the same inputs, and its two-sided p-value."""
+
+    value: float
+    p: float
+
+
+def delong(counts: Counts, level: float = LEVEL) -> Interval:
+    """Return a confidence interval of AUROC from DeLong's variance, clipped to [0, 1].
+
+    The plain interval, AUROC +- z sd: on the logit scale it would be undefined exactly where detectors are good. Where
+    the groups do not overlap (AUROC 0 or 1) the variance is 0 and says nothing; then the k = min(n, m) disjoint pairs
+    of a good and a bad input that all agree bound it as in Clopper and Pearson: AUROC >= (alpha / 2)^(1 / k). A group
+    of one has no variance either: if it overlaps the other group, the interval is [0, 1].
+
+    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988).
+    """
+    area, pairs = auroc(counts), min(counts.n_good, counts.n_bad)
+    if area in (0.0, 1.0):
+        bound = ((1 - level) / 2) ** (1 / pairs)
+        return (bound, 1.0) if area == 1.0 else (0.0, 1 - bound)
+    if pairs == 1:
+        return 0.0, 1.0
+    reach = float(stats.norm.ppf((1 + level) / 2)) * delong_variance(counts) ** 0.5
+    return max(0.0, area - reach), min(1.0, area + reach)
+
+
+def delong_variance(counts: Counts) -> float:
+    """Return DeLong's variance of AUROC; needs at least two good and two bad inputs.
+
+    With V10(x) = P(s_bad < s(x)) + P(s_bad = s(x)) / 2 for each good x, and V01 alike for each bad one,
+    var AUROC = var V10 / n + var V01 / m.
+    """
+    n, m, area = counts.n_good, counts.n_bad, auroc(counts)
+    v10 = (counts.bad_upto - 0.5 * counts.bad_at) / m
+    v01 = (counts.good_from - 0.5 * counts.good_at) / n
+    var10 = float((counts.good_at * (v10 - area) ** 2).sum()) / (n - 1)
+    var01 = float((counts.bad_at * (v01 - area) ** 2).sum()) / (m - 1)
+    return var10 / n + var01 / m
+
+
+def delong_test(a: tuple[ArrayLike, ArrayLike], b: tuple[ArrayLike, ArrayLike]) -> Difference:
+    """Return AUROC(a) - AUROC(b) and its p-value for two methods' scores of the same inputs.
+
+    Args:
+        a: One method's scores of the good [n] and the bad [m] inputs.
+        b: The other's, in the same order.
+
+    Raises:
+        BadData: The methods scored different numbers of inputs, or as `oodbench.measure.ranking.ranking`.
+    """
+    (v10_a, v01_a), (v10_b, v01_b) = placements(*a), placements(*b)
+    n, m = len(v10_a), len(v01_a)
+    if (n, m) != (len(v10_b), len(v01_b)):
+        raise BadData(f"a paired test needs the same inputs: got {n} good, {m} bad against {len(v10_b)}, {len(v01_b)}")
+    difference = float(v10_a.mean() - v10_b.mean())
+    variance = float(np.var(v10_a - v10_b, ddof=1) / n + np.var(v01_a - v01_b, ddof=1) / m) if min(n, m) > 1 else 0.0
+    return Difference(difference, p_value(difference, variance, min(n, m)))
+
+
+def placements(good: ArrayLike, bad: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return V10 of each good input [n] and V01 of each bad one [m], in the order given (see `delong_variance`)."""
+    checked_good, checked_bad = finite(good, "good"), finite(bad, "bad")
+    return _share_below(checked_good, checked_bad), 1 - _share_below(checked_bad, checked_good)
+
+
+def p_value(difference: float, variance: float, pairs: int, df: float = np.inf) -> float:
+    """Return the two-sided p-value of a difference by the t distribution (the normal one for infinite `df`).
+
+    Without variance every input says the same: each of the `pairs` independent ones speaks for one method, which by the
+    sign test happens by chance with 2 / 2^pairs.
+    """
+    if variance > 0:
+        return float(2 * stats.t.sf(abs(difference) / variance**0.5, df))
+    return min(1.0, 2.0 ** (1 - pairs)) if difference else 1.0
+
+
+def bootstrap(counts: Counts, metric: str, resamples: int = 200, seed: int = 0, level: float = LEVEL) -> Interval:
+    """Return the percentile interval of a metric over resamples of the good inputs and, apart, of the bad ones.
+
+    A bootstrap cannot see what no input shows: where every bad input is flagged with room to spare it returns [0, 0].
+
+    Raises:
+        UnknownName: There is no such ranking metric.
+    """
+    if metric not in RANKING:
+        raise UnknownName("ranking metric", metric, RANKING)
+    rng = np.random.default_rng(seed)
+    drawn = _fpr95_drawn(counts, resamples, rng) if metric == "fpr95" else _drawn(counts, metric, resamples, rng)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def holm(p: Sequence[float]) -> tuple[float, ...]:
+    """Return Holm's adjusted p-values, in the order given: the family-wise error is at most what they are held against.
+
+    The i-th smallest of k becomes (k - i + 1) p, never less than the one before, never above 1.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return tuple(adjusted.tolist())
+
+
+def _share_below(scores: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return for each score the share of the others below it, ties counted half."""
+    others = np.sort(others)
+    below, upto = np.searchsorted(others, scores, "left"), np.searchsorted(others, scores, "right")
+    share: NDArray[np.float64] = (below + upto) / (2 * len(others))
+    return share
+
+
+def _fpr95_drawn(counts: Counts, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw fpr95 of resamples from its own distribution, without drawing the resamples.
+
+    At most `lost` good inputs may fall below the threshold, so it is the (lost + 1)-th smallest of the n resampled
+    scores. Resampling picks places floor(n U) in the sorted scores, with U uniform, and the (lost + 1)-th smallest of n
+    uniform numbers has a Beta(lost + 1, n - lost) distribution. Of m resampled bad inputs, a binomial number lies at or
+    above a given threshold.
+    """
+    n, m = counts.n_good, counts.n_bad
+    lost = n - at_least_95_percent(n)
+    place = np.minimum(n * rng.beta(lost + 1, n - lost, resamples), n - 1).astype(np.int64)
+    threshold = np.searchsorted(counts.good_upto, place, side="right")
+    return rng.binomial(m, counts.bad_from[threshold] / m) / m
+
+
+def _drawn(counts: Counts, metric: str, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw resamples as weights of the sorted scores: nothing is sorted again."""
+    places = np.arange(len(counts.good_upto))
+    good, bad = np.repeat(places, counts.good_at), np.repeat(places, counts.bad_at)
+    return np.array(
+        [
+            RANKING[metric](weighted(_again(good, len(places), rng), _again(bad, len(places), rng)))
+            for _ in range(resamples)
+        ]
+    )
+
+
+def _again(places: NDArray[np.int64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw as many inputs as there are, with replacement, and count them at each of the k distinct scores."""
+    return np.bincount(places[rng.integers(len(places), size=len(places))], minlength=k)
+
+
+def weighted(good_at: NDArray[np.int64], bad_at: NDArray[np.int64]) -> Counts:
+    """Return the counts of inputs that stand, some of them repeatedly, at k distinct ascending scores."""
+    present = good_at + bad_at > 0
+    return Counts(np.cumsum(good_at[present]), np.cumsum(bad_at[present]))

@@ -1,0 +1,163 @@
+"""The metrics as data: what tables, help texts and checks need to know about each name."""
+
+from dataclasses import dataclass
+from math import inf
+
+from oodbench.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: As in records.
+        title: As in tables.
+        higher_is_better: Which way is good.
+        lowest: No value is below it.
+        highest: No value is above it.
+        definition: One sentence.
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool
+    lowest: float
+    highest: float
+    definition: str
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("auroc", "AUROC", True, 0, 1, "Chance that a good input scores above a bad one, ties counted half."),
+        Metric(
+            "fpr95",
+            "FPR95",
+            False,
+            0,
+            1,
+            "Share of bad inputs accepted at the highest threshold that accepts at least 95 % of the good ones.",
+        ),
+        Metric(
+            "fpr95_ood_positive",
+            "FPR95 (bad is positive)",
+            False,
+            0,
+            1,
+            "Share of good inputs flagged at the lowest threshold that flags at least 95 % of the bad ones.",
+        ),
+        Metric(
+            "detection_error",
+            "Detection error",
+            False,
+            0,
+            1,
+            "Mean of the shares of good inputs flagged and of bad inputs accepted at the threshold of FPR95.",
+        ),
+        Metric(
+            "min_detection_error",
+            "Minimal detection error",
+            False,
+            0,
+            0.5,
+            "Least mean, over all thresholds, of the shares of good inputs flagged and of bad inputs accepted.",
+        ),
+        Metric("aupr_in", "AUPR-In", True, 0, 1, "Average precision of accepting good inputs, highest score first."),
+        Metric("aupr_out", "AUPR-Out", True, 0, 1, "Average precision of flagging bad inputs, lowest score first."),
+        Metric("aupr_in_balanced", "AUPR-In (1:1)", True, 0, 1, "AUPR-In with both groups weighted to equal mass."),
+        Metric("aupr_out_balanced", "AUPR-Out (1:1)", True, 0, 1, "AUPR-Out with both groups weighted to equal mass."),
+        Metric("accuracy", "Accuracy", True, 0, 1, "Share of inputs that the classifier gets right."),
+        Metric(
+            "ece_10",
+            "ECE (10 bins)",
+            False,
+            0,
+            1,
+            "Mean gap between accuracy and mean confidence over 10 equal-width bins (lo, hi], weighted by inputs.",
+        ),
+        Metric(
+            "ece_15",
+            "ECE (15 bins)",
+            False,
+            0,
+            1,
+            "Mean gap between accuracy and mean confidence over 15 equal-width bins (lo, hi], weighted by inputs.",
+        ),
+        Metric(
+            "rms_calibration",
+            "RMS calibration error",
+            False,
+            0,
+            1,
+            "Root mean square gap between accuracy and confidence over bins of 100 inputs of neighbouring confidence.",
+        ),
+        Metric(
+            "mad_calibration",
+            "MAD calibration error",
+            False,
+            0,
+            1,
+            "Mean absolute gap between accuracy and confidence over bins of 100 inputs of neighbouring confidence.",
+        ),
+        Metric(
+            "soft_f1", "Soft F1", True, 0, 1, "F1 of finding wrong predictions, each flagged to degree 1 - confidence."
+        ),
+        Metric(
+            "oce",
+            "OCE",
+            False,
+            0,
+            1 / 0.003,
+            "Share of errors among predictions with confidence of at least 0.997, divided by 0.003.",
+        ),
+        Metric(
+            "brier", "Brier score", False, 0, 2, "Mean squared distance of the predicted probabilities to the truth."
+        ),
+        Metric("nll", "NLL", False, 0, inf, "Mean of -log of the true class's predicted probability, in nats."),
+        Metric(
+            "bits_per_dim",
+            "Bits per dimension",
+            False,
+            -inf,
+            inf,
+            "-log2 of the 8-bit image's probability per dimension.",
+        ),
+        Metric(
+            "mce",
+            "mCE",
+            False,
+            0,
+            inf,
+            "Error under corruption over that of a named baseline, summed over severities, averaged over types.",
+        ),
+        Metric(
+            "rel_mce",
+            "Relative mCE",
+            False,
+            -inf,
+            inf,
+            "Rise of the error under corruption over that of a named baseline, averaged over types.",
+        ),
+        Metric(
+            "delta_entropy",
+            "Entropy rise",
+            True,
+            -inf,
+            inf,
+            "Mean predictive entropy on corrupted minus that on clean inputs, in nats.",
+        ),
+    )
+}
+"""All metrics by name."""
+
+
+def find(name: str) -> Metric:
+    """Return the metric of that name.
+
+    Raises:
+        UnknownName: There is none; offers the nearest.
+    """
+    if name not in METRICS:
+        raise UnknownName("metric", name, METRICS)
+    return METRICS[name]

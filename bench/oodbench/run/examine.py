@@ -1,0 +1,204 @@
+"""One method on one model: hand out, fit, tune, score."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from oodbench.contract import Material, Method, View
+from oodbench.data.images import Images
+from oodbench.data.joined import JoinedImages
+from oodbench.errors import BadData
+from oodbench.models.train import Report, silent
+from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.records import Attacked, ModelRecord, Scores
+from oodbench.run.attack import Attempt
+from oodbench.run.fit_data import HandOut, as_fit_data, contrasts, labels_seen
+from oodbench.run.tune import Floats, Tuned, scores_of, tune
+
+Failure = Literal["ood", "adversarial", "misclassification", "corruption"]
+
+Show = Callable[[Images], Mapping[View, Any]]
+"""What the model shows of a set: the same forward pass for every method."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A model, and everything that it is examined on.
+
+    Attributes:
+        n_validation: In-distribution images that stand against held-out bad ones, in fitting and in tuning.
+        adversarial_validation: Attacked validation images that fooled the model, if the matrix offers them.
+        correct: Whether the judged classifier is right, for each test image [n].
+        quality: How good that classifier is.
+        bits: Mean bits per dimension of each set, if the model is a density.
+    """
+
+    model: Trained
+    show: Show
+    seed: int
+    classes: int
+    train: Images
+    validation: Images | None
+    test: Images
+    correct: npt.NDArray[np.bool_] | None
+    ood: Mapping[str, Images] = field(default_factory=dict)
+    tuning: Mapping[str, Images] = field(default_factory=dict)
+    attacks: Mapping[str, Attempt] = field(default_factory=dict)
+    adversarial_validation: Images | None = None
+    n_validation: int = 0
+    quality: ModelRecord = ModelRecord()
+    bits: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an examination.
+
+    Attributes:
+        scores: Of every set that has finite ones.
+        chosen: Tuned values by field.
+        forward: Forward passes per test input, the shared one included.
+        gradient: Backward passes per test input.
+        failed: Reason by (failure kind, set) whose scores are not finite.
+        seconds: By stage.
+        access: What was declared and what was opened.
+        opened: Materials that `fit` opened.
+    """
+
+    scores: Scores
+    chosen: dict[str, float]
+    forward: float
+    gradient: float
+    failed: dict[tuple[Failure, str], str]
+    seconds: dict[str, float]
+    access: Access
+    opened: frozenset[str]
+
+
+def examine(method: Method, exam: Exam, report: Report = silent) -> Outcome:
+    """Fit, tune and score a method on one model.
+
+    Raises:
+        BadData: a score of the in-set's test images is NaN or infinite.
+        Undeclared: the method read what it did not declare.
+    """
+    detector = method.detector
+    access = Access(detector.reads, "labels" in detector.fits_on)
+    started = perf_counter()
+    data = hand_out(method, exam, access)
+    tuned = _fit_and_tune(method, exam, access, data, report)
+    fitted = perf_counter()
+    passes = exam.model.passes
+    before = passes.forward, passes.gradient
+    sealed = Access(access.reads, labels=False, touched=access.touched)  # test views carry no labels
+    scores, failed, n = _score_all(tuned, exam, sealed, report)
+    shared = int(exam.model.net.passes) if sealed.stored else 0  # type: ignore[arg-type]
+    return Outcome(
+        scores=scores,
+        chosen=tuned.chosen,
+        forward=shared + (passes.forward - before[0]) / n,
+        gradient=(passes.gradient - before[1]) / n,
+        failed=failed,
+        seconds={"fit": fitted - started, "score": perf_counter() - fitted},
+        access=access,
+        opened=frozenset(data.touched),
+    )
+
+
+def hand_out(method: Method, exam: Exam, access: Access) -> HandOut:
+    """Return what `fit` sees: where a grid chooses afterwards, the even half of each held-out set, else all of it."""
+    step = 2 if method.search else 1
+    materials: dict[Material, ModelViews] = {}
+    if exam.validation is not None:
+        held_out = _first(exam.validation, exam.n_validation) if contrasts(method) else exam.validation
+        materials["validation"] = _views(
+            exam, held_out.take(slice(0, None, step)) if contrasts(method) else held_out, access
+        )
+    if exam.tuning:
+        materials["ood_validation"] = _join(
+            exam, [images.take(slice(0, None, step)) for images in exam.tuning.values()], access
+        )
+    if exam.adversarial_validation is not None:
+        materials["adversarial_validation"] = _views(
+            exam, exam.adversarial_validation.take(slice(0, None, step)), access
+        )
+    train = _views(exam, exam.train, access)
+    labelled = labels_seen(exam.model.net, len(exam.train))
+    return HandOut(exam.classes, exam.seed, train, labelled, method.detector.fits_on, materials)
+
+
+def _fit_and_tune(method: Method, exam: Exam, access: Access, data: HandOut, report: Report) -> Tuned:
+    if method.search is None:
+        report("fit", 0, 1)
+        with torch.no_grad():
+            return Tuned(method.detector, method.detector.fit(as_fit_data(data)), {})
+    assert exam.validation is not None
+    good = _views(exam, _first(exam.validation, exam.n_validation).take(slice(1, None, 2)), access)
+    held_out = exam.tuning.values() if method.search.on == "ood_validation" else [exam.adversarial_validation]
+    bad = [_views(exam, images.take(slice(1, None, 2)), access) for images in held_out if images is not None]
+    with torch.no_grad():
+        return tune(method.detector, method.search, data, good, bad, report)
+
+
+def _score_all(
+    tuned: Tuned, exam: Exam, sealed: Access, report: Report
+) -> tuple[Scores, dict[tuple[Failure, str], str], int]:
+    failed: dict[tuple[Failure, str], str] = {}
+    total = 1 + len(exam.ood) + len(exam.attacks)
+    done = 0
+    n = 0
+
+    def score(failure: Failure, name: str, images: Images) -> Floats | None:
+        nonlocal done, n
+        values = scores_of(tuned.detector, tuned.state, _views(exam, images, sealed, labelled=False))
+        done, n = done + 1, n + len(images)
+        report(f"score {name}", done, total)
+        reason = not_finite(values)
+        if reason:
+            failed[failure, name] = reason
+        return None if reason else values
+
+    test = score("misclassification", "test", exam.test)
+    if test is None:
+        raise BadData(f"in-set test images: {failed['misclassification', 'test']}")
+    ood = {name: score("ood", name, images) for name, images in exam.ood.items()}
+    attacked = {name: score("adversarial", name, attempt.images) for name, attempt in exam.attacks.items()}
+    scores = Scores(
+        test=test,
+        correct=exam.correct,
+        ood={name: values for name, values in ood.items() if values is not None},
+        adversarial={
+            name: Attacked(values, exam.attacks[name].index, exam.attacks[name].fooled)
+            for name, values in attacked.items()
+            if values is not None
+        },
+        corruption={},
+    )
+    return scores, failed, n
+
+
+def not_finite(scores: Floats) -> str | None:
+    """Return what is wrong with scores that are NaN or infinite, or None."""
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if not len(bad):
+        return None
+    return f"{len(bad)} of {len(scores)} scores are NaN or infinite, the first at index {bad[0]} ({scores[bad[0]]})"
+
+
+def _views(exam: Exam, images: Images, access: Access, labelled: bool = True) -> ModelViews:
+    labels = torch.from_numpy(images.labels) if labelled and images.labels is not None else None
+    return ModelViews(exam.model, images, access, cache(lambda: exam.show(images)), labels)
+
+
+def _first(images: Images, n: int) -> Images:
+    return images.take(slice(0, n or len(images)))
+
+
+def _join(exam: Exam, parts: list[Images], access: Access) -> ModelViews:
+    return _views(exam, JoinedImages(tuple(parts)), access)

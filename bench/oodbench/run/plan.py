@@ -1,0 +1,74 @@
+"""What would run: every (method, seed) of a matrix, as a job or as a skip with its reason. Touches no tensor."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from oodbench.contract import Material, Method, Recipe
+from oodbench.data.matrix import Matrix
+from oodbench.recipes import Plain
+from oodbench.run.registry import Registered
+
+
+@dataclass(frozen=True)
+class Job:
+    """One record to make."""
+
+    entry: Registered
+    recipe: Recipe
+    seed: int
+
+    @property
+    def method(self) -> Method:
+        """The method, its recipe as yet unsized."""
+        return self.entry.method
+
+
+@dataclass(frozen=True)
+class Skip:
+    """One record that cannot be made, and why."""
+
+    entry: Registered
+    recipe: Recipe
+    seed: int
+    reason: str
+
+    @property
+    def method(self) -> Method:
+        """The method."""
+        return self.entry.method
+
+
+def offers(matrix: Matrix) -> frozenset[Material]:
+    """Return the materials that a matrix has."""
+    held: set[Material] = {"labels", "validation"}
+    if matrix.tuning_ood:
+        held.add("ood_validation")
+    if matrix.adversarial_validation:
+        held.add("adversarial_validation")
+    if matrix.outliers:
+        held.add("outliers")
+    return frozenset(held)
+
+
+def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) -> list[Job | Skip]:
+    """Return a job or a skip for every method and seed, methods in the order given."""
+    planned: list[Job | Skip] = []
+    for entry in entries:
+        recipe = entry.method.recipe.at(matrix.scale, matrix.training.training())
+        reason = why_not(entry.method, recipe, offers(matrix))
+        planned += [Skip(entry, recipe, seed, reason) if reason else Job(entry, recipe, seed) for seed in seeds]
+    return planned
+
+
+def why_not(method: Method, recipe: Recipe, offered: frozenset[Material]) -> str | None:
+    """Return why a method cannot run where these materials are offered, or None."""
+    blind = method.detector.reads - recipe.provides
+    if blind:
+        return f"reads {', '.join(sorted(blind))}, which {type(recipe).__name__} models do not show"
+    lacking = method.materials - offered
+    return f"needs {', '.join(sorted(lacking))}, which is not offered here" if lacking else None
+
+
+def judge_of(recipe: Recipe, matrix: Matrix) -> Recipe:
+    """Return the recipe of the reference classifier: the model's own, or for a density the plain one."""
+    return recipe if "logits" in recipe.provides else Plain().at(matrix.scale, matrix.training.training())

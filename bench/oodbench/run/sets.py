@@ -1,0 +1,62 @@
+"""The images of a matrix, each set once a process."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from oodbench.data.cards import find_card
+from oodbench.data.images import Images
+from oodbench.data.joined import JoinedImages
+from oodbench.data.load import load
+from oodbench.data.matrix import Matrix
+from oodbench.errors import MissingData
+from oodbench.models.train import Classes
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What a matrix trains, tunes and tests on; an absent out-set stands with the reason."""
+
+    train: Images
+    validation: Images
+    test: Images
+    ood: Mapping[str, Images] = field(default_factory=dict)
+    tuning: Mapping[str, Images] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    outliers: Images | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, str, Images]]:
+        """Yield (card or part, role, images) of every set that is here."""
+        yield "train", "train", self.train
+        yield "validation", "validation", self.validation
+        yield "test", "test", self.test
+        yield from ((name, "ood", images) for name, images in self.ood.items())
+        yield from ((name, "tuning", images) for name, images in self.tuning.items())
+
+
+@cache
+def open_sets(matrix: Matrix, root: Path | None) -> Sets:
+    """Return the images of a matrix.
+
+    Raises:
+        MissingData: the in-set or a tuning set is not here; the message says the command that gets it.
+    """
+    train, validation = (load(matrix.in_set, part, root=root) for part in ("train", "validation"))
+    test = load(matrix.in_set, "test", root=root, n=matrix.n_test)
+    ood: dict[str, Images] = {}
+    absent: dict[str, str] = {}
+    for wanted in matrix.ood:
+        try:
+            ood[wanted.card] = load(wanted.card, wanted.split, root=root, like=test, n=wanted.n)
+        except MissingData as error:
+            absent[wanted.card] = str(error)
+    tuning = {s.card: load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.tuning_ood}
+    beside = [load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.outliers]
+    return Sets(train, validation, test, ood, tuning, absent, JoinedImages(tuple(beside)) if beside else None)
+
+
+def classes(matrix: Matrix) -> Classes:
+    """Return what a network must know of the matrix's in-set."""
+    card = find_card(matrix.in_set)
+    return Classes(card.classes, card.mean, card.std)

@@ -1,0 +1,51 @@
+"""Where a run reads and writes."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from oodbench.errors import BadSetting
+
+
+def default_cache() -> Path:
+    """Return $OODBENCH_CACHE, else ~/.cache/oodbench."""
+    return Path(os.environ.get("OODBENCH_CACHE") or Path.home() / ".cache" / "oodbench")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders and the device of a run.
+
+    Attributes:
+        results: Records and scores, `<results>/<matrix>/<method>/<seed>.*`.
+        data: The user's own root of data sets, searched first.
+        cache: Weights, views and attacked images, addressed by content: safe to delete, and to share.
+        device: "cpu", "cuda", "cuda:1" ...
+    """
+
+    results: Path = Path("results")
+    data: Path | None = None
+    cache: Path = field(default_factory=default_cache)
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, before any work.
+
+        Raises:
+            BadSetting: the data root is no folder, or the device is not here.
+        """
+        if self.data is not None and not self.data.is_dir():
+            raise BadSetting(f"--data {self.data}: no such folder; expected the root of your data sets")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+            why = str(error).splitlines()[0]
+            raise BadSetting(f"--device {self.device}: not here ({why}); expected one of {here}") from error
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device, as torch names it."""
+        return torch.device(self.device)

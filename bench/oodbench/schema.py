@@ -1,0 +1,215 @@
+"""What a record holds, as frozen models: unknown keys, NaN and infinities are refused.
+
+A change here that an old record cannot pass is a new schema version; `tests/fixtures/records` holds one record of each.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeFloat,
+    NonNegativeInt,
+    StringConstraints,
+    model_validator,
+)
+
+SCHEMA_VERSION = 2
+
+Status = Literal["ok", "skipped", "failed"]
+Failure = Literal["ood", "adversarial", "misclassification", "corruption"]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _lists_for_tuples(value: Any) -> Any:
+    """Turn tuples into lists at any depth, so that a record equals itself after a round trip through JSON."""
+    if isinstance(value, dict):
+        return {key: _lists_for_tuples(inner) for key, inner in value.items()}
+    return [_lists_for_tuples(inner) for inner in value] if isinstance(value, tuple | list) else value
+
+
+Json = Annotated[dict[str, JsonValue], BeforeValidator(_lists_for_tuples)]
+"""A JSON object with any content."""
+
+
+class _Frozen(BaseModel):
+    """What all parts of a record share: immutable, no unknown key, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Citation(_Frozen):
+    """The paper a method comes from."""
+
+    authors: str
+    title: str
+    year: int | None
+    url: str | None
+
+
+class Parameters(_Frozen):
+    """A detector's hyper-parameters by name: passed by the caller, left at their defaults, and chosen by tuning."""
+
+    given: Json = {}
+    default: Json = {}
+    chosen: Json = {}
+
+
+class DataUsed(_Frozen):
+    """The bytes of one set; `card_sha256` is null for arrays that came without a card."""
+
+    card_sha256: Sha256 | None
+    data_sha256: Sha256
+    split: str
+    n: NonNegativeInt
+
+
+class Git(_Frozen):
+    """The commit of the code that ran, and whether files differed from it; null outside a repository."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+class Environment(_Frozen):
+    """Where the run took place."""
+
+    device: str
+    threads: int
+    dtype: str
+    python: str
+    platform: str
+
+
+class ModelRecord(_Frozen):
+    """The network under judgement; a number that it cannot have (a density's accuracy) is null.
+
+    Attributes:
+        parameters: How many trainable numbers it has.
+        n_test: Test images that the numbers below stand on.
+        oce: Overconfidence error; null also when no prediction is that confident.
+
+    The others are the functions of `oodbench.measure.calibration` by name.
+    """
+
+    accuracy: Share | None = None
+    parameters: NonNegativeInt | None = None
+    n_test: NonNegativeInt | None = None
+    ece_10: Share | None = None
+    ece_15: Share | None = None
+    rms_calibration: Share | None = None
+    mad_calibration: Share | None = None
+    soft_f1: Share | None = None
+    oce: NonNegativeFloat | None = None
+    brier: NonNegativeFloat | None = None
+    nll: NonNegativeFloat | None = None
+
+
+class Passes(_Frozen):
+    """Passes through the network that one test input costs."""
+
+    forward: NonNegativeFloat = 0.0
+    gradient: NonNegativeFloat = 0.0
+
+
+class Attack(_Frozen):
+    """What an attack achieved: images attacked, how many fooled the model, mean norms of the change to pixels."""
+
+    n: NonNegativeInt
+    fooled: NonNegativeInt
+    success_rate: Share | None
+    mean_linf: NonNegativeFloat | None
+    mean_l2: NonNegativeFloat | None
+
+
+class _Outcome(_Frozen):
+    """Something that came out, was skipped, or failed; the latter two say why."""
+
+    status: Status = "ok"
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _reason_iff_not_ok(self) -> Self:
+        if (self.status == "ok") == bool(self.reason):
+            raise ValueError(
+                f"status {self.status!r} with reason {self.reason!r}: a reason stands with skipped and failed only"
+            )
+        return self
+
+
+class CellRecord(_Outcome):
+    """The numbers of one failure set; metrics are shares in [0, 1] under their METRICS names.
+
+    Attributes:
+        failure: The kind of failure.
+        name: Card or attack name, "<type>-<severity>", or "misclassified".
+        intervals: 95 % interval of a metric, by its name.
+        bootstrap: Resamples behind the bootstrapped intervals; 0 where none was drawn.
+    """
+
+    failure: Failure
+    name: str
+    n_good: NonNegativeInt = 0
+    n_bad: NonNegativeInt = 0
+    metrics: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    bootstrap: NonNegativeInt = 0
+
+
+class Record(_Outcome):
+    """Numbers and provenance of one (matrix, method, seed).
+
+    Attributes:
+        bits_per_dimension: Mean -log2 P(8-bit image) / D of each set, by role or card, where the model is a density.
+        key: Content address of all that the numbers depend on (code, recipe, data, seed, versions): a run that would
+            compute the same key keeps the record instead.
+    """
+
+    schema_version: Literal[2] = 2
+    matrix: str
+    method: str
+    seed: int
+    title: str
+    citation: Citation
+    parameters: Parameters = Parameters()
+    tuning_access: Literal["none", "id_val", "ood_val", "adversarial_val"]
+    fits_on_labels: bool
+    recipe: Json
+    scale: Literal["paper", "cpu", "tiny"]
+    in_set: str
+    data: dict[str, DataUsed] = {}
+    source_sha256: Sha256
+    key: Sha256 | None = None
+    git: Git
+    packages: dict[str, str]
+    environment: Environment
+    model: ModelRecord = ModelRecord()
+    bits_per_dimension: dict[str, float] = {}
+    passes: Passes = Passes()
+    cells: tuple[CellRecord, ...] = ()
+    attacks: dict[str, Attack] = {}
+    scores_sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if "name" not in self.recipe:
+            raise ValueError("recipe has no 'name'")
+        if self.status == "ok" and self.scores_sha256 is None:
+            raise ValueError("status 'ok' without scores_sha256")
+        twice = {(cell.failure, cell.name) for cell in self.cells}
+        if len(twice) < len(self.cells):
+            raise ValueError("two cells of one failure and name")
+        return self
+
+
+class Cost(_Frozen):
+    """What a run cost: wall-clock seconds by stage, peak resident memory, and when it began."""
+
+    seconds: dict[str, NonNegativeFloat]
+    peak_memory_mb: NonNegativeFloat
+    started_at: AwareDatetime

@@ -1,1 +1,0 @@
-"""Subjects: the one training loop, checkpoints, and the views that a trained network shows."""

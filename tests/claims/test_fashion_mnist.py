@@ -1,0 +1,48 @@
+"""What the papers say of methods, and what else is plain to see, in the committed scores of fashion-mnist-v1.
+
+The papers' claims of two methods are data: `results/claims.toml`, and `docs/claims.md` says what came of each.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oodbench.measure.cells import cells
+from oodbench.measure.ranking import ranking
+from oodbench.records import read_scores
+from oodbench.report.claims import Claim, judge, read_claims
+
+pytestmark = pytest.mark.claims
+
+ROOT = Path(__file__).resolve().parents[2] / "results"
+SEEDS = range(5)
+
+
+@cache
+def verdicts() -> dict[Claim, str]:
+    return {found.claim: found.verdict for found in judge(ROOT)}
+
+
+@pytest.mark.parametrize("claim", read_claims(ROOT), ids=lambda one: f"{one.metric}: {one.more} > {one.less}")
+def test_the_papers_claims_are_as_docs_claims_says(claim):
+    assert verdicts()[claim] == claim.expected
+
+
+def auroc(method: str, name: str) -> list[float]:
+    found = [
+        ranking(cell.good, cell.bad)["auroc"]
+        for seed in SEEDS
+        for cell in cells(read_scores(ROOT / "fashion-mnist-v1" / method / f"{seed}.npz"))
+        if cell.name == name
+    ]
+    return (100 * np.array(found)).tolist()
+
+
+@pytest.mark.parametrize(
+    "method", ["msp", "odin", "mahalanobis-a", "gmm-1000", "knn", "oe-scratch", "binc", "deep-ensemble"]
+)
+def test_mirrored_images_are_the_hardest_out_set(method):
+    """Shirts mirrored left to right are still shirts: nothing that is sound tells them well."""
+    assert max(auroc(method, "hflip")) < 80

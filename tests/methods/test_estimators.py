@@ -1,0 +1,189 @@
+"""oodbench.estimators against loops, scikit-learn and scipy, and on degenerate data."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import StratifiedKFold
+from torch import Tensor
+
+from oodbench.estimators import Mixture, em_step, fit_gaussians, fit_log_odds, fit_mixture, unit_scale
+
+
+def blobs(n: int = 300, features: int = 3, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    centres = 3 * torch.randn(4, features, generator=generator, dtype=torch.float64)
+    x = centres[torch.arange(n) % 4] + torch.randn(n, features, generator=generator, dtype=torch.float64)
+    return x * torch.tensor([1.0, 10.0, 0.1], dtype=torch.float64)
+
+
+def start(x: Tensor, K: int) -> Mixture:
+    return Mixture(
+        torch.full((K,), -math.log(K), dtype=torch.float64), x[:K].clone(), x.var(dim=0).expand(K, -1).clone(), 0, 0, 0
+    )
+
+
+def sklearn_em(x: Tensor, mixture: Mixture, steps: int, floor: float) -> GaussianMixture:
+    gmm = GaussianMixture(
+        len(mixture.mu),
+        covariance_type="diag",
+        reg_covar=floor,
+        tol=0,
+        max_iter=steps,
+        weights_init=mixture.log_pi.exp().numpy(),
+        means_init=mixture.mu.numpy(),
+        precisions_init=(1 / mixture.sigma2).numpy(),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return gmm.fit(x.numpy())
+
+
+@pytest.mark.parametrize("steps", [1, 10])
+def test_em_takes_the_steps_of_scikit_learn(steps: int) -> None:
+    x = blobs()
+    mixture = start(x, 4)
+    theirs = sklearn_em(x, mixture, steps, floor=1e-3)
+    for _ in range(steps):
+        mixture, _ = em_step(mixture, x, 1e-3)
+    np.testing.assert_allclose(mixture.log_pi.exp(), theirs.weights_, rtol=1e-8)
+    np.testing.assert_allclose(mixture.mu, theirs.means_, rtol=1e-8)
+    np.testing.assert_allclose(mixture.sigma2, theirs.covariances_, rtol=1e-8)
+    np.testing.assert_allclose(mixture.log_density(x), theirs.score_samples(x.numpy()), rtol=1e-9)
+
+
+def test_log_density_by_loops() -> None:
+    mixture, x = start(blobs(), 4), blobs(20, seed=1)
+    for row, value in zip(x.numpy(), mixture.log_density(x).numpy(), strict=True):
+        density = 0.0
+        for log_pi, mu, sigma2 in zip(mixture.log_pi.numpy(), mixture.mu.numpy(), mixture.sigma2.numpy(), strict=True):
+            normal = 1.0
+            for f in range(3):
+                normal *= math.exp(-((row[f] - mu[f]) ** 2) / (2 * sigma2[f])) / math.sqrt(2 * math.pi * sigma2[f])
+            density += math.exp(log_pi) * normal
+        assert value == pytest.approx(math.log(density), rel=1e-9)
+
+
+def test_log_density_far_away_is_finite_and_ordered() -> None:
+    mixture = start(blobs(), 4)
+    far = torch.tensor([[1e3], [1e4], [1e5]]) * torch.ones(1, 3)
+    assert (mixture.log_density(far).diff() < 0).all()
+    assert mixture.log_density(far).isfinite().all()
+
+
+def fitted(x: Tensor, K: int, max_iter: int = 200, floor: float = 1e-6, tol: float = 1e-3) -> Mixture:
+    return fit_mixture(x, K, scale=unit_scale(x), floor=floor, tol=tol, max_iter=max_iter, seed=0)
+
+
+def test_fit_finds_the_blobs() -> None:
+    x = blobs(2000)
+    mixture = fitted(x, 4)
+    reference = GaussianMixture(4, covariance_type="diag", n_init=5, random_state=0).fit(x.numpy())
+    assert float(mixture.log_density(x).mean()) == pytest.approx(reference.score(x.numpy()), abs=0.01)
+    assert mixture.gain < 1e-3
+    assert 0 < mixture.iterations < 200
+
+
+def test_fit_does_not_depend_on_units() -> None:
+    x = blobs()
+    scale = torch.tensor([1e-3, 1e3, 7.0], dtype=torch.float64)
+    moved = fitted(x * scale + 5, 4).log_density(x * scale + 5) + scale.log().sum()
+    np.testing.assert_allclose(moved, fitted(x, 4).log_density(x), rtol=1e-6)
+
+
+def test_fit_is_the_same_for_the_same_seed() -> None:
+    x = blobs().float()
+    assert all(
+        torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(fitted(x, 9), fitted(x, 9), strict=True)
+    )
+
+
+def test_fit_stops_at_max_iter() -> None:
+    assert fitted(blobs(), 4, max_iter=3, tol=0.0).iterations == 3
+
+
+@pytest.mark.parametrize("x", [torch.ones(1, 3), torch.ones(20, 3), torch.tensor([[0.0, 1.0, 0.0], [0.0, 2.0, 0.0]])])
+def test_fit_of_points_without_spread_is_finite_and_says_how_much_is_floor(x: Tensor) -> None:
+    mixture = fitted(x, len(x))
+    assert mixture.log_density(torch.cat([x, x + 1])).isfinite().all()
+    assert mixture.floored == 1.0
+
+
+def test_fit_reports_no_floor_where_there_is_spread() -> None:
+    assert fitted(blobs(), 4).floored == 0.0
+
+
+def test_gaussians_leave_out_a_class_that_has_no_row() -> None:
+    x = blobs(30)
+    gaussians = fit_gaussians(x, torch.arange(30) % 2 * 2, 1e-10)
+    assert gaussians.mu.shape == (2, 3)
+    np.testing.assert_allclose(gaussians.mu[1], x[1::2].mean(dim=0))
+    assert gaussians.squared_distance(x).shape == (30, 2)
+
+
+def test_gaussians_of_a_class_with_one_row() -> None:
+    gaussians = fit_gaussians(blobs(30), (torch.arange(30) == 0).long(), 1e-10)
+    assert gaussians.squared_distance(blobs(30)).isfinite().all()
+    np.testing.assert_allclose(gaussians.squared_distance(blobs(30))[0, 1], 0, atol=1e-9)
+
+
+def test_unit_scale() -> None:
+    x = torch.cat([blobs(), torch.full((300, 1), 3.0, dtype=torch.float64)], dim=1)
+    np.testing.assert_allclose(unit_scale(x)[:3], x[:, :3].numpy().std(axis=0))
+    assert unit_scale(x)[3] == 1
+
+
+def two_sides() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(6)
+    inside = torch.randn(80, 3, generator=generator, dtype=torch.float64) * torch.tensor([1.0, 100.0, 1e-3])
+    outside = torch.randn(50, 3, generator=generator, dtype=torch.float64) * torch.tensor([1.0, 100.0, 1e-3])
+    return inside, outside - torch.tensor([0.5, 80.0, 2e-4])
+
+
+def test_log_odds_minimise_the_penalised_loss_of_the_chosen_penalty() -> None:
+    inside, outside = two_sides()
+    weights, bias = fit_log_odds(inside, outside, folds=3, seed=0)
+    rows = torch.cat([inside, outside]).numpy()
+    mean, std = rows.mean(axis=0), rows.std(axis=0)
+    z, y = (rows - mean) / std, np.repeat([1.0, -1.0], [80, 50])
+    ours = np.append(weights.numpy() * std, bias + weights.numpy() @ mean)
+
+    def loss(w: np.ndarray, C: float) -> float:
+        return w[:3] @ w[:3] / 2 + C * np.logaddexp(0, -y * (z @ w[:3] + w[3])).sum()
+
+    solutions = [minimize(loss, np.zeros(4), args=(C,), tol=1e-10).x for C in np.logspace(-4, 4, 10)]
+    assert min(np.abs(w - ours).max() for w in solutions) < 1e-4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_log_odds_are_those_of_logistic_regression_cv(seed: int) -> None:
+    inside, outside = two_sides()
+    weights, bias = fit_log_odds(inside, outside, folds=3, seed=seed)
+    rows, y = torch.cat([inside, outside]).numpy(), np.repeat([1, 0], [80, 50])
+    mean, std = rows.mean(axis=0), rows.std(axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # scikit-learn renames its arguments
+        theirs = LogisticRegressionCV(
+            cv=StratifiedKFold(3, shuffle=True, random_state=seed),
+            solver="newton-cholesky",
+            tol=1e-8,
+            scoring="accuracy",
+        ).fit((rows - mean) / std, y)
+    np.testing.assert_allclose(
+        rows @ weights.numpy() + bias, theirs.decision_function((rows - mean) / std), rtol=1e-5, atol=1e-8
+    )
+
+
+def test_log_odds_of_separable_rows_and_a_constant_column_are_finite() -> None:
+    inside = torch.tensor([[1.0, 5.0]] * 10) + torch.arange(10)[:, None] * torch.tensor([0.1, 0.0])
+    weights, bias = fit_log_odds(inside, -inside * torch.tensor([1.0, -1.0]), folds=3, seed=0)
+    assert weights.isfinite().all()
+    assert math.isfinite(bias)
+    assert weights[0] > 0
+    assert weights[1] == 0

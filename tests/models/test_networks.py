@@ -1,0 +1,188 @@
+"""Networks by name: as large as their papers say, and any module as a model."""
+
+import sys
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from oodbench.errors import BadMethod, UnknownName
+from oodbench.networks import TRUNKS, Headed, classifier
+from oodbench.networks.wide_resnet import WideResNet
+
+RGB = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+PARAMETERS = {
+    "resnet-small": 77_562 + 2 * 9 * 16,  # 77,562 for the one channel of Fashion-MNIST
+    "wrn-16-4": 2_748_890,
+    "wrn-28-10": 36_479_194,
+    "wrn-40-2": 2_243_546,
+    "resnet-18": 11_173_962,
+    "resnet-34": 21_282_122,
+    "densenet-bc-100-12": 769_162,
+    "toy-cnn": 726,
+    "torchvision:resnet18": 11_181_642,
+}
+"""For 3 channels and 10 classes."""
+
+
+def test_every_trunk_is_counted() -> None:
+    assert set(PARAMETERS) >= set(TRUNKS)
+
+
+@pytest.mark.parametrize(("name", "count"), PARAMETERS.items())
+def test_parameters(name: str, count: int) -> None:
+    with torch.device("meta"):  # counted without being made
+        net = classifier(name, (3, 32, 32), 10, *RGB)
+    assert sum(weight.numel() for weight in net.parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("resnet-small", (16, 16, 32, 64)),
+        ("wrn-40-2", (16, 32, 64, 128)),
+        ("resnet-18", (64, 64, 128, 256, 512)),
+        ("densenet-bc-100-12", (24, 108, 150, 342)),
+        ("toy-cnn", (4, 8)),
+    ],
+)
+def test_views_of_a_network_fit_together(name: str, layers: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    net = classifier(name, (1, 28, 28), 10, (0.5,), (0.25,)).eval()
+    x = torch.rand(2, 1, 28, 28)
+    with torch.no_grad():
+        shown = net.show(x, frozenset({"logits", "features", "layers", "head"}))  # type: ignore[operator]
+        assert shown["logits"].equal(net(x))
+    assert tuple(layer.shape for layer in shown["layers"]) == tuple((2, width) for width in layers)
+    assert shown["features"].equal(shown["layers"][-1])
+    torch.testing.assert_close(shown["features"] @ shown["head"].weight.T + shown["head"].bias, shown["logits"])
+
+
+def test_pixels_are_standardised_per_channel_inside_the_network() -> None:
+    torch.manual_seed(0)
+    mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
+    inside = classifier("toy-cnn", (3, 8, 8), 10, mean, std).eval()
+    bare = classifier("toy-cnn", (3, 8, 8), 10, (0.0,) * 3, (1.0,) * 3).eval()
+    bare.load_state_dict(inside.state_dict())  # what it standardises by is no weight
+    x = torch.rand(4, 3, 8, 8)
+    z = torch.stack([(x[:, c] - mean[c]) / std[c] for c in range(3)], dim=1)
+    torch.testing.assert_close(inside(x), bare(z))
+
+
+def test_dropout_drops_in_training_only() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(4, 1, 28, 28)
+    for name in TRUNKS:
+        net = classifier(name, (1, 28, 28), 10, (0.5,), (0.25,), dropout=0.5)
+        rates = [module.p for module in net.modules() if isinstance(module, nn.Dropout)]
+        assert rates and set(rates) == {0.5}, name
+        if name in ("toy-cnn", "resnet-small"):
+            assert not net(x).equal(net(x))
+            net.eval()
+            assert net(x).equal(net(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet-smal", "unknown network 'resnet-smal'; did you mean 'resnet-small'"),
+        ("wrn-28-11", "unknown network 'wrn-28-11'; did you mean 'wrn-28-10'"),
+        ("torchvision:resnet81", "unknown torchvision model 'resnet81'; did you mean 'resnet18'"),
+        ("torchvison:resnet18", "unknown network library 'torchvison'; did you mean 'torchvision'"),
+    ],
+)
+def test_an_unknown_network_is_told_the_nearest(name: str, message: str) -> None:
+    with pytest.raises(UnknownName, match=message):
+        classifier(name, (3, 32, 32), 10, *RGB)
+
+
+def test_timm_is_asked_for_only_when_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(BadMethod, match=r"'timm:resnet18' needs timm: pip install 'oodbench\[models\]'"):
+        classifier("timm:resnet18", (3, 32, 32), 10, *RGB)
+
+
+def test_a_wide_network_has_a_depth_of_6n_plus_4() -> None:
+    with pytest.raises(ValueError, match="depth 29: a wide residual network's depth is 6n \\+ 4"):
+        WideResNet(depth=29, widen=1, channels=1)
+
+
+class Users(nn.Module):
+    """A user's own classifier: two linear layers, and something after the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.fc = nn.Linear(16, 5)
+        self.aux = nn.Linear(16, 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.body(x).relu())
+
+
+@pytest.fixture
+def model() -> Users:
+    torch.manual_seed(0)
+    return Users().eval()
+
+
+def test_features_of_a_users_model_are_those_that_a_hook_sees(model: Users) -> None:
+    seen: list[Tensor] = []
+    x = torch.rand(3, 1, 8, 8)
+    with model.fc.register_forward_pre_hook(lambda _, args: seen.append(args[0])):
+        logits = model(x)
+    shown = Headed(model, head="fc", layers=("body.0", "body.3")).show(x, frozenset({"logits"}))
+    assert shown["features"].equal(seen[0])
+    assert shown["logits"].equal(logits)
+    assert shown["head"] == (model.fc.weight, model.fc.bias)
+    first, second, last = shown["layers"]
+    assert first.equal(model.body[0](x).flatten(2).mean(2))
+    assert second.equal(model.body(x))
+    assert last.equal(seen[0])
+
+
+def test_a_head_or_layer_that_takes_no_part_is_named(model: Users) -> None:
+    x = torch.rand(1, 1, 8, 8)
+    with pytest.raises(BadMethod, match="head 'aux' took no part in the forward pass of Users"):
+        Headed(model).show(x, frozenset())
+    with pytest.raises(BadMethod, match="layer 'aux' took no part in the forward pass of Users"):
+        Headed(model, "fc", layers=("aux",)).show(x, frozenset())
+
+
+def test_hooks_are_gone_after_a_pass_and_after_one_that_fails(model: Users) -> None:
+    headed = Headed(model, head="fc", layers=("body.0",))
+    headed.show(torch.rand(1, 1, 8, 8), frozenset())
+    with pytest.raises(RuntimeError):
+        headed.show(torch.rand(1, 2, 8, 8), frozenset())
+    assert not model.fc._forward_pre_hooks
+    assert not model.body[0]._forward_hooks
+
+
+def test_a_users_model_is_standardised_if_asked(model: Users) -> None:
+    x = torch.rand(2, 1, 8, 8)
+    assert Headed(model, "fc")(x).equal(model(x))
+    assert Headed(model, "fc", mean=(0.5,), std=(0.25,))(x).equal(model((x - 0.5) / 0.25))
+
+
+def test_the_head_is_the_last_linear_layer_unless_named(model: Users) -> None:
+    assert Headed(model).head is model.aux
+    assert Headed(model, "fc").head is model.fc
+    assert Headed(nn.Sequential(nn.Flatten(), nn.Linear(64, 3))).head_name == "1"
+
+
+def test_a_head_without_bias_has_a_bias_of_zero() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, bias=False))
+    shown = Headed(net).show(torch.rand(2, 1, 8, 8), frozenset())
+    assert shown["head"].bias.equal(torch.zeros(3))
+
+
+def test_a_head_that_is_not_there_or_no_head_is_named(model: Users) -> None:
+    with pytest.raises(UnknownName, match="unknown module of Users 'fd'; did you mean 'fc'"):
+        Headed(model, "fd")
+    with pytest.raises(UnknownName, match=r"unknown module of Users 'body.9'; did you mean 'body\.\d'"):
+        Headed(model, "fc", layers=("body.9",))
+    with pytest.raises(BadMethod, match=r"head 'body.0' is a Conv2d; expected an nn\.Linear"):
+        Headed(model, "body.0")
+    with pytest.raises(BadMethod, match=r"Sequential has no nn\.Linear; name its head"):
+        Headed(nn.Sequential(nn.Flatten()))

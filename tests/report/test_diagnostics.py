@@ -1,0 +1,133 @@
+"""Studies: read strictly, told over seeds, and open to claims."""
+
+import json
+
+import pytest
+
+from oodbench.cli import main
+from oodbench.errors import BadRecord
+from oodbench.report.diagnostics import found_by, read_diagnostics
+from oodbench.report.diagnostics_page import page, rebuild
+
+MATRIX = "toy-v1"
+
+
+def put(results, method, seed, name, content):
+    folder = results / "diagnostics" / MATRIX / method / str(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps({"method": method, "matrix": MATRIX, "seed": seed} | content))
+    return folder
+
+
+def likelihood(results, seed, gain=10.0):
+    own = {"log_prior": -900.0, "log_det": 400.0, "log_density": -500.0, "bits_per_dimension": 3.0, "variance": 50.0}
+    out = own | {"bits_per_dimension": 2.0 + seed, "auroc_log_density": 0.1, "auroc_log_prior": 0.2}
+    out |= {"likelier_by": 5.0, "less_variance": 9.0, "sign_agrees": seed == 0}
+    content = {
+        "volume": "affine",
+        "sets": {"train": own, "test": own, "mnist-5k": out},
+        "second_order": {"sets": 1, "sign_agrees": int(seed == 0)},
+        "graying": {"black": {"1.0": -500.0, "0.5": -500.0 + gain}},
+        "false_alarms": {"nominal": 0.05, "test": 0.06, "validation": 0.04},
+    }
+    return put(results, "glow", seed, "likelihood", content)
+
+
+def purification(results, seed, settings=((0.1, 0.0, 0.01, 0.003), (0.01, 1.0, 0.0, 0.02))):
+    rows = [
+        {"part": part, "eps": eps, "nu": nu, "n": 100, "accuracy_before": 0.9, "accuracy_after": 0.9 + gain}
+        | {"mended": 3, "broken": 2, "changed": 6}
+        for at, part in enumerate(("validation", "test"))
+        for eps, nu, *gains in settings
+        for gain in [gains[at]]
+    ]
+    return put(results, "gmm-1000", seed, "purification", {"steps": 100, "components": 7, "rows": rows})
+
+
+def noise(results, seed):
+    content = {
+        "n": 20,
+        "eps": 0.3,
+        "kept": [0, 1],
+        "bits_per_dimension": {"test": 3.0, "0": 9.0, "1": 8.0},
+        "auroc": {"vae": {"0": [1.0, 1.0, 1.0], "1": [0.25, 0.2, 0.3]}, "waic-vae": {"0": [0.5, 0.4, 0.6]}},
+    }
+    return put(results, "vae", seed, "adversarial-noise", content)
+
+
+def test_the_page_tells_each_study_over_its_seeds(tmp_path):
+    for seed in (0, 1):
+        folder = likelihood(tmp_path, seed)
+        purification(tmp_path, seed)
+    noise(tmp_path, 0)
+    (tmp_path / "diagnostics" / MATRIX / "glow" / "0" / "graying.png").write_bytes(b"")
+    (folder / "decomposition.png").write_bytes(b"")
+    text = page(tmp_path)
+    assert "## Where the likelihood comes from: `glow` on toy-v1 (2 seeds)" in text
+    assert "## Noise that climbs a density: `vae` on toy-v1 (seed 0)" in text
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert ["mnist-5k", "2.500 ± 0.707", "-900 ± 0", "400 ± 0", "10.00 ± 0.00", "20.00 ± 0.00", "1 of 2"] in rows
+    assert ["0.5", "10 ± 0"] in rows
+    assert "6.00 ± 0.00 % of the in-set's test images" in text
+    assert ["`vae`", "–", "100.00", "25.00"] in rows
+    assert ["`waic-vae`", "–", "50.00", "–"] in rows
+    assert ["test", "0.1", "0", "100", "90.00 ± 0.00", "90.30 ± 0.00", "0.30 ± 0.00", "3.0 ± 0.0", "2.0 ± 0.0"] in rows
+    assert f"![graying, seed 0](../{tmp_path.name}/diagnostics/{MATRIX}/glow/0/graying.png)" in text
+    assert "decomposition" not in text  # pictures are of the first seed
+
+
+def test_purification_is_judged_on_test_images_at_the_setting_chosen_on_validation(tmp_path):
+    purification(tmp_path, 0)
+    assert list(found_by(tmp_path, MATRIX)) == [("gmm-1000", 0, "purification_gain", "test", pytest.approx(0.3))]
+
+
+def test_claims_may_be_of_every_study(tmp_path):
+    likelihood(tmp_path, 1)
+    noise(tmp_path, 1)
+    found = {(method, metric, name): value for method, _, metric, name, value in found_by(tmp_path, MATRIX)}
+    assert found == {
+        ("glow", "false_alarms", "test"): 6.0,
+        ("glow", "second_order", "ood"): 0.0,
+        ("glow", "graying_gain", "1.0 about black"): 0.0,
+        ("glow", "graying_gain", "0.5 about black"): 10.0,
+        ("vae", "climbed_auroc", "step 0 up vae"): 100.0,
+        ("vae", "climbed_auroc", "step 1 up vae"): 25.0,
+        ("waic-vae", "climbed_auroc", "step 0 up vae"): 50.0,
+    }
+
+
+def test_a_broken_study_is_named_with_the_command_that_makes_it_again(tmp_path):
+    folder = likelihood(tmp_path, 3)
+    content = json.loads((folder / "likelihood.json").read_text())
+    (folder / "likelihood.json").write_text(json.dumps(content | {"graying": "no"}))
+    with pytest.raises(
+        BadRecord, match=r"graying.*oodbench diagnose likelihood toy-v1 --method glow --seed 3 --out .*3$"
+    ):
+        read_diagnostics(tmp_path)
+    (folder / "likelihood.json").write_text("{")
+    with pytest.raises(BadRecord, match="make it again"):
+        read_diagnostics(tmp_path)
+
+
+def test_a_study_of_another_seed_or_kind_is_refused(tmp_path):
+    folder = likelihood(tmp_path, 3)
+    folder.rename(folder.with_name("4"))
+    with pytest.raises(BadRecord, match="holds the study of toy-v1, glow, seed 3"):
+        read_diagnostics(tmp_path)
+    (folder.with_name("4") / "likelihood.json").rename(folder.with_name("4") / "liking.json")
+    with pytest.raises(BadRecord, match=r"is no study; expected one of likelihood\.json"):
+        read_diagnostics(tmp_path)
+
+
+def test_the_command_writes_and_compares_the_page(tmp_path, capsys):
+    noise(tmp_path, 0)
+    path = tmp_path / "docs" / "diagnostics.md"
+    words = ["diagnostics", "--results", str(tmp_path), "--page", str(path)]
+    assert main([*words, "--check"]) == 1
+    assert "does not exist" in capsys.readouterr().out
+    assert main(words) == 0
+    assert main([*words, "--check"]) == 0
+    path.write_text(path.read_text().replace("25.00", "26.00"))
+    told, well = rebuild(tmp_path, path, check=True)
+    assert not well
+    assert "oodbench diagnostics" in told
