@@ -1,24 +1,25 @@
 """A matrix and where it runs: its images, its models, its attacks, and the content address of each record."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from oodbench.contract import MadeOfOthers, Recipe, View
+from oodbench.contract import LOG_DENSITY, LOGITS, Output
 from oodbench.data.attack_cards import find_attack
 from oodbench.data.images import Images
 from oodbench.data.matrix import Matrix
+from oodbench.models.outputs import Trained, to_store
 from oodbench.models.train import Report, silent
-from oodbench.models.views import NET_VIEWS, Trained
 from oodbench.run.attack import Attempt, attempts
-from oodbench.run.models import CAST, ModelKey, shown, trained
+from oodbench.run.models import CAST, ModelKey, stored_outputs, trained
 from oodbench.run.plan import Job, judge_of
-from oodbench.run.sets import Sets, classes, open_sets
+from oodbench.run.sets import Sets, in_set, open_sets
 from oodbench.run.workspace import Workspace
 from oodbench.store import digest, source_digest
+from oodbench.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Context:
         """Return what identifies a model, and the models that it is made from."""
         outliers = self.sets.outliers
         sha256 = outliers.sha256() if outliers is not None and "outliers" in recipe.wants else None
-        parts = tuple(self.key(part, its_seed) for part, its_seed in parts_of(recipe, seed, self.matrix.seeds))
-        return ModelKey(recipe, seed, classes(self.matrix), self.sets.train.sha256(), sha256, parts)
+        parts = tuple(self.key(part, its_seed) for part, its_seed in recipe.parts(seed, self.matrix.seeds))
+        return ModelKey(recipe, seed, in_set(self.matrix), self.sets.train.sha256(), sha256, parts)
 
     def model(self, recipe: Recipe, seed: int, report: Report) -> tuple[Trained, Path]:
         """Return a model, and its folder in the cache."""
@@ -48,32 +49,15 @@ class Context:
         return model, key.folder(self.workspace.cache)
 
 
-@runtime_checkable
-class Pooled(Protocol):
-    """A recipe whose model is its parts asked together: what it shows follows from what they have shown."""
-
-    @property
-    def pools(self) -> frozenset[View]:
-        """The views of each part that it takes."""
-
-    def pool(self, parts: Sequence[Mapping[View, Any]]) -> Mapping[View, Any]:
-        """Return what the model shows of inputs, given what each part shows of them."""
-
-
-def seen(
-    context: Context, recipe: Recipe, seed: int, wanted: frozenset[View], images: Images, report: Report = silent
-) -> Mapping[View, Any]:
-    """Return what a model shows of a set, in one forward pass if it is not in the cache; a pool asks its parts."""
-    if isinstance(recipe, Pooled):
-        parts = parts_of(recipe, seed, context.matrix.seeds)
-        return recipe.pool([seen(context, *part, recipe.pools, images, report) for part in parts])
+def model_outputs(
+    context: Context, recipe: Recipe, seed: int, wanted: frozenset[Output], images: Images, report: Report = silent
+) -> Mapping[Output, Any]:
+    """Return a model's outputs for a set, in one forward pass if they are not in the cache; a pool asks its parts."""
+    if pool := recipe.pool():
+        parts = recipe.parts(seed, context.matrix.seeds)
+        return pool.combine([model_outputs(context, *part, pool.takes, images, report) for part in parts])
     model, folder = context.model(recipe, seed, report)
-    return shown(model, images, wanted & recipe.provides, folder, report)
-
-
-def parts_of(recipe: Recipe, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
-    """Return the models that a model is made from, as (recipe, seed)."""
-    return recipe.parts(seed, seeds) if isinstance(recipe, MadeOfOthers) else ()
+    return stored_outputs(model, images, wanted & recipe.provides, folder, report)
 
 
 def attacked(
@@ -93,10 +77,10 @@ def attacked(
     return found, tuning.images.take(np.flatnonzero(tuning.fooled)) if tuning.fooled.any() else None
 
 
-def wanted_views(jobs: Iterable[Job], recipe: Recipe) -> frozenset[View]:
-    """Return the views that the methods on a recipe read of one forward pass."""
-    read = recipe.provides & {"logits", "log_density"}  # what tells how good the model is
-    return frozenset(read.union(*(job.method.detector.reads for job in jobs if job.recipe == recipe)) & NET_VIEWS)
+def wanted_outputs(jobs: Iterable[Job], recipe: Recipe) -> frozenset[Output]:
+    """Return the outputs of one forward pass that the methods on a recipe read from the cache."""
+    read = recipe.provides & {LOGITS, LOG_DENSITY}  # what tells how good the model is
+    return to_store(read.union(*(job.method.detector.reads for job in jobs if job.recipe == recipe)))
 
 
 def record_key(context: Context, job: Job) -> str:

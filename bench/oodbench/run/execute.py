@@ -1,4 +1,4 @@
-"""Run a matrix: train, look, examine; what was made before is kept, what fails does not stop the rest."""
+"""Run a matrix: train, pass, examine; what was made before is kept, what fails does not stop the rest."""
 
 import fcntl
 from collections.abc import Iterator, Sequence
@@ -6,15 +6,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from oodbench.contract import Recipe
 from oodbench.errors import BadRecord, Busy
 from oodbench.records import Record, read_record, record_paths, write_record
-from oodbench.run.context import Context, parts_of, record_key, wanted_views
+from oodbench.run.context import Context, record_key, wanted_outputs
 from oodbench.run.engines import Done, Engine, reason
 from oodbench.run.plan import Job, Skip, judge_of
 from oodbench.run.progress import Progress
 from oodbench.run.records import unmade_record
-from oodbench.run.tasks import Examine, Look, Train, current
+from oodbench.run.tasks import Examine, Pass, Train, current
+from oodbench.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def execute(context: Context, planned: Sequence[Job | Skip], engine: Engine) -> 
                 if faults:
                     made[_name(job)] = unmade_record(context, job, "failed", faults[0])
                     progress.ended(job.method.name, "FAILED (its model did)")
-            tasks = [Examine(context, job, wanted_views(jobs, job.recipe)) for job in jobs if _name(job) not in made]
+            tasks = [Examine(context, job, wanted_outputs(jobs, job.recipe)) for job in jobs if _name(job) not in made]
             for done in engine.run(tasks, progress.watch):
                 _note(done, progress)
                 job = done.task.job
@@ -76,7 +76,7 @@ def _prepare(
     engine: Engine,
     progress: Progress,
 ) -> dict[tuple[Recipe, int], str]:
-    """Train the models and look at every set through them; return what went wrong with those that failed."""
+    """Train the models and pass every set through them; return what went wrong with those that failed."""
     lost: dict[tuple[Recipe, int], str] = {}
     for generation in generations(models, context.matrix.seeds):
         tasks = [Train(context, *model) for model in generation]
@@ -84,12 +84,12 @@ def _prepare(
             _note(trained, progress)
             if trained.error:
                 lost[trained.task.recipe, trained.task.seed] = trained.error
-                progress.ended(f"views of seed {trained.task.seed}", "FAILED (its model did)")
-    looks = [Look(context, *model, wanted_views(jobs, model[0])) for model in models if model not in lost]
-    for looked in engine.run(looks, progress.watch):
-        _note(looked, progress)
-        if looked.error:
-            lost[looked.task.recipe, looked.task.seed] = looked.error
+                progress.ended(f"outputs of seed {trained.task.seed}", "FAILED (its model did)")
+    passes = [Pass(context, *model, wanted_outputs(jobs, model[0])) for model in models if model not in lost]
+    for passed in engine.run(passes, progress.watch):
+        _note(passed, progress)
+        if passed.error:
+            lost[passed.task.recipe, passed.task.seed] = passed.error
     return lost
 
 
@@ -99,7 +99,7 @@ def generations(models: Sequence[tuple[Recipe, int]], seeds: tuple[int, ...]) ->
 
     def place(model: tuple[Recipe, int]) -> int:
         if model not in depth:
-            depth[model] = 1 + max((place(part) for part in parts_of(*model, seeds)), default=-1)
+            depth[model] = 1 + max((place(part) for part in model[0].parts(model[1], seeds)), default=-1)
         return depth[model]
 
     deepest = max((place(model) for model in models), default=-1)
@@ -114,7 +114,7 @@ def _name(job: Job | Skip) -> tuple[str, int]:
     return job.method.name, job.seed
 
 
-def _note(done: Done[Train] | Done[Look] | Done[Examine], progress: Progress) -> None:
+def _note(done: Done[Train] | Done[Pass] | Done[Examine], progress: Progress) -> None:
     progress.ended(done.task.label, f"FAILED ({done.error})" if done.error else "done")
 
 

@@ -1,4 +1,4 @@
-"""Trained models and what they show, from the cache where they were made before."""
+"""Trained models and their outputs, from the cache where they were made before."""
 
 import json
 import os
@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oodbench.contract import Recipe, View
+from oodbench.contract import Output
 from oodbench.data.images import Images
 from oodbench.errors import BadCheckpoint
 from oodbench.models import checkpoint
-from oodbench.models.train import Classes, Report, blank, silent, train
-from oodbench.models.views import BATCH, NET_VIEWS, Trained
+from oodbench.models.outputs import BATCH, Trained, to_store
+from oodbench.models.train import Report, labels_of, silent, start, train
 from oodbench.store import atomically, digest, source_digest
+from oodbench.training import InSet, Recipe
 
 CAST = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__}
 """Versions that change the bits of a trained network."""
@@ -29,7 +30,7 @@ class ModelKey:
 
     recipe: Recipe
     seed: int
-    classes: Classes
+    in_set: InSet
     train_sha256: str
     outliers_sha256: str | None = None
     parts: "tuple[ModelKey, ...]" = ()
@@ -40,10 +41,10 @@ class ModelKey:
         source = source_digest(type(self.recipe).__module__, "oodbench.models.train")
         data = self.train_sha256, self.outliers_sha256
         parts = [part.digest for part in self.parts]
-        return digest(describe(self.recipe), self.seed, asdict(self.classes), data, parts, source, CAST)
+        return digest(describe(self.recipe), self.seed, asdict(self.in_set), data, parts, source, CAST)
 
     def folder(self, cache: Path) -> Path:
-        """Where the model and what it showed are kept."""
+        """Where the model and its outputs are kept."""
         return cache / "models" / self.digest[:20]
 
 
@@ -78,7 +79,7 @@ def trained(
         net = train(
             key.recipe,
             images,
-            key.classes,
+            key.in_set,
             key.seed,
             device=device,
             outliers=outliers if "outliers" in key.recipe.wants else None,
@@ -89,52 +90,54 @@ def trained(
         checkpoint.save(weights, net.state_dict(), {"recipe": describe(key.recipe), "seed": key.seed})
         resume.unlink(missing_ok=True)
     tensors, _ = checkpoint.load(weights)
-    net = blank(key.recipe, images, key.classes, key.seed)
+    fit = start(key.recipe, key.in_set, labels_of(images), key.seed)
+    net = fit.net
     checkpoint.restore(net, tensors, str(weights))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Trained(net.eval().requires_grad_(False), device)
+    return Trained(net.eval().requires_grad_(False), device, fit.labelled)
 
 
-def shown(
-    model: Trained, images: Images, wanted: frozenset[View], folder: Path, report: Report = silent
-) -> Mapping[View, Any]:
-    """Return what a model shows of a set: float32 tensors mapped from files, made in one forward pass if absent.
+def stored_outputs(
+    model: Trained, images: Images, wanted: frozenset[Output], folder: Path, report: Report = silent
+) -> Mapping[Output, Any]:
+    """Return a model's outputs for a set: float32 tensors mapped from files, made in one forward pass if absent.
 
     Args:
         model: Whom to ask.
         images: n images.
-        wanted: Views; those that no forward pass shows are left out.
+        wanted: Outputs; those that are not to be stored are left out.
         folder: The model's folder in the cache.
         report: Told of the progress.
     """
-    views = sorted(wanted & NET_VIEWS)
-    place = folder / "views" / images.sha256()[:20]
-    missing = [view for view in views if not (place / f"{view}.json").exists()]
+    outputs = sorted(to_store(wanted))
+    place = folder / "outputs" / images.sha256()[:20]
+    missing = [output for output in outputs if not (place / f"{output}.json").exists()]
     if missing:
-        _write_views(model, images, frozenset(missing), place, report)
-    return {view: _read_view(place, view) for view in views}
+        _write_outputs(model, images, frozenset(missing), place, report)
+    return {output: _read_output(place, output) for output in outputs}
 
 
-def _write_views(model: Trained, images: Images, wanted: frozenset[View], place: Path, report: Report) -> None:
+def _write_outputs(model: Trained, images: Images, wanted: frozenset[Output], place: Path, report: Report) -> None:
     """Stream one forward pass into one file per array; memory stays that of one batch."""
-    writers: dict[View, list[_Growing]] = {}
-    for start in range(0, len(images), BATCH):
-        rows = slice(start, min(start + BATCH, len(images)))
+    writers: dict[Output, list[_Growing]] = {}
+    for first in range(0, len(images), BATCH):
+        rows = slice(first, min(first + BATCH, len(images)))
         x = torch.from_numpy(images.batch(rows)).to(model.device)
         with torch.no_grad():
-            seen = model.show(x, wanted)
-        for view in wanted:
-            parts = seen[view] if isinstance(seen[view], tuple) else (seen[view],)
-            if view not in writers:
-                writers[view] = [_Growing(place / f"{view}.{i}.npy", part, len(images)) for i, part in enumerate(parts)]
-            for writer, part in zip(writers[view], parts, strict=True):
+            given = model.outputs(x, wanted)
+        for output in wanted:
+            parts = given[output] if isinstance(given[output], tuple) else (given[output],)
+            if output not in writers:
+                paths = [place / f"{output}.{i}.npy" for i in range(len(parts))]
+                writers[output] = [_Growing(path, part, len(images)) for path, part in zip(paths, parts, strict=True)]
+            for writer, part in zip(writers[output], parts, strict=True):
                 writer.put(rows, part)
         report("forward pass", rows.stop, len(images))
-    for view, arrays in writers.items():
+    for output, arrays in writers.items():
         for array in arrays:
             array.close()
-        tuple_like = isinstance(seen[view], tuple)
-        with atomically(place / f"{view}.json") as file:  # written last: the view is whole
+        tuple_like = isinstance(given[output], tuple)
+        with atomically(place / f"{output}.json") as file:  # written last: the output is whole
             file.write_text(json.dumps({"arrays": len(arrays), "tuple": tuple_like}))
 
 
@@ -145,7 +148,7 @@ class _Growing:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         dtype = np.float64 if first.dtype == torch.float64 else np.float32
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes may show a shared part at once
+        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes may write a shared part at once
         self._array = np.lib.format.open_memmap(self._part, "w+", dtype, (n, *first.shape[1:]))
 
     def put(self, rows: slice, values: Tensor) -> None:
@@ -156,9 +159,9 @@ class _Growing:
         self._part.replace(self._path)
 
 
-def _read_view(place: Path, view: View) -> Any:
-    facts = json.loads((place / f"{view}.json").read_text())
-    arrays = [_mapped(place / f"{view}.{i}.npy") for i in range(facts["arrays"])]
+def _read_output(place: Path, output: Output) -> Any:
+    facts = json.loads((place / f"{output}.json").read_text())
+    arrays = [_mapped(place / f"{output}.{i}.npy") for i in range(facts["arrays"])]
     return tuple(arrays) if facts["tuple"] else arrays[0]
 
 

@@ -1,4 +1,4 @@
-"""The three kinds of task, in order: train a model, look at every set through it, examine a method on it.
+"""The three kinds of task, in order: train a model, pass every set through it, examine a method on it.
 
 The first two reuse what the cache holds, so that running one twice is running it once.
 """
@@ -10,19 +10,20 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from oodbench.contract import Recipe, View
+from oodbench.contract import LOG_DENSITY, LOGITS, Output
 from oodbench.models.train import Report
 from oodbench.records import Cost, Record, read_record, record_paths, write_cost, write_record, write_scores
 from oodbench.run import provenance
 from oodbench.run.attack import Attempt
-from oodbench.run.context import Context, attacked, record_key, seen
+from oodbench.run.context import Context, attacked, model_outputs, record_key
 from oodbench.run.examine import Exam, Outcome, examine
 from oodbench.run.models import describe, is_trained
 from oodbench.run.plan import Job, judge_of
 from oodbench.run.quality import bits, quality
 from oodbench.run.records import make_record
-from oodbench.run.sets import classes
+from oodbench.run.sets import in_set
 from oodbench.store import atomically
+from oodbench.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -48,30 +49,30 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Look:
-    """Craft the attacks on a model, and store what it shows of every set: one forward pass each, for all methods."""
+class Pass:
+    """Craft the attacks on a model, and store its outputs for every set: one forward pass each, for all methods."""
 
     context: Context
     recipe: Recipe
     seed: int
-    wanted: frozenset[View]
+    wanted: frozenset[Output]
 
     @property
     def label(self) -> str:
         """For people."""
-        return f"views of {describe(self.recipe)['name']}, seed {self.seed}"
+        return f"outputs of {describe(self.recipe)['name']}, seed {self.seed}"
 
     def run(self, report: Report) -> None:
-        """Write the views that are not in the cache yet."""
+        """Write the outputs that are not in the cache yet."""
         started = perf_counter()
         model, folder = self.context.model(self.recipe, self.seed, report)
         sets = [images for _, _, images in self.context.sets]
-        if "logits" in self.recipe.provides:
+        if LOGITS in self.recipe.provides:
             attacks, tuning = attacked(self.context, model, folder, report)
             sets += [attempt.images for attempt in attacks.values()]
             sets += [tuning] if tuning is not None else []
         for images in sets:
-            seen(self.context, self.recipe, self.seed, self.wanted, images, report)
+            model_outputs(self.context, self.recipe, self.seed, self.wanted, images, report)
         _note(folder, "views", perf_counter() - started)
 
 
@@ -81,7 +82,7 @@ class Examine:
 
     context: Context
     job: Job
-    wanted: frozenset[View]
+    wanted: frozenset[Output]
 
     @property
     def label(self) -> str:
@@ -113,15 +114,15 @@ class Examine:
         if judging != job.recipe:
             judge, judge_folder = context.model(judging, job.seed, report)
         attacks, tuning = attacked(context, judge, judge_folder, report)
-        logits = seen(context, judging, job.seed, frozenset({"logits"}), sets.test)["logits"].numpy()
+        logits = model_outputs(context, judging, job.seed, frozenset({LOGITS}), sets.test)[LOGITS].numpy()
         assert sets.test.labels is not None
-        show = partial(seen, context, job.recipe, job.seed, self.wanted)
-        density = "log_density" in job.recipe.provides
+        outputs = partial(model_outputs, context, job.recipe, job.seed, self.wanted)
+        density = LOG_DENSITY in job.recipe.provides
         exam = Exam(
             model=model,
-            show=show,
+            outputs=outputs,
             seed=job.seed,
-            classes=classes(context.matrix).count,
+            classes=in_set(context.matrix).classes,
             train=sets.train,
             validation=sets.validation,
             test=sets.test,
@@ -132,7 +133,7 @@ class Examine:
             adversarial_validation=tuning,
             n_validation=context.matrix.n_validation,
             quality=quality(judge, logits, sets.test.labels),
-            bits=bits(lambda images: show(images)["log_density"].numpy(), sets) if density else {},
+            bits=bits(lambda images: outputs(images)[LOG_DENSITY].numpy(), sets) if density else {},
         )
         return examine(job.method, exam, report), exam, attacks
 
