@@ -1,15 +1,18 @@
 """Every matrix of the folder, and what the schema refuses."""
 
+import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 
 from oodbench.data.attack_cards import Attack, find_attack, load_attacks
 from oodbench.data.cards import find_card
 from oodbench.data.fixed import parse
-from oodbench.data.matrix import Matrix, TrainingCard, find_matrix, load_matrices
+from oodbench.data.matrix import Matrix, find_matrix, load_matrices
 from oodbench.errors import BadCard, UnknownName
+from oodbench.training import Training
 
 NAMES = {
     *("tiny-v1", "mnist5k-v1", "fashion-mnist-v1"),
@@ -29,7 +32,7 @@ def test_every_matrix(matrix: Matrix) -> None:
     held = {find_card(one.card).origin for one in (*matrix.tuning_ood, *matrix.outliers)}
     assert not tested & held
     assert matrix.shape == find_card(matrix.in_set).shape
-    assert matrix.training.training().network == matrix.training.network
+    assert isinstance(matrix.training, Training)
     assert set(matrix.card_hashes()) == set(matrix.cards)
 
 
@@ -48,11 +51,12 @@ def test_unknown_matrix_offers_the_nearest() -> None:
         find_matrix("tiny-v2")
 
 
-def test_training_card_has_the_fields_and_defaults_of_the_contract() -> None:
-    from oodbench.contract import Training
-
-    card = TrainingCard(network="resnet-small", epochs=1)
-    assert card.training() == Training(network="resnet-small", epochs=1)
+def test_a_matrix_may_say_how_it_trains_in_every_word_of_the_contract(content: dict) -> None:
+    how = Training(network="wrn-40-2", epochs=3, optimiser="adam", betas=(0.5, 0.9), schedule="bell", clip=1.0)
+    how = replace(how, milestones=(0.5,), average=0.9, nesterov=False, augment=("flip", "shift2"), outlier_ratio=1)
+    said = parse(content | {"training": json.loads(json.dumps(asdict(how)))}, Matrix, "tiny-v1.toml").training
+    assert said == how
+    assert hash(said) == hash(how)
 
 
 def test_reading_a_matrix_needs_no_torch() -> None:
@@ -106,6 +110,10 @@ def test_one_source_under_two_names_is_one_source() -> None:
         ({"adversarial_validation": {"attack": "fgsm-8", "n": 201}}, "at most n_validation = 200"),
         ({"training": {"network": "resnet-small", "epochs": 1, "optimizer": "sgd"}}, "did you mean 'optimiser'"),
         ({"training": {"network": "resnet-small", "epochs": 0}}, "training.epochs"),
+        ({"training": {"network": "resnet-small", "epochs": 1, "lr": 0.0}}, "training.lr"),
+        ({"training": {"network": "resnet-small", "epochs": 1, "optimiser": "sdg"}}, "did you mean 'sgd'"),
+        ({"training": {"network": "resnet-small", "epochs": 1, "schedule": "cosin"}}, "did you mean 'cosine'"),
+        ({"training": {"network": "resnet-small", "epochs": 1, "augment": ["flop"]}}, "did you mean 'flip'"),
     ],
 )
 def test_what_a_matrix_may_not_say(content: dict, change: dict, message: str) -> None:

@@ -10,12 +10,12 @@ from oodbench.methods.deep_ensemble import METHODS, DeepEnsemble
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.check.toy import TRAINING, toy, toy_net
+from oodbench.check.toy import TRAINING, toy, toy_model
 from oodbench.contract import LOGITS
 from oodbench.recipes import Plain
 from oodbench.training import TrainBatch
 
-RECIPE = DeepEnsemble().at("tiny", TRAINING)
+RECIPE = DeepEnsemble().sized("tiny", TRAINING)
 
 
 def some(n: int = 20, M: int = 5, C: int = 4) -> Tensor:
@@ -84,7 +84,7 @@ def test_member_logits_are_the_plain_models_bit_for_bit() -> None:
     plain = RECIPE.plain
     assert RECIPE.parts(0, (0,)) == tuple((Plain(TRAINING), seed) for seed in range(5))
     with torch.no_grad():
-        expected = torch.stack([toy_net(plain, seed)(x) for seed in range(5)], dim=1)
+        expected = torch.stack([toy_model(plain, seed).net(x) for seed in range(5)], dim=1)
     assert torch.equal(world.examples["test"].outputs[LOGITS.of_members], expected)
     assert torch.equal(world.examples["test"].outputs[LOGITS], formulas.log_mean_softmax(expected))
     assert len({expected[:, m].numpy().tobytes() for m in range(5)}) == 5

@@ -82,7 +82,7 @@ def test_every_candidate_of_a_grid_reads_no_more_than_was_declared(row: Method) 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.recipe == Plain()], ids=each)
 def test_needs_are_honest_and_scores_are_finite_float32(lab32, row: Method) -> None:
     detector = small(row)
-    data, views = lab32.data(detector), lab32.views(detector, lab32.test)
+    data, views = lab32.data(detector), lab32.outputs(detector, lab32.test)
     with torch.no_grad():
         state = detector.fit(data)
         score = detector.score(state, views)

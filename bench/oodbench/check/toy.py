@@ -114,7 +114,7 @@ def _once(folder: Path, recipe: Recipe, seed: int, fresh: nn.Module, trained: Ca
         if not weights.exists():
             checkpoint.save(weights, trained().state_dict())
     checkpoint.restore(fresh, checkpoint.load(weights)[0], str(weights))
-    return fresh.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return fresh.to(memory_format=torch.channels_last)
 
 
 def _examples(model: Trained, images: Images, recipe: Recipe) -> Examples:
