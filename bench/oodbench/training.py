@@ -227,7 +227,8 @@ class Pool(NamedTuple):
 class Recipe(Protocol):
     """How a model is built and trained: a frozen dataclass, so that it is a cache key.
 
-    Two methods with equal recipes share one training. Raise `version` whenever weights or outputs move: what was made by another version is not current.
+    Two methods with equal recipes share one training. Raise `version` whenever weights or outputs move: what was made
+    by another version is not current.
     """
 
     @property

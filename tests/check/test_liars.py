@@ -13,6 +13,7 @@ from torch import Tensor
 
 from oodbench import formulas
 from oodbench.check.conformance import checks_of
+from oodbench.check.trial import Trial
 from oodbench.contract import (
     FEATURES,
     HEAD,
@@ -70,6 +71,23 @@ def method(detector: Any, name: str = "liar", recipe: Recipe | None = None, sear
 def failures(of: Method) -> dict[str, str]:
     verdicts = {check.law.name: check.run() for check in checks_of(of)}
     return {name: verdict.why for name, verdict in verdicts.items() if not verdict.well}
+
+
+def learn_directions(data: FitData) -> tuple[Tensor]:
+    """Return eigenvectors, which come in columns: a slice of them is a view with strides of its own."""
+    pixels = data.train.inputs.flatten(1)
+    return (torch.linalg.eigh(pixels.T @ pixels).eigenvectors[:, 3:],)
+
+
+def along_directions(state: tuple[Tensor], batch: Outputs) -> Tensor:
+    return margin(state, batch) + 1e-3 * (batch.inputs.flatten(1) @ state[0]).norm(dim=1)
+
+
+def test_a_state_of_strided_slices_is_honest() -> None:
+    detector = Detector(along_directions, learn_directions, reads=two(INPUTS))
+    (state,) = Trial(method(detector)).fitted.state
+    assert not state.is_contiguous()
+    assert failures(method(detector)) == {}
 
 
 def test_the_honest_detector_that_liars_are_made_from_passes() -> None:
