@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
-from oodbench.contract import BINARY, FEATURES, HEAD, LOGITS
+from oodbench.contract import BINARY, FEATURES, LOGITS
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import start
 from oodbench.networks.one_vs_rest import one_vs_rest_loss
@@ -128,7 +128,7 @@ def test_the_recipe_trains_by_that_loss_and_classifies_by_the_largest() -> None:
         given = trained.net.outputs(x, recipe.provides)
     assert torch.equal(given[BINARY], z)
     assert torch.equal(given[LOGITS], z)
-    torch.testing.assert_close(given[FEATURES] @ given[HEAD].weight.T + given[HEAD].bias, z)
+    torch.testing.assert_close(given[FEATURES] @ trained.net.head.weight.T + trained.net.head.bias, z)
 
 
 def test_it_is_sized_by_the_matrix() -> None:

@@ -10,7 +10,7 @@ from oodbench.methods.binc import METHODS, Binc, calibration_error, weighted_mmc
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from oodbench.contract import BINARY, FEATURES, HEAD, LOGITS
+from oodbench.contract import BINARY, FEATURES, LOGITS
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import start
 from oodbench.networks.one_vs_rest import one_vs_rest_loss
@@ -206,7 +206,7 @@ def test_one_head_classifies_and_the_other_scores() -> None:
     assert not torch.equal(z, logits)
     assert s.tolist() == [max(row) for row in z.tolist()]
     assert given[FEATURES].shape == (20, 64)
-    torch.testing.assert_close(given[FEATURES] @ given[HEAD].weight.T + given[HEAD].bias, logits)
+    torch.testing.assert_close(given[FEATURES] @ trained.net.head.weight.T + trained.net.head.bias, logits)
 
 
 def test_scores_rank_where_the_probability_is_one() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from given import Given
 from oodbench.methods.glow import METHODS, norm, shell
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
@@ -269,7 +270,7 @@ def test_codes_of_training_inputs_are_about_standard_normal() -> None:
 
 def test_shell_and_norm_by_loops() -> None:
     latent = randn(6, 49, seed=3) * torch.tensor([0.0, 0.5, 1, 1, 2, 1e4])[:, None]
-    views = type("V", (), {"latent": latent})()
+    views = Given({LATENT: latent})
     lengths = [math.sqrt(sum(v * v for v in row)) for row in latent.tolist()]
     np.testing.assert_allclose(shell(views), [-abs(length - 7) for length in lengths], rtol=1e-12)
     np.testing.assert_allclose(norm(views), [-length for length in lengths], rtol=1e-12)
@@ -281,7 +282,7 @@ def test_rows_share_two_trainings() -> None:
     assert constant == replace(glow, volume="constant")
     for row in METHODS[:2]:
         given = torch.tensor([1.0, 2.0], dtype=torch.float64)
-        assert torch.equal(row.detector.score((), type("V", (), {"log_density": given})()), given)
+        assert torch.equal(row.detector.score((), Given({LOG_DENSITY: given})), given)
 
 
 # The recipe.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from given import Given
 from oodbench.methods.mc_dropout import METHODS, McDropout
 from torch import nn
 from torch.nn.functional import conv2d, relu
@@ -93,7 +94,7 @@ def test_logits_are_of_the_mean_probabilities_and_the_row_ranks_by_minus_its_ent
     given = toy(McDropout()).examples["test"].outputs
     p = given[LOGITS.of_members].double().softmax(dim=2).mean(dim=1)
     np.testing.assert_allclose(given[LOGITS].double().exp(), p, rtol=1e-5)
-    views = type("V", (), {"members": given[LOGITS.of_members]})()
+    views = Given(given)
     (row,) = METHODS
     np.testing.assert_allclose(row.detector.score((), views), (p * p.log()).sum(dim=1), rtol=1e-5)
 

@@ -125,7 +125,7 @@ def test_rate_by_loops() -> None:
 def test_rate_needs_no_pass_of_the_decoder() -> None:
     net = network()
     net.decoder = torch.nn.Identity()
-    assert set(net.outputs(images(), frozenset({POSTERIOR}))) == {"posterior"}
+    assert set(net.outputs(images(), frozenset({POSTERIOR}))) == {POSTERIOR}
 
 
 def test_posteriors_begin_as_wide_as_the_prior_and_never_collapse() -> None:

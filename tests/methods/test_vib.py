@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from given import Given
 from hypothesis import given
 from hypothesis import strategies as st
 from oodbench.methods.vib import METHODS, Vib
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from oodbench.check.toy import IN_SET, TRAINING, blobs
-from oodbench.contract import FEATURES, LAYERS, LOGITS, POSTERIOR
+from oodbench.contract import FEATURES, LAYERS, LOGITS, POSTERIOR, PRIOR
 from oodbench.formulas import gaussian_kl
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks import classifier
@@ -257,18 +258,12 @@ def test_entropy_by_loops() -> None:
     np.testing.assert_allclose(score(net, x, ENTROPY), expected, rtol=1e-10)
 
 
-class Given:
-    """Outputs that are given, not computed."""
-
-    prior = Gaussian(torch.zeros(1, 64), torch.ones(1, 64))
-
-    def __init__(self, posterior: Gaussian | None = None, logits: Tensor | None = None) -> None:
-        self.posterior, self.logits = posterior, logits
+PRIORS = Gaussian(torch.zeros(1, 64), torch.ones(1, 64))
 
 
 def test_rate_ranks_a_thousand_nats() -> None:
     distance = torch.linspace(5.5, 6.5, 50)[:, None].expand(50, 64).contiguous()
-    s = VIB.detector.score((), Given(Gaussian(distance, torch.ones(50, 64))))  # type: ignore[arg-type]
+    s = VIB.detector.score((), Given({POSTERIOR: Gaussian(distance, torch.ones(50, 64)), PRIOR: PRIORS}))
     assert s.dtype == torch.float32
     assert -1400 < s.min() < s.max() < -900
     assert (s.diff() < 0).all()
@@ -277,7 +272,7 @@ def test_rate_ranks_a_thousand_nats() -> None:
 
 def test_entropy_ranks_margins_at_which_float32_has_one_probability() -> None:
     logits = torch.stack([torch.tensor([0.0, -margin, -margin]) for margin in range(1, 200)])
-    s = ENTROPY.detector.score((), Given(logits=logits))  # type: ignore[arg-type]
+    s = ENTROPY.detector.score((), Given({LOGITS: logits}))
     assert (s.diff() > 0).all()
     assert (s < 0).all()
 

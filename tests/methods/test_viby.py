@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from given import Given
 from oodbench.methods.viby import METHODS, Viby
 from torch import Tensor
 
 from oodbench.check.toy import IN_SET, TRAINING, blobs
+from oodbench.contract import INPUTS, LOGITS, NETWORK, POSTERIOR, PRIOR
 from oodbench.formulas import gaussian_kl
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import start
@@ -125,20 +127,14 @@ def test_priors_end_where_the_rate_to_them_is_least(net: StochasticBottleneck) -
         np.testing.assert_allclose(net.prior.std[c].detach(), v, atol=1e-3)
 
 
-class Given:
-    """Outputs that are given, not computed."""
-
-    prior = Gaussian(torch.tensor([[0.0], [1.0]]).expand(2, 64), torch.ones(2, 64))
-
-    def __init__(self, posterior: Gaussian, logits: Tensor) -> None:
-        self.posterior, self.logits = posterior, logits
+PRIORS = Gaussian(torch.tensor([[0.0], [1.0]]).expand(2, 64), torch.ones(2, 64))
 
 
 @pytest.mark.parametrize("row", METHODS, ids=lambda row: row.name)
 def test_a_thousand_nats_are_ranked(row) -> None:
     mean = torch.linspace(-6.5, -5.5, 50)[:, None].expand(50, 64).contiguous()
     logits = torch.tensor([0.0, -200.0]).expand(50, 2)
-    s = row.detector.score((), Given(Gaussian(mean, torch.ones(50, 64)), logits))
+    s = row.detector.score((), Given({POSTERIOR: Gaussian(mean, torch.ones(50, 64)), PRIOR: PRIORS, LOGITS: logits}))
     assert s.dtype == torch.float32
     assert -1400 < s.min() < s.max() < -900
     assert (s.diff() > 0).all()
@@ -155,7 +151,7 @@ def test_both_scores_share_a_training() -> None:
 @pytest.mark.parametrize("row", METHODS, ids=lambda row: row.name)
 def test_gradient_reaches_the_pixels(net: StochasticBottleneck, row) -> None:
     x = images(2)
-    reads = Access(row.detector.reads | {"gradient"})
+    reads = Access(row.detector.reads | {INPUTS, NETWORK})
     got = ModelOutputs(Trained(net, CPU), x, reads).grad(lambda batch: row.detector.score((), batch))
     step = torch.zeros_like(x)
     step[0, 0, 2, 2] = 1e-6

@@ -49,12 +49,12 @@ def test_parameters(name: str, count: int) -> None:
         ("toy-cnn", (4, 8)),
     ],
 )
-def test_views_of_a_network_fit_together(name: str, layers: tuple[int, ...]) -> None:
+def test_outputs_of_a_network_fit_together(name: str, layers: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     net = classifier(name, InSet((1, 28, 28), 10, (0.5,), (0.25,))).eval()
     x = torch.rand(2, 1, 28, 28)
     with torch.no_grad():
-        given = net.outputs(x, frozenset({LOGITS, FEATURES, LAYERS, HEAD}))  # type: ignore[operator]
+        given = {**net.outputs(x, frozenset({LOGITS, FEATURES, LAYERS})), **net.constants}  # type: ignore[operator,dict-item]
         assert given[LOGITS].equal(net(x))
     assert tuple(layer.shape for layer in given[LAYERS]) == tuple((2, width) for width in layers)
     assert given[FEATURES].equal(given[LAYERS][-1])
@@ -134,7 +134,8 @@ def test_features_of_a_users_model_are_those_that_a_hook_sees(model: Users) -> N
     x = torch.rand(3, 1, 8, 8)
     with model.fc.register_forward_pre_hook(lambda _, args: seen.append(args[0])):
         logits = model(x)
-    given = Headed(model, head="fc", layers=("body.0", "body.3")).outputs(x, frozenset({LOGITS}))
+    net = Headed(model, head="fc", layers=("body.0", "body.3"))
+    given = {**net.outputs(x, frozenset({LOGITS})), **net.constants}
     assert given[FEATURES].equal(seen[0])
     assert given[LOGITS].equal(logits)
     assert given[HEAD] == (model.fc.weight, model.fc.bias)
@@ -175,8 +176,7 @@ def test_the_head_is_the_last_linear_layer_unless_named(model: Users) -> None:
 
 def test_a_head_without_bias_has_a_bias_of_zero() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, bias=False))
-    given = Headed(net).outputs(torch.rand(2, 1, 8, 8), frozenset())
-    assert given[HEAD].bias.equal(torch.zeros(3))
+    assert Headed(net).constants[HEAD].bias.equal(torch.zeros(3))
 
 
 def test_a_head_that_is_not_there_or_no_head_is_named(model: Users) -> None:

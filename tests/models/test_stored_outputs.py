@@ -51,7 +51,7 @@ def test_a_model_is_trained_once(tmp_path: Path) -> None:
 
 def test_models_of_another_recipe_seed_or_data_are_others() -> None:
     others = [key(), key(seed=1), key(replace(RECIPE, training=TRAINING)), replace(key(), train_sha256="0")]
-    others.append(replace(key(), classes=replace(IN_SET, count=4)))
+    others.append(replace(key(), in_set=replace(IN_SET, classes=4)))
     assert len({one.digest for one in others}) == len(others)
 
 
@@ -112,7 +112,7 @@ def test_a_forward_pass_that_was_killed_leaves_no_view_behind(model: Trained, tm
 def test_one_forward_pass_a_set_serves_all_methods_that_need_no_gradient(model: Trained, tmp_path: Path) -> None:
     exam = Exam(
         model=model,
-        show=partial(stored_outputs, model, wanted=ALL, folder=tmp_path),
+        outputs=partial(stored_outputs, model, wanted=ALL, folder=tmp_path),
         seed=0,
         classes=3,
         train=TRAIN,

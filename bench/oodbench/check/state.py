@@ -36,7 +36,7 @@ def load_state(path: Path) -> Any:
 def as_read(state: Any) -> Any:
     """Return a state laid out in memory as it is when read back: a strided tensor's products differ in the last bits.
 
-        as_read((torch.eye(3).T,))
+    as_read((torch.eye(3).T,))
     """
     if isinstance(state, Tensor):
         return state.contiguous()
