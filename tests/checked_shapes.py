@@ -9,6 +9,6 @@ from oodbench.training import Recipe
 
 PROTOCOLS = (Detector, FitData, Outputs, Recipe)
 
-typechecker = beartype(
-    conf=BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict(dict.fromkeys(PROTOCOLS, Any)))
-)
+CONF = BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict(dict.fromkeys(PROTOCOLS, Any)))
+
+typechecker = beartype(conf=CONF)

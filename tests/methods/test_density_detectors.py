@@ -1,7 +1,6 @@
 """Scores on log densities: WAIC, typicality, and the ensembles whose members they compare."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from oodbench.densities.vae import Vae
 from oodbench.detectors.densities import LIKELIHOOD, WAIC, Typicality, TypicalityMean
 from oodbench.ensembles import bootstrap
 from oodbench.models.train import start
-from oodbench.training import TrainBatch
 
 
 class Data:
@@ -67,7 +65,7 @@ def test_waic_takes_whole_images_in_nats() -> None:
     log_p = torch.tensor([[-1000.0] * 5, [-990.0, -940.0, -890.0, -940.0, -990.0]], dtype=torch.float64)
     sure, unsure = WAIC.score((), Given({LOG_DENSITY.of_members: log_p}))
     assert sure > unsure
-    sure, unsure = WAIC.score((), Given({LOG_DENSITY.of_members: log_p / (784 * math.log(2))))
+    sure, unsure = WAIC.score((), Given({LOG_DENSITY.of_members: log_p / (784 * math.log(2))}))
     assert sure < unsure
 
 
@@ -112,7 +110,6 @@ def test_several_seeds_are_bootstraps_of_the_same_members() -> None:
     for seed in seeds:  # as the classifiers' ensemble
         assert DeepEnsemble().members(seed, seeds) == drawn[seed]
         assert [m for _, m in DensityEnsemble(Vae()).parts(seed, seeds)] == drawn[seed]
-
 
 
 # Typicality.
