@@ -41,7 +41,7 @@ from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.seeding import generator
 from oodbench.models.train import Report, silent
 from oodbench.models.views import NET_VIEWS, Access, ModelViews, Trained
-from oodbench.run.context import Context, Pooled, parts_of, seen
+from oodbench.run.context import Context, Pooled, parts_of
 from oodbench.run.examine import Exam, examine
 from oodbench.run.plan import offers, why_not
 from oodbench.run.registry import find, registry
@@ -119,7 +119,7 @@ def analyse(
     judges = [one.method for one in registry().values() if asks(one.method, recipe, context)]
     auroc = {judge.name: compared(judge, context, seed, path, report) for judge in judges}
     sets = {"test": context.sets.test, **{str(step): images for step, images in path.items()}}
-    log_p = {name: seen(context, recipe, seed, CLIMBED & NET_VIEWS, images, report) for name, images in sets.items()}
+    log_p = {name: context.outputs(recipe, seed, CLIMBED & NET_VIEWS, images, report) for name, images in sets.items()}
     bits = {name: float(bits_per_dim(views["log_density"], sets[name].shape).mean()) for name, views in log_p.items()}
     about = {"method": method, "matrix": matrix, "seed": seed, "n": n, **asdict(climb)}
     study = {**about, "bits_per_dimension": bits, "auroc": auroc}
@@ -185,7 +185,7 @@ def compared(
     model, _ = context.model(recipe, seed, report)
     exam = Exam(
         model=model,
-        show=partial(seen, context, recipe, seed, method.detector.reads & NET_VIEWS),
+        show=partial(context.outputs, recipe, seed, method.detector.reads & NET_VIEWS),
         seed=seed,
         classes=classes(context.matrix).count,
         train=sets.train,

@@ -34,7 +34,6 @@ from oodbench.models.train import Report, silent
 from oodbench.models.views import BATCH
 from oodbench.networks.glow import GlowNet
 from oodbench.run.context import Context
-from oodbench.run.models import shown
 from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
@@ -99,7 +98,7 @@ def analyse(
         known = ", ".join(name for name, one in registry().items() if isinstance(one.method.recipe, Glow))
         raise BadSetting(f"{method} is not a Glow, and only these can be taken apart: {known}")
     sized = recipe.at(context.matrix.scale, context.matrix.training.training())
-    model, folder = context.model(sized, seed, report)
+    model, _ = context.model(sized, seed, report)
     net, device = model.net, model.device
     assert isinstance(net, GlowNet)
     sets = {name: images.take(evenly(len(images), n)) for name, role, images in context.sets if role in ROLES}
@@ -111,7 +110,8 @@ def analyse(
     }
     study = summary(parts, variances, gray, sets["test"].shape)
     study["false_alarms"] = false_alarms(
-        lambda images: torch.as_tensor(shown(model, images, LOG_DENSITY, folder, report)["log_density"]), context.sets
+        lambda images: torch.as_tensor(context.outputs(sized, seed, LOG_DENSITY, images, report)["log_density"]),
+        context.sets,
     )
     about: dict[str, object] = {"method": method, "matrix": matrix, "seed": seed, "volume": sized.volume}
     out.mkdir(parents=True, exist_ok=True)

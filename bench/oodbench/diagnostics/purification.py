@@ -31,7 +31,6 @@ from oodbench.errors import BadSetting
 from oodbench.estimators import ROWS, Mixture
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
-from oodbench.run.models import shown
 from oodbench.run.registry import find
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
@@ -74,10 +73,10 @@ def analyse(
     if not isinstance(detector, FeatureMixture):
         raise BadSetting(f"{method} has no mixture over features; purification takes gmm-100 or gmm-1000")
     recipe = entry.method.recipe.at(context.matrix.scale, context.matrix.training.training())
-    model, folder = context.model(recipe, seed, report)
+    model, _ = context.model(recipe, seed, report)
 
     def features(images: Images) -> Tensor:
-        return torch.as_tensor(shown(model, images, FEATURES, folder, report)["features"]).to(model.device)
+        return torch.as_tensor(context.outputs(recipe, seed, FEATURES, images, report)["features"]).to(model.device)
 
     training = SimpleNamespace(train=SimpleNamespace(features=features(context.sets.train)), seed=seed)
     mixture = detector.fit(training)

@@ -39,8 +39,8 @@ class Workspace:
         if self.data is not None and not self.data.is_dir():
             raise BadSetting(f"--data {self.data}: no such folder; expected the root of your data sets")
         try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
+            torch.ones(1, device=self.device).item()  # "meta" makes tensors and computes nothing
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
             why = str(error).splitlines()[0]
             raise BadSetting(f"--device {self.device}: not here ({why}); expected one of {here}") from error
