@@ -146,8 +146,7 @@ class ToyGuard:
         """Return the groups of numbers in which this code differs from what made a recipe's model."""
         if made.source == model_source(recipe):
             return frozenset()
-        now = self.made_model(recipe)
-        return moved(now, made) if now.behaviour else frozenset({"weights"})
+        return moved(self.made_model(recipe), made)
 
     def made_method(self, entry: Registered) -> Made:
         """Return how this code scores by a method."""
@@ -171,7 +170,11 @@ class ToyGuard:
         if remembered is not None and remembered.machine == self._machine:
             return remembered
         toys = replace(self.workspace, results=root / "results", cache=root / models[:20])
-        made = Made(source, self._machine, tried(toys))
+        try:
+            made = Made(source, self._machine, tried(toys))
+        except Exception as error:  # a method may be unable to stand a toy, whatever it does to real data
+            log.warning("%s cannot be tried on the toy (%s: %s)", name, type(error).__name__, error)
+            return Made(source, self._machine)
         with atomically(path) as temporary:
             temporary.write_text(json.dumps(asdict(made), sort_keys=True), encoding="utf-8")
         return made

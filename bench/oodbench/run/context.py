@@ -71,12 +71,21 @@ class Context:
         refresh(folder, recipe, self.guard)
         return outputs_of(lambda: self.model(recipe, seed, report)[0], images, wanted & recipe.provides, folder, report)
 
-    def attacked(self, recipe: Recipe, seed: int, report: Report = silent) -> tuple[dict[str, Attempt], Images | None]:
-        """Return the matrix's attacks on a classifier's test images, and those on validation images that fooled it."""
+    def attacked(
+        self, recipe: Recipe, seed: int, report: Report = silent, beside: frozenset[View] = LOGITS
+    ) -> tuple[dict[str, Attempt], Images | None]:
+        """Return the matrix's attacks on a classifier's test images, and those on validation images that fooled it.
+
+        Args:
+            recipe: Of the classifier.
+            seed: Of the classifier.
+            report: Told of the progress.
+            beside: Outputs that are stored in the same pass as the logits of the attacked images.
+        """
         matrix, sets = self.matrix, self.sets
         target = Target(
             lambda: self.model(recipe, seed, report)[0],
-            lambda images: self.outputs(recipe, seed, LOGITS, images, report)["logits"],
+            lambda images: self.outputs(recipe, seed, LOGITS | beside, images, report)["logits"],
             self.folder(recipe, seed),
         )
         found: dict[str, Attempt] = {}

@@ -181,6 +181,7 @@ def engine(name: str, workspace: Workspace, devices: Sequence[str], workers: int
             make = make.load()
         except Exception as error:  # importing a package runs whatever is in it
             raise BadMethod(f"engine {name!r} does not load: {type(error).__name__}: {error}") from error
+    workspace = workspace.resolved()
     places = [replace(workspace, device=devices[worker % len(devices)]) for worker in range(workers)]
     backend: Backend = make(places)
     return backend

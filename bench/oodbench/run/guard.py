@@ -23,6 +23,10 @@ ACROSS_MACHINES = 0.05
 """Largest median deviation across classes of machine, where rounding differs and training amplifies it."""
 
 
+UNTRIED = frozenset({"weights", "untried"})
+"""What moved where one of two codes could not be tried on the toy: nobody knows, so all of it."""
+
+
 @dataclass(frozen=True)
 class Made:
     """By what code something was made, on what class of machine, and how that code behaved on the toy."""
@@ -55,6 +59,8 @@ def moved(now: Made, then: Made) -> frozenset[str]:
         >>> moved(Made(behaviour={"test": [1.0, 2.0]}), Made(behaviour={"test": [1.0, 2.5]}))
         frozenset({'test'})
     """
+    if not now.behaviour or not then.behaviour:
+        return UNTRIED
     names = now.behaviour.keys() | then.behaviour.keys()
     same_machine = now.machine == then.machine
     return frozenset(

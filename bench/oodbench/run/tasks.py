@@ -13,7 +13,7 @@ from oodbench.models.train import Report
 from oodbench.records import Cost, Record, record_paths, write_cost, write_record, write_scores
 from oodbench.run import provenance
 from oodbench.run.behaviour import ToyGuard
-from oodbench.run.context import Context, parts_of
+from oodbench.run.context import LOGITS, Context, parts_of
 from oodbench.run.cost import Spent, note, noted, spending
 from oodbench.run.evaluation import evaluation
 from oodbench.run.graph import Needs
@@ -95,7 +95,8 @@ class StoreOutputs:
         with spending(place.torch_device) as spent:
             for _, _, images in context.sets:
                 context.outputs(self.recipe, self.seed, self.wanted, images, report)
-            attacks, tuning = context.attacked(self.reference, self.seed, report)
+            beside = self.wanted if self.recipe == self.reference else LOGITS
+            attacks, tuning = context.attacked(self.reference, self.seed, report, beside)
             for images in [*(attempt.images for attempt in attacks.values()), *([tuning] if tuning else [])]:
                 context.outputs(self.recipe, self.seed, self.wanted, images, report)
         note(folder, "outputs", noted(folder, "outputs") + spent)
@@ -124,11 +125,11 @@ class Evaluate:
         """Return the record, written with its scores and its cost."""
         context, job = guarded(self.matrix, place), self.job
         assert context.guard is not None
-        made = context.guard.made_method(job.entry)
         paths = record_paths(place.results, self.matrix.name, job.method.name, job.seed)
         began = datetime.now(UTC)
         with spending(place.torch_device) as spent:
             found = evaluation(context, job, report)
+        made = context.guard.made_method(job.entry)
         sha256 = write_scores(paths.scores, found.outcome.scores)
         record = make_record(context, job, record_key(context, job), made, found, sha256)
         write_cost(paths.cost, cost(context, job, spent, found.outcome.seconds, began))

@@ -1,7 +1,7 @@
 """Where a run reads and writes."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -44,6 +44,11 @@ class Workspace:
             here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
             why = str(error).splitlines()[0]
             raise BadSetting(f"--device {self.device}: not here ({why}); expected one of {here}") from error
+
+    def resolved(self) -> "Workspace":
+        """Return the same folders by absolute paths: a worker may run in another directory."""
+        data = None if self.data is None else self.data.resolve()
+        return replace(self, results=self.results.resolve(), data=data, cache=self.cache.resolve())
 
     @property
     def torch_device(self) -> torch.device:
