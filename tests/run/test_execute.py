@@ -11,7 +11,7 @@ import pytest
 import torch
 from small import at, bytes_of, context_in, here
 
-from oodbench.contract import Grid, Stateless
+from oodbench.contract import LOG_DENSITY, LOGITS, Grid, Stateless
 from oodbench.errors import Busy, Undeclared
 from oodbench.recipes import Plain
 from oodbench.records import read_record, read_scores, record_paths
@@ -33,7 +33,7 @@ def run(context, *entries):
     return execute(context, plan(context.matrix, entries, [0]), here(context))
 
 
-def entry(name, formula, reads=frozenset({"logits"}), **more):
+def entry(name, formula, reads=frozenset({LOGITS}), **more):
     msp = registry()["msp"].method
     return Registered(dataclasses.replace(msp, name=name, detector=Stateless(reads, formula), **more), __name__)
 
@@ -147,7 +147,7 @@ def test_a_method_that_the_matrix_cannot_feed_is_skipped_with_a_reason(context):
 
 
 def test_a_view_that_no_model_shows_is_a_skip():
-    density = entry("density", max_logit, frozenset({"log_density"}))
+    density = entry("density", max_logit, frozenset({LOG_DENSITY}))
     assert plan(context_in(None or __import__("pathlib").Path("unused")).matrix, [density], [0])[0].reason == (
         "reads log_density, which Plain models do not show"
     )
@@ -322,7 +322,7 @@ def test_gradient_methods_count_their_passes(context):
 
 def test_the_forecast_says_what_is_done_what_runs_and_what_is_skipped(context):
     planned = plan(
-        context.matrix, [*find(["msp", "energy"]), entry("density", max_logit, frozenset({"log_density"}))], [0]
+        context.matrix, [*find(["msp", "energy"]), entry("density", max_logit, frozenset({LOG_DENSITY}))], [0]
     )
     execute(context, planned[:1], here(context))
     text = forecast(context, planned)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from oodbench.contract import LOGITS
 from oodbench.data.attack_cards import Attack
 from oodbench.data.attacks import craft, rounded
 from oodbench.data.images import ArrayImages, Images
 from oodbench.identity import PROTOCOL, address
+from oodbench.models.outputs import Trained
 from oodbench.models.train import Report
-from oodbench.models.views import Trained
 from oodbench.run.sealed import seal, unsealed
 from oodbench.store import atomically
 
@@ -101,7 +102,7 @@ def _attempt(images: Images, index: npt.NDArray[np.int32], target: Target, clean
 def predict(model: Trained, x: Tensor) -> Tensor:
     """Return the class of each image [n], on the CPU."""
     with torch.no_grad():
-        logits: Tensor = model.show(x.to(model.device), frozenset({"logits"}))["logits"]
+        logits: Tensor = model.outputs(x.to(model.device), frozenset({LOGITS}))[LOGITS]
     return logits.argmax(1).cpu()
 
 
@@ -109,6 +110,6 @@ def gradient(model: Trained, x: Tensor, y: Tensor) -> Tensor:
     """Return the derivative of the cross-entropy by the pixels [n c h w]: the attack passes through standardisation."""
     with torch.enable_grad():
         pixels = x.to(model.device).detach().requires_grad_()
-        logits = model.show(pixels, frozenset({"logits"}))["logits"]
+        logits = model.outputs(pixels, frozenset({LOGITS}))[LOGITS]
         loss = cross_entropy(logits, y.to(model.device), reduction="sum")
         return torch.autograd.grad(loss, pixels)[0].cpu()

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.contract import Recipe
+from oodbench.contract import LOGITS
 from oodbench.data.matrix import Matrix, find_matrix
 from oodbench.identity import address
-from oodbench.models.views import NET_VIEWS
+from oodbench.models.outputs import to_store
 from oodbench.run.context import Context
 from oodbench.run.evaluation import evaluation
 from oodbench.run.guard import Made, Numbers, moved
@@ -28,6 +28,7 @@ from oodbench.run.registry import Registered, registry
 from oodbench.run.workspace import Workspace
 from oodbench.source import source_digest
 from oodbench.store import atomically
+from oodbench.training import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ PIPELINE = "oodbench.run.evaluation"
 def toy_matrix() -> Matrix:
     """Return the matrix that behaviour is tried on: little training, so that rounding stays small across machines."""
     toy = find_matrix("toy-v1")
-    return toy.model_copy(update={"training": toy.training.model_copy(update={"epochs": 1})})
+    return toy.model_copy(update={"training": replace(toy.training, epochs=1)})
 
 
 def method_source(entry: Registered) -> str:
@@ -70,7 +71,7 @@ def method_behaviour(entry: Registered, workspace: Workspace) -> Numbers:
     """
     matrix = toy_matrix()
     context = Context(matrix, workspace)
-    recipe = entry.method.recipe.at(matrix.scale, matrix.training.training())
+    recipe = entry.method.recipe.sized(matrix.scale, matrix.training)
     found = evaluation(context, Job(entry, recipe, 0))
     scores, quality = found.outcome.scores, found.exam.quality
     facts = quality.accuracy, quality.ece_15, quality.nll, quality.brier
@@ -94,14 +95,14 @@ def model_behaviour(recipe: Recipe, workspace: Workspace) -> Numbers:
     """
     matrix = toy_matrix()
     context = Context(matrix, workspace)
-    sized = recipe.at(matrix.scale, matrix.training.training())
+    sized = recipe.sized(matrix.scale, matrix.training)
     model, _ = context.model(sized, 0)
-    wanted = sized.provides & NET_VIEWS
+    wanted = to_store(sized.provides)
     numbers = {"weights": _few(float(weight.double().norm()) for weight in model.net.state_dict().values())}
     for output, value in sorted(context.outputs(sized, 0, wanted, context.sets.test).items()):
         parts = value if isinstance(value, tuple) else (value,)
         numbers[f"outputs/{output}"] = _few(np.concatenate([_of_images(part.numpy()) for part in parts]))
-    if "logits" in sized.provides:
+    if LOGITS in sized.provides:
         attacks, _ = context.attacked(sized, 0)
         for name, attempt in attacks.items():
             numbers[f"attacks/{name}"] = _few(attempt.images.batch(slice(0, KEPT)).mean(axis=(1, 2, 3)))
@@ -186,8 +187,8 @@ class ToyGuard:
 @cache
 def _unsized(matrix: Matrix) -> dict[Recipe, Recipe]:
     """Return every method's recipe by what it is when it is sized for a matrix."""
-    training = matrix.training.training()
-    return {one.method.recipe.at(matrix.scale, training): one.method.recipe for one in registry().values()}
+    training = matrix.training
+    return {one.method.recipe.sized(matrix.scale, training): one.method.recipe for one in registry().values()}
 
 
 def _remembered(path: Path) -> Made | None:

@@ -1,25 +1,27 @@
 """A matrix and where it runs: its images, its models and their outputs, its attacks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from oodbench.contract import MadeOfOthers, Recipe, View
+from oodbench.contract import LOGITS, Output
 from oodbench.data.attack_cards import find_attack
 from oodbench.data.images import Images
 from oodbench.data.matrix import Matrix
+from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
-from oodbench.models.views import Trained
 from oodbench.run.attack import Attempt, Target, attempts
 from oodbench.run.guard import Guard
 from oodbench.run.models import ModelKey, outputs_of, refresh, trained
-from oodbench.run.sets import Sets, classes, open_sets
+from oodbench.run.sets import Sets, in_set, open_sets
 from oodbench.run.workspace import Workspace
+from oodbench.training import Recipe
 
-LOGITS: frozenset[View] = frozenset({"logits"})
+ANSWER: frozenset[Output] = frozenset({LOGITS})
+"""What a classifier is asked for."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class Context:
         """Return what identifies a model, and the models that it is made from."""
         outliers = self.sets.outliers
         sha256 = outliers.sha256() if outliers is not None and "outliers" in recipe.wants else None
-        parts = tuple(self.key(part, its_seed) for part, its_seed in parts_of(recipe, seed, self.matrix.seeds))
-        return ModelKey(recipe, seed, classes(self.matrix), self.sets.train.sha256(), sha256, parts)
+        parts = tuple(self.key(part, its_seed) for part, its_seed in recipe.parts(seed, self.matrix.seeds))
+        return ModelKey(recipe, seed, in_set(self.matrix), self.sets.train.sha256(), sha256, parts)
 
     def folder(self, recipe: Recipe, seed: int) -> Path:
         """Return a model's folder in the cache."""
@@ -61,18 +63,18 @@ class Context:
         return model, key.folder(workspace.cache, device)
 
     def outputs(
-        self, recipe: Recipe, seed: int, wanted: frozenset[View], images: Images, report: Report = silent
-    ) -> Mapping[View, Any]:
+        self, recipe: Recipe, seed: int, wanted: frozenset[Output], images: Images, report: Report = silent
+    ) -> Mapping[Output, Any]:
         """Return a model's outputs of a set, in one forward pass if the cache has none; a pool asks its parts."""
-        if isinstance(recipe, Pooled):
-            parts = parts_of(recipe, seed, self.matrix.seeds)
-            return recipe.pool([self.outputs(*part, recipe.pools, images, report) for part in parts])
+        if pool := recipe.pool():
+            parts = recipe.parts(seed, self.matrix.seeds)
+            return pool.combine([self.outputs(*part, pool.takes, images, report) for part in parts])
         folder = self.folder(recipe, seed)
         refresh(folder, recipe, self.guard)
         return outputs_of(lambda: self.model(recipe, seed, report)[0], images, wanted & recipe.provides, folder, report)
 
     def attacked(
-        self, recipe: Recipe, seed: int, report: Report = silent, beside: frozenset[View] = LOGITS
+        self, recipe: Recipe, seed: int, report: Report = silent, beside: frozenset[Output] = ANSWER
     ) -> tuple[dict[str, Attempt], Images | None]:
         """Return the matrix's attacks on a classifier's test images, and those on validation images that fooled it.
 
@@ -85,7 +87,7 @@ class Context:
         matrix, sets = self.matrix, self.sets
         target = Target(
             lambda: self.model(recipe, seed, report)[0],
-            lambda images: self.outputs(recipe, seed, LOGITS | beside, images, report)["logits"],
+            lambda images: self.outputs(recipe, seed, ANSWER | beside, images, report)[LOGITS],
             self.folder(recipe, seed),
         )
         found: dict[str, Attempt] = {}
@@ -97,20 +99,3 @@ class Context:
         attack = find_attack(held_out.attack)
         tuning = attempts(held_out.attack, attack, held_out.n, target, sets.validation, report)[held_out.attack]
         return found, tuning.images.take(np.flatnonzero(tuning.fooled)) if tuning.fooled.any() else None
-
-
-@runtime_checkable
-class Pooled(Protocol):
-    """A recipe whose model is its parts asked together: its outputs follow from theirs."""
-
-    @property
-    def pools(self) -> frozenset[View]:
-        """The outputs of each part that it takes."""
-
-    def pool(self, parts: Sequence[Mapping[View, Any]]) -> Mapping[View, Any]:
-        """Return the model's outputs of inputs, given each part's."""
-
-
-def parts_of(recipe: Recipe, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
-    """Return the models that a model is made from, as (recipe, seed)."""
-    return recipe.parts(seed, seeds) if isinstance(recipe, MadeOfOthers) else ()

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from oodbench.contract import View
+from oodbench.contract import LOG_DENSITY, LOGITS, Output
+from oodbench.models.outputs import to_store
 from oodbench.models.train import Report, silent
-from oodbench.models.views import NET_VIEWS
 from oodbench.run.attack import Attempt
-from oodbench.run.context import LOGITS, Context
+from oodbench.run.context import ANSWER, Context
 from oodbench.run.examine import Exam, Outcome, examine
 from oodbench.run.plan import Job, reference_of
 from oodbench.run.quality import bits, quality
-from oodbench.run.sets import classes
+from oodbench.run.sets import in_set
 
-QUALITY: frozenset[View] = frozenset({"logits", "log_density"})
+QUALITY: frozenset[Output] = frozenset({LOGITS, LOG_DENSITY})
 """Outputs that tell how good a model is."""
 
 
@@ -27,9 +27,9 @@ class Evaluation:
     attacks: Mapping[str, Attempt]
 
 
-def wanted_outputs(job: Job) -> frozenset[View]:
+def wanted_outputs(job: Job) -> frozenset[Output]:
     """Return the outputs of one forward pass that a job reads, and those that tell how good its model is."""
-    return (job.method.detector.reads | QUALITY) & job.recipe.provides & NET_VIEWS
+    return to_store((job.method.detector.reads | QUALITY) & job.recipe.provides)
 
 
 def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluation:
@@ -45,15 +45,15 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
     model, _ = context.model(job.recipe, job.seed, report)
     classifier = model if reference == job.recipe else context.model(reference, job.seed, report)[0]
     attacks, tuning = context.attacked(reference, job.seed, report)
-    logits = context.outputs(reference, job.seed, LOGITS, sets.test)["logits"].numpy()
+    logits = context.outputs(reference, job.seed, ANSWER, sets.test)[LOGITS].numpy()
     assert sets.test.labels is not None
-    show = partial(context.outputs, job.recipe, job.seed, wanted_outputs(job))
-    density = "log_density" in job.recipe.provides
+    outputs = partial(context.outputs, job.recipe, job.seed, wanted_outputs(job))
+    density = LOG_DENSITY in job.recipe.provides
     exam = Exam(
         model=model,
-        show=show,
+        outputs=outputs,
         seed=job.seed,
-        classes=classes(context.matrix).count,
+        classes=in_set(context.matrix).classes,
         train=sets.train,
         validation=sets.validation,
         test=sets.test,
@@ -64,6 +64,6 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
         adversarial_validation=tuning,
         n_validation=context.matrix.n_validation,
         quality=quality(classifier, logits, sets.test.labels),
-        bits=bits(lambda images: show(images)["log_density"].numpy(), sets) if density else {},
+        bits=bits(lambda images: outputs(images)[LOG_DENSITY].numpy(), sets) if density else {},
     )
     return Evaluation(examine(job.method, exam, report), exam, attacks)

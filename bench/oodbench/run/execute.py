@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oodbench.contract import Recipe, View
+from oodbench.contract import Output
 from oodbench.errors import BadRecord, Busy, NewerRecord
 from oodbench.records import Record, read_record, record_paths, write_record
-from oodbench.run.context import LOGITS, Context, Pooled, parts_of
+from oodbench.run.context import ANSWER, Context
 from oodbench.run.evaluation import wanted_outputs
 from oodbench.run.graph import Backend, Done, Needs, Task, schedule
 from oodbench.run.machine import kind_of, machine_class
@@ -21,6 +21,7 @@ from oodbench.run.progress import Progress
 from oodbench.run.records import unmade_record
 from oodbench.run.standing import Standing, standing, suspects
 from oodbench.run.tasks import Evaluate, StoreOutputs, TrainModel, TryOnToy, outputs_key, train_key
+from oodbench.training import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def graph(context: Context, jobs: Sequence[Job]) -> list[Task[object]]:
 
     def model(recipe: Recipe, seed: int) -> None:
         """Add a model, after those that it is made from and those that its outputs need."""
-        parts = parts_of(recipe, seed, context.matrix.seeds)
+        parts = recipe.parts(seed, context.matrix.seeds)
         reference = reference_of(recipe, context.matrix)
         for one in (*parts, *([(reference, seed)] if reference != recipe else [])):
             model(*one)
@@ -150,19 +151,19 @@ def graph(context: Context, jobs: Sequence[Job]) -> list[Task[object]]:
     return list(tasks.values())
 
 
-def _wanted(context: Context, jobs: Sequence[Job]) -> dict[tuple[Recipe, int], frozenset[View]]:
+def _wanted(context: Context, jobs: Sequence[Job]) -> dict[tuple[Recipe, int], frozenset[Output]]:
     """Return the outputs that jobs read of each model, by recipe and seed."""
-    wanted: dict[tuple[Recipe, int], frozenset[View]] = {}
+    wanted: dict[tuple[Recipe, int], frozenset[Output]] = {}
 
-    def add(recipe: Recipe, seed: int, outputs: frozenset[View]) -> None:
+    def add(recipe: Recipe, seed: int, outputs: frozenset[Output]) -> None:
         wanted[recipe, seed] = wanted.get((recipe, seed), frozenset()) | outputs
-        if isinstance(recipe, Pooled):
-            for part in parts_of(recipe, seed, context.matrix.seeds):
-                add(*part, recipe.pools)
+        if pool := recipe.pool():
+            for part in recipe.parts(seed, context.matrix.seeds):
+                add(*part, pool.takes)
 
     for job in jobs:
         add(job.recipe, job.seed, wanted_outputs(job))
-        add(_reference(context, job), job.seed, LOGITS)
+        add(_reference(context, job), job.seed, ANSWER)
     return wanted
 
 

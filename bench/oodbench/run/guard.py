@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from oodbench.contract import Recipe
 from oodbench.run.registry import Registered
+from oodbench.training import Recipe
 
 Numbers = Mapping[str, list[float]]
 """What came out of a run on the toy, by the name of a set, an output or a group of facts."""

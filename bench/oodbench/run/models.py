@@ -22,15 +22,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oodbench.contract import Recipe, View
+from oodbench.contract import Output
 from oodbench.data.images import Images
 from oodbench.identity import TRAINING, address
 from oodbench.models import checkpoint
-from oodbench.models.train import Classes, Report, blank, silent, train
-from oodbench.models.views import BATCH, NET_VIEWS, Trained
+from oodbench.models.outputs import BATCH, Trained, to_store
+from oodbench.models.train import Report, labels_of, silent, start, train
 from oodbench.run.guard import Guard, Made
 from oodbench.run.machine import machine_class, slug
 from oodbench.run.sealed import seal, unsealed
+from oodbench.training import InSet, Recipe
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class ModelKey:
 
     recipe: Recipe
     seed: int
-    classes: Classes
+    in_set: InSet
     train_sha256: str
     outliers_sha256: str | None = None
     parts: "tuple[ModelKey, ...]" = ()
@@ -52,7 +53,7 @@ class ModelKey:
     def address(self) -> str:
         """The content address (sha256, hex)."""
         data = self.train_sha256, self.outliers_sha256
-        return address(TRAINING, self.recipe, self.seed, self.classes, data, [part.address for part in self.parts])
+        return address(TRAINING, self.recipe, self.seed, self.in_set, data, [part.address for part in self.parts])
 
     def folder(self, cache: Path, device: torch.device) -> Path:
         """Where the model and its outputs are kept."""
@@ -97,10 +98,11 @@ def trained(
     if unsealed((folder / WEIGHTS).with_suffix(".json")) is None:
         _train(key, images, cache, device, report, outliers, guard)
     tensors, _ = checkpoint.load(folder / WEIGHTS)
-    net = blank(key.recipe, images, key.classes, key.seed)
+    fit = start(key.recipe, key.in_set, labels_of(images), key.seed)
+    net = fit.net
     checkpoint.restore(net, tensors, str(folder / WEIGHTS))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Trained(net.eval().requires_grad_(False), device)
+    return Trained(net.eval().requires_grad_(False), device, fit.labelled)
 
 
 def refresh(folder: Path, recipe: Recipe, guard: Guard | None) -> None:
@@ -144,7 +146,7 @@ def _train(
     net = train(
         key.recipe,
         images,
-        key.classes,
+        key.in_set,
         key.seed,
         device=device,
         outliers=outliers if "outliers" in key.recipe.wants else None,
@@ -159,18 +161,18 @@ def _train(
 
 
 def outputs_of(
-    model: Callable[[], Trained], images: Images, wanted: frozenset[View], folder: Path, report: Report = silent
-) -> Mapping[View, Any]:
+    model: Callable[[], Trained], images: Images, wanted: frozenset[Output], folder: Path, report: Report = silent
+) -> Mapping[Output, Any]:
     """Return a model's outputs of a set: tensors mapped from files, made in one forward pass where they are absent.
 
     Args:
         model: Returns the model; called where an output has to be made.
         images: n images.
-        wanted: Outputs; those that no forward pass gives are left out.
+        wanted: Outputs; those that are not to be stored are left out.
         folder: The model's folder in the cache.
         report: Told of the progress.
     """
-    names = sorted(wanted & NET_VIEWS)
+    names = sorted(to_store(wanted))
     place = folder / "outputs" / images.sha256()[:20]
     found = {name: _read(place, name) for name in names}
     missing = frozenset(name for name, value in found.items() if value is None)
@@ -180,14 +182,14 @@ def outputs_of(
     return found
 
 
-def _write(model: Trained, images: Images, wanted: frozenset[View], place: Path, report: Report) -> None:
+def _write(model: Trained, images: Images, wanted: frozenset[Output], place: Path, report: Report) -> None:
     """Stream one forward pass into one file per array; memory stays that of one batch."""
-    writers: dict[View, list[_Growing]] = {}
-    for start in range(0, len(images), BATCH):
-        rows = slice(start, min(start + BATCH, len(images)))
+    writers: dict[Output, list[_Growing]] = {}
+    for first in range(0, len(images), BATCH):
+        rows = slice(first, min(first + BATCH, len(images)))
         x = torch.from_numpy(images.batch(rows)).to(model.device)
         with torch.no_grad():
-            given = model.show(x, wanted)
+            given = model.outputs(x, wanted)
         for name in wanted:
             parts = given[name] if isinstance(given[name], tuple) else (given[name],)
             if name not in writers:
@@ -224,7 +226,7 @@ class _Growing:
         return self._path.name
 
 
-def _read(place: Path, name: View) -> Any:
+def _read(place: Path, name: Output) -> Any:
     """Return one output of a set, or None where it is not there or not whole."""
     facts = unsealed(place / f"{name}.json")
     if facts is None:

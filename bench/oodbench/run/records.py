@@ -96,7 +96,7 @@ def parameters(job: Job | Skip, chosen: Mapping[str, float]) -> Parameters:
     default: dict[str, Any] = {}
     for field in fields(detector):  # type: ignore[arg-type]
         value = getattr(detector, field.name)
-        if not callable(value) and not isinstance(value, frozenset):
+        if not callable(value) and not isinstance(value, frozenset) and field.name != "version":
             (default if field.default is not MISSING and value == field.default else given)[field.name] = value
     return Parameters(given=given, default=default, chosen=dict(chosen))
 

@@ -6,14 +6,14 @@ All reuse what the cache holds, so that running one twice is running it once.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from oodbench.contract import Recipe, View
+from oodbench.contract import Output
 from oodbench.data.matrix import Matrix
 from oodbench.identity import address
 from oodbench.models.train import Report
 from oodbench.records import Cost, Record, record_paths, write_cost, write_record, write_scores
 from oodbench.run import provenance
 from oodbench.run.behaviour import ToyGuard
-from oodbench.run.context import LOGITS, Context, parts_of
+from oodbench.run.context import ANSWER, Context
 from oodbench.run.cost import Spent, note, noted, spending
 from oodbench.run.evaluation import evaluation
 from oodbench.run.graph import Needs
@@ -24,6 +24,7 @@ from oodbench.run.plan import Job
 from oodbench.run.records import make_record
 from oodbench.run.registry import Registered
 from oodbench.run.workspace import Workspace
+from oodbench.training import Recipe
 
 STAGES = ("train", "outputs")
 """What a model costs, whoever stands on it."""
@@ -74,7 +75,7 @@ class StoreOutputs:
     recipe: Recipe
     seed: int
     reference: Recipe
-    wanted: frozenset[View]
+    wanted: frozenset[Output]
     after: tuple[str, ...]
     needs: Needs
 
@@ -95,7 +96,7 @@ class StoreOutputs:
         with spending(place.torch_device) as spent:
             for _, _, images in context.sets:
                 context.outputs(self.recipe, self.seed, self.wanted, images, report)
-            beside = self.wanted if self.recipe == self.reference else LOGITS
+            beside = self.wanted if self.recipe == self.reference else ANSWER
             attacks, tuning = context.attacked(self.reference, self.seed, report, beside)
             for images in [*(attempt.images for attempt in attacks.values()), *([tuning] if tuning else [])]:
                 context.outputs(self.recipe, self.seed, self.wanted, images, report)
@@ -189,6 +190,6 @@ def cost(context: Context, job: Job, own: Spent, seconds: dict[str, float], bega
 
 def _of_model(context: Context, recipe: Recipe, seed: int, stage: str) -> Spent:
     spent = noted(context.folder(recipe, seed), stage)
-    for part in dict.fromkeys(parts_of(recipe, seed, context.matrix.seeds)):
+    for part in dict.fromkeys(recipe.parts(seed, context.matrix.seeds)):
         spent = spent + _of_model(context, *part, stage)
     return spent

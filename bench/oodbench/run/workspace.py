@@ -21,7 +21,7 @@ class Workspace:
     Attributes:
         results: Records and scores, `<results>/<matrix>/<method>/<seed>.*`.
         data: The user's own root of data sets, searched first.
-        cache: Weights, views and attacked images, addressed by content: safe to delete, and to share.
+        cache: Weights, outputs and attacked images, addressed by content: safe to delete, and to share.
         device: "cpu", "cuda", "cuda:1" ...
     """
 
