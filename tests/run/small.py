@@ -35,7 +35,7 @@ finally:
 
 def small_matrix(epochs: int = 1) -> Matrix:
     tiny = find_matrix("tiny-v1")
-    training = tiny.training.model_copy(update={"epochs": epochs})
+    training = replace(tiny.training, epochs=epochs)
     few = {"n_test": 200, "n_validation": 60, "training": training}
     sets = {"ood": tuple(s.model_copy(update={"n": 60}) for s in tiny.ood if s.card in ("glyphs", "hflip", "uniform"))}
     tuning = {"tuning_ood": tuple(s.model_copy(update={"n": 60}) for s in tiny.tuning_ood)}

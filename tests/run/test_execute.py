@@ -128,7 +128,7 @@ def test_nan_on_the_test_set_fails_the_record(context):
     assert "200 of 200 scores are NaN or infinite, the first at index 0" in record.reason
 
 
-@pytest.mark.parametrize("formula, what", [(peeks, "view 'features' was read"), (reads_labels, "labels were read")])
+@pytest.mark.parametrize("formula, what", [(peeks, "output 'features' was read"), (reads_labels, "labels were read")])
 def test_undeclared_reads_fail(context, formula, what):
     record = run(context, entry("liar", formula)).records[0]
     assert record.status == "failed"
@@ -149,7 +149,7 @@ def test_a_method_that_the_matrix_cannot_feed_is_skipped_with_a_reason(context):
 def test_a_view_that_no_model_shows_is_a_skip():
     density = entry("density", max_logit, frozenset({LOG_DENSITY}))
     assert plan(context_in(None or __import__("pathlib").Path("unused")).matrix, [density], [0])[0].reason == (
-        "reads log_density, which Plain models do not show"
+        "reads log_density, which Plain models do not have"
     )
 
 
@@ -282,26 +282,26 @@ def test_attacked_images_stay_in_their_ball_and_only_right_ones_are_attacked(con
 
 def test_one_forward_pass_serves_all_methods_that_need_no_gradient(context, tmp_path, monkeypatch):
     """Counted in images of the matrix, over the whole run: each set once, and what crafting takes. No slack."""
-    from oodbench.models import views
+    from oodbench.models.outputs import Trained
 
     def images_forwarded(methods, folder):
         seen = 0
-        real = views.Trained.show
+        real = Trained.outputs
 
-        def counting(self, x, wanted):
+        def counting(self, x, *rest):
             nonlocal seen
             seen += len(x) * (x.shape[-1] == 28)  # the toys that code is tried on are smaller
-            return real(self, x, wanted)
+            return real(self, x, *rest)
 
-        monkeypatch.setattr(views.Trained, "show", counting)
+        monkeypatch.setattr(Trained, "outputs", counting)
         fresh = context_in(folder)
         run(fresh, *find(methods))
-        monkeypatch.setattr(views.Trained, "show", real)
+        monkeypatch.setattr(Trained, "outputs", real)
         return seen, fresh
 
     one, fresh = images_forwarded(["msp"], tmp_path / "one")
     matrix, sets = fresh.matrix, fresh.sets
-    reference = Plain().at(matrix.scale, matrix.training.training())
+    reference = Plain().sized(matrix.scale, matrix.training)
     _, fooling = fresh.attacked(reference, 0)
     clean = sum(len(images) for _, _, images in sets)
     steps = {"fgsm-26": 1, "bim-13": 10, "fgsm-8": 1}
@@ -332,9 +332,9 @@ def test_the_forecast_says_what_is_done_what_runs_and_what_is_skipped(context):
     assert "1 to run" in text
 
 
-def test_only_the_views_that_are_read_are_stored(context):
+def test_only_the_outputs_that_are_read_are_stored(context):
     jobs = [job for job in plan(context.matrix, find(["msp"]), [0]) if isinstance(job, Job)]
-    assert wanted_outputs(jobs[0]) == {"logits"}
+    assert wanted_outputs(jobs[0]) == {LOGITS}
 
 
 def test_tuning_takes_the_first_of_equals_and_the_least_fpr95(context):

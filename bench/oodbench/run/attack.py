@@ -91,10 +91,10 @@ def _craft(attack: Attack, n: int, target: Target, clean: Images, place: Path, r
 def _attempt(images: Images, index: npt.NDArray[np.int32], target: Target, clean: Images) -> Attempt:
     assert clean.labels is not None
     fooled = target.classes(images) != clean.labels[index]
+    if not fooled.any():
+        return Attempt(images, index, fooled, None, None)
     change = images.batch(np.flatnonzero(fooled)) - clean.batch(index[fooled])
     flat: npt.NDArray[Any] = change.reshape(len(change), -1).astype(np.float64)
-    if not len(flat):
-        return Attempt(images, index, fooled, None, None)
     linf, l2 = np.abs(flat).max(axis=1).mean(), np.sqrt((flat**2).sum(axis=1)).mean()
     return Attempt(images, index, fooled, float(linf), float(l2))
 
