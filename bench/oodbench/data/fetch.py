@@ -9,8 +9,9 @@ from typing import Any
 from oodbench.data import huggingface
 from oodbench.data.cards import Card, File, Folder, Generator, HuggingFace, Idx, Numpy, Package, Torchvision
 from oodbench.data.checksums import verified_file
+from oodbench.data.litter import matching
 from oodbench.data.packaged import where
-from oodbench.data.places import cache_folder, find, places
+from oodbench.data.places import cache_folder, find, holding
 from oodbench.errors import MissingData
 
 
@@ -134,9 +135,9 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
         case Numpy():
             return find(card, source.folders, source.parts[split].file.name, root)
         case Folder():
-            return _holding(card, source.folders, source.parts[split].files, root)
+            return holding(card, source.folders, source.parts[split].files, root)
         case HuggingFace():
-            return _holding(card, source.folders, source.parts[split], root)
+            return holding(card, source.folders, source.parts[split], root)
         case _:
             return None
 
@@ -144,10 +145,6 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
 def _all(paths: Iterator[Path | None]) -> Path | None:
     found = list(paths)
     return found[0] if found and all(found) else None
-
-
-def _holding(card: Card, folders: tuple[str, ...], glob: str, root: Path | None) -> Path | None:
-    return next((place for place in places(card, folders, root) if next(place.glob(glob), None)), None)
 
 
 def _download(card: Card, file: File, folder: Path, root: Path | None) -> Path:
@@ -193,10 +190,10 @@ def _check_file(card: Card, file: File, root: Path | None) -> Checked:
 
 def _check_rows(card: Card, source: HuggingFace, root: Path | None) -> Iterator[Checked]:
     for split, glob in source.parts.items():
-        folder = _holding(card, source.folders, glob, root)
+        folder = holding(card, source.folders, glob, root)
         if folder is None:
             raise MissingData(f"{card.name}/{split} is not here; {how_to_get(card)}.")
-        for path in sorted(folder.glob(glob)):
+        for path in matching(folder, glob):
             known = huggingface.verify(card, source, folder, path)
             yield Checked(
                 str(path), "ok" if known else "not downloaded by oodbench: its commit is not known, unchecked"

@@ -6,7 +6,7 @@ from statistics import mean
 
 from tabulate import tabulate
 
-from oodbench.errors import BadRecord, MissingData
+from oodbench.errors import BadData, BadRecord
 from oodbench.records import read_cost, record_paths
 from oodbench.run.context import Context, record_key
 from oodbench.run.models import is_trained
@@ -21,16 +21,18 @@ def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
     """Return a table of what is done, what would run and what is skipped, and an estimate of time and disk."""
     try:
         here = context.sets
-    except MissingData as error:
+    except BadData as error:
         return f"nothing can run: {error}"
     rows = [(item.method.name, item.seed, *_state(context, item)) for item in planned]
     waiting = [item for item in planned if isinstance(item, Job) and _state(context, item)[0] != "done"]
     absent = [f"  {name}: {reason}" for name, reason in here.absent.items()]
+    damaged = [f"  {name}: {reason}" for name, reason in here.damaged.items()]
     return "\n".join(
         [
             f"{context.matrix.name}: {context.matrix.title}, scale {context.matrix.scale}",
             tabulate(rows, ("method", "seed", "state", "why"), tablefmt="simple"),
             *(["out-sets that are not here; their cells are skipped:", *absent] if absent else []),
+            *(["out-sets that are damaged; their cells will fail:", *damaged] if damaged else []),
             _estimate(context, waiting),
         ]
     )
