@@ -1,9 +1,9 @@
 """Fingerprints of data sets, remembered between processes: a set is read in full once, not once a process.
 
 A fingerprint is the sha256 of a set's pixels and labels (of its encoded bytes, where pictures are decoded on demand).
-It is kept under a key of all that it depends on: what was asked for, the card, and path, size and time of last change of
-every file, in nanoseconds. The limit of this: a file that changes while its size and its time of change stay the same is
-taken for the old one. `oodbench data check` reads everything again and corrects the memory.
+It is kept under a key of all that it depends on: what was asked for, the card, and path, size and time of last change
+of every file, in nanoseconds. The limit of this: a file that changes while its size and its time of change stay the
+same is taken for the old one. `oodbench data check` reads everything again and corrects the memory.
 
 One small file a fingerprint, `<card>/<key>.json`, written atomically: any number of processes may read and write at
 once. Losing the folder, or not being able to write it, costs time and nothing else.

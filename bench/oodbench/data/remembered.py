@@ -79,7 +79,7 @@ class RememberedImages:
             forget(self.card, self.key)
             raise BadChecksum(
                 f"{self.card}: its files (or the code that draws it) changed, but neither sizes nor times of change "
-                f"did; what was remembered of it is dropped. Run `oodbench data check {self.card}`, then this command again."
+                f"did; what was remembered of it is dropped. Run `oodbench data check {self.card}`, then this again."
             )
         return images
 
