@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,19 @@ def content(path: Path) -> bytes:
         raise BadData(unreadable(path, error)) from error
 
 
+def printable(path: Path) -> str:
+    """Return a path as text that any file and terminal takes, whatever bytes its name is made of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def unreadable(path: Path, error: OSError) -> str:
     """Return what to say of a file that the system does not hand out."""
+    name = printable(path)
     if path.is_symlink() and not path.exists():
-        return f"{path}: cannot be read: it is a link to {path.readlink()}, which is not there."
+        return f"{name}: cannot be read: it is a link to {printable(path.readlink())}, which is not there."
     if path.is_dir():
-        return f"{path}: cannot be read: it is a folder, expected a file."
-    return f"{path}: cannot be read ({error.strerror or error})."
+        return f"{name}: cannot be read: it is a folder, expected a file."
+    return f"{name}: cannot be read ({error.strerror or error})."
 
 
 def decoded(stored: bytes, name: str) -> bytes:

@@ -6,6 +6,8 @@ animation, the first frame counts. Whatever has no certain range (32-bit integer
 """
 
 import io
+import threading
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +19,9 @@ from oodbench.errors import BadData
 ORIENTATION = 0x0112
 BITS_PER_SAMPLE = 258
 UPRIGHT = 1
+
+QUIETLY = threading.Lock()
+"""Held while warnings are off: switching them is one for all threads."""
 
 _KEPT_GREY = ("1", "L", "LA", "La")
 _TO_RGB = ("RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV")
@@ -36,11 +41,20 @@ def decode(content: bytes, name: str) -> Decoded:
         BadData: It is damaged, cut short, no picture, far too large, or of a kind that has no certain range.
     """
     try:
+        return _opened(content, name)
+    except Warning:  # of damaged metadata, say, where the caller makes errors of warnings: the pixels are as good
+        with QUIETLY, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _opened(content, name)
+
+
+def _opened(content: bytes, name: str) -> Decoded:
+    try:
         with Image.open(io.BytesIO(content)) as file:
             return _decode(file, name)
-    except BadData:
+    except (BadData, Warning):
         raise
-    except Exception as error:  # a damaged picture may raise anything, and Pillow's warnings may be errors
+    except Exception as error:  # a damaged picture may raise anything
         raise BadData(f"{name}: not a readable image ({str(error) or type(error).__name__}).") from error
 
 
@@ -79,6 +93,8 @@ def _orientation(file: Image.Image) -> int:
     """Return how the camera was held, from 1 (upright) to 8; a picture whose EXIF is damaged counts as upright."""
     try:
         said = file.getexif().get(ORIENTATION, UPRIGHT)
+    except Warning:
+        raise
     except Exception:  # damaged metadata is no damaged picture
         return UPRIGHT
     return said if said in range(1, 9) else UPRIGHT

@@ -22,7 +22,7 @@ import scipy
 from pydantic import ValidationError
 
 from oodbench.data.cards import Sha256, Shape
-from oodbench.data.checksums import unreadable
+from oodbench.data.checksums import printable, unreadable
 from oodbench.data.fixed import Fixed
 from oodbench.data.places import user_cache
 from oodbench.errors import BadData, BadSetting
@@ -78,7 +78,7 @@ def _stamp(path: Path) -> Stamp:
         found = path.stat()
     except OSError as error:
         raise BadData(unreadable(path, error)) from error
-    return Stamp(os.path.abspath(path), found.st_size, found.st_mtime_ns)  # noqa: PTH100  links stay as they are
+    return Stamp(printable(path.absolute()), found.st_size, found.st_mtime_ns)
 
 
 def settled(files: Iterable[Stamp]) -> bool:

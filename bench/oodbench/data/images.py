@@ -129,7 +129,7 @@ class FilePictures:
 
     def name(self, place: int) -> str:
         """Return the path."""
-        return str(self.paths[place])
+        return checksums.printable(self.paths[place])
 
     def content(self, place: int) -> bytes:
         """Return the file's bytes.

@@ -160,7 +160,10 @@ def _found(card: Card, folders: tuple[str, ...], name: str, root: Path | None) -
 def _check(images: Images, card: Card, split: str) -> None:
     """Hold what was read against what the card says."""
     if len(images) != card.splits[split]:
-        raise BadData(f"{card.name}/{split}: got {len(images)} images, expected {card.splits[split]}.")
+        raise BadData(
+            f"{card.name}/{split}: got {len(images)} images, expected {card.splits[split]}; "
+            f"is a part missing? `oodbench data get {card.name}` makes it whole."
+        )
     if card.shape and images.shape != card.shape:
         raise BadData(f"{card.name}/{split}: got images of shape {images.shape}, expected {card.shape}.")
     if images.labels is not None and card.classes:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oodbench.data.cards import Card, Generator, card_sha256, find_card
+from oodbench.data.checksums import printable
 from oodbench.data.fingerprints import (
     MAKING,
     Fingerprint,
@@ -165,7 +166,7 @@ def _request(card: Card, split: str, root: Path | None, like: Images | None, see
     return Request(
         card=card.name,
         split=split,
-        root=str(root.absolute()) if root else None,
+        root=printable(root.absolute()) if root else None,
         shape=like.shape if like is not None else None,
         seed=seed,
         n=n,
