@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oodbench.data.cards import Card, File, HuggingFace
-from oodbench.data.checksums import verified_file
-from oodbench.errors import BadChecksum, BadData, OodbenchError
+from oodbench.data.checksums import content, verified_file
+from oodbench.errors import BadChecksum, BadData, MissingData, OodbenchError
 
 
 def library() -> ModuleType:
@@ -51,10 +51,10 @@ class RowPictures:
         Raises:
             BadData: The row holds no bytes.
         """
-        content = self.rows[place][self.column]["bytes"]
-        if not isinstance(content, bytes):
+        encoded = self.rows[place][self.column]["bytes"]
+        if not isinstance(encoded, bytes):
             raise BadData(f"{self.name(place)}: got no bytes in column {self.column!r}, expected an encoded picture.")
-        return content
+        return encoded
 
 
 def parquet_pictures(
@@ -78,17 +78,29 @@ def parquet_pictures(
     return RowPictures(encoded, source.image, str(files[0])), labels
 
 
-def fetch(source: HuggingFace, folder: Path) -> None:
-    """Download the card's files at its commit into `folder`."""
+def fetch(card: Card, source: HuggingFace, folder: Path) -> None:
+    """Download the card's files at its commit into `folder`; the hub's client has time-outs and goes on where it was.
+
+    Raises:
+        MissingData: They cannot be had.
+    """
     from huggingface_hub import snapshot_download
 
-    snapshot_download(
-        source.repository,
-        repo_type="dataset",
-        revision=source.revision,
-        allow_patterns=list(source.parts.values()),
-        local_dir=folder,
-    )
+    try:
+        snapshot_download(
+            source.repository,
+            repo_type="dataset",
+            revision=source.revision,
+            allow_patterns=list(source.parts.values()),
+            local_dir=folder,
+        )
+    except Exception as error:  # the hub's client passes on what several libraries raise
+        said = str(error).strip().splitlines()
+        why = said[0] if said else type(error).__name__
+        raise MissingData(
+            f"{card.name}: {source.repository} could not be downloaded from the Hugging Face hub into {folder} "
+            f"({why}); the same command goes on where it broke off."
+        ) from error
 
 
 def verify(card: Card, source: HuggingFace, folder: Path, path: Path) -> bool:
@@ -100,7 +112,10 @@ def verify(card: Card, source: HuggingFace, folder: Path, path: Path) -> bool:
     note = folder / ".cache" / "huggingface" / "download" / f"{path.relative_to(folder)}.metadata"
     if not note.is_file():
         return False
-    commit, etag, *_ = note.read_text().splitlines()
+    lines = content(note).decode("utf-8", "replace").splitlines()
+    if len(lines) < 2:
+        return False
+    commit, etag, *_ = lines
     if commit != source.revision:
         raise BadChecksum(f"{card.name}: {path} is from commit {commit}, expected {source.revision}.")
     if len(etag) == 64:

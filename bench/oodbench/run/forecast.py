@@ -6,7 +6,7 @@ from statistics import mean
 
 from tabulate import tabulate
 
-from oodbench.errors import MissingData
+from oodbench.errors import BadData
 from oodbench.records import read_cost, record_paths
 from oodbench.run.context import Context
 from oodbench.run.models import is_trained
@@ -21,7 +21,7 @@ def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
     """Return a table of what is done, what would run and what is skipped, and an estimate of time and disk."""
     try:
         here = context.sets
-    except MissingData as error:
+    except BadData as error:
         return f"nothing can run: {error}"
     jobs = [item for item in planned if isinstance(item, Job)]
     doubtful = {entry.method.name for entry in suspects(context, jobs)}
@@ -29,11 +29,13 @@ def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
     rows = [(item.method.name, item.seed, *state) for item, state in zip(planned, states, strict=True)]
     waiting = [item for item, state in zip(planned, states, strict=True) if isinstance(item, Job) and state[0] == "run"]
     absent = [f"  {name}: {reason}" for name, reason in here.absent.items()]
+    damaged = [f"  {name}: {reason}" for name, reason in here.damaged.items()]
     return "\n".join(
         [
             f"{context.matrix.name}: {context.matrix.title}, scale {context.matrix.scale}",
             tabulate(rows, ("method", "seed", "state", "why"), tablefmt="simple"),
             *(["out-sets that are not here; their cells are skipped:", *absent] if absent else []),
+            *(["out-sets that are damaged; their cells will fail:", *damaged] if damaged else []),
             _estimate(context, waiting),
         ]
     )

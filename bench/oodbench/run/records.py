@@ -121,6 +121,8 @@ def cell_records(context: Context, job: Job, outcome: Outcome) -> tuple[CellReco
         made.append(CellRecord(failure=failure, name=name, status="failed", reason=reason))
     for name, reason in context.sets.absent.items():
         made.append(CellRecord(failure="ood", name=name, status="skipped", reason=reason))
+    for name, reason in context.sets.damaged.items():
+        made.append(CellRecord(failure="ood", name=name, status="failed", reason=reason))
     return tuple(made)
 
 

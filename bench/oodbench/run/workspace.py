@@ -6,12 +6,18 @@ from pathlib import Path
 
 import torch
 
+from oodbench.data.places import user_cache
 from oodbench.errors import BadSetting
 
 
 def default_cache() -> Path:
-    """Return $OODBENCH_CACHE, else ~/.cache/oodbench."""
-    return Path(os.environ.get("OODBENCH_CACHE") or Path.home() / ".cache" / "oodbench")
+    """Return $OODBENCH_CACHE, else oodbench's folder in the user's cache.
+
+    Raises:
+        BadSetting: the user has no home folder, and no variable names another.
+    """
+    named = os.environ.get("OODBENCH_CACHE")
+    return Path(named) if named else user_cache()
 
 
 @dataclass(frozen=True)
