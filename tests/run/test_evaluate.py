@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from oodbench import evaluate
 from oodbench.check.toy import blends, blobs, noise, toy
-from oodbench.contract import Citation, Grid, Method, Stateless, Views
+from oodbench.contract import INPUTS, LOGITS, NETWORK, Citation, Grid, Method, Outputs, Stateless
 from oodbench.data.images import ArrayImages
 from oodbench.errors import BadData, BadMethod, Undeclared, UnknownName
 from oodbench.measure.ranking import ranking
@@ -155,23 +155,23 @@ def test_one_forward_pass_a_set_whatever_the_number_of_methods(model: Mine) -> N
     assert images + 1 <= model.seen <= images + 1 + 120 + 2 * 60
     assert set(table["forward"]) == {1.0}
     assert set(table["gradient"]) == {0.0}
-    step = Stateless(frozenset({"logits", "inputs", "gradient"}), after_a_step)
+    step = Stateless(frozenset({LOGITS, INPUTS, NETWORK}), after_a_step)
     own = evaluate(model, **arrays(methods=[mine(detector=step)]))
     assert set(own["forward"]) == {3.0}  # the stored one, the gradient's, and that of the other inputs
     assert set(own["gradient"]) == {1.0}
 
 
-def after_a_step(batch: Views) -> Tensor:
+def after_a_step(batch: Outputs) -> Tensor:
     step = batch.grad(lambda views: views.logits.amax(dim=1)).sign()
     return batch.at(batch.inputs + 0.001 * step).logits.amax(dim=1) - batch.logits.amax(dim=1)
 
 
-def largest(batch: Views) -> Tensor:
+def largest(batch: Outputs) -> Tensor:
     return batch.logits.amax(dim=1)
 
 
-def mine(name: str = "mine", rule: Callable[[Views], Tensor] = largest, **more: Any) -> Method:
-    detector = Stateless(frozenset({"logits"}), rule)
+def mine(name: str = "mine", rule: Callable[[Outputs], Tensor] = largest, **more: Any) -> Method:
+    detector = Stateless(frozenset({LOGITS}), rule)
     return Method(name=name, title=name, paper=PAPER, **{"recipe": Plain(), "detector": detector} | more)
 
 
@@ -186,12 +186,12 @@ def test_a_method_that_reads_what_it_did_not_declare_is_told(model: Mine) -> Non
         evaluate(model, **arrays(methods=[mine(rule=lambda batch: batch.features.sum(1))]))
 
 
-def nan_for_a_few(batch: Views) -> Tensor:
+def nan_for_a_few(batch: Outputs) -> Tensor:
     score = largest(batch)
     return torch.where(score > 12, torch.nan, score)
 
 
-def nan_on_noise(batch: Views) -> Tensor:
+def nan_on_noise(batch: Outputs) -> Tensor:
     return largest(batch) / (0 if len(batch) == 90 else 1)
 
 

@@ -175,7 +175,7 @@ class Package(Fixed):
 
 
 class Generator(Fixed):
-    """A synthetic set: a function of `oodbench.data.synthetic`, a shape, a count and a seed."""
+    """A synthetic set: a function of `oodbench.data.synthetic` or `oodbench.data.toys`, a count and a seed."""
 
     kind: Literal["generator"]
     generator: Literal[
@@ -193,6 +193,9 @@ class Generator(Fixed):
         "constant",
         "hflip",
         "vflip",
+        "toy-blobs",
+        "toy-blends",
+        "toy-noise",
     ]
 
 

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,16 +74,18 @@ def _fault(fault: Any, model: type[Fixed], content: dict[str, Any]) -> str:
     return f"{place}: {said}" + (f", got {got!r}" if isinstance(got, str | int | float) else "")
 
 
-def _keys(model: type[BaseModel]) -> set[str]:
-    """Return every key of a model and of the models inside it."""
+def _keys(model: type[Any]) -> set[str]:
+    """Return every key of a model and of the models and dataclasses inside it."""
+    if is_dataclass(model):
+        return {field.name for field in fields(model)}
     keys: set[str] = set()
     for name, field in model.model_fields.items():
         keys |= {name} | {key for inner in _models(field.annotation) for key in _keys(inner)}
     return keys
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models(annotation: Any) -> list[type[Any]]:
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
 

@@ -11,6 +11,7 @@ from oodbench.data.fetch import Checked, Status, check, get, status
 from oodbench.data.images import Images, MirroredImages, fit_shape
 from oodbench.data.readers import read
 from oodbench.data.splits import Cut, find_cut, generator, sample
+from oodbench.data.toys import TOYS, toy
 from oodbench.errors import BadData
 
 __all__ = ["Checked", "Status", "check", "get", "load", "load_card", "status"]
@@ -71,6 +72,8 @@ def chosen(card: Card, split: str, n: int | None) -> Cut:
 
 
 def _generate(card: Card, source: Generator, split: str, like: Images | None, seed: int, n: int | None) -> Images:
+    if source.generator in TOYS:
+        return toy(source.generator, n or card.splits[split], generator(card.name, split, seed))
     if like is None:
         raise BadData(f"{card.name}: a synthetic set takes the in-set's shape; pass its images as `like`.")
     if source.generator in ("hflip", "vflip"):

@@ -1,16 +1,20 @@
-"""From an examination to its record."""
+"""From an evaluation to its record."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, Literal
 
 from oodbench.data.cards import card_sha256, find_card
+from oodbench.identity import PROTOCOL, TRAINING
 from oodbench.measure.cells import Cell, cells, measure
 from oodbench.records import Attack, CellRecord, Citation, DataUsed, Parameters, Passes, Record
 from oodbench.run import provenance
 from oodbench.run.attack import Attempt
+from oodbench.run.behaviour import method_source
 from oodbench.run.context import Context
-from oodbench.run.examine import Exam, Outcome
+from oodbench.run.evaluation import Evaluation
+from oodbench.run.examine import Outcome
+from oodbench.run.guard import Made
 from oodbench.run.models import describe
 from oodbench.run.plan import Job, Skip
 
@@ -18,18 +22,21 @@ BOOTSTRAP = 200
 """Resamples behind the interval of a metric that has no closed form."""
 
 
-def make_record(
-    context: Context,
-    job: Job,
-    key: str,
-    outcome: Outcome,
-    exam: Exam,
-    attacks: Mapping[str, Attempt],
-    scores_sha256: str,
-) -> Record:
-    """Return the record of an examination."""
+def make_record(context: Context, job: Job, key: str, made: Made, found: Evaluation, scores_sha256: str) -> Record:
+    """Return the record of an evaluation.
+
+    Args:
+        context: Where it was made.
+        job: What was to be done.
+        key: Its content address.
+        made: The code that made it, and its behaviour.
+        found: What came of the job.
+        scores_sha256: Of its scores.
+    """
+    outcome, exam, attacks = found.outcome, found.exam, found.attacks
     return Record(
         **identity(context, job, key, outcome.chosen),
+        behaviour={name: tuple(numbers) for name, numbers in made.behaviour.items()},
         data=data_used(context),
         model=exam.quality,
         bits_per_dimension=dict(exam.bits),
@@ -62,11 +69,23 @@ def identity(
         "recipe": describe(job.recipe),
         "scale": context.matrix.scale,
         "in_set": context.matrix.in_set,
-        "source_sha256": job.entry.source,
+        "versions": versions(job),
+        "source_sha256": method_source(job.entry),
         "key": key,
         "git": provenance.git(),
         "packages": provenance.packages(),
         "environment": provenance.environment(context.workspace.device),
+    }
+
+
+def versions(job: Job | Skip) -> dict[str, int]:
+    """Return the declared versions that numbers depend on."""
+    recipe, detector = job.recipe, job.method.detector
+    return {
+        "protocol": PROTOCOL,
+        "training": TRAINING,
+        "recipe": getattr(recipe, "version", 1),
+        "detector": getattr(detector, "version", 1),
     }
 
 
@@ -77,7 +96,7 @@ def parameters(job: Job | Skip, chosen: Mapping[str, float]) -> Parameters:
     default: dict[str, Any] = {}
     for field in fields(detector):  # type: ignore[arg-type]
         value = getattr(detector, field.name)
-        if not callable(value) and not isinstance(value, frozenset):
+        if not callable(value) and not isinstance(value, frozenset) and field.name != "version":
             (default if field.default is not MISSING and value == field.default else given)[field.name] = value
     return Parameters(given=given, default=default, chosen=dict(chosen))
 

@@ -11,7 +11,7 @@ from oodbench.data.joined import JoinedImages
 from oodbench.data.matrix import Matrix
 from oodbench.data.remembered import load_remembered as load
 from oodbench.errors import BadData, MissingData
-from oodbench.models.train import Classes
+from oodbench.training import InSet
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def open_sets(matrix: Matrix, root: Path | None) -> Sets:
     return Sets(train, validation, test, ood, tuning, absent, damaged, JoinedImages(tuple(beside)) if beside else None)
 
 
-def classes(matrix: Matrix) -> Classes:
+def in_set(matrix: Matrix) -> InSet:
     """Return what a network must know of the matrix's in-set."""
     card = find_card(matrix.in_set)
-    return Classes(card.classes, card.mean, card.std)
+    return InSet(matrix.shape, card.classes, card.mean, card.std)

@@ -1,7 +1,7 @@
 """Where a run reads and writes."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -27,7 +27,7 @@ class Workspace:
     Attributes:
         results: Records and scores, `<results>/<matrix>/<method>/<seed>.*`.
         data: The user's own root of data sets, searched first.
-        cache: Weights, views and attacked images, addressed by content: safe to delete, and to share.
+        cache: Weights, outputs and attacked images, addressed by content: safe to delete, and to share.
         device: "cpu", "cuda", "cuda:1" ...
     """
 
@@ -45,11 +45,16 @@ class Workspace:
         if self.data is not None and not self.data.is_dir():
             raise BadSetting(f"--data {self.data}: no such folder; expected the root of your data sets")
         try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
+            torch.ones(1, device=self.device).item()  # "meta" makes tensors and computes nothing
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
             why = str(error).splitlines()[0]
             raise BadSetting(f"--device {self.device}: not here ({why}); expected one of {here}") from error
+
+    def resolved(self) -> "Workspace":
+        """Return the same folders by absolute paths: a worker may run in another directory."""
+        data = None if self.data is None else self.data.resolve()
+        return replace(self, results=self.results.resolve(), data=data, cache=self.cache.resolve())
 
     @property
     def torch_device(self) -> torch.device:
