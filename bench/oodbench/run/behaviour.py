@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from oodbench.contract import LOGITS
 from oodbench.data.matrix import Matrix, find_matrix
+from oodbench.errors import BadMethod
 from oodbench.identity import address
-from oodbench.models.outputs import to_store
+from oodbench.models.outputs import OF_EVERY_MODEL, Access, ModelOutputs, to_store
 from oodbench.run.context import Context
-from oodbench.run.evaluation import evaluation
+from oodbench.run.evaluation import Evaluation, evaluation
 from oodbench.run.guard import Made, Numbers, moved
 from oodbench.run.machine import machine_class
 from oodbench.run.plan import Job
@@ -37,6 +39,9 @@ KEPT = 12
 
 DIGITS = 9
 """Significant digits that are kept."""
+
+FEW_IMAGES = 4
+"""Images whose gradients are taken."""
 
 PIPELINE = "oodbench.run.evaluation"
 """The module through which a method's numbers come about; what it imports is the pipeline."""
@@ -82,8 +87,22 @@ def method_behaviour(entry: Registered, workspace: Workspace) -> Numbers:
         "model": [fact for fact in facts if fact is not None],
         "bits": list(found.exam.bits.values()),
         "chosen": list(found.outcome.chosen.values()),
+        "gradient": _gradient(found),
     }
     return {name: _few(values) for name, values in numbers.items()}
+
+
+def _gradient(found: Evaluation) -> Iterable[float]:
+    """Return the score's derivative by some pixels of the first images; none where it does not depend on them."""
+    tuned, model = found.outcome.tuned, found.exam.model
+    x = torch.from_numpy(found.exam.test.batch(slice(0, FEW_IMAGES)))
+    outputs = ModelOutputs(model, x, Access(tuned.detector.reads | OF_EVERY_MODEL))
+    try:
+        slope = outputs.grad(lambda batch: tuned.detector.score(tuned.state, batch))
+    except BadMethod:
+        return ()
+    rows = slope.flatten(1)
+    return (*rows.abs().sum(dim=1).tolist(), *rows[0, :: max(1, rows.shape[1] // 8)].tolist())
 
 
 def model_behaviour(recipe: Recipe, workspace: Workspace) -> Numbers:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, Literal
 
+from oodbench.contract import Method
 from oodbench.data.cards import card_sha256, find_card
 from oodbench.identity import PROTOCOL, TRAINING
 from oodbench.measure.cells import Cell, cells, measure
@@ -69,7 +70,7 @@ def identity(
         "recipe": describe(job.recipe),
         "scale": context.matrix.scale,
         "in_set": context.matrix.in_set,
-        "versions": versions(job),
+        "versions": declared_versions(job.method),
         "source_sha256": method_source(job.entry),
         "key": key,
         "git": provenance.git(),
@@ -78,14 +79,13 @@ def identity(
     }
 
 
-def versions(job: Job | Skip) -> dict[str, int]:
-    """Return the declared versions that numbers depend on."""
-    recipe, detector = job.recipe, job.method.detector
+def declared_versions(method: Method) -> dict[str, int]:
+    """Return the declared versions that a method's numbers depend on."""
     return {
         "protocol": PROTOCOL,
         "training": TRAINING,
-        "recipe": getattr(recipe, "version", 1),
-        "detector": getattr(detector, "version", 1),
+        "recipe": method.recipe.version,
+        "detector": method.detector.version,
     }
 
 
