@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ DIAGNOSTICS = {"likelihood": ("glow", 1000), "purification": ("gmm-1000", 1000),
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return 0 when all went well, 1 when a check or a cell failed, 2 when the input was bad."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost 3-5x on a busy machine
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack a letter: ε under LC_ALL=C
     arguments = parser().parse_args(argv)
     try:
         with told_on_stderr(), ended_by_sigterm():

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer, model_validator
 
-from oodbench.data.fixed import Fixed, cards_folder, read_toml
+from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
 from oodbench.errors import BadCard, UnknownName
 
 Role = Literal["in", "out", "tuning", "outliers"]
@@ -266,7 +266,7 @@ class Card(Fixed):
 
 @cache
 def _load(folder: Path) -> dict[str, Card]:
-    cards = {path.stem: read_toml(path, Card) for path in sorted(folder.glob("*.toml")) if path.stem != "attacks"}
+    cards = {path.stem: read_toml(path, Card) for path in toml_files(folder) if path.stem != "attacks"}
     for stem, card in cards.items():
         if stem != card.name:
             raise BadCard(f"{stem}.toml: name is {card.name!r}, expected {stem!r}, the file's own.")

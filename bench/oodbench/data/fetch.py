@@ -60,8 +60,9 @@ def get(card: Card, root: Path | None = None) -> Path:
     """Download a set below `root` (by default, the cache), check it, extract it, and return its folder.
 
     Raises:
-        MissingData: It cannot be downloaded by a program; the message says what to do.
+        MissingData: It cannot be downloaded, or not by a program; the message says what to do.
         BadChecksum: What came is not what the card names.
+        BadData: The folder cannot be written to.
     """
     source = card.source
     if isinstance(source, Generator | Package):
@@ -72,11 +73,16 @@ def get(card: Card, root: Path | None = None) -> Path:
     folder = (root or cache_folder()) / _folders(card)[0]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        return _get(card, folder, root)
     except OSError as error:
         raise BadData(
-            f"{card.name}: the folder {folder} cannot be made ({error.strerror}); "
-            f"name another by --data or OODBENCH_DATA."
+            f"{card.name}: {folder} cannot be written to ({error.strerror or error}); "
+            f"make room, or name another folder by --data or OODBENCH_DATA."
         ) from error
+
+
+def _get(card: Card, folder: Path, root: Path | None) -> Path:
+    source = card.source
     if isinstance(source, HuggingFace):
         huggingface.fetch(card, source, folder)
         return folder

@@ -51,7 +51,8 @@ class RowPictures:
         Raises:
             BadData: The row holds no bytes.
         """
-        encoded = self.rows[place][self.column]["bytes"]
+        cell = self.rows[place][self.column]
+        encoded = cell.get("bytes") if isinstance(cell, dict) else None
         if not isinstance(encoded, bytes):
             raise BadData(f"{self.name(place)}: got no bytes in column {self.column!r}, expected an encoded picture.")
         return encoded
@@ -73,7 +74,10 @@ def parquet_pictures(
     for column in filter(None, (source.image, source.label)):
         if column not in rows.column_names:
             raise BadData(f"{files[0]}: got columns {rows.column_names}, expected {column!r} among them.")
-    labels = np.array(rows[source.label], np.int64) if source.label else None
+    try:
+        labels = np.array(rows[source.label], np.int64) if source.label else None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadData(f"{files[0]}: column {source.label!r} holds no classes ({error}); expected integers.") from error
     encoded = rows.cast_column(source.image, datasets.Image(decode=False))
     return RowPictures(encoded, source.image, str(files[0])), labels
 

@@ -50,7 +50,7 @@ class RememberedImages:
     @property
     def labels(self) -> npt.NDArray[np.int64] | None:
         """The true classes [n], or None."""
-        return self._opened.labels if self.known.labelled else None
+        return self.opened.labels if self.known.labelled else None
 
     @property
     def card(self) -> str:
@@ -62,18 +62,23 @@ class RememberedImages:
 
     def batch(self, indices: Indices) -> npt.NDArray[np.float32]:
         """Return the images at `indices`: [k c h w] in [0, 1]."""
-        return self._opened.batch(indices)
+        return self.opened.batch(indices)
 
     def take(self, indices: Indices) -> Images:
         """Return the images at `indices`, in that order."""
-        return self._opened.take(indices)
+        return self.opened.take(indices)
 
     def sha256(self) -> str:
         """Return the remembered sha256 of pixels and labels."""
         return self.known.sha256
 
     @cached_property
-    def _opened(self) -> Images:
+    def opened(self) -> Images:
+        """The images themselves.
+
+        Raises:
+            BadChecksum: They are not those of the fingerprint.
+        """
         images = self.open()
         held = self.known.sha256 if not isinstance(images, ArrayImages) else images.sha256()
         if (images.shape, len(images), held) != (self.known.shape, self.known.n, self.known.sha256):

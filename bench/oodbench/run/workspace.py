@@ -20,6 +20,21 @@ def default_cache() -> Path:
     return Path(named) if named else user_cache()
 
 
+def usable(device: str | torch.device, name: str = "device") -> torch.device:
+    """Return a device that computes; `name` stands in the error.
+
+    Raises:
+        BadSetting: it is not here, or is none.
+    """
+    try:
+        torch.ones(1, device=device).item()  # "meta" makes tensors and computes nothing
+        return torch.device(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        why = str(error).splitlines()[0]
+        raise BadSetting(f"{name} {device}: not here ({why}); expected one of {here}") from error
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The folders and the device of a run.
@@ -44,12 +59,7 @@ class Workspace:
         """
         if self.data is not None and not self.data.is_dir():
             raise BadSetting(f"--data {self.data}: no such folder; expected the root of your data sets")
-        try:
-            torch.ones(1, device=self.device).item()  # "meta" makes tensors and computes nothing
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-            why = str(error).splitlines()[0]
-            raise BadSetting(f"--device {self.device}: not here ({why}); expected one of {here}") from error
+        usable(self.device, "--device")
 
     def resolved(self) -> "Workspace":
         """Return the same folders by absolute paths: a worker may run in another directory."""
