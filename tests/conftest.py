@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 import checked_shapes  # noqa: F401  before the hook that calls it
 import pytest
@@ -30,3 +31,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the folder."""
     if TOYS in config.stash:
         shutil.rmtree(config.stash[TOYS], ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_kept_in_the_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Weights, outputs and fingerprints of tests stay theirs; programs that tests start inherit the variable."""
+    before = os.environ.get("OODBENCH_CACHE")
+    os.environ["OODBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["OODBENCH_CACHE"]
+    else:
+        os.environ["OODBENCH_CACHE"] = before

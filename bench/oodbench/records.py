@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from oodbench.errors import BadRecord
+from oodbench.errors import BadRecord, NewerRecord
 from oodbench.schema import (
     SCHEMA_VERSION,
     Attack,
@@ -65,11 +65,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class RecordPaths(NamedTuple):
-    """The three files of one (matrix, method, seed)."""
+    """The files of one (matrix, method, seed); `failure` holds the traceback of a run that failed."""
 
     record: Path
     scores: Path
     cost: Path
+    failure: Path
 
 
 def record_paths(results: Path, matrix: str, method: str, seed: int) -> RecordPaths:
@@ -82,7 +83,9 @@ def record_paths(results: Path, matrix: str, method: str, seed: int) -> RecordPa
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9@._+-]*", name):
             raise BadRecord(f"{name!r} cannot name a folder of results (expected letters, digits and any of @ . _ + -)")
     folder = results / matrix / method
-    return RecordPaths(folder / f"{seed}.json", folder / f"{seed}.npz", folder / f"{seed}.cost.json")
+    return RecordPaths(
+        folder / f"{seed}.json", folder / f"{seed}.npz", folder / f"{seed}.cost.json", folder / f"{seed}.failed.txt"
+    )
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -104,7 +107,7 @@ def read_record(path: Path) -> Record:
     content = _content(text, path)
     version = content["schema_version"]
     if version > SCHEMA_VERSION:
-        raise BadRecord(
+        raise NewerRecord(
             f"{path}: written by a newer oodbench; upgrade "
             f"(schema {version}, this program reads up to {SCHEMA_VERSION}): pip install --upgrade oodbench"
         )

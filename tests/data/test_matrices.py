@@ -15,7 +15,7 @@ from oodbench.errors import BadCard, UnknownName
 from oodbench.training import Training
 
 NAMES = {
-    *("tiny-v1", "mnist5k-v1", "fashion-mnist-v1"),
+    *("toy-v1", "tiny-v1", "mnist5k-v1", "fashion-mnist-v1"),
     *("mnist-v1", "cifar10-v1", "cifar100-v1", "svhn-v1", "imagenet-v1"),
 }
 

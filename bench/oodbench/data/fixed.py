@@ -31,14 +31,22 @@ def cards_folder() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "datasets"
 
 
+def toml_files(folder: Path) -> list[Path]:
+    """Return the TOML files of a folder, sorted; hidden ones (`._card.toml`) are litter."""
+    return sorted(folder.glob("[!.]*.toml"))
+
+
 def read_toml(path: Path, model: type[M]) -> M:
     """Return the model that a TOML file describes.
 
     Raises:
-        BadCard: The file is not TOML, has an unknown key, or a value outside the vocabulary; all faults are listed.
+        BadCard: The file cannot be read, is not TOML, has an unknown key, or a value outside the vocabulary; all faults
+            are listed.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadCard(f"{path} cannot be read ({error.strerror or error}); expected a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadCard(f"{path.name} is not a TOML file: {error}.") from error
     return parse(content, model, path.name)

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from oodbench.data.attack_cards import load_attacks
 from oodbench.data.cards import IN_SET, Count, Name, Shape, Text, card_sha256, find_card
-from oodbench.data.fixed import Fixed, cards_folder, read_toml
+from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
 from oodbench.data.splits import find_cut
 from oodbench.errors import BadCard, UnknownName
 from oodbench.training import AUGMENTATIONS, OPTIMISERS, SCHEDULES, Training
@@ -111,7 +111,7 @@ class Matrix(Fixed):
 
 @cache
 def _load() -> dict[str, Matrix]:
-    matrices = {path.stem: read_toml(path, Matrix) for path in sorted((cards_folder() / "matrices").glob("*.toml"))}
+    matrices = {path.stem: read_toml(path, Matrix) for path in toml_files(cards_folder() / "matrices")}
     for stem, matrix in matrices.items():
         if stem != matrix.name:
             raise BadCard(f"matrices/{stem}.toml: name is {matrix.name!r}, expected {stem!r}, the file's own.")

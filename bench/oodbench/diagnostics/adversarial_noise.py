@@ -41,7 +41,7 @@ from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.seeding import generator
 from oodbench.models.train import Report, silent
-from oodbench.run.context import Context, model_outputs
+from oodbench.run.context import Context
 from oodbench.run.examine import Exam, examine
 from oodbench.run.plan import offers, why_not
 from oodbench.run.registry import find, registry
@@ -120,7 +120,7 @@ def analyse(
     judges = [one.method for one in registry().values() if asks(one.method, recipe, context)]
     auroc = {judge.name: compared(judge, context, seed, path, report) for judge in judges}
     sets = {"test": context.sets.test, **{str(step): images for step, images in path.items()}}
-    log_p = {name: model_outputs(context, recipe, seed, CLIMBED, images, report) for name, images in sets.items()}
+    log_p = {name: context.outputs(recipe, seed, CLIMBED, images, report) for name, images in sets.items()}
     bits = {name: float(bits_per_dim(outputs[LOG_DENSITY], sets[name].shape).mean()) for name, outputs in log_p.items()}
     about = {"method": method, "matrix": matrix, "seed": seed, "n": n, **asdict(climb)}
     study = {**about, "bits_per_dimension": bits, "auroc": auroc}
@@ -186,7 +186,7 @@ def compared(
     model, _ = context.model(recipe, seed, report)
     exam = Exam(
         model=model,
-        outputs=partial(model_outputs, context, recipe, seed, method.detector.reads),
+        outputs=partial(context.outputs, recipe, seed, method.detector.reads),
         seed=seed,
         classes=in_set(context.matrix).classes,
         train=sets.train,

@@ -34,7 +34,6 @@ from oodbench.models.outputs import BATCH
 from oodbench.models.train import Report, silent
 from oodbench.networks.glow import GlowNet
 from oodbench.run.context import Context
-from oodbench.run.models import stored_outputs
 from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
@@ -99,7 +98,7 @@ def analyse(
         known = ", ".join(name for name, one in registry().items() if isinstance(one.method.recipe, Glow))
         raise BadSetting(f"{method} is not a Glow, and only these can be taken apart: {known}")
     sized = recipe.sized(context.matrix.scale, context.matrix.training)
-    model, folder = context.model(sized, seed, report)
+    model, _ = context.model(sized, seed, report)
     net, device = model.net, model.device
     assert isinstance(net, GlowNet)
     sets = {name: images.take(evenly(len(images), n)) for name, role, images in context.sets if role in ROLES}
@@ -111,7 +110,7 @@ def analyse(
     }
     study = summary(parts, variances, gray, sets["test"].shape)
     study["false_alarms"] = false_alarms(
-        lambda images: torch.as_tensor(stored_outputs(model, images, DENSITY, folder, report)[LOG_DENSITY]),
+        lambda images: torch.as_tensor(context.outputs(sized, seed, DENSITY, images, report)[LOG_DENSITY]),
         context.sets,
     )
     about: dict[str, object] = {"method": method, "matrix": matrix, "seed": seed, "volume": sized.volume}

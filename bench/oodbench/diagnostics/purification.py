@@ -32,7 +32,6 @@ from oodbench.estimators import ROWS, Mixture
 from oodbench.models.outputs import Access, ModelOutputs
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
-from oodbench.run.models import stored_outputs
 from oodbench.run.registry import find
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
@@ -75,10 +74,10 @@ def analyse(
     if not isinstance(detector, FeatureMixture):
         raise BadSetting(f"{method} has no mixture over features; purification takes gmm-100 or gmm-1000")
     recipe = entry.method.recipe.sized(context.matrix.scale, context.matrix.training)
-    model, folder = context.model(recipe, seed, report)
+    model, _ = context.model(recipe, seed, report)
 
     def features(images: Images) -> Tensor:
-        return torch.as_tensor(stored_outputs(model, images, ANSWERS, folder, report)[FEATURES]).to(model.device)
+        return torch.as_tensor(context.outputs(recipe, seed, ANSWERS, images, report)[FEATURES]).to(model.device)
 
     training = SimpleNamespace(train=SimpleNamespace(features=features(context.sets.train)), seed=seed)
     mixture = detector.fit(training)

@@ -20,6 +20,7 @@ from oodbench.run.arrays import Array, check_classes, images, labelled
 from oodbench.run.examine import Exam, examine
 from oodbench.run.plan import why_not
 from oodbench.run.registry import find
+from oodbench.run.workspace import usable
 
 Row = dict[str, Any]
 
@@ -69,8 +70,15 @@ def evaluate(
     Raises:
         UnknownName: no such method, or no module of that name; the nearest is offered.
         BadData: an array is not what it must be.
-        BadMethod: the model does not answer with logits, or the head takes no part in its forward pass.
+        BadMethod: the model is none, cannot read the images, does not answer with logits, or the head takes no part in
+            its forward pass.
+        BadSetting: the device is not here.
     """
+    if not isinstance(model, nn.Module):
+        raise BadMethod(f"model: got {_named(model)}; expected an nn.Module, whose forward pass gives logits")
+    for name, sets in (("failures", failures), ("ood_validation", {} if ood_validation is None else ood_validation)):
+        if not isinstance(sets, Mapping):
+            raise BadData(f"{name}: got {_named(sets)}; expected images by name, as in {{'noise': images}}")
     chosen = [find([m])[0].method if isinstance(m, str) else m for m in methods]
     offered: set[Material] = {"labels"}
     offered |= {"validation"} if validation else set()
@@ -78,7 +86,7 @@ def evaluate(
     notes = [_why_not(method, frozenset(offered)) for method in chosen]
     runnable = [method for method, note in zip(chosen, notes, strict=True) if not note]
     wanted = to_store(ANSWER.union(*(method.detector.reads for method in runnable)))
-    place = torch.device(device)
+    place = usable(device)
     with evaluating(model, place):
         ours = isinstance(model, Classifier | Headed)
         trained = Trained((model if ours else Headed(model, head, layers)).to(place), place)
@@ -87,6 +95,10 @@ def evaluate(
         for method, note in zip(chosen, notes, strict=True):
             rows += [_note(method, note)] if note else _rows(method, exam)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _named(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
 
 
 @contextmanager
@@ -173,9 +185,16 @@ def _exam(
 
 def _classes(model: Trained, images: ArrayImages) -> int:
     """Return how many classes a model knows."""
-    with torch.no_grad():
-        one = torch.from_numpy(images.batch(slice(0, 1))).to(model.device)
-        logits = model.net.outputs(one, ANSWER)[LOGITS]  # type: ignore[operator]
+    one = torch.from_numpy(images.batch(slice(0, 1))).to(model.device)
+    try:
+        with torch.no_grad():
+            logits = model.net.outputs(one, ANSWER)[LOGITS]  # type: ignore[operator]
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise BadMethod(
+            f"the model cannot read one of the training images, float32 {list(one.shape)} "
+            f"({str(error).splitlines()[0]}); expected images [n c h w] as it was trained on, "
+            f"and weights in float32 (model.float())"
+        ) from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
         got = f"shape {list(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise BadMethod(f"the model answered one image with {got}; expected logits [1 C] of C classes, two or more")

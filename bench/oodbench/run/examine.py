@@ -62,7 +62,7 @@ class Outcome:
 
     Attributes:
         scores: Of every set that has finite ones.
-        chosen: Tuned values by field.
+        tuned: The detector with the values that won, and its fitted state.
         forward: Forward passes per test input, the shared one included.
         gradient: Backward passes per test input.
         failed: Reason by (failure kind, set) whose scores are not finite.
@@ -72,13 +72,18 @@ class Outcome:
     """
 
     scores: Scores
-    chosen: dict[str, float]
+    tuned: Tuned
     forward: float
     gradient: float
     failed: dict[tuple[Failure, str], str]
     seconds: dict[str, float]
     access: Access
     opened: frozenset[str]
+
+    @property
+    def chosen(self) -> dict[str, float]:
+        """Tuned values by field."""
+        return self.tuned.chosen
 
 
 def examine(method: Method, exam: Exam, report: Report = silent) -> Outcome:
@@ -101,7 +106,7 @@ def examine(method: Method, exam: Exam, report: Report = silent) -> Outcome:
     shared = int(exam.model.net.passes) if sealed.stored else 0  # type: ignore[arg-type]
     return Outcome(
         scores=scores,
-        chosen=tuned.chosen,
+        tuned=tuned,
         forward=shared + (passes.forward - before[0]) / n,
         gradient=(passes.gradient - before[1]) / n,
         failed=failed,

@@ -1,6 +1,6 @@
 """What would run: every (method, seed) of a matrix, as a job or as a skip with its reason. Touches no tensor."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from oodbench.contract import LOGITS, Material, Method
@@ -71,6 +71,19 @@ def why_not(method: Method, recipe: Recipe, offered: frozenset[Material]) -> str
     return f"needs {', '.join(sorted(lacking))}, which is not offered here" if lacking else None
 
 
-def judge_of(recipe: Recipe, matrix: Matrix) -> Recipe:
+def reference_of(recipe: Recipe, matrix: Matrix) -> Recipe:
     """Return the recipe of the reference classifier: the model's own, or for a density the plain one."""
     return recipe if LOGITS in recipe.provides else Plain().sized(matrix.scale, matrix.training)
+
+
+def part(planned: Sequence[Job | Skip], which: int, parts: int) -> list[Job | Skip]:
+    """Return one of several parts of a plan; what stands on one model is in one part, so that it is trained once.
+
+    Args:
+        planned: The plan.
+        which: From 0.
+        parts: How many.
+    """
+    models = list(dict.fromkeys((item.recipe, item.seed) for item in planned))
+    own = {model for place, model in enumerate(models) if place % parts == which}
+    return [item for item in planned if (item.recipe, item.seed) in own]

@@ -1,16 +1,21 @@
-"""From an examination to its record."""
+"""From an evaluation to its record."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, Literal
 
+from oodbench.contract import Method
 from oodbench.data.cards import card_sha256, find_card
+from oodbench.identity import PROTOCOL, TRAINING
 from oodbench.measure.cells import Cell, cells, measure
 from oodbench.records import Attack, CellRecord, Citation, DataUsed, Parameters, Passes, Record
 from oodbench.run import provenance
 from oodbench.run.attack import Attempt
+from oodbench.run.behaviour import method_source
 from oodbench.run.context import Context
-from oodbench.run.examine import Exam, Outcome
+from oodbench.run.evaluation import Evaluation
+from oodbench.run.examine import Outcome
+from oodbench.run.guard import Made
 from oodbench.run.models import describe
 from oodbench.run.plan import Job, Skip
 
@@ -18,18 +23,21 @@ BOOTSTRAP = 200
 """Resamples behind the interval of a metric that has no closed form."""
 
 
-def make_record(
-    context: Context,
-    job: Job,
-    key: str,
-    outcome: Outcome,
-    exam: Exam,
-    attacks: Mapping[str, Attempt],
-    scores_sha256: str,
-) -> Record:
-    """Return the record of an examination."""
+def make_record(context: Context, job: Job, key: str, made: Made, found: Evaluation, scores_sha256: str) -> Record:
+    """Return the record of an evaluation.
+
+    Args:
+        context: Where it was made.
+        job: What was to be done.
+        key: Its content address.
+        made: The code that made it, and its behaviour.
+        found: What came of the job.
+        scores_sha256: Of its scores.
+    """
+    outcome, exam, attacks = found.outcome, found.exam, found.attacks
     return Record(
         **identity(context, job, key, outcome.chosen),
+        behaviour={name: tuple(numbers) for name, numbers in made.behaviour.items()},
         data=data_used(context),
         model=exam.quality,
         bits_per_dimension=dict(exam.bits),
@@ -62,11 +70,22 @@ def identity(
         "recipe": describe(job.recipe),
         "scale": context.matrix.scale,
         "in_set": context.matrix.in_set,
-        "source_sha256": job.entry.source,
+        "versions": declared_versions(job.method),
+        "source_sha256": method_source(job.entry),
         "key": key,
         "git": provenance.git(),
         "packages": provenance.packages(),
         "environment": provenance.environment(context.workspace.device),
+    }
+
+
+def declared_versions(method: Method) -> dict[str, int]:
+    """Return the declared versions that a method's numbers depend on."""
+    return {
+        "protocol": PROTOCOL,
+        "training": TRAINING,
+        "recipe": method.recipe.version,
+        "detector": method.detector.version,
     }
 
 
@@ -102,6 +121,8 @@ def cell_records(context: Context, job: Job, outcome: Outcome) -> tuple[CellReco
         made.append(CellRecord(failure=failure, name=name, status="failed", reason=reason))
     for name, reason in context.sets.absent.items():
         made.append(CellRecord(failure="ood", name=name, status="skipped", reason=reason))
+    for name, reason in context.sets.damaged.items():
+        made.append(CellRecord(failure="ood", name=name, status="failed", reason=reason))
     return tuple(made)
 
 
