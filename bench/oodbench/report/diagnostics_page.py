@@ -137,5 +137,5 @@ def rebuild(results: Path, path: Path, *, check: bool = False) -> tuple[str, boo
         return differs or f"{path} is what the studies in {results} make.", differs is None
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomically(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
     return f"wrote {path}", True

@@ -4,12 +4,10 @@ A run on the matrix `toy-v1`, cut to one epoch, goes through everything that a r
 outputs, attacks, hand-out, tuning, scores. A few numbers of each step are kept.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,9 +25,9 @@ from oodbench.run.guard import Made, Numbers, moved
 from oodbench.run.machine import machine_class
 from oodbench.run.plan import Job
 from oodbench.run.registry import Registered, registry
+from oodbench.run.sealed import seal, unsealed
 from oodbench.run.workspace import Workspace
 from oodbench.source import source_digest
-from oodbench.store import atomically
 from oodbench.training import Recipe
 
 log = logging.getLogger(__name__)
@@ -186,17 +184,16 @@ class ToyGuard:
         """Return what is remembered of this code, or try it now."""
         root = self.workspace.cache / "toy"
         path = root / source[:20] / f"{name}.json"
-        remembered = _remembered(path)
-        if remembered is not None and remembered.machine == self._machine:
-            return remembered
+        facts = unsealed(path)
+        if facts is not None and facts["made"]["machine"] == self._machine:
+            return Made(**facts["made"])
         toys = replace(self.workspace, results=root / "results", cache=root / models[:20])
         try:
             made = Made(source, self._machine, tried(toys))
         except Exception as error:  # a method may be unable to stand a toy, whatever it does to real data
             log.warning("%s cannot be tried on the toy (%s: %s)", name, type(error).__name__, error)
             return Made(source, self._machine)
-        with atomically(path) as temporary:
-            temporary.write_text(json.dumps(asdict(made), sort_keys=True), encoding="utf-8")
+        seal(path, (), made=asdict(made))
         return made
 
     def _unsized(self, recipe: Recipe) -> Recipe | None:
@@ -208,13 +205,3 @@ def _unsized(matrix: Matrix) -> dict[Recipe, Recipe]:
     """Return every method's recipe by what it is when it is sized for a matrix."""
     training = matrix.training
     return {one.method.recipe.sized(matrix.scale, training): one.method.recipe for one in registry().values()}
-
-
-def _remembered(path: Path) -> Made | None:
-    try:
-        return Made(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        log.warning("%s: broken (%s); it is made again", path, error)
-        return None

@@ -1,7 +1,5 @@
 """What stages cost: seconds of the clock, of the processor and of the GPU, and passes; kept beside the model."""
 
-import json
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +8,7 @@ from pathlib import Path
 
 import torch
 
-from oodbench.store import atomically
-
-log = logging.getLogger(__name__)
+from oodbench.run.sealed import seal, unsealed
 
 
 @dataclass
@@ -54,21 +50,13 @@ def spending(device: torch.device) -> Iterator[Spent]:
 
 def note(folder: Path, stage: str, spent: Spent) -> None:
     """Keep what a stage of a model cost, for the records of all methods that stand on the model: one file a stage."""
-    with atomically(_path(folder, stage)) as file:
-        file.write_text(json.dumps(asdict(spent)), encoding="utf-8")
+    seal(_path(folder, stage), (), spent=asdict(spent))
 
 
 def noted(folder: Path, stage: str) -> Spent:
     """Return what a stage cost; nothing where nobody noted it."""
-    path = _path(folder, stage)
-    try:
-        return Spent(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return Spent()
-    except (OSError, ValueError, TypeError) as error:
-        log.warning("%s: broken (%s); the cost of this stage is not known any more", path, error)
-        path.unlink(missing_ok=True)
-        return Spent()
+    facts = unsealed(_path(folder, stage))
+    return Spent() if facts is None else Spent(**facts["spent"])
 
 
 def _path(folder: Path, stage: str) -> Path:

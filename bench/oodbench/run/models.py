@@ -24,6 +24,7 @@ from torch import Tensor
 
 from oodbench.contract import Output
 from oodbench.data.images import Images
+from oodbench.data.stream import batches
 from oodbench.identity import TRAINING, address
 from oodbench.models import checkpoint
 from oodbench.models.outputs import BATCH, Trained, to_store
@@ -36,6 +37,9 @@ from oodbench.training import InSet, Recipe
 log = logging.getLogger(__name__)
 
 WEIGHTS = "weights.safetensors"
+
+DECODERS = 4
+"""Processes at most that decode pictures ahead of the network; images in memory need none."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +189,9 @@ def outputs_of(
 def _write(model: Trained, images: Images, wanted: frozenset[Output], place: Path, report: Report) -> None:
     """Stream one forward pass into one file per array; memory stays that of one batch."""
     writers: dict[Output, list[_Growing]] = {}
-    for first in range(0, len(images), BATCH):
-        rows = slice(first, min(first + BATCH, len(images)))
-        x = torch.from_numpy(images.batch(rows)).to(model.device)
+    for number, pixels in enumerate(batches(images, BATCH, DECODERS)):
+        rows = slice(number * BATCH, number * BATCH + len(pixels))
+        x = torch.from_numpy(pixels).to(model.device)
         with torch.no_grad():
             given = model.outputs(x, wanted)
         for name in wanted:

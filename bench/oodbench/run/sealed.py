@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from oodbench.store import atomically, file_sha256
+from oodbench.store import atomically, digest, file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -18,16 +18,19 @@ _checked: dict[Path, tuple[int, int, str]] = {}
 
 
 def seal(marker: Path, names: Iterable[str], **facts: Any) -> None:
-    """Write `marker`, a JSON file beside whole files: the sha256 of each, and JSON-able facts. Written last.
+    """Write `marker`, a JSON file beside whole files: the sha256 of each, JSON-able facts, and a seal over both.
+
+    It is written last: where it is, the files are whole.
 
     Args:
         marker: Its path.
         names: Names of the files, which lie in the same folder.
         facts: What else is to be known of them.
     """
-    sums = {name: file_sha256(marker.parent / name) for name in names}
+    content = {"sha256": {name: file_sha256(marker.parent / name) for name in names}, **facts}
     with atomically(marker) as temporary:
-        temporary.write_text(json.dumps({"sha256": sums, **facts}, sort_keys=True), encoding="utf-8")
+        text = json.dumps({**content, "seal": digest(json.loads(json.dumps(content)))}, sort_keys=True)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def unsealed(marker: Path) -> dict[str, Any] | None:
@@ -36,6 +39,8 @@ def unsealed(marker: Path) -> dict[str, Any] | None:
         return None
     try:
         facts: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
+        if facts.pop("seal") != digest(facts):
+            raise ValueError("its words are not those that were sealed")
         broken = [name for name, sha256 in facts["sha256"].items() if _sha256(marker.parent / name) != sha256]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("%s: broken (%s); it is made again", marker, error)
