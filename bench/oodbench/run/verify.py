@@ -16,6 +16,7 @@ from oodbench.records import Record, read_record, read_scores, record_paths
 from oodbench.run.context import Context
 from oodbench.run.execute import execute
 from oodbench.run.graph import Backend
+from oodbench.run.machine import machine_class
 from oodbench.run.plan import Job, Skip
 from oodbench.run.workspace import Workspace
 
@@ -37,6 +38,7 @@ class Rerun:
         auroc: Largest difference of an AUROC.
         fpr95: Largest difference of an FPR95.
         why: What went wrong, or which set drifted furthest.
+        machine: Class of machine of the record that stands; None where it does not say.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Rerun:
     auroc: float
     fpr95: float
     why: str
+    machine: str | None = None
 
 
 def rerun(
@@ -82,6 +85,11 @@ def rerun(
         return [_compared(context, job, record, fresh) for job, record in zip(drawn, summary.records, strict=True)]
 
 
+def _machine(context: Context, job: Job) -> str | None:
+    stored = _stored(context, job)
+    return stored.environment.machine if stored is not None else None
+
+
 def _stored(context: Context, job: Job) -> Record | None:
     path = record_paths(context.workspace.results, context.matrix.name, job.method.name, job.seed).record
     record = read_record(path) if path.exists() else None
@@ -97,7 +105,7 @@ def _compared(context: Context, job: Job, record: Record, fresh: Workspace) -> R
         return Rerun(name, seed, "drifted", 0.0, 0.0, f"other sets: {sorted(old.keys() ^ new.keys())}")
     if all(_equal(old[at], new[at]) for at in old):
         return Rerun(name, seed, "same bytes", 0.0, 0.0, "")
-    return _judged(name, seed, old, new)
+    return _judged(name, seed, old, new, _machine(context, job))
 
 
 def _cells(results: Path, context: Context, job: Job) -> dict[tuple[str, str], Cell]:
@@ -109,7 +117,13 @@ def _equal(a: Cell, b: Cell) -> bool:
     return np.array_equal(a.good, b.good) and np.array_equal(a.bad, b.bad)
 
 
-def _judged(name: str, seed: int, old: dict[tuple[str, str], Cell], new: dict[tuple[str, str], Cell]) -> Rerun:
+def _judged(
+    name: str,
+    seed: int,
+    old: dict[tuple[str, str], Cell],
+    new: dict[tuple[str, str], Cell],
+    machine: str | None,
+) -> Rerun:
     """Return the verdict on scores that differ."""
     worst, auroc, fpr95, drifted = "", 0.0, 0.0, False
     for at, before in old.items():
@@ -124,7 +138,7 @@ def _judged(name: str, seed: int, old: dict[tuple[str, str], Cell], new: dict[tu
         auroc = max(auroc, abs(now["auroc"] - was["auroc"]))
         fpr95 = max(fpr95, abs(now["fpr95"] - was["fpr95"]))
         drifted = drifted or off
-    return Rerun(name, seed, "drifted" if drifted else "within tolerance", auroc, fpr95, worst)
+    return Rerun(name, seed, "drifted" if drifted else "within tolerance", auroc, fpr95, worst, machine)
 
 
 def told(context: Context, reruns: Sequence[Rerun], draw: int) -> str:
@@ -137,4 +151,16 @@ def told(context: Context, reruns: Sequence[Rerun], draw: int) -> str:
     counts = {verdict: sum(one.verdict == verdict for one in reruns) for verdict in dict.fromkeys(r[2] for r in rows)}
     sums = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     title = f"{context.matrix.name}: {len(reruns)} records made again (draw {draw}), points of percent"
-    return f"{title}\n{tabulate(rows, headers, 'simple', disable_numparse=True)}\n{sums}"
+    return f"{title}\n{tabulate(rows, headers, 'simple', disable_numparse=True)}\n{sums}{_elsewhere(context, reruns)}"
+
+
+def _elsewhere(context: Context, reruns: Sequence[Rerun]) -> str:
+    """Return what to know of differences to records of other classes of machine."""
+    here = machine_class(context.workspace.device)
+    other = {one.machine or "a machine that they do not name" for one in reruns if one.verdict == "drifted"} - {here}
+    if not other:
+        return ""
+    return (
+        f"\nDrifted records were made on {', '.join(sorted(other))}, these on {here}: training amplifies the "
+        f"rounding in which classes of machine differ; equal bytes are promised within one class alone."
+    )
