@@ -27,6 +27,7 @@ from oodbench.densities.pixelcnn import PixelCnn
 from oodbench.densities.vae import Vae
 from oodbench.detectors.densities import WAIC
 from oodbench.models.outputs import Access, ModelOutputs, Trained
+from oodbench.models.train import start
 from oodbench.recipes import Plain
 from oodbench.run.provenance import peak_memory_mb
 from oodbench.run.sets import in_set

@@ -15,6 +15,7 @@ from oodbench.check.toy import IN_SET, TRAINING, blobs, toy
 from oodbench.contract import LATENT, LOG_DENSITY
 from oodbench.densities.flow_gan import FlowGan
 from oodbench.densities.glow import Glow
+from oodbench.detectors.densities import LIKELIHOOD
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.optimise import Mover
 from oodbench.models.seeding import seeded

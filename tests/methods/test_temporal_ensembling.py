@@ -171,10 +171,10 @@ def test_gaussians_are_of_the_images_whose_labels_training_saw() -> None:
 
 def test_the_running_mean_is_not_shown() -> None:
     net = model().eval()
-    given = net.outputs(torch.zeros(2, 1, 8, 8), to_store(Plain.provides))
+    given = net.outputs(torch.zeros(2, 1, 8, 8), to_store(RECIPE.provides))
     net.Z.fill_(torch.nan)
     net.labelled.fill_(False)
-    again = net.outputs(torch.zeros(2, 1, 8, 8), to_store(Plain.provides))
+    again = net.outputs(torch.zeros(2, 1, 8, 8), to_store(RECIPE.provides))
     assert torch.equal(given[LOGITS], again[LOGITS])
     assert torch.equal(given[FEATURES], again[FEATURES])
 

@@ -1,6 +1,7 @@
 """Outputs: opened only where declared, paid for once, and differentiable down to the pixels."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from torch import Tensor
 
 from oodbench import formulas
 from oodbench.check.toy import IN_SET, Toy, toy
-from oodbench.contract import FEATURES, HEAD, INPUTS, LAYERS, LOGITS, NETWORK, Output, Outputs
+from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, INPUTS, LAYERS, LOG_DENSITY, LOGITS, NETWORK, Output, Outputs
 from oodbench.data.images import ArrayImages
-from oodbench.errors import Undeclared
+from oodbench.errors import BadMethod, Undeclared
 from oodbench.models.outputs import Access, ModelOutputs, Passes, Trained, to_store
 from oodbench.networks import classifier
 from oodbench.recipes import Plain
@@ -205,3 +206,115 @@ def test_stored_outputs_are_those_of_one_pass() -> None:
     with torch.no_grad():
         again = made.model.net.outputs(examples.x, Plain.provides & to_store(Plain.provides))  # type: ignore[operator]
     assert again[LOGITS].equal(examples.outputs[LOGITS])
+
+
+# Going on from what is changed.
+
+
+ENTRIES = frozenset({LOGITS, FEATURES, FEATURE_MAP, NETWORK})
+
+
+@pytest.mark.parametrize("output", [FEATURES, FEATURE_MAP, INPUTS], ids=str)
+def test_what_is_replaced_by_itself_changes_nothing(model: Trained, x: Tensor, output: Output) -> None:
+    outputs = ModelOutputs(model, x, Access(ENTRIES | {INPUTS}))
+    again = outputs.at(replacing={output: outputs[output]})
+    for one in (LOGITS, FEATURES, FEATURE_MAP, INPUTS):
+        assert again[one].equal(outputs[one])
+
+
+def test_the_network_goes_on_from_features_and_from_the_map(model: Trained, x: Tensor) -> None:
+    net: Any = model.net
+    outputs = ModelOutputs(model, x, Access(ENTRIES))
+    f = outputs.features.clamp(max=0.5)
+    assert outputs.at(replacing={FEATURES: f}).logits.equal(net.head(f))
+    doubled = 2 * outputs[FEATURE_MAP]
+    changed = outputs.at(replacing={FEATURE_MAP: doubled})
+    torch.testing.assert_close(changed.features, 2 * outputs.features)
+    assert changed.logits.equal(net.head(doubled.mean(dim=(2, 3))))
+    both = changed.at(replacing={FEATURES: f})
+    assert both[FEATURE_MAP].equal(doubled)
+    assert both.logits.equal(net.head(f))
+
+
+def test_what_goes_on_is_not_taken_from_what_is_stored_and_costs_one_pass(model: Trained, x: Tensor) -> None:
+    stored = toy(Plain()).examples["test"].outputs
+    outputs = ModelOutputs(model, x, Access(ENTRIES), lambda: stored)
+    changed = outputs.at(replacing={FEATURES: torch.zeros_like(outputs.features)})
+    assert (changed.logits == model.net.head.bias).all()  # type: ignore[union-attr]
+    assert changed.features.equal(torch.zeros_like(outputs.features))
+    assert model.passes == Passes(len(x), 0)
+    for part in changed.batches(40):
+        assert part.logits.equal(changed.logits[: len(part)])
+    assert model.passes == Passes(2 * len(x), 0)
+
+
+def test_a_map_is_not_stored_and_costs_a_pass(model: Trained, x: Tensor) -> None:
+    stored = toy(Plain()).examples["test"].outputs
+    assert FEATURE_MAP not in stored
+    outputs = ModelOutputs(model, x, Access(ENTRIES), lambda: stored)
+    torch.testing.assert_close(outputs[FEATURE_MAP].mean(dim=(2, 3)), outputs.features)
+    assert model.passes == Passes(len(x), 0)
+
+
+@pytest.mark.parametrize("by", [FEATURES, FEATURE_MAP], ids=str)
+def test_a_derivative_by_an_activation_is_that_of_the_rest_of_the_network(
+    model: Trained, x: Tensor, by: Output[Tensor]
+) -> None:
+    net: Any = model.net
+    outputs = ModelOutputs(model, x, Access(ENTRIES), lambda: toy(Plain()).examples["test"].outputs)
+    slope = outputs.grad(lambda o: formulas.energy(o.logits), by=by)
+    expected = outputs.logits.softmax(dim=1) @ net.head.weight.detach()  # d logsumexp / df = W^T p
+    if by == FEATURE_MAP:
+        h, w = slope.shape[2:]
+        expected = expected[:, :, None, None].expand(-1, -1, h, w) / (h * w)
+    torch.testing.assert_close(slope, expected, rtol=1e-4, atol=1e-6)
+    assert model.passes.gradient == len(x)
+
+
+def test_a_derivative_from_changed_features_is_taken_there(model: Trained, x: Tensor) -> None:
+    outputs = ModelOutputs(model, x, Access(ENTRIES))
+    changed = outputs.at(replacing={FEATURES: outputs.features + 1})
+    slope = changed.grad(lambda o: formulas.energy(o.logits), by=FEATURES)
+    net: Any = model.net
+    torch.testing.assert_close(slope, changed.logits.softmax(dim=1) @ net.head.weight.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_replaced_or_derived_by_must_be_declared(model: Trained, x: Tensor) -> None:
+    outputs = ModelOutputs(model, x, declared(LOGITS, NETWORK))
+    with pytest.raises(Undeclared, match="'features' was read but not declared"):
+        outputs.at(replacing={FEATURES: torch.zeros(len(x), 8)})
+    with pytest.raises(Undeclared, match="'features' was read but not declared"):
+        outputs.grad(lambda o: o.logits.sum(1), by=FEATURES)
+
+
+def test_a_derivative_of_what_does_not_depend_on_it_is_refused(model: Trained, x: Tensor) -> None:
+    outputs = ModelOutputs(model, x, Access(ENTRIES | {INPUTS}))
+    with pytest.raises(BadMethod, match="a derivative by features was asked for, of a function that does not depend"):
+        outputs.grad(lambda o: o[FEATURE_MAP].flatten(1).sum(1), by=FEATURES)
+    with pytest.raises(BadMethod, match="a derivative by inputs"):
+        outputs.grad(lambda o: torch.ones(len(o)))
+
+
+def test_what_the_network_cannot_go_on_from_is_refused_with_what_it_can(model: Trained, x: Tensor) -> None:
+    outputs = ModelOutputs(model, x, Access(ENTRIES))
+    with pytest.raises(
+        BadMethod, match="a Classifier cannot go on from logits; it can from feature_map, features, inp"
+    ):
+        outputs.at(replacing={LOGITS: torch.zeros(len(x), 3)}).features  # noqa: B018
+    with pytest.raises(BadMethod, match=f"features of {len(x)} inputs was replaced by 3 entries"):
+        outputs.at(replacing={FEATURES: torch.zeros(3, 8)})
+
+
+def test_more_inputs_than_a_pass_takes_are_those_of_aligned_passes(model: Trained) -> None:
+    x = torch.rand(1100, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    whole = ModelOutputs(model, x, Access(ENTRIES))[FEATURE_MAP]
+    parts = ModelOutputs(model, x, Access(ENTRIES)).batches()
+    assert whole.equal(torch.cat([part[FEATURE_MAP] for part in parts]))
+
+
+def test_outputs_are_named_as_files_are() -> None:
+    for name in ("Logits", "a/b", "", "a b", "../up"):
+        with pytest.raises(BadMethod, match="expected small letters, digits and underscores"):
+            Output(name, "n")
+    assert LOGITS.of_members == Output("member_logits", "n M C")
+    assert LOG_DENSITY.of_members == Output("member_log_density", "n M")

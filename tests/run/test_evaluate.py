@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from oodbench import evaluate
 from oodbench.check.toy import blends, blobs, noise, toy
-from oodbench.contract import INPUTS, LOGITS, NETWORK, Citation, Grid, Method, Outputs, Stateless
+from oodbench.contract import FEATURE_MAP, INPUTS, LOGITS, NETWORK, Citation, Grid, Method, Outputs, Stateless
 from oodbench.data.images import ArrayImages
 from oodbench.errors import BadData, BadMethod, BadSetting, Undeclared, UnknownName
 from oodbench.measure.ranking import ranking
@@ -342,3 +342,52 @@ def test_a_model_that_answers_otherwise_is_told(answer: Any, got: str) -> None:
 
     with pytest.raises(BadMethod, match=rf"answered one image with {got}; expected logits \[1 C\]"):
         evaluate(Odd().eval(), **arrays())
+
+
+# Feature maps.
+
+
+class Pooling(Mine):
+    """The same classifier, its map pooled by a module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gap = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.gap(self.body(self.normalise(x))[-1]).flatten(1))  # type: ignore[no-any-return]
+
+
+def map_energy(batch: Outputs) -> Tensor:
+    return batch.at(replacing={FEATURE_MAP: batch[FEATURE_MAP].clamp(min=0.1)}).logits.logsumexp(dim=1)
+
+
+MAPPED = Method(
+    name="mapped",
+    title="",
+    paper=PAPER,
+    recipe=Plain(),
+    detector=Stateless(frozenset({FEATURE_MAP, LOGITS, NETWORK}), map_energy),
+)
+
+
+def test_a_map_that_no_module_pools_is_noted_with_the_way_out(model: Mine) -> None:
+    table = evaluate(model, **arrays(methods=[MAPPED, "msp"]))
+    assert "no pooling module, and so no feature_map; name it: Headed(model, pool='...')" in table["note"][0]
+    assert set(table["method"][1:]) == {"msp"}
+
+
+def test_a_map_that_a_module_pools_can_be_replaced() -> None:
+    model = Pooling().eval()
+    table = evaluate(model, **arrays(methods=[MAPPED], pool="gap"))
+    assert (table["note"] == "").all()
+    net: Any = toy(Plain()).model.net
+    good, bad = torch.from_numpy(arrays()["test"][0]), torch.from_numpy(arrays()["failures"]["noise"])
+    with torch.no_grad():
+        scores = [
+            net.head(net.trunk(net.standardise(x))[-1].clamp(min=0.1).mean((2, 3))).logsumexp(1).numpy()
+            for x in (good, bad)
+        ]
+    row = table[table["set"] == "noise"].iloc[0]
+    assert row["auroc"] == pytest.approx(ranking(*scores)["auroc"], abs=1e-6)
+    assert row["forward"] == 2

@@ -13,7 +13,7 @@ from oodbench.contract import LOGITS, Material, Method, Output
 from oodbench.data.images import ArrayImages, Images
 from oodbench.errors import BadData, BadMethod
 from oodbench.measure.cells import cells, measure
-from oodbench.models.outputs import BATCH, Passes, Trained, joined, to_store
+from oodbench.models.outputs import BATCH, Passes, Trained, joined, of_a_pass, to_store
 from oodbench.networks import Classifier, Headed
 from oodbench.recipes import Plain
 from oodbench.run.arrays import Array, check_classes, images, labelled
@@ -42,6 +42,7 @@ def evaluate(
     ood_validation: Mapping[str, Array] | None = None,
     head: str | None = None,
     layers: Sequence[str] = (),
+    pool: str | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -59,6 +60,7 @@ def evaluate(
         ood_validation: Held-out out-of-distribution images by name, for methods that tune on them.
         head: Name of the model's last linear layer; by default its last `nn.Linear`.
         layers: Names of modules whose outputs multi-layer methods read, beside the penultimate features.
+        pool: Name of the module that pools the last feature map; by default the last pooling module before the head.
         device: Where to run.
         seed: For methods whose fit is random.
 
@@ -89,10 +91,11 @@ def evaluate(
     place = usable(device)
     with evaluating(model, place):
         ours = isinstance(model, Classifier | Headed)
-        trained = Trained((model if ours else Headed(model, head, layers)).to(place), place)
+        trained = Trained((model if ours else Headed(model, head, layers, pool=pool)).to(place), place)
         exam = _exam(trained, train, test, failures, validation, ood_validation, seed, wanted)
         rows: list[Row] = []
-        for method, note in zip(chosen, notes, strict=True):
+        for method, reason in zip(chosen, notes, strict=True):
+            note = reason or _lacking(method, exam)
             rows += [_note(method, note)] if note else _rows(method, exam)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -122,6 +125,20 @@ def _why_not(method: Method, offered: frozenset[Material]) -> str | None:
     if not isinstance(method.recipe, Plain):
         return f"trains a classifier of its own ({type(method.recipe).__name__}), and would not judge yours"
     return why_not(method, method.recipe, offered)
+
+
+def _lacking(method: Method, exam: Exam) -> str | None:
+    """Return why the model cannot give what is not stored and this method reads: a map that no module pools, say."""
+    wanted = of_a_pass(method.detector.reads) - to_store(method.detector.reads)
+    if not wanted:
+        return None
+    try:
+        with torch.no_grad():
+            one = torch.from_numpy(exam.train.batch(slice(0, 1))).to(exam.model.device)
+            exam.model.net.outputs(one, wanted)  # type: ignore[operator]
+    except BadMethod as error:
+        return str(error)
+    return None
 
 
 def _note(method: Method, note: str, failure: str | None = None, name: str | None = None) -> Row:
