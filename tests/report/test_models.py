@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from made import put, scores
+from oodbench.report.board import boards
 
 from oodbench.records import ModelRecord
-from oodbench.report.board import boards
 from oodbench.report.models import bits_table, model_table, reported_bits
 from oodbench.report.reported import Citation, Reported
 

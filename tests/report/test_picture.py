@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from made import put, scores
-
 from oodbench.report.board import boards
+
 from oodbench.report.leaderboard import check, write
 
 pytest.importorskip("matplotlib")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from oodbench.data.cards import load_cards
 from oodbench.report.beside import known_as
+
+from oodbench.data.cards import load_cards
 from oodbench.report.reported import MEAN, load_reported
 from oodbench.run.registry import registry
 

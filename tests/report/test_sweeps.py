@@ -4,13 +4,13 @@ import re
 from statistics import mean
 
 import pytest
+from oodbench.report.beside import papers
+from oodbench.report.board import boards
+from oodbench.report.sweeps import points, reported_sweep, sweep_table, sweeps
 from tests.report.made import put, scores
 
 from oodbench.records import ModelRecord
-from oodbench.report.beside import papers
-from oodbench.report.board import boards
 from oodbench.report.leaderboard import leaderboard, write
-from oodbench.report.sweeps import points, reported_sweep, sweep_table, sweeps
 
 BETAS = (0, 2, 16, "inf")
 

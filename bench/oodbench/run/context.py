@@ -14,7 +14,7 @@ from oodbench.data.matrix import Matrix
 from oodbench.models.train import Report, silent
 from oodbench.models.views import NET_VIEWS, Trained
 from oodbench.run.attack import Attempt, attempts
-from oodbench.run.models import CAST, ModelKey, shown, trained
+from oodbench.run.models import CAST, ModelKey, model_name, shown, trained
 from oodbench.run.plan import Job, judge_of
 from oodbench.run.sets import Sets, classes, open_sets
 from oodbench.run.workspace import Workspace
@@ -39,6 +39,10 @@ class Context:
         sha256 = outliers.sha256() if outliers is not None and "outliers" in recipe.wants else None
         parts = tuple(self.key(part, its_seed) for part, its_seed in parts_of(recipe, seed, self.matrix.seeds))
         return ModelKey(recipe, seed, classes(self.matrix), self.sets.train.sha256(), sha256, parts)
+
+    def name(self, recipe: Recipe) -> str:
+        """Return what results call the model of a recipe."""
+        return model_name(recipe, lambda one: one.at(self.matrix.scale, self.matrix.training.training()))
 
     def model(self, recipe: Recipe, seed: int, report: Report) -> tuple[Trained, Path]:
         """Return a model, and its folder in the cache."""
@@ -97,6 +101,18 @@ def wanted_views(jobs: Iterable[Job], recipe: Recipe) -> frozenset[View]:
     """Return the views that the methods on a recipe read of one forward pass."""
     read = recipe.provides & {"logits", "log_density"}  # what tells how good the model is
     return frozenset(read.union(*(job.method.detector.reads for job in jobs if job.recipe == recipe)) & NET_VIEWS)
+
+
+def model_record_key(context: Context, recipe: Recipe, seed: int) -> str:
+    """Return the content address of a model's record: all that its numbers and outcomes depend on."""
+    matrix, sets = context.matrix, context.sets
+    return digest(
+        context.key(recipe, seed).digest,
+        source_digest("oodbench.run.quality", "oodbench.run.attack"),
+        matrix.model_dump(mode="json", exclude={"methods"}),
+        {f"{role} {name}": images.sha256() for name, role, images in sets},
+        CAST,
+    )
 
 
 def record_key(context: Context, job: Job) -> str:

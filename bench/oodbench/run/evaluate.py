@@ -16,6 +16,7 @@ from oodbench.measure.cells import cells, measure
 from oodbench.models.views import BATCH, NET_VIEWS, Passes, Trained
 from oodbench.networks import Classifier, Headed
 from oodbench.recipes import Plain
+from oodbench.records import Outcomes
 from oodbench.run.arrays import Array, check_classes, images, labelled
 from oodbench.run.examine import Exam, examine
 from oodbench.run.plan import why_not
@@ -122,7 +123,7 @@ def _rows(method: Method, exam: Exam) -> list[Row]:
     except BadData as error:
         return [_note(method, str(error))]
     rows = []
-    for cell in cells(outcome.scores):
+    for cell in cells(outcome.scores, None if exam.correct is None else Outcomes(exam.correct)):
         try:
             metrics, intervals = measure(cell, bootstrap=0, seed=exam.seed)
         except BadData as error:  # nothing to tell apart: a classifier that makes no misclassification

@@ -62,9 +62,9 @@ def _without_work(context: Context, item: Job | Skip) -> Record | None:
     """Return the record of what needs no work: what is skipped, what is current, what must not be overwritten."""
     if isinstance(item, Skip):
         return unmade_record(context, item, "skipped", item.reason)
-    path = record_paths(context.workspace.results, context.matrix.name, item.method.name, item.seed).record
+    where = context.workspace.results, context.matrix.name, item.method.name, item.seed
     try:
-        return current(path, record_key(context, item))
+        return current(*where, record_key(context, item))
     except BadRecord as error:
         return unmade_record(context, item, "failed", reason(error))
 

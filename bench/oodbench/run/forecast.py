@@ -39,13 +39,13 @@ def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
 def _state(context: Context, item: Job | Skip) -> tuple[str, str]:
     if isinstance(item, Skip):
         return "skip", item.reason
-    path = record_paths(context.workspace.results, context.matrix.name, item.method.name, item.seed).record
+    where = context.workspace.results, context.matrix.name, item.method.name, item.seed
     try:
-        if current(path, record_key(context, item)):
+        if current(*where, record_key(context, item)):
             return "done", "its record is current"
     except BadRecord as error:
         return "run", f"its record cannot be read: {error}"
-    if path.exists():
+    if record_paths(*where).record.exists():
         return "run", "its record is of other code, data or versions, or failed"
     if is_trained(context.key(item.recipe, item.seed), context.workspace.cache):
         return "run", "its model is in the cache"

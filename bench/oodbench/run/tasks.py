@@ -12,11 +12,23 @@ from time import perf_counter
 
 from oodbench.contract import Recipe, View
 from oodbench.models.train import Report
-from oodbench.records import Cost, Record, read_record, record_paths, write_cost, write_record, write_scores
+from oodbench.records import (
+    Cost,
+    ModelUsed,
+    Record,
+    model_paths,
+    model_sha256,
+    read_model,
+    read_record,
+    record_paths,
+    write_cost,
+    write_record,
+    write_scores,
+)
 from oodbench.run import provenance
-from oodbench.run.attack import Attempt
 from oodbench.run.context import Context, attacked, record_key, seen
 from oodbench.run.examine import Exam, Outcome, examine
+from oodbench.run.model_records import write_models
 from oodbench.run.models import describe, is_trained
 from oodbench.run.plan import Job, judge_of
 from oodbench.run.quality import bits, quality
@@ -95,16 +107,17 @@ class Examine:
         paths = record_paths(context.workspace.results, context.matrix.name, job.method.name, job.seed)
         began = datetime.now(UTC)
         started = perf_counter()
-        outcome, exam, attacks = self._examine(report)
+        outcome, exam = self._examine(report)
+        models = write_models(context, job, exam)
         sha256 = write_scores(paths.scores, outcome.scores)
-        record = make_record(context, job, key, outcome, exam, attacks, sha256)
+        record = make_record(context, job, key, outcome, models, sha256)
         spent = _noted(self.context.key(job.recipe, job.seed).folder(context.workspace.cache))
         seconds = {**spent, **outcome.seconds, "total": perf_counter() - started}
         write_cost(paths.cost, Cost(seconds=seconds, peak_memory_mb=provenance.peak_memory_mb(), started_at=began))
         write_record(paths.record, record)  # last: a record stands only beside its scores
         return record
 
-    def _examine(self, report: Report) -> tuple[Outcome, Exam, dict[str, Attempt]]:
+    def _examine(self, report: Report) -> tuple[Outcome, Exam]:
         context, job = self.context, self.job
         sets = context.sets
         model, folder = context.model(job.recipe, job.seed, report)
@@ -134,15 +147,30 @@ class Examine:
             quality=quality(judge, logits, sets.test.labels),
             bits=bits(lambda images: show(images)["log_density"].numpy(), sets) if density else {},
         )
-        return examine(job.method, exam, report), exam, attacks
+        return examine(job.method, exam, report), exam
 
 
-def current(path: Path, key: str) -> Record | None:
-    """Return the record at a path if it is whole, well, and of this key."""
-    if not path.exists():
+def current(results: Path, matrix: str, method: str, seed: int, key: str) -> Record | None:
+    """Return the record of a (matrix, method, seed) if it is of this key, and whole: its scores and its models too.
+
+    Raises:
+        BadRecord: a file is broken, foreign or newer than this program.
+    """
+    paths = record_paths(results, matrix, method, seed)
+    if not paths.record.exists():
         return None
-    record = read_record(path)
-    return record if record.key == key and record.status == "ok" and path.with_suffix(".npz").exists() else None
+    record = read_record(paths.record)
+    if record.key != key or record.status != "ok" or not paths.scores.exists():
+        return None
+    return record if all(_stands(results, record, used) for used in (record.model, record.reference)) else None
+
+
+def _stands(results: Path, record: Record, used: ModelUsed | None) -> bool:
+    """Whether the record of a model is the one that a method's record names."""
+    if used is None:
+        return False
+    path = model_paths(results, record.matrix, used.name, record.seed).record
+    return path.exists() and model_sha256(read_model(path)) == used.sha256
 
 
 def _note(folder: Path, stage: str, seconds: float) -> None:
