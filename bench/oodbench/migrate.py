@@ -204,7 +204,7 @@ def _compare(record: Record, old: list[OldCell], scores: Scores, outcomes: Outco
         if cell is None:
             raise BadRecord(f"{path}: {was.failure}/{was.name} has numbers and no scores")
         metrics, intervals = measure(cell, BOOTSTRAP, record.seed)
-        pairs = [(was.n_good, len(cell.good)), (was.n_bad, len(cell.bad))]
+        pairs: list[tuple[float, float]] = [(was.n_good, len(cell.good)), (was.n_bad, len(cell.bad))]
         pairs += [(value, metrics[name]) for name, value in was.metrics.items()]
         pairs += [pair for name, bounds in was.intervals.items() for pair in zip(bounds, intervals[name], strict=True)]
         if changed := [f"{then} would be {now}" for then, now in pairs if abs(then - now) > TOLERANCE]:

@@ -5,8 +5,8 @@ import pytest
 
 from oodbench.errors import BadData
 from oodbench.measure.cells import Cell, cells, measure
-from oodbench.measure.ranking import ranking
 from oodbench.measure.kinds import KINDS
+from oodbench.measure.ranking import ranking
 from oodbench.outcomes import Fooled, Outcomes
 from oodbench.records import Attacked, Scores
 

@@ -81,9 +81,9 @@ def record(method: str, seed: int, *, matrix="toy-v1", **fields) -> Record:
         method=method,
         seed=seed,
         title=method.upper(),
-        citation=Citation(authors="One", title="T", year=2020, url=f"https://example.org/{method}"),
         parameters=Parameters(),
         **{
+            "citation": Citation(authors="One", title="T", year=2020, url=f"https://example.org/{method}"),
             "tuning_access": "none",
             "fits_on_labels": False,
             "scale": "tiny",

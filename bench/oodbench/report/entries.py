@@ -5,7 +5,7 @@ What systems leave in folders is passed over: names that begin with a dot (`.DS_
 """
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from oodbench.errors import BadData, BadRecord
@@ -36,6 +36,28 @@ OTHERS = frozenset({REPORTED, DIAGNOSTICS})
 
 
 @dataclass(frozen=True, eq=False)
+class StoredOutcomes:
+    """The file of what a classifier does, read once for all methods that are judged on it.
+
+    Attributes:
+        path: Where it is.
+        sha256: Of its content, as the model's record says.
+    """
+
+    path: Path
+    sha256: str
+
+    @cached_property
+    def read(self) -> Outcomes:
+        """What is in it.
+
+        Raises:
+            BadRecord: It is broken, or not the one that the record names.
+        """
+        return read_outcomes(self.path, self.sha256)
+
+
+@dataclass(frozen=True, eq=False)
 class Entry:
     """One (matrix, method, seed).
 
@@ -44,14 +66,14 @@ class Entry:
         scores: Where its scores are.
         model: The model whose outputs it scores; None where it has no scores.
         reference: The classifier whose errors it is judged on.
-        outcomes: Where these are.
+        outcomes: These errors; None where the reference does not classify.
     """
 
     record: Record
     scores: Path
     model: ModelRecord | None = None
     reference: ModelRecord | None = None
-    outcomes: Path | None = None
+    outcomes: StoredOutcomes | None = None
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -69,17 +91,14 @@ class Entry:
             raise BadData(f"{self.scores}: {error}; remake both: {command(self.record)}") from error
 
     def _outcomes(self) -> Outcomes | None:
-        if self.reference is None or self.outcomes is None or self.reference.outcomes_sha256 is None:
-            return None
         try:
-            return _outcomes(self.outcomes, self.reference.outcomes_sha256)
+            return self.outcomes.read if self.outcomes else None
         except BadRecord as error:
             raise BadRecord(f"{error}; remake it: {command(self.record)}") from error
 
 
-@lru_cache(maxsize=8)  # the methods on one model come one after the other
-def _outcomes(path: Path, sha256: str) -> Outcomes:
-    return read_outcomes(path, sha256)
+Models = dict[Path, tuple[ModelRecord, StoredOutcomes | None]]
+"""Records of models and their outcomes, by the path of the record: each is read once."""
 
 
 def collect(results: Path, matrix: str | None = None) -> list[Entry]:
@@ -89,7 +108,7 @@ def collect(results: Path, matrix: str | None = None) -> list[Entry]:
         BadRecord: A record is broken, newer than this program, not the one that its path names, or names a model whose
             record is not there or says otherwise.
     """
-    models: dict[Path, ModelRecord] = {}
+    models: Models = {}
     return [_entry(results, record, models) for record in _records(results, matrix)]
 
 
@@ -127,7 +146,7 @@ def _own(results: Path, path: Path) -> Record:
     return record
 
 
-def _entry(results: Path, record: Record, models: dict[Path, ModelRecord]) -> Entry:
+def _entry(results: Path, record: Record, models: Models) -> Entry:
     scores = record_paths(results, record.matrix, record.method, record.seed).scores
     if record.scores_sha256 is None:
         return Entry(record, scores)
@@ -136,18 +155,20 @@ def _entry(results: Path, record: Record, models: dict[Path, ModelRecord]) -> En
             f"{scores.with_suffix('.json')}: written by oodbench 0.1, whose scores lie elsewhere; move all of "
             f"{results} to the layout of today, which takes a minute: python -m oodbench.migrate {results}"
         )
-    model, reference = (_model(results, record, used, models) for used in (record.model, record.reference))
-    outcomes = model_paths(results, record.matrix, reference.name, record.seed).outcomes
-    return Entry(record, scores, model, reference, outcomes)
+    model, _ = _model(results, record, record.model, models)
+    return Entry(record, scores, model, *_model(results, record, record.reference, models))
 
 
-def _model(results: Path, record: Record, used: ModelUsed, models: dict[Path, ModelRecord]) -> ModelRecord:
-    """Return the record of a model that a method's record names."""
-    path = model_paths(results, record.matrix, used.name, record.seed).record
+def _model(results: Path, record: Record, used: ModelUsed, models: Models) -> tuple[ModelRecord, StoredOutcomes | None]:
+    """Return the record of a model that a method's record names, and what the model does."""
+    paths = model_paths(results, record.matrix, used.name, record.seed)
+    path = paths.record
     try:
         if path not in models:
-            models[path] = read_model(path)
-        model, found = models[path], model_sha256(models[path])
+            model = read_model(path)
+            stored = StoredOutcomes(paths.outcomes, model.outcomes_sha256) if model.outcomes_sha256 else None
+            models[path] = model, stored
+        model, found = models[path][0], model_sha256(models[path][0])
         if (model.matrix, model.name, model.seed) != (record.matrix, used.name, record.seed):
             raise BadRecord(f"{path}: holds the record of {model.matrix}, {model.name}, seed {model.seed}")
         if found != used.sha256:
@@ -157,4 +178,4 @@ def _model(results: Path, record: Record, used: ModelUsed, models: dict[Path, Mo
             )
     except BadRecord as error:
         raise BadRecord(f"{error}; make it again: {command(record)}") from error
-    return model
+    return models[path]

@@ -7,6 +7,7 @@ and compares. What ranks need besides (the metric on resampled inputs) is kept i
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def read_metrics(results: Path) -> pd.DataFrame:
 
 def inputs_of(entry: Entry) -> str:
     """Return the sha256 (hex, its beginning) of all that the numbers of an entry are computed from."""
-    outcomes = entry.reference.outcomes_sha256 if entry.reference else None
+    outcomes = entry.outcomes.sha256 if entry.outcomes else None
     return digest(METRICS_VERSION, RESAMPLES, entry.record.scores_sha256, outcomes, entry.record.seed)[:16]
 
 
@@ -214,20 +215,20 @@ def _same(a: pd.DataFrame, b: pd.DataFrame, tolerance: float) -> bool:
 
 def _read_draws(results: Path) -> Draws:
     try:
-        with np.load(results / CACHE / "draws.npz", allow_pickle=False) as file:
-            keys, draws = file["keys"].tolist(), file["draws"]
+        with (results / CACHE / "draws.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            keys, draws = arrays["keys"].tolist(), arrays["draws"]
         return {
             (inputs, kind): row for (inputs, kind), row in zip((key.split("\t") for key in keys), draws, strict=True)
         }
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
 
 
 def _seals(results: Path, entry: Entry) -> dict[str, str]:
     """Return the sha256 of the bytes of an entry's files and of the content that its records name, by path."""
     said = {entry.scores: entry.record.scores_sha256}
-    if entry.outcomes and entry.reference and entry.reference.outcomes_sha256:
-        said[entry.outcomes] = entry.reference.outcomes_sha256
+    if entry.outcomes:
+        said[entry.outcomes.path] = entry.outcomes.sha256
     return {path.relative_to(results).as_posix(): f"{_bytes_sha256(path)} {sha}" for path, sha in said.items()}
 
 

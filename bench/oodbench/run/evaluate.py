@@ -123,7 +123,8 @@ def _rows(method: Method, exam: Exam) -> list[Row]:
     except BadData as error:
         return [_note(method, str(error))]
     rows = []
-    for cell in cells(outcome.scores, None if exam.correct is None else Outcomes(exam.correct)):
+    outcomes = Outcomes(exam.correct) if exam.correct is not None else None
+    for cell in sorted(cells(outcome.scores, outcomes), key=lambda cell: cell.failure):
         try:
             metrics, intervals = measure(cell, bootstrap=0, seed=exam.seed)
         except BadData as error:  # nothing to tell apart: a classifier that makes no misclassification

@@ -8,9 +8,11 @@ from oodbench.outcomes import outcomes_sha256, write_outcomes
 from oodbench.records import (
     Attack,
     Fooled,
+    ModelPaths,
     ModelRecord,
     ModelUsed,
     Outcomes,
+    Record,
     model_paths,
     model_sha256,
     read_model,
@@ -59,7 +61,7 @@ def put_model(results: Path, model: ModelRecord, outcomes: Outcomes | None) -> M
     """
     paths = model_paths(results, model.matrix, model.name, model.seed)
     used = ModelUsed(name=model.name, sha256=model_sha256(model))
-    standing = _standing(results, model)
+    standing = _standing(paths)
     if standing is not None and model_sha256(standing) == used.sha256:
         return used
     if standing is not None and standing.key in (None, model.key):
@@ -74,16 +76,23 @@ def put_model(results: Path, model: ModelRecord, outcomes: Outcomes | None) -> M
     return used
 
 
-def _standing(results: Path, model: ModelRecord) -> ModelRecord | None:
-    """Return the record that stands where a model's belongs; None for none, or a broken one."""
-    paths = model_paths(results, model.matrix, model.name, model.seed)
+def stands(results: Path, record: Record, used: ModelUsed | None) -> bool:
+    """Whether the model that a method's record names lies there, whole."""
+    if used is None:
+        return False
+    model = _standing(model_paths(results, record.matrix, used.name, record.seed))
+    return model is not None and model_sha256(model) == used.sha256
+
+
+def _standing(paths: ModelPaths) -> ModelRecord | None:
+    """Return the record of a model that lies at a place; None for none, or a broken one."""
     try:
-        standing = read_model(paths.record)
-        if standing.outcomes_sha256 is not None:
-            read_outcomes(paths.outcomes, standing.outcomes_sha256)
+        model = read_model(paths.record)
+        if model.outcomes_sha256 is not None:
+            read_outcomes(paths.outcomes, model.outcomes_sha256)
     except BadRecord:
         return None
-    return standing
+    return model
 
 
 def _differences(standing: ModelRecord, model: ModelRecord) -> str:

@@ -11,16 +11,14 @@ from pathlib import Path
 from time import perf_counter
 
 from oodbench.contract import Recipe, View
+from oodbench.errors import BadData, BadRecord
 from oodbench.models.train import Report
 from oodbench.records import (
     Cost,
-    ModelUsed,
     Record,
-    model_paths,
-    model_sha256,
-    read_model,
     read_record,
     record_paths,
+    verify,
     write_cost,
     write_record,
     write_scores,
@@ -28,7 +26,7 @@ from oodbench.records import (
 from oodbench.run import provenance
 from oodbench.run.context import Context, attacked, record_key, seen
 from oodbench.run.examine import Exam, Outcome, examine
-from oodbench.run.model_records import write_models
+from oodbench.run.model_records import stands, write_models
 from oodbench.run.models import describe, is_trained
 from oodbench.run.plan import Job, judge_of
 from oodbench.run.quality import bits, quality
@@ -154,23 +152,19 @@ def current(results: Path, matrix: str, method: str, seed: int, key: str) -> Rec
     """Return the record of a (matrix, method, seed) if it is of this key, and whole: its scores and its models too.
 
     Raises:
-        BadRecord: a file is broken, foreign or newer than this program.
+        BadRecord: the record itself is broken, foreign or newer than this program.
     """
     paths = record_paths(results, matrix, method, seed)
     if not paths.record.exists():
         return None
     record = read_record(paths.record)
-    if record.key != key or record.status != "ok" or not paths.scores.exists():
+    if record.key != key or record.status != "ok":
         return None
-    return record if all(_stands(results, record, used) for used in (record.model, record.reference)) else None
-
-
-def _stands(results: Path, record: Record, used: ModelUsed | None) -> bool:
-    """Whether the record of a model is the one that a method's record names."""
-    if used is None:
-        return False
-    path = model_paths(results, record.matrix, used.name, record.seed).record
-    return path.exists() and model_sha256(read_model(path)) == used.sha256
+    try:
+        verify(record, paths.scores)
+    except (BadRecord, BadData):
+        return None
+    return record if all(stands(results, record, used) for used in (record.model, record.reference)) else None
 
 
 def _note(folder: Path, stage: str, seconds: float) -> None:
