@@ -40,6 +40,10 @@ claims: setup ## the papers' claims, on real data; minutes
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
 
+golden: export OMP_NUM_THREADS := 1
+golden: setup ## write the golden scores of methods whose version moved
+	$(BIN)/python tests/golden/make_scores.py
+
 leaderboard: setup ## rebuild leaderboard.md, docs/claims.md and docs/diagnostics.md from what is stored
 	$(BIN)/oodbench table
 	$(BIN)/oodbench claims
@@ -55,4 +59,4 @@ wheel: setup ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims bench leaderboard format wheel clean
+.PHONY: help setup demo test lint fast claims bench golden leaderboard format wheel clean

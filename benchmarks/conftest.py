@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.contract import Training
 from oodbench.data.images import Images
 from oodbench.data.load import load
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import MissingData
 from oodbench.models.train import Classes, train
 from oodbench.recipes import Plain
+from oodbench.training import Training
 
 torch.set_num_threads(1)
 

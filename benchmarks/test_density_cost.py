@@ -17,7 +17,7 @@ import torch
 from oodbench.methods.ib_inn import IbInn
 from tabulate import tabulate
 
-from oodbench.contract import Recipe, Stateless
+from oodbench.contract import LOG_DENSITY, LOGITS, Stateless
 from oodbench.data.images import Images
 from oodbench.data.load import load
 from oodbench.data.matrix import find_matrix
@@ -25,17 +25,17 @@ from oodbench.densities.ensemble import DensityEnsemble
 from oodbench.densities.glow import Glow
 from oodbench.densities.pixelcnn import PixelCnn
 from oodbench.densities.vae import Vae
-from oodbench.detectors.densities import LOG_DENSITY, WAIC
-from oodbench.models.train import build
-from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.detectors.densities import WAIC
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.recipes import Plain
 from oodbench.run.provenance import peak_memory_mb
 from oodbench.run.sets import classes
 from oodbench.run.tune import scores_of
+from oodbench.training import Recipe
 
 PLAIN = "classifier"
 SCORED: dict[str, tuple[Recipe, Stateless]] = {
-    PLAIN: (Plain(), Stateless(frozenset({"logits"}), lambda batch: batch.logits.amax(dim=1))),
+    PLAIN: (Plain(), Stateless(frozenset({LOGITS}), lambda batch: batch.logits.amax(dim=1))),
     "glow": (Glow(), LOG_DENSITY),
     "pixelcnn++": (PixelCnn(), LOG_DENSITY),
     "vae": (Vae(), LOG_DENSITY),
@@ -58,10 +58,10 @@ def scorer(name: str, images: Images) -> Callable[[], object]:
     """Return the scoring of all images by a fresh model."""
     recipe, detector = SCORED[name]
     matrix = find_matrix("fashion-mnist-v1")
-    recipe = recipe.at(matrix.scale, matrix.training.training())
+    recipe = recipe.sized(matrix.scale, matrix.training)
     net = build(recipe, images.shape, classes(matrix), 0).eval().requires_grad_(False)
     model = Trained(net.to(memory_format=torch.channels_last), torch.device("cpu"))
-    return lambda: scores_of(detector, (), ModelViews(model, images, Access(detector.reads)))
+    return lambda: scores_of(detector, (), ModelOutputs(model, images, Access(detector.reads)))
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import Citation, FitData, Grid, Material, Method, View, Views
+from oodbench.contract import LOGITS, Citation, FitData, Grid, Material, Method, Output, Outputs
 from oodbench.recipes import Plain
 
 TEMPERATURES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
@@ -33,14 +33,15 @@ class TemperedSoftmax:
 
     T: float = 1.0
 
-    reads: ClassVar[frozenset[View]] = frozenset({"logits"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({LOGITS})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     def fit(self, data: FitData) -> tuple[()]:
         """Return the empty state."""
         return ()
 
-    def score(self, state: tuple[()], batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: tuple[()], batch: Outputs) -> Float[Tensor, "n"]:
         """Return the rank key of max softmax(z / T)."""
         return formulas.tempered_margin(batch.logits, self.T)
 

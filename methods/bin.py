@@ -16,15 +16,30 @@ at half and at three quarters.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, final
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from oodbench import formulas
-from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.contract import (
+    BINARY,
+    FEATURES,
+    HEAD,
+    LAYERS,
+    LOGITS,
+    Citation,
+    Material,
+    Method,
+    Output,
+    Outputs,
+    Stateless,
+)
 from oodbench.networks import classifier
+from oodbench.networks.classifier import NONE
 from oodbench.networks.one_vs_rest import one_vs_rest_loss, start_at_prior_odds
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
@@ -39,6 +54,16 @@ class OneVsRest(nn.Module):
         start_at_prior_odds(self.head)
 
     @property
+    def entries(self) -> frozenset[Output]:
+        """Those of the classifier."""
+        return self.body.entries  # type: ignore[return-value]
+
+    @property
+    def constants(self) -> Mapping[Output, Any]:
+        """The head."""
+        return self.body.constants  # type: ignore[return-value]
+
+    @property
     def head(self) -> nn.Linear:
         """The last linear layer."""
         return self.body.head  # type: ignore[return-value]
@@ -48,15 +73,17 @@ class OneVsRest(nn.Module):
         z: Tensor = self.body(x)
         return z
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x after one forward pass."""
-        shown: Mapping[View, Any] = self.body.show(x, wanted)  # type: ignore[operator]
-        return {**shown, "binary": shown["logits"]}
+    def outputs(
+        self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
+    ) -> Mapping[Output, Any]:
+        """Return outputs for x after one forward pass."""
+        given: Mapping[Output, Any] = self.body.outputs(x, wanted | {LOGITS}, replacing)  # type: ignore[operator]
+        return {**given, BINARY: given[LOGITS]}
 
 
 @final
 @dataclass(frozen=True)
-class Bin:
+class Bin(Recipe):
     """The matrix's own network, trained as C yes-or-no classifiers.
 
     Attributes:
@@ -67,27 +94,27 @@ class Bin:
     zeta: float = 0.05
     training: Training = Training(network="resnet-small", epochs=8)
 
-    provides: ClassVar[frozenset[View]] = frozenset(
-        {"inputs", "logits", "binary", "features", "layers", "head", "gradient"}
-    )
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, BINARY, FEATURES, LAYERS, HEAD})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "Bin":
+    def sized(self, scale: Scale, training: Training) -> "Bin":
         """Return the recipe with the matrix's training."""
         return replace(self, training=training)
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh model."""
-        return OneVsRest(classifier(self.training.network, shape, classes, mean, std, self.training.dropout))
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh model, and its training."""
+        net = OneVsRest(classifier(self.training.network, in_set, self.training.dropout))
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the weighted loss of the C classifiers."""
         return one_vs_rest_loss(net(batch.inputs), batch.labels, self.zeta)
 
 
-def largest_log_odds(batch: Views) -> Float[Tensor, "n"]:
+def largest_log_odds(batch: Outputs) -> Float[Tensor, "n"]:
     """Return max_k z_k."""
-    return formulas.max_logit(batch.binary)
+    return formulas.max_logit(batch[BINARY])
 
 
 METHODS = (
@@ -101,6 +128,6 @@ METHODS = (
             url="https://github.com/varshiths/cal-exp",  # the first author's code; no address of the report was found
         ),
         recipe=Bin(),
-        detector=Stateless(frozenset({"binary"}), largest_log_odds),
+        detector=Stateless(frozenset({BINARY}), largest_log_odds),
     ),
 )

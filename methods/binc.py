@@ -14,6 +14,7 @@ are chosen here. For CIFAR-10 the paper's training is that of the matrix.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, final
 
 import torch
@@ -22,9 +23,22 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from oodbench import formulas
-from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.contract import (
+    BINARY,
+    FEATURES,
+    HEAD,
+    LAYERS,
+    LOGITS,
+    Citation,
+    Material,
+    Method,
+    Output,
+    Outputs,
+    Stateless,
+)
 from oodbench.networks import classifier
 from oodbench.networks.one_vs_rest import TwoHeads, one_vs_rest_loss
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 WIDTH = 0.4
 """Width of the kernel over confidences."""
@@ -51,7 +65,7 @@ def weighted_mmce(r: Float[Tensor, "*k n"], c: Bool[Tensor, "*k n"]) -> Float[Te
 
 @final
 @dataclass(frozen=True)
-class Binc:
+class Binc(Recipe):
     """The matrix's own network under a layer and two heads.
 
     Attributes:
@@ -66,19 +80,19 @@ class Binc:
     width: int = 64
     training: Training = Training(network="resnet-small", epochs=8)
 
-    provides: ClassVar[frozenset[View]] = frozenset(
-        {"inputs", "logits", "binary", "features", "layers", "head", "gradient"}
-    )
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, BINARY, FEATURES, LAYERS, HEAD})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "Binc":
+    def sized(self, scale: Scale, training: Training) -> "Binc":
         """Return the recipe with the matrix's training."""
         return replace(self, training=training)
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh model."""
-        body = classifier(self.training.network, shape, self.width, mean, std, self.training.dropout)
-        return TwoHeads(body, self.width, classes)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh model, and its training."""
+        body = classifier(self.training.network, replace(in_set, classes=self.width), self.training.dropout)
+        net = TwoHeads(body, self.width, in_set.classes)
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return cross-entropy, plus the binary loss, plus the calibration error of the binary classifiers."""
@@ -98,9 +112,9 @@ def calibration_error(z: Float[Tensor, "n C"], y: Bool[Tensor, "n C"]) -> Float[
     return weighted_mmce(r.T, ((z > 0) == y).T).mean()
 
 
-def largest_log_odds(batch: Views) -> Float[Tensor, "n"]:
+def largest_log_odds(batch: Outputs) -> Float[Tensor, "n"]:
     """Return max_k z_k of the binary head."""
-    return formulas.max_logit(batch.binary)
+    return formulas.max_logit(batch[BINARY])
 
 
 METHODS = (
@@ -114,6 +128,6 @@ METHODS = (
             url="https://github.com/varshiths/cal-exp",  # the first author's code; no address of the report was found
         ),
         recipe=Binc(),
-        detector=Stateless(frozenset({"binary"}), largest_log_odds),
+        detector=Stateless(frozenset({BINARY}), largest_log_odds),
     ),
 )

@@ -14,20 +14,20 @@ of them drawn with replacement, among which on average only 3.4 of 5 differ. Tha
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
-from oodbench.ensembles import bootstrap
+from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.ensembles import bootstrap, take_weights
 from oodbench.networks.members import Ensemble
 from oodbench.recipes import Plain
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, Training
 
 
 @final
 @dataclass(frozen=True)
-class DeepEnsemble:
+class DeepEnsemble(Recipe):
     """Plain classifiers, asked together.
 
     Attributes:
@@ -41,7 +41,8 @@ class DeepEnsemble:
     bootstrap: bool = True
     plain: Plain = Plain()
 
-    provides: ClassVar[frozenset[View]] = frozenset({"inputs", "logits", "members", "gradient"})
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, LOGITS.of_members})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property
@@ -49,9 +50,9 @@ class DeepEnsemble:
         """That of a member, of which nothing is left to do."""
         return replace(self.plain.training, epochs=0)
 
-    def at(self, scale: Scale, training: Training) -> "DeepEnsemble":
+    def sized(self, scale: Scale, training: Training) -> "DeepEnsemble":
         """Return the ensemble of the matrix's own classifiers."""
-        return replace(self, plain=self.plain.at(scale, training))
+        return replace(self, plain=self.plain.sized(scale, training))
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Plain, int], ...]:
         """Return the members."""
@@ -63,28 +64,21 @@ class DeepEnsemble:
             return bootstrap(self.M, seed, seeds)
         return list(range(seed * self.M, (seed + 1) * self.M))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return fresh members."""
-        return Ensemble(self.plain.build(shape, classes, mean, std) for _ in range(self.M))
-
-    def assemble(self, net: nn.Module, parts: tuple[nn.Module, ...]) -> None:
-        """Give each member its weights."""
-        for member, part in zip(net.get_submodule("nets").children(), parts, strict=True):
-            member.load_state_dict(part.state_dict())
-
-    def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
-        """Return the mean of the members' own losses: what each of them minimised."""
-        return torch.stack([self.plain.loss(member, batch) for member in net.get_submodule("nets").children()]).mean()
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return the members, of which nothing is left to train."""
+        nets = [self.plain.start(in_set, (), labels, seed).net for _ in range(self.M)]
+        take_weights(nets, parts)
+        return Fit(Ensemble(nets))
 
 
-def certainty(batch: Views) -> Float[Tensor, "n"]:
+def certainty(batch: Outputs) -> Float[Tensor, "n"]:
     """Return minus the entropy of the mean of the members' probabilities."""
-    return -formulas.predictive_entropy(batch.members)
+    return -formulas.predictive_entropy(batch[LOGITS.of_members])
 
 
-def agreement(batch: Views) -> Float[Tensor, "n"]:
+def agreement(batch: Outputs) -> Float[Tensor, "n"]:
     """Return minus the mutual information of the class and the member."""
-    return -formulas.mutual_information(batch.members)
+    return -formulas.mutual_information(batch[LOGITS.of_members])
 
 
 PAPER = Citation(
@@ -100,13 +94,13 @@ METHODS = (
         title="Deep ensemble of 5, entropy (several seeds: bootstraps of the 5)",
         paper=PAPER,
         recipe=DeepEnsemble(),
-        detector=Stateless(frozenset({"members"}), certainty),
+        detector=Stateless(frozenset({LOGITS.of_members}), certainty),
     ),
     Method(
         name="deep-ensemble-mi",
         title="Deep ensemble of 5, mutual information (several seeds: bootstraps of the 5)",
         paper=PAPER,
         recipe=DeepEnsemble(),
-        detector=Stateless(frozenset({"members"}), agreement),
+        detector=Stateless(frozenset({LOGITS.of_members}), agreement),
     ),
 )

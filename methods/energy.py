@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.contract import LOGITS, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.recipes import Plain
 
 
@@ -27,14 +27,15 @@ class Energy:
 
     T: float = 1.0
 
-    reads: ClassVar[frozenset[View]] = frozenset({"logits"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({LOGITS})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     def fit(self, data: FitData) -> tuple[()]:
         """Return the empty state."""
         return ()
 
-    def score(self, state: tuple[()], batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: tuple[()], batch: Outputs) -> Float[Tensor, "n"]:
         """Return T log sum_i exp(z_i / T)."""
         return formulas.energy(batch.logits, self.T)
 

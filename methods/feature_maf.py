@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.contract import FEATURES, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.detectors.trained import Schedule, Units, filled, flat, minimise, units
 from oodbench.networks.made import Degrees, Maf
 from oodbench.recipes import Plain
@@ -66,7 +66,8 @@ class FeatureMaf:
     clip: float = 1.0
     floor: float = 1e-4
 
-    reads: ClassVar[frozenset[View]] = frozenset({"features"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({FEATURES})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     def fit(self, data: FitData) -> Flow:
@@ -84,7 +85,7 @@ class FeatureMaf:
         minimise(net, loss, unit(f).float(), schedule, generator)
         return Flow(unit, flat(net))
 
-    def score(self, state: Flow, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Flow, batch: Outputs) -> Float[Tensor, "n"]:
         """Return log p(f(x)), in nats."""
         net = filled(self._net(len(state.units.scale), torch.Generator()), state.weights).double()
         return (net.log_density(state.units(batch.features)) + state.units.log_det).float()

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.contract import FEATURES, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.detectors.trained import Schedule, Units, filled, flat, minimise, units
 from oodbench.networks.feature_vae import FeatureVae
 from oodbench.recipes import Plain
@@ -63,7 +63,8 @@ class FeatureAutoencoder:
     clip: float = 1.0
     floor: float = 1e-4
 
-    reads: ClassVar[frozenset[View]] = frozenset({"features"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({FEATURES})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     def fit(self, data: FitData) -> Autoencoder:
@@ -81,7 +82,7 @@ class FeatureAutoencoder:
         minimise(net, loss, unit(f).float(), schedule, generator)
         return Autoencoder(unit, flat(net), torch.randn(self.samples, self.latent, generator=generator).to(f.device))
 
-    def score(self, state: Autoencoder, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Autoencoder, batch: Outputs) -> Float[Tensor, "n"]:
         """Return the bound of log p(f(x)), in nats."""
         net = filled(self._net(len(state.units.scale), torch.Generator()), state.weights)
         return (net.bound(state.units(batch.features).float(), state.noise) + state.units.log_det).float()

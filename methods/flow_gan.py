@@ -18,7 +18,7 @@ images is any worse is what the row is there to tell.
 
 from oodbench.contract import Citation, Method
 from oodbench.densities.flow_gan import FlowGan
-from oodbench.detectors.densities import LOG_DENSITY
+from oodbench.detectors.densities import LIKELIHOOD
 
 PAPER = Citation(
     authors="Grover, Dhar, Ermon",
@@ -33,13 +33,13 @@ METHODS = (
         title="Flow-GAN, hybrid, log density",
         paper=PAPER,
         recipe=FlowGan(),
-        detector=LOG_DENSITY,
+        detector=LIKELIHOOD,
     ),
     Method(
         name="flow-gan-adversarial",
         title="Flow-GAN, adversary alone, log density",
         paper=PAPER,
         recipe=FlowGan(lam=0.0, moves=2, pace=0.1),
-        detector=LOG_DENSITY,
+        detector=LIKELIHOOD,
     ),
 )

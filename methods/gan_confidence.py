@@ -33,26 +33,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
 from oodbench import formulas
-from oodbench.contract import (
-    Citation,
-    Material,
-    Method,
-    Player,
-    Scale,
-    Shape,
-    Stateless,
-    TrainBatch,
-    Training,
-    View,
-    Views,
-)
+from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.networks.dcgan import Discriminator, Generator, Trio, still
 from oodbench.recipes import Plain
+from oodbench.training import Fit, InSet, Parts, Player, Recipe, Scale, TrainBatch, Training
 
 
 @final
 @dataclass(frozen=True)
-class GanConfidence:
+class GanConfidence(Recipe):
     """The matrix's classifier, trained beside a generator and its discriminator.
 
     Attributes:
@@ -69,14 +58,15 @@ class GanConfidence:
     width: int = 64
     latent: int = 100
 
-    provides: ClassVar[frozenset[View]] = Plain.provides
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = Plain.provides
 
     @property
     def wants(self) -> frozenset[Material]:
         """Outliers, if they have a weight."""
         return frozenset({"outliers"}) if self.lam else frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "GanConfidence":
+    def sized(self, scale: Scale, training: Training) -> "GanConfidence":
         """Return the recipe with the matrix's network and batches, and Adam."""
         adam = replace(training, optimiser="adam", weight_decay=0.0, outlier_ratio=1)
         if scale == "paper":
@@ -85,10 +75,11 @@ class GanConfidence:
         epochs = min(4, training.epochs) if scale == "cpu" else training.epochs
         return replace(self, training=replace(adam, epochs=epochs, lr=2e-3, schedule="onecycle"), width=8)
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return three fresh players."""
-        classifier = Plain(self.training).build(shape, classes, mean, std)
-        return Trio(classifier, Generator(shape, self.latent, self.width), Discriminator(shape, self.width))
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return three fresh networks, and how they move."""
+        classifier, shape = Plain(self.training).start(in_set, (), labels, seed).net, in_set.shape
+        net = Trio(classifier, Generator(shape, self.latent, self.width), Discriminator(shape, self.width))
+        return Fit(net, self.players(net))
 
     def players(self, net: Trio) -> tuple[Player, ...]:
         """Return discriminator, generator and classifier: they move in this order."""
@@ -129,7 +120,7 @@ def divergence(logits: Float[Tensor, "n C"]) -> Float[Tensor, ""]:
     return formulas.uniform_cross_entropy(logits).mean() - log(logits.shape[1])
 
 
-def msp(batch: Views) -> Float[Tensor, "n"]:
+def msp(batch: Outputs) -> Float[Tensor, "n"]:
     """Return the rank key of the maximum softmax probability."""
     return formulas.msp_key(batch.logits)
 
@@ -140,7 +131,7 @@ PAPER = Citation(
     year=2018,
     url="https://arxiv.org/abs/1711.09325",
 )
-MSP = Stateless(frozenset({"logits"}), msp)
+MSP = Stateless(frozenset({LOGITS}), msp)
 ALONE, WITH_OUTLIERS = GanConfidence(), GanConfidence(lam=0.5)
 TITLE = "Confidence-calibrating GAN"
 

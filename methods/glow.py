@@ -20,19 +20,19 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from oodbench.contract import Citation, Method, Stateless, Views
+from oodbench.contract import LATENT, Citation, Method, Outputs, Stateless
 from oodbench.densities.glow import Glow
-from oodbench.detectors.densities import LOG_DENSITY
+from oodbench.detectors.densities import LIKELIHOOD
 
 
-def norm(batch: Views) -> Float[Tensor, "n"]:
+def norm(batch: Outputs) -> Float[Tensor, "n"]:
     """Return minus the code's norm, in float64."""
-    return -_length(batch.latent)
+    return -_length(batch[LATENT])
 
 
-def shell(batch: Views) -> Float[Tensor, "n"]:
+def shell(batch: Outputs) -> Float[Tensor, "n"]:
     """Return minus the distance of the code to the sphere of radius sqrt(D), in float64."""
-    return -(_length(batch.latent) - math.sqrt(batch.latent.shape[1])).abs()
+    return -(_length(batch[LATENT]) - math.sqrt(batch[LATENT].shape[1])).abs()
 
 
 def _length(eps: Tensor) -> Tensor:
@@ -65,27 +65,27 @@ METHODS = (
         title="Glow, log density",
         paper=KINGMA,
         recipe=Glow(),
-        detector=LOG_DENSITY,
+        detector=LIKELIHOOD,
     ),
     Method(
         name="glow-cv",
         title="Glow of constant volume, log density",
         paper=NALISNICK,
         recipe=Glow(volume="constant"),
-        detector=LOG_DENSITY,
+        detector=LIKELIHOOD,
     ),
     Method(
         name="latent-shell",
         title="Glow, distance of the code to the typical shell",
         paper=CHOI,
         recipe=Glow(),
-        detector=Stateless(frozenset({"latent"}), shell),
+        detector=Stateless(frozenset({LATENT}), shell),
     ),
     Method(
         name="latent-norm",
         title="Glow, norm of the code",
         paper=CHOI,
         recipe=Glow(),
-        detector=Stateless(frozenset({"latent"}), norm),
+        detector=Stateless(frozenset({LATENT}), norm),
     ),
 )

@@ -24,15 +24,31 @@ authors' 57 may by exp(0.7). Training adds noise of 0.01 to y; evaluation adds n
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.contract import (
+    FEATURES,
+    INPUTS,
+    LATENT,
+    LOG_DENSITY,
+    LOGITS,
+    NETWORK,
+    PRIOR,
+    Citation,
+    Material,
+    Method,
+    Output,
+    Outputs,
+    Stateless,
+)
 from oodbench.detectors.densities import Typicality
 from oodbench.networks.inn import IB_INN, GenerativeClassifier, Sizes, estimate_norms, losses
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 BETAS: tuple[float | Literal["inf"], ...] = (0, 1, 2, 4, 8, 16, 32, "inf")
 """The papers' grid."""
@@ -43,7 +59,7 @@ SMALL = Sizes((2, 4), (16, 32), fc=(256, 256), dropout=(0.0, 0.0), initial=1.0, 
 
 @final
 @dataclass(frozen=True)
-class IbInn:
+class IbInn(Recipe):
     """An invertible network trained for likelihood and for classes.
 
     Attributes:
@@ -64,16 +80,17 @@ class IbInn:
     noise: float = 0.01
     looks: int = 1
 
+    version: ClassVar[int] = 1
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property
-    def provides(self) -> frozenset[View]:
-        """Return what it shows: no logits where no label was used."""
-        density: frozenset[View] = frozenset({"inputs", "features", "latent", "prior", "log_density", "gradient"})
-        classes: frozenset[View] = frozenset({"logits", "log_densities"})
+    def provides(self) -> frozenset[Output]:
+        """Return its outputs: no logits where no label was used."""
+        density: frozenset[Output] = frozenset({INPUTS, FEATURES, LATENT, PRIOR, LOG_DENSITY, NETWORK})
+        classes: frozenset[Output] = frozenset({LOGITS, LOG_DENSITY.of_members})
         return density | classes if self.beta else density
 
-    def at(self, scale: Scale, training: Training) -> "IbInn":
+    def sized(self, scale: Scale, training: Training) -> "IbInn":
         """Return the recipe at a scale."""
         how = replace(training, network=IB_INN, clip=8.0, label_smoothing=0.02, precision="float32", nesterov=False)
         if scale == "paper":
@@ -84,9 +101,19 @@ class IbInn:
         how = replace(how, epochs=epochs, batch=min(training.batch, 64), optimiser="adam", lr=4e-3, weight_decay=0.0)
         return replace(self, training=replace(how, schedule="onecycle", augment=()))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh network."""
-        return GenerativeClassifier(shape, classes, mean, std, self.sizes, m=self.m, pace=self.pace, noise=self.noise)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh network, its training, and the pass that re-estimates BatchNorm's statistics."""
+        net = GenerativeClassifier(
+            in_set.shape,
+            in_set.classes,
+            in_set.mean,
+            in_set.std,
+            self.sizes,
+            m=self.m,
+            pace=self.pace,
+            noise=self.noise,
+        )
+        return Fit(net, alone(net, partial(self.loss, net)), partial(self.settle, net))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the weighted sum of L_X / D and L_Y."""
@@ -108,9 +135,9 @@ class IbInn:
         estimate_norms(net, (x[index] for order in orders for index in order))
 
 
-def class_likelihood(batch: Views) -> Float[Tensor, "n"]:
+def class_likelihood(batch: Outputs) -> Float[Tensor, "n"]:
     """Return max_k log q(y|k), in nats, float64."""
-    return batch.log_densities.amax(dim=1)
+    return batch[LOG_DENSITY.of_members].amax(dim=1)
 
 
 MACKOWIAK = Citation(
@@ -139,6 +166,6 @@ METHODS = (
         title="IB-INN, beta 2, largest log q(x|y)",
         paper=MACKOWIAK,
         recipe=IbInn(beta=2),
-        detector=Stateless(frozenset({"log_densities"}), class_likelihood),
+        detector=Stateless(frozenset({LOG_DENSITY.of_members}), class_likelihood),
     ),
 )

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.contract import FEATURES, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.recipes import Plain
 
 ROWS = 64
@@ -42,14 +42,15 @@ class NearestNeighbours:
 
     k: int = 50
 
-    reads: ClassVar[frozenset[View]] = frozenset({"features"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({FEATURES})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     def fit(self, data: FitData) -> Bank:
         """Return the normalised training features."""
         return Bank(normalize(data.train.features, dim=1))
 
-    def score(self, state: Bank, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Bank, batch: Outputs) -> Float[Tensor, "n"]:
         """Return minus the distance to the k-th neighbour."""
         u = normalize(batch.features, dim=1)
         return torch.cat([-self._distance(state.u, rows) for rows in torch.split(u, ROWS)]).to(u.dtype)

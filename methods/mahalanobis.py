@@ -22,12 +22,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from oodbench.contract import Citation, FitData, Grid, Material, Method, View, Views
+from oodbench.contract import (
+    FEATURES,
+    INPUTS,
+    LAYERS,
+    NETWORK,
+    Citation,
+    FitData,
+    Grid,
+    Material,
+    Method,
+    Output,
+    Outputs,
+)
 from oodbench.estimators import Gaussians, fit_gaussians, fit_log_odds
 from oodbench.recipes import Plain
 
 
-def confidence(batch: Views, d: Callable[[Views], Float[Tensor, "n C"]], eps: float) -> Float[Tensor, "n"]:
+def confidence(batch: Outputs, d: Callable[[Outputs], Float[Tensor, "n C"]], eps: float) -> Float[Tensor, "n"]:
     """Return M(x): minus the smallest d_c, after a step of length eps towards the mean that is nearest before it."""
     if eps:
         batch = batch.at(batch.inputs - eps * batch.grad(lambda v: 0.5 * d(v).amin(dim=1)).sign())
@@ -47,18 +59,19 @@ class Mahalanobis:
     eps: float = 0.0
     rtol: float = 1e-10
 
+    version: ClassVar[int] = 1
     fits_on: ClassVar[frozenset[Material]] = frozenset({"labels"})
 
     @property
-    def reads(self) -> frozenset[View]:
+    def reads(self) -> frozenset[Output]:
         """The features, and the gradient if there is a step to take."""
-        return frozenset({"features", "inputs", "gradient"}) if self.eps else frozenset({"features"})
+        return frozenset({FEATURES, INPUTS, NETWORK}) if self.eps else frozenset({FEATURES})
 
     def fit(self, data: FitData) -> Gaussians:
         """Return the Gaussians of the training features."""
         return fit_gaussians(data.train.features, data.train.labels, self.rtol)
 
-    def score(self, state: Gaussians, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Gaussians, batch: Outputs) -> Float[Tensor, "n"]:
         """Return M(x)."""
         return confidence(batch, lambda v: state.squared_distance(v.features), self.eps).float()
 
@@ -86,12 +99,13 @@ class LayeredMahalanobis:
     rtol: float = 1e-10
     folds: int = 3
 
+    version: ClassVar[int] = 1
     fits_on: ClassVar[frozenset[Material]] = frozenset({"labels", "validation", "ood_validation"})
 
     @property
-    def reads(self) -> frozenset[View]:
+    def reads(self) -> frozenset[Output]:
         """The layers, and the gradient if there is a step to take."""
-        return frozenset({"layers", "inputs", "gradient"}) if self.eps else frozenset({"layers"})
+        return frozenset({LAYERS, INPUTS, NETWORK}) if self.eps else frozenset({LAYERS})
 
     def fit(self, data: FitData) -> Layers:
         """Return the Gaussians of the training layers and the regression on held-out inputs."""
@@ -103,12 +117,12 @@ class LayeredMahalanobis:
         alpha, beta = fit_log_odds(inside, outside, folds=self.folds, seed=data.seed)
         return Layers(gaussians, alpha, beta)
 
-    def score(self, state: Layers, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Layers, batch: Outputs) -> Float[Tensor, "n"]:
         """Return sum_l alpha_l M_l(x) + beta."""
         return (self._confidences(state.gaussians, batch) @ state.alpha + state.beta).float()
 
-    def _confidences(self, gaussians: tuple[Gaussians, ...], batch: Views) -> Float[Tensor, "n L"]:
-        def d(layer: int, v: Views) -> Float[Tensor, "n C"]:
+    def _confidences(self, gaussians: tuple[Gaussians, ...], batch: Outputs) -> Float[Tensor, "n L"]:
+        def d(layer: int, v: Outputs) -> Float[Tensor, "n C"]:
             return gaussians[layer].squared_distance(v.layers[layer])
 
         return torch.stack([confidence(batch, partial(d, i), self.eps) for i in range(len(gaussians))], dim=1)

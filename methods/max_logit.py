@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import Citation, Method, Stateless, Views
+from oodbench.contract import LOGITS, Citation, Method, Outputs, Stateless
 from oodbench.recipes import Plain
 
 
-def max_logit(batch: Views) -> Float[Tensor, "n"]:
+def max_logit(batch: Outputs) -> Float[Tensor, "n"]:
     """Return the largest logit."""
     return formulas.max_logit(batch.logits)
 
@@ -30,6 +30,6 @@ METHODS = (
             url="https://arxiv.org/abs/1911.11132",
         ),
         recipe=Plain(),
-        detector=Stateless(frozenset({"logits"}), max_logit),
+        detector=Stateless(frozenset({LOGITS}), max_logit),
     ),
 )

@@ -11,6 +11,7 @@ mask makes no row: where channels are few, its direction hangs on which ten mask
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, final
 
 from jaxtyping import Float
@@ -18,14 +19,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from oodbench import formulas
-from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.networks import classifier
 from oodbench.networks.members import Thinned
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class McDropout:
+class McDropout(Recipe):
     """A classifier trained with dropout, that judges under fixed masks.
 
     Attributes:
@@ -38,26 +40,27 @@ class McDropout:
     dropout: float = 0.3
     training: Training = Training(network="resnet-small", epochs=8, dropout=0.3)
 
-    provides: ClassVar[frozenset[View]] = frozenset({"inputs", "logits", "members", "gradient"})
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, LOGITS.of_members})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "McDropout":
+    def sized(self, scale: Scale, training: Training) -> "McDropout":
         """Return the recipe with the matrix's training, and dropout in it."""
         return replace(self, training=replace(training, dropout=self.dropout))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh classifier with its masks."""
-        net = classifier(self.training.network, shape, classes, mean, std, self.dropout)
-        return Thinned(net, shape, self.M)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh classifier with its masks, and its training."""
+        net = Thinned(classifier(self.training.network, in_set, self.dropout), in_set.shape, self.M)
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean cross-entropy of the batch, under dropout."""
         return cross_entropy(net(batch.inputs).float(), batch.labels, label_smoothing=self.training.label_smoothing)
 
 
-def certainty(batch: Views) -> Float[Tensor, "n"]:
+def certainty(batch: Outputs) -> Float[Tensor, "n"]:
     """Return minus the entropy of the mean of the probabilities under each mask."""
-    return -formulas.predictive_entropy(batch.members)
+    return -formulas.predictive_entropy(batch[LOGITS.of_members])
 
 
 METHODS = (
@@ -71,6 +74,6 @@ METHODS = (
             url="https://arxiv.org/abs/1506.02142",
         ),
         recipe=McDropout(),
-        detector=Stateless(frozenset({"members"}), certainty),
+        detector=Stateless(frozenset({LOGITS.of_members}), certainty),
     ),
 )

@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import Citation, Method, Stateless, Views
+from oodbench.contract import LOGITS, Citation, Method, Outputs, Stateless
 from oodbench.recipes import Plain
 
 
-def msp(batch: Views) -> Float[Tensor, "n"]:
+def msp(batch: Outputs) -> Float[Tensor, "n"]:
     """Return the rank key of the maximum softmax probability."""
     return formulas.msp_key(batch.logits)
 
@@ -33,6 +33,6 @@ METHODS = (
             url="https://arxiv.org/abs/1610.02136",
         ),
         recipe=Plain(),
-        detector=Stateless(frozenset({"logits"}), msp),
+        detector=Stateless(frozenset({LOGITS}), msp),
     ),
 )

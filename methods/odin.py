@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import Citation, FitData, Grid, Material, Method, View, Views
+from oodbench.contract import INPUTS, LOGITS, NETWORK, Citation, FitData, Grid, Material, Method, Output, Outputs
 from oodbench.recipes import Plain
 
 TEMPERATURES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
@@ -41,24 +41,25 @@ class Odin:
     T: float = 1000.0
     eps: float = 0.0014
 
+    version: ClassVar[int] = 1
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     @property
-    def reads(self) -> frozenset[View]:
+    def reads(self) -> frozenset[Output]:
         """The logits, and the gradient if there is a step to take."""
-        return frozenset({"logits", "inputs", "gradient"}) if self.eps else frozenset({"logits"})
+        return frozenset({LOGITS, INPUTS, NETWORK}) if self.eps else frozenset({LOGITS})
 
     def fit(self, data: FitData) -> tuple[()]:
         """Return the empty state."""
         return ()
 
-    def score(self, state: tuple[()], batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: tuple[()], batch: Outputs) -> Float[Tensor, "n"]:
         """Return the rank key of max softmax(z(x~) / T)."""
         if self.eps:
             batch = batch.at(batch.inputs + self.eps * batch.grad(self._confidence).sign())
         return self._confidence(batch)
 
-    def _confidence(self, batch: Views) -> Float[Tensor, "n"]:
+    def _confidence(self, batch: Outputs) -> Float[Tensor, "n"]:
         return formulas.tempered_margin(batch.logits, self.T)
 
 

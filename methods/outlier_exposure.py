@@ -14,6 +14,7 @@ there are far fewer steps; training from the start takes at most 5 epochs at "cp
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, final
 
 import torch
@@ -22,21 +23,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from oodbench import formulas
-from oodbench.contract import (
-    Citation,
-    Material,
-    Method,
-    Recipe,
-    Scale,
-    Shape,
-    Stateless,
-    TrainBatch,
-    Training,
-    View,
-    Views,
-)
+from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.ensembles import take_weights
 from oodbench.errors import BadMethod
 from oodbench.recipes import Plain
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 def exposed(net: nn.Module, batch: TrainBatch, lam: float, smoothing: float) -> Float[Tensor, ""]:
@@ -54,7 +45,7 @@ def exposed(net: nn.Module, batch: TrainBatch, lam: float, smoothing: float) -> 
 
 @final
 @dataclass(frozen=True)
-class OeScratch:
+class OeScratch(Recipe):
     """The matrix's classifier and schedule, outliers beside every step.
 
     Attributes:
@@ -65,17 +56,19 @@ class OeScratch:
     training: Training = Training(network="resnet-small", epochs=5)
     lam: float = 0.5
 
-    provides: ClassVar[frozenset[View]] = Plain.provides
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = Plain.provides
     wants: ClassVar[frozenset[Material]] = frozenset({"outliers"})
 
-    def at(self, scale: Scale, training: Training) -> "OeScratch":
+    def sized(self, scale: Scale, training: Training) -> "OeScratch":
         """Return the recipe with the matrix's training, on two cores cut to 5 epochs."""
         epochs = min(5, training.epochs) if scale == "cpu" else training.epochs
         return replace(self, training=replace(training, epochs=epochs))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh classifier, the matrix's own."""
-        return Plain(self.training).build(shape, classes, mean, std)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh classifier, the matrix's own, and its training."""
+        net = Plain(self.training).start(in_set, (), labels, seed).net
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return L."""
@@ -84,7 +77,7 @@ class OeScratch:
 
 @final
 @dataclass(frozen=True)
-class OeFineTuned:
+class OeFineTuned(Recipe):
     """The plain classifier, trained on for a while with outliers beside every step.
 
     Attributes:
@@ -97,38 +90,37 @@ class OeFineTuned:
     training: Training = Training(network="resnet-small", epochs=10, lr=0.001, schedule="cosine")
     lam: float = 0.5
 
-    provides: ClassVar[frozenset[View]] = Plain.provides
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = Plain.provides
     wants: ClassVar[frozenset[Material]] = frozenset({"outliers"})
 
-    def at(self, scale: Scale, training: Training) -> "OeFineTuned":
+    def sized(self, scale: Scale, training: Training) -> "OeFineTuned":
         """Return the recipe that begins from the matrix's plain classifier."""
         epochs, share = (max(1, min(10, training.epochs // 4)), 100) if scale == "paper" else (2, 10)
         tuning = replace(training, epochs=epochs, lr=training.lr / share, schedule="cosine")
-        return replace(self, plain=self.plain.at(scale, training), training=tuning)
-
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh classifier, the matrix's own."""
-        return self.plain.build(shape, classes, mean, std)
+        return replace(self, plain=self.plain.sized(scale, training), training=tuning)
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
         """Return the plain classifier of the same seed."""
         return ((self.plain, seed),)
 
-    def assemble(self, net: nn.Module, parts: tuple[nn.Module, ...]) -> None:
-        """Start from the plain classifier's weights and running statistics."""
-        net.load_state_dict(parts[0].state_dict())
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a network with the plain classifier's weights and running statistics, and its training."""
+        net = self.plain.start(in_set, (), labels, seed).net
+        take_weights([net], parts)
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return L."""
         return exposed(net, batch, self.lam, self.training.label_smoothing)
 
 
-def msp(batch: Views) -> Float[Tensor, "n"]:
+def msp(batch: Outputs) -> Float[Tensor, "n"]:
     """Return the rank key of the maximum softmax probability."""
     return formulas.msp_key(batch.logits)
 
 
-def uniform(batch: Views) -> Float[Tensor, "n"]:
+def uniform(batch: Outputs) -> Float[Tensor, "n"]:
     """Return H(U; p); the paper's outlier score is its negative, mean_c log p_c."""
     return formulas.uniform_cross_entropy(batch.logits)
 
@@ -140,7 +132,7 @@ PAPER = Citation(
     url="https://arxiv.org/abs/1812.04606",
 )
 TUNED, SCRATCH = OeFineTuned(), OeScratch()
-MSP, UNIFORM = (Stateless(frozenset({"logits"}), formula) for formula in (msp, uniform))
+MSP, UNIFORM = (Stateless(frozenset({LOGITS}), formula) for formula in (msp, uniform))
 
 METHODS = (
     Method(name="oe-finetune", title="OE, fine-tuned", paper=PAPER, recipe=TUNED, detector=MSP),

@@ -10,7 +10,7 @@ data set may find another, simpler one more likely than its own.
 
 from oodbench.contract import Citation, Method
 from oodbench.densities.pixelcnn import PixelCnn
-from oodbench.detectors.densities import LOG_DENSITY
+from oodbench.detectors.densities import LIKELIHOOD
 
 PAPER = Citation(
     authors="Salimans, Karpathy, Chen, Kingma",
@@ -25,6 +25,6 @@ METHODS = (
         title="PixelCNN++, log p(x)",
         paper=PAPER,
         recipe=PixelCnn(),
-        detector=LOG_DENSITY,
+        detector=LIKELIHOOD,
     ),
 )

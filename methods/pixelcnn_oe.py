@@ -16,32 +16,25 @@ PixelCNN++ of the same seed.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from math import log, prod
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import (
-    Citation,
-    Material,
-    Method,
-    Recipe,
-    Scale,
-    Shape,
-    TrainBatch,
-    Training,
-    View,
-)
+from oodbench.contract import Citation, Material, Method, Output
 from oodbench.densities.pixelcnn import PixelCnn
-from oodbench.detectors.densities import LOG_DENSITY
+from oodbench.detectors.densities import LIKELIHOOD
+from oodbench.ensembles import take_weights
 from oodbench.errors import BadMethod
 from oodbench.networks.pixelcnn import PixelCnnPlusPlus
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class OePixelCnn:
+class OePixelCnn(Recipe):
     """A plain PixelCNN++, trained on for a while with outliers beside every step.
 
     Attributes:
@@ -54,28 +47,27 @@ class OePixelCnn:
     training: Training = Training(network="pixelcnn++", epochs=2, outlier_ratio=1)
     lam: float = 1.0
 
-    provides: ClassVar[frozenset[View]] = PixelCnn.provides
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = PixelCnn.provides
     wants: ClassVar[frozenset[Material]] = frozenset({"outliers"})
 
-    def at(self, scale: Scale, training: Training) -> "OePixelCnn":
+    def sized(self, scale: Scale, training: Training) -> "OePixelCnn":
         """Return the recipe that begins from the PixelCNN++ of that scale."""
-        plain = self.plain.at(scale, training)
+        plain = self.plain.sized(scale, training)
         how = plain.training
         epochs = 2 if scale == "paper" else 1
         tuning = replace(how, epochs=epochs, lr=how.lr / 10, schedule="cosine", milestones=(), outlier_ratio=1)
         return replace(self, plain=plain, training=tuning)
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh network."""
-        return self.plain.build(shape, classes, mean, std)
-
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
         """Return the plain model of the same seed."""
         return ((self.plain, seed),)
 
-    def assemble(self, net: nn.Module, parts: tuple[nn.Module, ...]) -> None:
-        """Start from the plain model's weights; the first batch does not initialise them again."""
-        net.load_state_dict(parts[0].state_dict())
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a network with the plain model's weights, which no first batch initialises again, and its training."""
+        net = self.plain.start(in_set, (), labels, seed).net
+        take_weights([net], parts)
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return L / (D log 2).
@@ -108,6 +100,6 @@ METHODS = (
         title="PixelCNN++, fine-tuned with OE, log p(x)",
         paper=PAPER,
         recipe=OePixelCnn(),
-        detector=LOG_DENSITY,
+        detector=LIKELIHOOD,
     ),
 )

@@ -22,25 +22,27 @@ as every calibrated row; the softmax and the mixture none.
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from oodbench import formulas
-from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.detectors.calibrated import CalibratedSoftmax
 from oodbench.detectors.few_labels import FewLabelsMahalanobis, labelled
 from oodbench.detectors.mixture import FeatureMixture
 from oodbench.networks import classifier
 from oodbench.recipes import Plain
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class TemporalEnsembling:
+class TemporalEnsembling(Recipe):
     """A classifier held to the running mean of its own predictions, and to the few labels that it may see.
 
     Attributes:
@@ -59,10 +61,11 @@ class TemporalEnsembling:
     noise: float = 0.15
     rise: float = 80 / 300
 
-    provides: ClassVar[frozenset[View]] = Plain.provides
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = Plain.provides
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "TemporalEnsembling":
+    def sized(self, scale: Scale, training: Training) -> "TemporalEnsembling":
         """Return the recipe with Adam on the matrix's network: the paper's training, or one as long as the matrix's."""
         adam = replace(training, optimiser="adam", schedule="bell", weight_decay=0.0)
         if scale == "paper":
@@ -71,14 +74,13 @@ class TemporalEnsembling:
             return replace(self, training=adam)
         return replace(self, training=replace(adam, schedule="onecycle", lr=0.01), w_max=10.0)
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh classifier."""
-        return classifier(self.training.network, shape, classes, mean, std, self.training.dropout)
-
-    def prepare(self, net: nn.Module, labels: Int[Tensor, "N"], classes: int, seed: int) -> None:
-        """Give the network the mask of the labels that it may see, and its running mean of predictions, Z."""
-        net.register_buffer("labelled", labelled(labels, classes, self.per_class, seed))
-        net.register_buffer("Z", torch.zeros(len(labels), classes))
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh classifier with the mask of its labels and its mean predictions, Z; its training."""
+        net = classifier(self.training.network, in_set, self.training.dropout)
+        mask = labelled(labels, in_set.classes, self.per_class, seed)
+        net.register_buffer("labelled", mask)
+        net.register_buffer("Z", torch.zeros(len(labels), in_set.classes))
+        return Fit(net, alone(net, partial(self.loss, net)), labelled=mask)
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return L of the batch; the predictions go into Z, at their images' places in the training split."""
@@ -98,7 +100,7 @@ class TemporalEnsembling:
         return self.w_max * share * math.exp(-5 * (1 - risen) ** 2) if epoch else 0.0
 
 
-def msp(batch: Views) -> Float[Tensor, "n"]:
+def msp(batch: Outputs) -> Float[Tensor, "n"]:
     """Return the rank key of the maximum softmax probability."""
     return formulas.msp_key(batch.logits)
 
@@ -123,7 +125,7 @@ METHODS = (
         title="Temporal ensembling, maximum softmax probability",
         paper=LAINE,
         recipe=RECIPE,
-        detector=Stateless(frozenset({"logits"}), msp),
+        detector=Stateless(frozenset({LOGITS}), msp),
     ),
     Method(
         name="te-temperature",

@@ -17,14 +17,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import Citation, Method, Stateless, Views
+from oodbench.contract import POSTERIOR, PRIOR, Citation, Method, Outputs, Stateless
 from oodbench.densities.vae import Vae
-from oodbench.detectors.densities import LOG_DENSITY
+from oodbench.detectors.densities import LIKELIHOOD
 
 
-def rate(batch: Views) -> Float[Tensor, "n"]:
+def rate(batch: Outputs) -> Float[Tensor, "n"]:
     """Return -KL(q(z|x) || p(z)), in nats."""
-    return -formulas.gaussian_kl(*batch.posterior, *batch.prior)[:, 0]
+    return -formulas.gaussian_kl(*batch[POSTERIOR], *batch[PRIOR])[:, 0]
 
 
 CHOI = Citation(
@@ -40,13 +40,13 @@ METHODS = (
         title="VAE, importance-weighted bound of the log density",
         paper=CHOI,
         recipe=Vae(),
-        detector=LOG_DENSITY,
+        detector=LIKELIHOOD,
     ),
     Method(
         name="vae-rate",
         title="VAE, rate",
         paper=CHOI,
         recipe=Vae(),
-        detector=Stateless(frozenset({"posterior", "prior"}), rate),
+        detector=Stateless(frozenset({POSTERIOR, PRIOR}), rate),
     ),
 )

@@ -14,6 +14,7 @@ softplus(rho - 5), as in Alemi 2016.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, final
 
 import torch
@@ -21,14 +22,27 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from oodbench import formulas
-from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.contract import (
+    FEATURES,
+    LAYERS,
+    LOGITS,
+    POSTERIOR,
+    PRIOR,
+    Citation,
+    Material,
+    Method,
+    Output,
+    Outputs,
+    Stateless,
+)
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import StochasticBottleneck, information_loss
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Vib:
+class Vib(Recipe):
     """A classifier through a stochastic bottleneck with one prior.
 
     Attributes:
@@ -43,20 +57,19 @@ class Vib:
     latent: int = 64
     samples: int = 12
 
-    provides: ClassVar[frozenset[View]] = frozenset(
-        {"inputs", "logits", "features", "layers", "gradient", "posterior", "prior"}
-    )
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, LAYERS, POSTERIOR, PRIOR})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "Vib":
+    def sized(self, scale: Scale, training: Training) -> "Vib":
         """Return the recipe with the matrix's training: that of cifar10-v1 is the paper's."""
         return replace(self, training=training)
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh network."""
-        how = self.training
-        encoder = classifier(how.network, shape, 2 * self.latent, mean, std, how.dropout)
-        return StochasticBottleneck(encoder, self.latent, classes, priors=1, samples=self.samples)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh network, and its training."""
+        encoder = classifier(self.training.network, replace(in_set, classes=2 * self.latent), self.training.dropout)
+        net = StochasticBottleneck(encoder, self.latent, in_set.classes, priors=1, samples=self.samples)
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the loss, with the one prior for every input."""
@@ -66,12 +79,12 @@ class Vib:
         return information_loss(net, batch.inputs, batch.labels, only, self.beta, smoothing)
 
 
-def rate(batch: Views) -> Float[Tensor, "n"]:
+def rate(batch: Outputs) -> Float[Tensor, "n"]:
     """Return -KL(q(z|x) || r)."""
-    return -formulas.gaussian_kl(*batch.posterior, *batch.prior)[:, 0]
+    return -formulas.gaussian_kl(*batch[POSTERIOR], *batch[PRIOR])[:, 0]
 
 
-def entropy(batch: Views) -> Float[Tensor, "n"]:
+def entropy(batch: Outputs) -> Float[Tensor, "n"]:
     """Return the negative entropy of the averaged decoder, in float64: float32 is 0 for the surest inputs."""
     return -formulas.entropy(batch.logits.double())
 
@@ -89,13 +102,13 @@ METHODS = (
         title="VIB (rate)",
         paper=PAPER,
         recipe=Vib(),
-        detector=Stateless(frozenset({"posterior", "prior"}), rate),
+        detector=Stateless(frozenset({POSTERIOR, PRIOR}), rate),
     ),
     Method(
         name="vib-entropy",
         title="VIB (entropy of the averaged decoder)",
         paper=PAPER,
         recipe=Vib(),
-        detector=Stateless(frozenset({"logits"}), entropy),
+        detector=Stateless(frozenset({LOGITS}), entropy),
     ),
 )

@@ -13,20 +13,34 @@ here it is one, and softplus(rho - 5), as in Alemi 2016.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, final
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from oodbench import formulas
-from oodbench.contract import Citation, Material, Method, Scale, Shape, Stateless, TrainBatch, Training, View, Views
+from oodbench.contract import (
+    FEATURES,
+    LAYERS,
+    LOGITS,
+    POSTERIOR,
+    PRIOR,
+    Citation,
+    Material,
+    Method,
+    Output,
+    Outputs,
+    Stateless,
+)
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import StochasticBottleneck, information_loss
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Viby:
+class Viby(Recipe):
     """A classifier through a stochastic bottleneck with one prior a class.
 
     Attributes:
@@ -41,20 +55,19 @@ class Viby:
     latent: int = 64
     samples: int = 12
 
-    provides: ClassVar[frozenset[View]] = frozenset(
-        {"inputs", "logits", "features", "layers", "gradient", "posterior", "prior"}
-    )
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, LAYERS, POSTERIOR, PRIOR})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "Viby":
+    def sized(self, scale: Scale, training: Training) -> "Viby":
         """Return the recipe with the matrix's training: that of cifar10-v1 is the paper's."""
         return replace(self, training=training)
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh network."""
-        how = self.training
-        encoder = classifier(how.network, shape, 2 * self.latent, mean, std, how.dropout)
-        return StochasticBottleneck(encoder, self.latent, classes, priors=classes, samples=self.samples)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh network, and its training."""
+        encoder = classifier(self.training.network, replace(in_set, classes=2 * self.latent), self.training.dropout)
+        net = StochasticBottleneck(encoder, self.latent, in_set.classes, priors=in_set.classes, samples=self.samples)
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the loss, with the true class's prior for each input."""
@@ -63,14 +76,14 @@ class Viby:
         return information_loss(net, batch.inputs, batch.labels, batch.labels, self.beta, smoothing)
 
 
-def expected_rate(batch: Views) -> Float[Tensor, "n"]:
+def expected_rate(batch: Outputs) -> Float[Tensor, "n"]:
     """Return -sum_c P(c|x) KL(q(z|x) || r_c)."""
-    return -(batch.logits.softmax(dim=1) * formulas.gaussian_kl(*batch.posterior, *batch.prior)).sum(dim=1)
+    return -(batch.logits.softmax(dim=1) * formulas.gaussian_kl(*batch[POSTERIOR], *batch[PRIOR])).sum(dim=1)
 
 
-def least_rate(batch: Views) -> Float[Tensor, "n"]:
+def least_rate(batch: Outputs) -> Float[Tensor, "n"]:
     """Return -min_c KL(q(z|x) || r_c)."""
-    return -formulas.gaussian_kl(*batch.posterior, *batch.prior).amin(dim=1)
+    return -formulas.gaussian_kl(*batch[POSTERIOR], *batch[PRIOR]).amin(dim=1)
 
 
 PAPER = Citation(
@@ -86,13 +99,13 @@ METHODS = (
         title="VIBY-I (expected rate to the classes' priors)",
         paper=PAPER,
         recipe=Viby(),
-        detector=Stateless(frozenset({"logits", "posterior", "prior"}), expected_rate),
+        detector=Stateless(frozenset({LOGITS, POSTERIOR, PRIOR}), expected_rate),
     ),
     Method(
         name="viby-2",
         title="VIBY-II (rate to the nearest class's prior)",
         paper=PAPER,
         recipe=Viby(),
-        detector=Stateless(frozenset({"posterior", "prior"}), least_rate),
+        detector=Stateless(frozenset({POSTERIOR, PRIOR}), least_rate),
     ),
 )

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from oodbench.contract import Citation, FitData, Material, Method, View, Views
+from oodbench.contract import FEATURES, LOGITS, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.estimators import Mixture, fit_mixture, unit_scale
 from oodbench.recipes import Plain
 
@@ -56,7 +56,8 @@ class ClassMixtures:
     floor: float = 1e-6
     points: int = 10
 
-    reads: ClassVar[frozenset[View]] = frozenset({"features", "logits"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({FEATURES, LOGITS})
     fits_on: ClassVar[frozenset[Material]] = frozenset({"labels", "validation"})
 
     def fit(self, data: FitData) -> Classes:
@@ -76,7 +77,7 @@ class ClassMixtures:
         levels = torch.linspace(0, 1, 101, dtype=log_p.dtype, device=log_p.device)
         return Classes(mixtures, torch.stack([own(log_p, y, c).quantile(levels) for c in range(data.classes)]))
 
-    def score(self, state: Classes, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Classes, batch: Outputs) -> Float[Tensor, "n"]:
         """Return s(x)."""
         y = batch.logits.argmax(dim=1)
         log_p = log_density(state.mixtures, batch.features, y)

@@ -1,7 +1,39 @@
 """Settings of the whole suite."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 # The same examples on every machine, and no deadline: a busy machine is no bug.
 settings.register_profile("oodbench", derandomize=True, deadline=None)
 settings.load_profile("oodbench")
+
+TOYS = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all workers share one folder of trained toys: each is trained once."""
+    if not hasattr(config, "workerinput"):  # workers inherit the environment of the process that starts them
+        config.stash[TOYS] = os.environ["OODBENCH_TOYS"] = tempfile.mkdtemp(prefix="oodbench-toys-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder."""
+    if TOYS in config.stash:
+        shutil.rmtree(config.stash[TOYS], ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_kept_in_the_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Weights, outputs and fingerprints of tests stay theirs; programs that tests start inherit the variable."""
+    before = os.environ.get("OODBENCH_CACHE")
+    os.environ["OODBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["OODBENCH_CACHE"]
+    else:
+        os.environ["OODBENCH_CACHE"] = before

@@ -12,7 +12,10 @@ from oodbench.cli import main, parser
 from oodbench.data.matrix import find_matrix, load_matrices
 from oodbench.run.registry import registry
 
-VERBS = ("list", "plan", "run", "data", "metrics", "table", "claims", "diagnostics", "check", "explain", "diagnose")
+VERBS = (
+    *("list", "plan", "run", "verify", "data", "metrics", "table"),
+    *("claims", "diagnostics", "check", "explain", "diagnose"),
+)
 
 
 def oodbench(capsys, *words):

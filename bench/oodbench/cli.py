@@ -5,10 +5,15 @@ Each verb is one call; whatever it needs is imported inside, so that tables and 
 
 import argparse
 import json
+import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,20 +24,81 @@ from oodbench.report.diagnostics import names as diagnostic_names
 
 if TYPE_CHECKING:
     from oodbench.run.context import Context
+    from oodbench.run.graph import Backend
     from oodbench.run.plan import Job, Skip
+    from oodbench.run.workspace import Workspace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return 0 when all went well, 1 when a check or a cell failed, 2 when the input was bad."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost 3-5x on a busy machine
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack a letter: ε under LC_ALL=C
     arguments = parser().parse_args(argv)
     try:
-        return int(arguments.verb(arguments))
+        with told_on_stderr(), ended_by_sigterm():
+            return int(arguments.verb(arguments))
     except OodbenchError as error:
         print(f"oodbench: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 1
+    except Terminated:
+        print(f"oodbench: ended by SIGTERM; {AGAIN}", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    except KeyboardInterrupt:
+        print(f"oodbench: interrupted; {AGAIN}", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except RecursionError:
+        print("oodbench: a file is nested too deeply to be read", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"oodbench: {error.filename or 'the system'}: {error.strerror or error}; {WAY_OUT}", file=sys.stderr)
+        return 2
+
+
+AGAIN = "what is done is kept: the same command goes on from there"
+WAY_OUT = "nothing that was there is lost: mend it and run the command again"
+
+
+class Terminated(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a block as Ctrl-C does, so that workers end and files are left whole."""
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def told_on_stderr() -> Iterator[None]:
+    """Print what the package tells while a block runs, a line each, above any bar."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            from tqdm import tqdm
+
+            tqdm.write(f"oodbench: {record.getMessage()}", file=sys.stderr)
+
+    log, lines = logging.getLogger("oodbench"), Lines()
+    log.addHandler(lines)
+    try:
+        yield
+    finally:
+        log.removeHandler(lines)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,12 +140,37 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)"
         )
-        sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+        sub.add_argument(
+            "--device", default="cpu", help='"cpu", "cuda", "cuda:1" ..., several as "cuda:0,cuda:1" (default: cpu)'
+        )
         if name == "run":
+            _workers(sub)
+            sub.add_argument("--remake", action="store_true", help="make the records again that stand")
             sub.add_argument(
-                "--workers", type=at_least(1), default=min(2, os.cpu_count() or 1), help="processes (default: 2)"
+                "--shard",
+                type=shard,
+                metavar="I/N",
+                help="the I-th of N parts of the plan, from 0: for Slurm arrays; parts of one model stay together",
             )
             sub.add_argument("--leaderboard", type=Path, help="write the leaderboard of the results there afterwards")
+
+    sub = verb(
+        "verify",
+        verify,
+        "Make randomly drawn records again, from nothing, and compare: same bytes, within tolerance, or drifted.",
+        "  oodbench verify tiny-v1 --rerun 0.02\n  oodbench verify fashion-mnist-v1 --rerun 0.01 --draw 7",
+    )
+    sub.add_argument("matrix", help="name of a matrix (oodbench list)")
+    sub.add_argument(
+        "--rerun", type=share, required=True, metavar="SHARE", help="of the records, in (0, 1]; one at least"
+    )
+    sub.add_argument("--draw", type=at_least(0), default=0, help="seed of the draw (default: 0)")
+    sub.add_argument("--methods", nargs="+", metavar="METHOD", help="draw from these (default: all)")
+    sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+    sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+    _workers(sub)
 
     sub = verb(
         "data",
@@ -183,6 +274,37 @@ def _page_of_scores(sub: argparse.ArgumentParser, option: str, page: str) -> Non
     )
 
 
+def _workers(sub: argparse.ArgumentParser) -> None:
+    """Add the options that say where tasks run."""
+    sub.add_argument(
+        "--workers", type=at_least(1), help="processes (default: one a device on GPUs, else 2), the devices in turn"
+    )
+    sub.add_argument(
+        "--engine",
+        default="local",
+        help='"local" (a pool of processes), "process" (this one), or an installed one\'s name',
+    )
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Read which part of a plan to run, and of how many: "3/16"."""
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and int(part) < int(parts)):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected I/N with I from 0 to N - 1, as 3/16")
+    return int(part), int(parts)
+
+
+def share(text: str) -> float:
+    """Read a share in (0, 1]."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a share in (0, 1], as 0.02")
+    return value
+
+
 def at_least(least: int) -> Callable[[str], int]:
     """Return a reader of whole numbers that are not below `least`."""
 
@@ -204,17 +326,27 @@ def list_(arguments: argparse.Namespace) -> int:
 
 def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]":
     from oodbench.data.matrix import find_matrix
-    from oodbench.run.context import Context
     from oodbench.run.plan import plan as make_plan
     from oodbench.run.registry import find, registry
+    from oodbench.run.tasks import guarded
     from oodbench.run.workspace import Workspace, default_cache
 
     matrix = find_matrix(arguments.matrix)
-    names = arguments.methods or (() if arguments.all else matrix.methods)
+    names = arguments.methods or (() if getattr(arguments, "all", True) else matrix.methods)
     entries = find(names) if names else list(registry().values())
-    workspace = Workspace(arguments.results, arguments.data, arguments.cache or default_cache(), arguments.device)
+    cache = getattr(arguments, "cache", None) or default_cache()
+    workspace = Workspace(arguments.results, arguments.data, cache, arguments.device.split(",")[0])
     seeds = arguments.seeds if arguments.seeds is not None else matrix.seeds
-    return Context(matrix, workspace), make_plan(matrix, entries, seeds)
+    return guarded(matrix, workspace), make_plan(matrix, entries, seeds)
+
+
+def _engine(arguments: argparse.Namespace, workspace: "Workspace") -> "Backend":
+    """Return the backend that the options name, at the folders of a workspace."""
+    from oodbench.run.engines import engine
+
+    devices = arguments.device.split(",")
+    workers = arguments.workers or (len(devices) if devices != ["cpu"] else min(2, os.cpu_count() or 1))
+    return engine(arguments.engine, workspace, devices, workers)
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -228,19 +360,33 @@ def plan(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Run, print the table, say where everything lies."""
     from oodbench.report.summary import summary
-    from oodbench.run.engines import engine
     from oodbench.run.execute import execute
+    from oodbench.run.plan import part
 
     context, planned = _context(arguments)
-    pool = engine(arguments.workers)
+    if arguments.shard:
+        planned = part(planned, *arguments.shard)
+    backend = _engine(arguments, context.workspace)
     try:
-        made = execute(context, planned, pool)
+        made = execute(context, planned, backend, remake=arguments.remake, shared=bool(arguments.shard))
     finally:
-        pool.close()
+        backend.close()
     print(summary(context.workspace.results, context.matrix.name, arguments.leaderboard))
     for record in made.failed:
         print(f"FAILED  {record.method}, seed {record.seed}: {record.reason or 'see its record'}", file=sys.stderr)
-    return 1 if made.failed else 0
+    if made.kept_from:
+        print(made.of_other_machines(arguments.device), file=sys.stderr)
+    return 1 if made.failed or made.kept_from else 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Print what came of making records again."""
+    from oodbench.run.verify import rerun, told
+
+    context, planned = _context(arguments)
+    found = rerun(context, planned, arguments.rerun, arguments.draw, partial(_engine, arguments))
+    print(told(context, found, arguments.draw))
+    return 1 if any(one.verdict in ("drifted", "failed") for one in found) else 0
 
 
 def data(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@
     │   ├── MissingData    a data set that is not here; says the command that gets it
     │   └── BadChecksum    bytes that are not the ones the card names
     ├── BadCheckpoint      weights that do not fit the network they are loaded into
-    ├── BadRecord          a record or scores file that is broken, foreign or newer than this program
+    ├── BadRecord          a record or scores file that is broken or foreign
+    │   └── NewerRecord    one that a newer program wrote: it is never replaced
     ├── BadMethod          a method that breaks the contract
     ├── Undeclared         a read of a view or material that the method did not declare
     ├── BadSetting         a device, folder or number that a run cannot use
@@ -46,7 +47,11 @@ class BadCheckpoint(OodbenchError):
 
 
 class BadRecord(OodbenchError):
-    """A record or scores file is broken, foreign, or newer than this program."""
+    """A record or scores file is broken or foreign."""
+
+
+class NewerRecord(BadRecord):
+    """A record was written by a newer program."""
 
 
 class BadMethod(OodbenchError):

@@ -221,28 +221,36 @@ def registered_names() -> Names:
     """
     from oodbench.data.matrix import load_matrices
     from oodbench.run.models import describe, model_name
-    from oodbench.run.plan import judge_of
+    from oodbench.run.plan import reference_of
     from oodbench.run.registry import registry
 
     known: dict[tuple[str, str], tuple[Content, str, str | None]] = {}
     for matrix in load_matrices().values():
 
         def sized(recipe: Any, matrix: Any = matrix) -> Any:
-            return recipe.at(matrix.scale, matrix.training.training())
+            return recipe.sized(matrix.scale, matrix.training)
 
         for name, entry in registry().items():
             recipe = sized(entry.method.recipe)
-            judge = judge_of(recipe, matrix)
+            judge = reference_of(recipe, matrix)
             reference = None if judge == recipe else model_name(judge, sized)
             known[matrix.name, name] = describe(recipe), model_name(recipe, sized), reference
 
     def names(content: Content) -> tuple[str, str | None]:
         recipe, own, reference = known.get((content["matrix"], content["method"]), ({}, "", None))
-        if own and all(recipe.get(field) == value for field, value in content["recipe"].items()):
+        if own and covers(recipe, content["recipe"]):
             return own, reference
         return f"{content['recipe']['name']}-{digest(content['recipe'])[:8]}", reference
 
     return names
+
+
+def covers(today: Content, then: Content) -> bool:
+    """Whether all that a recipe said then holds today; fields that are newer have their defaults."""
+    return all(
+        covers(today.get(name, {}), value) if isinstance(value, dict) else today.get(name) == value
+        for name, value in then.items()
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,32 +1,36 @@
 """The plain recipe: cross-entropy on the matrix's own network. Most methods judge the model that it trains."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, final
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from oodbench.contract import Material, Scale, Shape, TrainBatch, Training, View
+from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Material, Output
 from oodbench.networks import classifier
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Plain:
+class Plain(Recipe):
     """A classifier trained by cross-entropy, as the matrix says: its network, its schedule."""
 
     training: Training = Training(network="resnet-small", epochs=8)
 
-    provides: ClassVar[frozenset[View]] = frozenset({"inputs", "logits", "features", "layers", "head", "gradient"})
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, LAYERS, HEAD})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "Plain":
+    def sized(self, scale: Scale, training: Training) -> "Plain":
         """Return the recipe with the matrix's training."""
         return replace(self, training=training)
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh classifier."""
-        return classifier(self.training.network, shape, classes, mean, std, self.training.dropout)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh classifier, and its training."""
+        net = classifier(self.training.network, in_set, self.training.dropout)
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean cross-entropy of the batch."""

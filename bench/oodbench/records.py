@@ -3,6 +3,7 @@
     results/<matrix>/<method>/<seed>.json          Record: where the scores come from
     results/<matrix>/<method>/<seed>.parquet       Scores: what every number is computed from
     results/<matrix>/<method>/<seed>.cost.json     Cost: the only file whose bytes differ between two equal runs
+    results/<matrix>/<method>/<seed>.failed.txt    the traceback of a run that failed
     results/<matrix>/models/<name>/<seed>.json     ModelRecord: how good the model is, its bits, what attacks achieved
     results/<matrix>/models/<name>/<seed>.parquet  Outcomes: which of its inputs a classifier gets wrong
 
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from oodbench.errors import BadRecord
+from oodbench.errors import BadRecord, NewerRecord
 from oodbench.outcomes import Fooled, Outcomes, read_outcomes
 from oodbench.schema import (
     SCHEMA_VERSION,
@@ -82,11 +83,12 @@ MODELS = "models"
 
 
 class RecordPaths(NamedTuple):
-    """The three files of one (matrix, method, seed)."""
+    """The files of one (matrix, method, seed); `failure` holds the traceback of a run that failed."""
 
     record: Path
     scores: Path
     cost: Path
+    failure: Path
 
 
 class ModelPaths(NamedTuple):
@@ -107,7 +109,8 @@ def record_paths(results: Path, matrix: str, method: str, seed: int) -> RecordPa
             f"no method may be named {MODELS!r}: {results / matrix / MODELS} holds the models of the matrix"
         )
     folder = results / _folder(matrix) / _folder(method)
-    return RecordPaths(folder / f"{seed}.json", folder / f"{seed}.parquet", folder / f"{seed}.cost.json")
+    endings = ("json", "parquet", "cost.json", "failed.txt")
+    return RecordPaths(*(folder / f"{seed}.{ending}" for ending in endings))
 
 
 def model_paths(results: Path, matrix: str, model: str, seed: int) -> ModelPaths:
@@ -238,7 +241,7 @@ def read_content(text: str, path: Path) -> dict[str, Any]:
             f"{path}: not an oodbench record: schema_version is {version!r}, expected 1 to {SCHEMA_VERSION}"
         )
     if version > SCHEMA_VERSION:
-        raise BadRecord(
+        raise NewerRecord(
             f"{path}: written by a newer oodbench; upgrade "
             f"(schema {version}, this program reads up to {SCHEMA_VERSION}): pip install --upgrade oodbench"
         )

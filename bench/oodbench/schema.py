@@ -77,13 +77,14 @@ class Git(_Frozen):
 
 
 class Environment(_Frozen):
-    """Where the run took place."""
+    """Where the run took place; `machine` is the class of machine, see `oodbench.run.machine`."""
 
     device: str
     threads: int
     dtype: str
     python: str
     platform: str
+    machine: str | None = None
 
 
 class Quality(_Frozen):
@@ -190,8 +191,12 @@ class Record(_Outcome):
     """Where the scores of one (matrix, method, seed) come from.
 
     Attributes:
-        key: Content address of all that the scores depend on (code, recipe, data, seed, versions): a run that would
-            compute the same key keeps the record instead.
+        versions: Declared versions of the protocol, the training loop, the recipe and the detector.
+        source_sha256: Digest of the code that made it, comments aside: provenance.
+        behaviour: A few numbers that this code made of the toy, by group (`oodbench.run.behaviour`): other code keeps
+            the record only if it makes the same ones.
+        key: Content address of all that the numbers depend on (names, versions, parameters, data, seed): a run that
+            would compute the same key keeps the record instead.
         cells: The failure sets that have no scores, each with its reason.
         model: The model whose outputs are scored.
         reference: The classifier whose errors are judged: the model itself, or the plain classifier beside a density.
@@ -211,7 +216,9 @@ class Record(_Outcome):
     scale: Literal["paper", "cpu", "tiny"]
     in_set: str
     data: dict[str, DataUsed] = {}
+    versions: dict[str, NonNegativeInt] = {}
     source_sha256: Sha256
+    behaviour: dict[str, tuple[float, ...]] = {}
     key: Sha256 | None = None
     git: Git
     packages: dict[str, str]
@@ -235,8 +242,20 @@ class Record(_Outcome):
 
 
 class Cost(_Frozen):
-    """What a run cost: wall-clock seconds by stage, peak resident memory, and when it began."""
+    """What a record cost, by stage: its own, and those of its model and of all models that this is made from.
+
+    Attributes:
+        seconds: Of the clock.
+        cpu_seconds: Of the processor, all threads together.
+        gpu_seconds: Of the clock while a GPU was held.
+        passes: Images that went through the network, forward and backward.
+        peak_memory_mb: Peak resident memory.
+        started_at: When the evaluation began.
+    """
 
     seconds: dict[str, NonNegativeFloat]
+    cpu_seconds: dict[str, NonNegativeFloat] = {}
+    gpu_seconds: dict[str, NonNegativeFloat] = {}
+    passes: dict[str, dict[str, NonNegativeInt]] = {}
     peak_memory_mb: NonNegativeFloat
     started_at: AwareDatetime

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from oodbench import formulas
 from oodbench.check.conformance import checks_of
-from oodbench.contract import Citation, FitData, Grid, Material, Method, Recipe, Scale, Training, View, Views
+from oodbench.contract import LOGITS, Citation, Detector, FitData, Grid, Material, Method, Output, Outputs
 from oodbench.recipes import Plain
+from oodbench.training import Recipe, Scale, Training
 
-LOGITS: frozenset[View] = frozenset({"logits"})
+LOGITS: frozenset[Output] = frozenset({LOGITS})
 NOTHING: frozenset[Material] = frozenset()
 
 
@@ -24,7 +25,7 @@ def learn_nothing(data: FitData) -> tuple[()]:
     return ()
 
 
-def margin(state: Any, batch: Views) -> Tensor:
+def margin(state: Any, batch: Outputs) -> Tensor:
     return formulas.msp_key(batch.logits)
 
 
@@ -32,16 +33,16 @@ def margin(state: Any, batch: Views) -> Tensor:
 class Detector:
     """Honest as it stands; a liar with other functions or other declarations."""
 
-    rule: Callable[[Any, Views], Tensor] = margin
+    rule: Callable[[Any, Outputs], Tensor] = margin
     learn: Callable[[FitData], Any] = learn_nothing
-    reads: frozenset[View] = LOGITS
+    reads: frozenset[Output] = LOGITS
     fits_on: frozenset[Material] = NOTHING
     weight: Any = 1.0
 
     def fit(self, data: FitData) -> Any:
         return self.learn(data)
 
-    def score(self, state: Any, batch: Views) -> Tensor:
+    def score(self, state: Any, batch: Outputs) -> Tensor:
         return self.rule(state, batch)
 
 
@@ -62,45 +63,45 @@ def test_the_honest_detector_that_liars_are_made_from_passes() -> None:
 # Liars in what they return.
 
 
-def one_column(state: Any, batch: Views) -> Tensor:
+def one_column(state: Any, batch: Outputs) -> Tensor:
     return margin(state, batch)[:, None]
 
 
-def one_number(state: Any, batch: Views) -> Tensor:
+def one_number(state: Any, batch: Outputs) -> Tensor:
     return margin(state, batch).mean()
 
 
-def squeezed(state: Any, batch: Views) -> Tensor:
+def squeezed(state: Any, batch: Outputs) -> Tensor:
     return margin(state, batch).squeeze()
 
 
-def numpy_array(state: Any, batch: Views) -> Any:
+def numpy_array(state: Any, batch: Outputs) -> Any:
     return margin(state, batch).numpy()
 
 
-def half_precision(state: Any, batch: Views) -> Tensor:
+def half_precision(state: Any, batch: Outputs) -> Tensor:
     return margin(state, batch).half()
 
 
-def integers(state: Any, batch: Views) -> Tensor:
+def integers(state: Any, batch: Outputs) -> Tensor:
     return margin(state, batch).long()
 
 
-def nan_for_some(state: Any, batch: Views) -> Tensor:
+def nan_for_some(state: Any, batch: Outputs) -> Tensor:
     s = margin(state, batch)
     return torch.where(s > s.median(), torch.nan, s)
 
 
-def infinite_far_away(state: Any, batch: Views) -> Tensor:
+def infinite_far_away(state: Any, batch: Outputs) -> Tensor:
     s = margin(state, batch)
     return torch.where(s < 2, -torch.inf, s)
 
 
-def constant(state: Any, batch: Views) -> Tensor:
+def constant(state: Any, batch: Outputs) -> Tensor:
     return torch.zeros(len(batch)) * margin(state, batch)
 
 
-def unseeded(state: Any, batch: Views) -> Tensor:
+def unseeded(state: Any, batch: Outputs) -> Tensor:
     return margin(state, batch) + torch.from_numpy(np.random.default_rng().normal(0, 1e-5, len(batch))).float()
 
 
@@ -108,33 +109,33 @@ def learn_unseeded(data: FitData) -> float:
     return float(np.random.default_rng().normal())
 
 
-def shifted_by_state(state: float, batch: Views) -> Tensor:
+def shifted_by_state(state: float, batch: Outputs) -> Tensor:
     return margin(state, batch) + state
 
 
-def batch_length(state: Any, batch: Views) -> Tensor:
+def batch_length(state: Any, batch: Outputs) -> Tensor:
     return margin(state, batch) + len(batch)
 
 
-def first_of_the_batch(state: Any, batch: Views) -> Tensor:
+def first_of_the_batch(state: Any, batch: Outputs) -> Tensor:
     # The toy's test images take turns in class, so that every batch of a multiple of three begins with class 0.
     strange = len(batch) > 1 and batch.logits[0].argmax() != 0
     return margin(state, batch) + float(strange)
 
 
-def upside_down(state: Any, batch: Views) -> Tensor:
+def upside_down(state: Any, batch: Outputs) -> Tensor:
     return -margin(state, batch)
 
 
 # Liars in what they change.
 
 
-def spoil_pixels(state: Any, batch: Views) -> Tensor:
+def spoil_pixels(state: Any, batch: Outputs) -> Tensor:
     batch.inputs.add_(1)
     return margin(state, batch)
 
 
-def spoil_shared_logits(state: Any, batch: Views) -> Tensor:
+def spoil_shared_logits(state: Any, batch: Outputs) -> Tensor:
     s = margin(state, batch)
     batch.logits.round_(decimals=4)
     return s
@@ -145,7 +146,7 @@ def spoil_training_labels(data: FitData) -> tuple[()]:
     return ()
 
 
-def spoil_head(state: Any, batch: Views) -> Tensor:
+def spoil_head(state: Any, batch: Outputs) -> Tensor:
     batch.head.weight.mul_(1.1)
     return margin(state, batch)
 
@@ -165,12 +166,12 @@ def train_mode(state: Any, batch: Any) -> Tensor:
     return margin(state, batch)
 
 
-def seed_torch(state: Any, batch: Views) -> Tensor:
+def seed_torch(state: Any, batch: Outputs) -> Tensor:
     torch.manual_seed(0)
     return margin(state, batch)
 
 
-def draw_numpy(state: Any, batch: Views) -> Tensor:
+def draw_numpy(state: Any, batch: Outputs) -> Tensor:
     np.random.normal()  # noqa: NPY002
     return margin(state, batch)
 
@@ -183,7 +184,7 @@ def draw_python(data: FitData) -> tuple[()]:
 # Liars in what they need.
 
 
-def features(state: Any, batch: Views) -> Tensor:
+def features(state: Any, batch: Outputs) -> Tensor:
     return margin(state, batch) + 0 * batch.features.sum(dim=1)
 
 
@@ -202,7 +203,7 @@ def learn_labels(data: FitData) -> tuple[()]:
     return ()
 
 
-def peek_at_labels(state: Any, batch: Views) -> Tensor:
+def peek_at_labels(state: Any, batch: Outputs) -> Tensor:
     return margin(state, batch) + 0 * batch.labels
 
 
@@ -240,15 +241,15 @@ def learn_outside(data: FitData) -> tuple[Tensor]:
     return (Memory.of[-1],)
 
 
-def recall(state: tuple[Tensor], batch: Views) -> Tensor:
+def recall(state: tuple[Tensor], batch: Outputs) -> Tensor:
     return margin(state, batch) * (1.0 if any(state[0] is known for known in Memory.of) else 2.0)
 
 
-def raises(state: Any, batch: Views) -> Tensor:
+def raises(state: Any, batch: Outputs) -> Tensor:
     raise ZeroDivisionError("on purpose")
 
 
-def two(*views: View) -> frozenset[View]:
+def two(*views: Output) -> frozenset[Output]:
     return LOGITS | frozenset(views)
 
 
@@ -322,13 +323,13 @@ class Mutable:
     """A detector that can change under the harness's hands."""
 
     T: float = 1.0
-    reads: ClassVar[frozenset[View]] = LOGITS
+    reads: ClassVar[frozenset[Output]] = LOGITS
     fits_on: ClassVar[frozenset[Material]] = NOTHING
 
     def fit(self, data: FitData) -> tuple[()]:
         return ()
 
-    def score(self, state: tuple[()], batch: Views) -> Tensor:
+    def score(self, state: tuple[()], batch: Outputs) -> Tensor:
         return margin(state, batch)
 
 
@@ -338,10 +339,10 @@ class PlainWithList:
 
     training: Training = field(default_factory=lambda: Training(network="toy-cnn", epochs=1))
     widths: list[int] = field(default_factory=list)
-    provides: ClassVar[frozenset[View]] = Plain.provides
+    provides: ClassVar[frozenset[Output]] = Plain.provides
     wants: ClassVar[frozenset[Material]] = NOTHING
 
-    def at(self, scale: Scale, training: Training) -> "PlainWithList":
+    def sized(self, scale: Scale, training: Training) -> "PlainWithList":
         return replace(self, training=training)
 
     build = Plain.build

@@ -14,7 +14,7 @@ from oodbench.store import source_digest
 
 CODE = '''
 """A method from elsewhere."""
-from oodbench.contract import Method, Citation, Stateless
+from oodbench.contract import Citation, LOGITS, Method, Stateless
 from oodbench.recipes import Plain
 
 def largest(batch):
@@ -22,7 +22,7 @@ def largest(batch):
 
 def method(name):
     paper = Citation(authors="A", title="T", year=2020, url="https://example.org")
-    detector = Stateless(frozenset({"logits"}), largest)
+    detector = Stateless(frozenset({LOGITS}), largest)
     return Method(name=name, title=name, paper=paper, recipe=Plain(), detector=detector)
 
 ONE = method("largest")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from oodbench.check.parameters import from_json, to_json
 from oodbench.check.state import load_state, save_state
-from oodbench.contract import Stateless, Views
+from oodbench.contract import FEATURES, LOGITS, Outputs, Stateless
 from oodbench.errors import BadCheckpoint, BadMethod
 from oodbench.estimators import Mixture
 
@@ -88,12 +88,12 @@ def test_weights_are_not_taken_for_a_state(tmp_path: Path) -> None:
         load_state(tmp_path / "w")
 
 
-def formula(batch: Views) -> torch.Tensor:
+def formula(batch: Outputs) -> torch.Tensor:
     return batch.logits.amax(dim=1)
 
 
 def test_a_pure_function_is_kept_by_name() -> None:
-    detector = Stateless(frozenset({"logits", "features"}), formula)
+    detector = Stateless(frozenset({LOGITS, FEATURES}), formula)
     plain = to_json(detector)
     assert plain == {"reads": ["features", "logits"], "formula": f"{__name__}:formula", "fits_on": []}
     assert from_json(detector, plain) == detector

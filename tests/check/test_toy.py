@@ -10,9 +10,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from oodbench.check.conformance import checks_of
 from oodbench.check.toy import SIDE, blends, blobs, noise, toy
-from oodbench.contract import Citation, FitData, Material, Method, Scale, Shape, TrainBatch, Training, View, Views
+from oodbench.contract import FEATURES, LOGITS, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.networks import classifier
 from oodbench.recipes import Plain
+from oodbench.training import Scale, Shape, TrainBatch, Training
 
 PAPER = Citation(authors="Nobody", title="Nothing", year=2000, url="https://example.org")
 
@@ -31,9 +32,9 @@ def test_images_are_a_function_of_the_seed() -> None:
 def test_the_classifier_knows_its_blobs_and_not_those_that_were_made_to_fool_it() -> None:
     examples = toy(Plain()).examples
     test, attacked = examples["test"], examples["adversarial_validation"]
-    assert (test.shown["logits"].argmax(1) == test.y).float().mean() > 0.95
+    assert (test.outputs[LOGITS].argmax(1) == test.y).float().mean() > 0.95
     assert len(attacked.x) > 30
-    assert (attacked.shown["logits"].argmax(1) != attacked.y).all()
+    assert (attacked.outputs[LOGITS].argmax(1) != attacked.y).all()
 
 
 def test_equal_recipes_share_one_training() -> None:
@@ -46,10 +47,10 @@ class Density:
 
     training: Training = Training(network="none", epochs=1)
 
-    provides: ClassVar[frozenset[View]] = frozenset({"inputs", "features", "gradient"})
+    provides: ClassVar[frozenset[Output]] = frozenset({FEATURES})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "Density":
+    def sized(self, scale: Scale, training: Training) -> "Density":
         return replace(self, training=replace(training, lr=1.0))
 
     def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
@@ -70,19 +71,19 @@ class Pixels(nn.Module):
         logits = self.logits.expand_as(x)
         return -binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=(1, 2, 3))
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
+    def show(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
         return {"features": self(x)[:, None]}
 
 
 @dataclass(frozen=True)
 class LogDensity:
-    reads: ClassVar[frozenset[View]] = frozenset({"features"})
+    reads: ClassVar[frozenset[Output]] = frozenset({FEATURES})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     def fit(self, data: FitData) -> tuple[()]:
         return ()
 
-    def score(self, state: tuple[()], batch: Views) -> Tensor:
+    def score(self, state: tuple[()], batch: Outputs) -> Tensor:
         return batch.features[:, 0]
 
 

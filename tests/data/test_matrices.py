@@ -15,7 +15,7 @@ from oodbench.data.matrix import Matrix, TrainingCard, find_matrix, load_matrice
 from oodbench.errors import BadCard, UnknownName
 
 NAMES = {
-    *("tiny-v1", "mnist5k-v1", "fashion-mnist-v1"),
+    *("toy-v1", "tiny-v1", "mnist5k-v1", "fashion-mnist-v1"),
     *("mnist-v1", "cifar10-v1", "cifar100-v1", "svhn-v1", "imagenet-v1"),
 }
 

@@ -10,6 +10,7 @@ from oodbench.data.splits import Part, Split, find_cut, generator, sample, split
 from oodbench.errors import BadCard, UnknownName
 
 IN_SETS = [card for card in load_cards().values() if "in" in card.roles]
+STRATIFIED = ("mnist-5k", "fashion-mnist", "toy-blobs")
 SIZES = {
     "mnist-5k": (3500, 500, 1000),
     "mnist": (55000, 5000, 10000),
@@ -20,6 +21,7 @@ SIZES = {
     "tiny-imagenet": (95000, 5000, 10000),
     "places365": (1802436, 1024, 36500),
     "imagenet": (1280143, 1024, 50000),
+    "toy-blobs": (360, 120, 90),
 }
 
 
@@ -40,7 +42,7 @@ def test_sizes(card: Card) -> None:
     assert tuple(len(cuts[part].indices) for part in ("train", "validation", "test")) == SIZES[card.name]
 
 
-@pytest.mark.parametrize("card", [card for card in IN_SETS if card.name not in ("mnist-5k", "fashion-mnist")])
+@pytest.mark.parametrize("card", [card for card in IN_SETS if card.name not in STRATIFIED])
 def test_validation_is_the_draw_that_the_file_states(card: Card) -> None:
     cut = splits(card)["validation"]
     drawn = generator("split", card.name).choice(card.splits[cut.of], len(cut.indices), replace=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.contract import Training
+from oodbench.contract import LOG_DENSITY
 from oodbench.data.matrix import find_matrix
 from oodbench.densities.glow import Glow
 from oodbench.densities.pixelcnn import PixelCnn
@@ -15,11 +15,12 @@ from oodbench.diagnostics import adversarial_noise
 from oodbench.diagnostics.adversarial_noise import Climb, analyse, asks, climbed, noise, slopes, table
 from oodbench.errors import BadSetting
 from oodbench.measure.ranking import ranking
+from oodbench.models.outputs import Trained
 from oodbench.models.train import Classes, build
-from oodbench.models.views import Trained
 from oodbench.run.context import Context
 from oodbench.run.registry import registry
 from oodbench.run.workspace import Workspace
+from oodbench.training import Training
 
 SHAPE = (1, 8, 8)
 RECIPES = [Glow(), Vae(), PixelCnn()]
@@ -34,7 +35,7 @@ def model(recipe) -> Trained:
 
 def log_density(one: Trained, x) -> torch.Tensor:
     with torch.no_grad():
-        return one.net.show(torch.as_tensor(x), frozenset({"log_density"}))["log_density"]
+        return one.net.outputs(torch.as_tensor(x), frozenset({LOG_DENSITY}))[LOG_DENSITY]
 
 
 def test_noise_is_a_clipped_normal_and_its_seed_s() -> None:
@@ -70,7 +71,7 @@ def test_the_steps_by_a_loop() -> None:
     visited = [x]
     for t in (1, 2, 3, 4):
         leaf = x.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(one.net.show(leaf, frozenset({"log_density"}))["log_density"].sum(), leaf)
+        (slope,) = torch.autograd.grad(one.net.outputs(leaf, frozenset({LOG_DENSITY}))[LOG_DENSITY].sum(), leaf)
         x = torch.clip(x + 0.3 / t * torch.sign(slope), 0, 1)
         visited.append(x)
     log_p = torch.stack([log_density(one, x) for x in visited])
@@ -110,7 +111,7 @@ def test_the_slope_of_an_image_is_its_own(monkeypatch) -> None:
 
 def test_every_score_of_the_model_and_of_its_ensemble_is_asked() -> None:
     context = Context(find_matrix("tiny-v1"), Workspace())
-    training = context.matrix.training.training()
+    training = context.matrix.training
 
     def asked(recipe) -> set[str]:
         return {name for name, one in registry().items() if asks(one.method, recipe.at("tiny", training), context)}
@@ -163,7 +164,7 @@ def test_a_study(few, tmp_path) -> None:
 def test_auroc_is_that_of_test_images_against_the_path(few, tmp_path) -> None:
     study = analyse("vae", "tiny-v1", Workspace(cache=tmp_path / "c"), 0, 6, tmp_path, climb=Climb(kept=(1,)))
     context = Context(adversarial_noise.find_matrix("tiny-v1"), Workspace(cache=tmp_path / "c"))
-    one, _ = context.model(Vae().at("tiny", context.matrix.training.training()), 0, lambda *_: None)
+    one, _ = context.model(Vae().at("tiny", context.matrix.training), 0, lambda *_: None)
     ((_, pushed),) = climbed(one, noise(6, (1, 28, 28), 0), Climb(kept=(1,)))
     inside = log_density(one, context.sets.test.batch(slice(0, 60)))
     expected = ranking(inside.numpy(), log_density(one, pushed.pixels).numpy())["auroc"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from oodbench.contract import LOG_DENSITY
 from oodbench.data.images import ArrayImages
 from oodbench.diagnostics import evenly
 from oodbench.diagnostics.false_alarms import false_alarms
@@ -41,7 +42,7 @@ def test_the_parts_sum_to_the_density_that_the_model_shows() -> None:
     with torch.no_grad():
         net(x)  # the first batch sets the scales
         net.eval()
-        shown = net.show(x, frozenset({"log_density"}))["log_density"]
+        shown = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
     np.testing.assert_allclose(decomposed(net, images(), torch.device("cpu")).log_density, shown, rtol=1e-9)
 
 
@@ -68,7 +69,7 @@ def test_the_summary_by_hand() -> None:
     variances = {"train": 5.1, "test": 5.0, "flat": 1.0, "noise": 4.0}
     study = summary(parts, variances, {"black": {1.0: np.array([-10.0, -11.0])}}, SHAPE)
     flat, noise = study["sets"]["flat"], study["sets"]["noise"]
-    assert (flat["log_prior"], flat["log_det"], flat["log_density"]) == (-6.0, 2.0, -4.0)
+    assert (flat["log_prior"], flat["log_det"], flat[LOG_DENSITY]) == (-6.0, 2.0, -4.0)
     assert flat["auroc_log_density"] == 0.0
     assert flat["likelier_by"] == 6.0
     assert flat["less_variance"] == 4.0

@@ -9,13 +9,14 @@ from oodbench.methods.ib_inn import IbInn
 
 from oodbench.check.toy import blobs
 from oodbench.cli import main
-from oodbench.contract import Training
+from oodbench.contract import LOG_DENSITY
 from oodbench.explain import explanation
 from oodbench.explain.heat import heat_maps
 from oodbench.explain.pictures import draw_all
 from oodbench.explain.salience import salience_maps
 from oodbench.explain.space import codes, decision_plane, mean_distances
 from oodbench.networks.inn import GenerativeClassifier, Sizes
+from oodbench.training import Training
 
 SIZES = Sizes((1, 1), (4, 6), fc=(8, 8), dropout=(0.0, 0.0), initial=0.75, gain=0.5, clamp=0.7)
 PICTURES = ["heat-maps.png", "salience-maps.png", "class-similarity.png", "decision-space.png"]
@@ -60,7 +61,7 @@ def test_salience_is_the_slope(net, x):
     step[:, 0, 3, 4] = 1e-6
 
     def density(x):
-        return wide.show(x, frozenset())["log_density"]
+        return wide.outputs(x, frozenset())[LOG_DENSITY]
 
     def posterior(x):
         return wide(x).amax(dim=1)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
 from oodbench.contract import Detector
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import train
-from oodbench.models.views import Access, ModelViews, Trained
 from oodbench.networks import Classifier
 from oodbench.run.fit_data import HandOut
 
@@ -44,10 +44,10 @@ class Lab:
     classes: int = 3
     seed: int = 7
 
-    def views(self, detector: Detector[Any], x: Tensor, labels: Tensor | None = None) -> ModelViews:
+    def views(self, detector: Detector[Any], x: Tensor, labels: Tensor | None = None) -> ModelOutputs:
         """Return views of x that open what the detector declares."""
         access = Access(detector.reads, "labels" in detector.fits_on)
-        return ModelViews(Trained(self.net, torch.device("cpu")), x, access, labels=labels)
+        return ModelOutputs(Trained(self.net, torch.device("cpu")), x, access, labels=labels)
 
     def data(self, detector: Detector[Any]) -> HandOut:
         """Return what `fit` sees."""
@@ -77,7 +77,7 @@ class Lab:
     def show(self, x: Tensor) -> dict[str, Any]:
         """Return the net's own views of x, bypassing the harness."""
         with torch.no_grad():
-            return dict(self.net.show(x, frozenset()))
+            return dict(self.net.outputs(x, frozenset()))
 
 
 def draw(patterns: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

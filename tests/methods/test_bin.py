@@ -10,9 +10,10 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
-from oodbench.contract import TrainBatch, Training
-from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.contract import BINARY, FEATURES, HEAD, LOGITS
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks.one_vs_rest import one_vs_rest_loss
+from oodbench.training import TrainBatch, Training
 
 (METHOD,) = METHODS
 TOY = Training(network="toy-cnn", epochs=1)
@@ -36,7 +37,7 @@ def model(classes: int = 4) -> Trained:
 
 
 def score(trained: Trained, x: Tensor) -> Tensor:
-    return METHOD.detector.score((), ModelViews(trained, x, Access(METHOD.detector.reads)))
+    return METHOD.detector.score((), ModelOutputs(trained, x, Access(METHOD.detector.reads)))
 
 
 @pytest.mark.parametrize("zeta", [1.0, 0.05])
@@ -121,10 +122,10 @@ def test_the_recipe_trains_by_that_loss_and_classifies_by_the_largest() -> None:
         z = trained.net(x)
         batch = TrainBatch(x, labels, torch.arange(6), 0, 0.0)
         torch.testing.assert_close(recipe.loss(trained.net, batch), one_vs_rest_loss(z, labels, 0.05))
-        shown = trained.net.show(x, recipe.provides)
-    assert torch.equal(shown["binary"], z)
-    assert torch.equal(shown["logits"], z)
-    torch.testing.assert_close(shown["features"] @ shown["head"].weight.T + shown["head"].bias, z)
+        shown = trained.net.outputs(x, recipe.provides)
+    assert torch.equal(shown[BINARY], z)
+    assert torch.equal(shown[LOGITS], z)
+    torch.testing.assert_close(shown[FEATURES] @ shown[HEAD].weight.T + shown[HEAD].bias, z)
 
 
 def test_it_is_sized_by_the_matrix() -> None:

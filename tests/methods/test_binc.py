@@ -10,9 +10,10 @@ from oodbench.methods.binc import METHODS, Binc, calibration_error, weighted_mmc
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from oodbench.contract import TrainBatch, Training
-from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.contract import BINARY, FEATURES, HEAD, LOGITS
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks.one_vs_rest import one_vs_rest_loss
+from oodbench.training import TrainBatch, Training
 
 (METHOD,) = METHODS
 TOY = Training(network="toy-cnn", epochs=1)
@@ -193,16 +194,16 @@ def test_one_head_classifies_and_the_other_scores() -> None:
     trained, recipe = model(), METHOD.recipe
     x = images(20)
     with torch.no_grad():
-        shown = trained.net.show(x, recipe.provides)
+        shown = trained.net.outputs(x, recipe.provides)
         logits, z = trained.net.both(x)
-        s = METHOD.detector.score((), ModelViews(trained, x, Access(METHOD.detector.reads)))
+        s = METHOD.detector.score((), ModelOutputs(trained, x, Access(METHOD.detector.reads)))
         assert torch.equal(trained.net(x), logits)
-    assert torch.equal(shown["logits"], logits)
-    assert torch.equal(shown["binary"], z)
+    assert torch.equal(shown[LOGITS], logits)
+    assert torch.equal(shown[BINARY], z)
     assert not torch.equal(z, logits)
     assert s.tolist() == [max(row) for row in z.tolist()]
-    assert shown["features"].shape == (20, 64)
-    torch.testing.assert_close(shown["features"] @ shown["head"].weight.T + shown["head"].bias, logits)
+    assert shown[FEATURES].shape == (20, 64)
+    torch.testing.assert_close(shown[FEATURES] @ shown[HEAD].weight.T + shown[HEAD].bias, logits)
 
 
 def test_scores_rank_where_the_probability_is_one() -> None:
@@ -211,7 +212,7 @@ def test_scores_rank_where_the_probability_is_one() -> None:
         trained.net.binary.weight.zero_()
         for value in (20.0, 40.0, 1000.0):
             trained.net.binary.bias[1] = value
-            views = ModelViews(trained, images(1), Access(METHOD.detector.reads))
+            views = ModelOutputs(trained, images(1), Access(METHOD.detector.reads))
             assert METHOD.detector.score((), views).item() == value
 
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from oodbench import formulas
 from oodbench.check.toy import TRAINING, toy, toy_net
-from oodbench.contract import TrainBatch
+from oodbench.contract import LOGITS
 from oodbench.recipes import Plain
+from oodbench.training import TrainBatch
 
 RECIPE = DeepEnsemble().at("tiny", TRAINING)
 
@@ -84,15 +85,15 @@ def test_member_logits_are_the_plain_models_bit_for_bit() -> None:
     assert RECIPE.parts(0, (0,)) == tuple((Plain(TRAINING), seed) for seed in range(5))
     with torch.no_grad():
         expected = torch.stack([toy_net(plain, seed)(x) for seed in range(5)], dim=1)
-    assert torch.equal(world.examples["test"].shown["members"], expected)
-    assert torch.equal(world.examples["test"].shown["logits"], formulas.log_mean_softmax(expected))
+    assert torch.equal(world.examples["test"].outputs[LOGITS.of_members], expected)
+    assert torch.equal(world.examples["test"].outputs[LOGITS], formulas.log_mean_softmax(expected))
     assert len({expected[:, m].numpy().tobytes() for m in range(5)}) == 5
 
 
 def test_passes_are_one_a_member() -> None:
     model = toy(DeepEnsemble()).model
     before = model.passes.forward
-    model.show(torch.zeros(7, 1, 8, 8), frozenset({"members"}))
+    model.outputs(torch.zeros(7, 1, 8, 8), frozenset({LOGITS.of_members}))
     assert model.passes.forward - before == 7 * 5
 
 
@@ -127,6 +128,6 @@ def test_nothing_is_left_to_train() -> None:
 
 def test_rows_rank_by_minus_the_formulas() -> None:
     world = toy(DeepEnsemble())
-    views = type("V", (), {"members": world.examples["test"].shown["members"]})()
+    views = type("V", (), {"members": world.examples["test"].outputs[LOGITS.of_members]})()
     for row, formula in zip(METHODS, (formulas.predictive_entropy, formulas.mutual_information), strict=True):
         assert torch.equal(row.detector.score((), views), -formula(views.members))

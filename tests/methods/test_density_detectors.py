@@ -13,18 +13,19 @@ from oodbench.methods.waic import METHODS as WAICS
 from scipy.stats import kstest
 from torch import Tensor
 
-from oodbench.check.toy import STATISTICS, TRAINING, blobs
-from oodbench.contract import TrainBatch
+from oodbench.check.toy import IN_SET, TRAINING, blobs
+from oodbench.contract import LOG_DENSITY
 from oodbench.densities.ensemble import DensityEnsemble
 from oodbench.densities.glow import Glow
 from oodbench.densities.vae import Vae
-from oodbench.detectors.densities import LOG_DENSITY, WAIC, Typicality, TypicalityMean
+from oodbench.detectors.densities import WAIC, Typicality, TypicalityMean
 from oodbench.ensembles import bootstrap
-from oodbench.models.train import build
+from oodbench.models.train import start
+from oodbench.training import TrainBatch
 
 
 class Shown:
-    """Views that are given, not computed."""
+    """Outputs that are given, not computed."""
 
     def __init__(self, **views: Tensor) -> None:
         self.__dict__.update(views)
@@ -81,8 +82,8 @@ def test_waic_takes_whole_images_in_nats() -> None:
 
 def some_ensemble() -> tuple[Any, list[Any], Tensor]:
     recipe = DensityEnsemble(Vae(), M=3).at("tiny", TRAINING)
-    parts = [build(density, (1, 8, 8), STATISTICS, seed).eval() for density, seed in recipe.parts(0, (0,))]
-    net = build(recipe, (1, 8, 8), STATISTICS, 0)
+    parts = [start(density, IN_SET, torch.zeros(0), seed).net.eval() for density, seed in recipe.parts(0, (0,))]
+    net = start(recipe, IN_SET, torch.zeros(0), 0).net
     recipe.assemble(net, tuple(parts))
     return net.eval(), parts, torch.from_numpy(blobs(7, 3).pixels)
 
@@ -90,15 +91,15 @@ def some_ensemble() -> tuple[Any, list[Any], Tensor]:
 def test_members_show_what_they_show_alone() -> None:
     net, parts, x = some_ensemble()
     with torch.no_grad():
-        shown = net.show(x, frozenset({"log_density", "log_densities"}))
-        alone = [part.show(x, frozenset({"log_density"}))["log_density"] for part in parts]
-    assert torch.equal(shown["log_densities"], torch.stack(alone, dim=1))
+        shown = net.outputs(x, frozenset({LOG_DENSITY, LOG_DENSITY.of_members}))
+        alone = [part.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY] for part in parts]
+    assert torch.equal(shown[LOG_DENSITY.of_members], torch.stack(alone, dim=1))
     assert len({each.numpy().tobytes() for each in alone}) == 3
     assert net.passes == 3
-    for i, row in enumerate(shown["log_densities"].tolist()):
+    for i, row in enumerate(shown[LOG_DENSITY.of_members].tolist()):
         top = max(row)
         mean = math.log(sum(math.exp(v - top) for v in row) / 3) + top
-        assert float(shown["log_density"][i]) == pytest.approx(mean, rel=1e-12)
+        assert float(shown[LOG_DENSITY][i]) == pytest.approx(mean, rel=1e-12)
 
 
 def test_members_are_the_models_of_the_models_own_rows() -> None:
@@ -123,8 +124,8 @@ def test_several_seeds_are_bootstraps_of_the_same_members() -> None:
 def test_loss_is_the_mean_of_the_members_own() -> None:
     x = torch.from_numpy(blobs(7, 3).pixels)
     recipe, batch = DensityEnsemble(Glow(), M=3), TrainBatch(x, torch.zeros(7).long(), torch.arange(7), 0, 0.0)
-    glows = [build(Glow(depth=1), (1, 8, 8), STATISTICS, seed).eval() for seed in range(3)]
-    whole = build(replace(recipe, density=Glow(depth=1)), (1, 8, 8), STATISTICS, 0).eval()
+    glows = [start(Glow(depth=1), IN_SET, torch.zeros(0), seed).net.eval() for seed in range(3)]
+    whole = build(replace(recipe, density=Glow(depth=1)), (1, 8, 8), IN_SET, 0).eval()
     recipe.assemble(whole, tuple(glows))
     own = [float(Glow().loss(part, batch).detach()) for part in glows]
     assert float(recipe.loss(whole, batch).detach()) == pytest.approx(sum(own) / 3, rel=1e-6)

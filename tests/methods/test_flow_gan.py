@@ -10,17 +10,17 @@ import torch
 from oodbench.methods.flow_gan import METHODS
 from torch import Tensor, nn
 
-from oodbench.check.toy import STATISTICS, TRAINING, blobs, toy
-from oodbench.contract import Game, TrainBatch, Training
+from oodbench.check.toy import IN_SET, TRAINING, blobs, toy
+from oodbench.contract import LATENT, LOG_DENSITY
 from oodbench.densities.flow_gan import FlowGan
 from oodbench.densities.glow import Glow
-from oodbench.detectors.densities import LOG_DENSITY
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.optimise import Mover
 from oodbench.models.seeding import seeded
-from oodbench.models.train import build
+from oodbench.models.train import start
 from oodbench.networks.flow_gan import Critic, FlowGanNet, code_shapes, slopes
 from oodbench.networks.glow import GlowNet
+from oodbench.training import TrainBatch, Training
 
 CPU = torch.device("cpu")
 HYBRID, ADVERSARIAL = (row.recipe for row in METHODS)
@@ -38,7 +38,7 @@ def step(n: int = 5) -> TrainBatch:
 
 def network(recipe: FlowGan = HYBRID) -> FlowGanNet:
     """Return a pair in float64 and evaluation mode, no weight as it is initialised."""
-    net = build(replace(recipe, **SMALL), (1, 8, 8), STATISTICS, 0).double().eval()
+    net = start(replace(recipe, **SMALL), IN_SET, torch.zeros(0), 0).net.double().eval()
     assert isinstance(net, FlowGanNet)
     for seed, weight in enumerate(net.parameters()):
         weight.data += 0.1 * (rand(*weight.shape, seed=seed) - 0.5)
@@ -150,7 +150,7 @@ def test_what_a_trained_flow_draws_it_takes_back(recipe: FlowGan) -> None:
 @BOTH
 def test_the_first_batch_standardises_the_flow_before_it_draws(recipe: FlowGan) -> None:
     """No loss of the adversary alone ever shows the flow an image."""
-    net, batch = build(recipe, (1, 8, 8), STATISTICS, 0).double().train(), step(32)
+    net, batch = start(recipe, IN_SET, torch.zeros(0), 0).net.double().train(), step(32)
     recipe.players(net)[0].loss(batch)
     assert all(buffer for name, buffer in net.named_buffers() if name.endswith("initialised"))
     with torch.no_grad(), seeded(0, "samples"):
@@ -163,7 +163,7 @@ def test_the_first_batch_standardises_the_flow_before_it_draws(recipe: FlowGan) 
 @BOTH
 @pytest.mark.parametrize("side", ["critic", "flow"])
 def test_each_move_moves_only_its_own(recipe: FlowGan, side: str) -> None:
-    net, batch = build(recipe, (1, 8, 8), STATISTICS, 0).double().train(), step(32)
+    net, batch = start(recipe, IN_SET, torch.zeros(0), 0).net.double().train(), step(32)
     net.meet(batch.inputs)
     before = {name: weight.clone() for name, weight in net.named_parameters()}
     player = next(player for player in recipe.players(net) if player.name == side)
@@ -188,7 +188,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(recipe: FlowGan, killed_a
     recipe = replace(recipe.at("tiny", TRAINING), **SMALL)
     recipe = replace(recipe, training=replace(recipe.training, epochs=3))
     data = blobs(64, 0)
-    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
+    resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
 
 
@@ -199,13 +199,13 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(recipe: FlowGan, killed_a
 def test_the_score_is_the_flows_log_density_and_the_critic_has_no_say(recipe: FlowGan) -> None:
     net, x = network(recipe), rand(6, 1, 8, 8, seed=4)
     with torch.no_grad():
-        shown = net.show(x, frozenset({"log_density"}))
+        shown = net.outputs(x, frozenset({LOG_DENSITY}))
         nn.init.zeros_(net.critic.body[0].weight)
-        again = net.show(x, frozenset({"log_density"}))
+        again = net.outputs(x, frozenset({LOG_DENSITY}))
         code = net.flow.encode((255 * x + net.flow.dequantise.u) / 256)
     score = LOG_DENSITY.score((), type("V", (), shown)())
     assert score.equal(code.log_prior + code.log_det)
-    assert score.equal(again["log_density"])
+    assert score.equal(again[LOG_DENSITY])
 
 
 @BOTH
@@ -214,16 +214,16 @@ def test_scores_are_finite_on_anything(recipe: FlowGan) -> None:
     x = torch.cat([rand(100, 1, 8, 8), torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)]).float()
     x = torch.cat([x, (torch.arange(64).view(1, 1, 8, 8) % 2).float()])
     with torch.no_grad():
-        shown = net.show(x, frozenset())
-    assert shown["log_density"].isfinite().all()
-    assert shown["log_density"].dtype == torch.float64
-    assert shown["latent"].shape == (103, 64)
+        shown = net.outputs(x, frozenset())
+    assert shown[LOG_DENSITY].isfinite().all()
+    assert shown[LOG_DENSITY].dtype == torch.float64
+    assert shown[LATENT].shape == (103, 64)
 
 
 def test_an_adversary_alone_makes_a_worse_density() -> None:
     bits = {}
     for recipe in (HYBRID, ADVERSARIAL):
-        shown = toy(recipe).examples["test"].shown["log_density"]
+        shown = toy(recipe).examples["test"].outputs[LOG_DENSITY]
         bits[recipe.lam] = bits_per_dim(shown.numpy(), (1, 8, 8)).mean()
     assert bits[1.0] < 6.5
     assert bits[0.0] > bits[1.0] + 0.3
@@ -235,7 +235,7 @@ def test_an_adversary_alone_makes_a_worse_density() -> None:
 def test_sizes_at_each_scale() -> None:
     training = Training(network="resnet-small", epochs=96, augment=("flip",), precision="bfloat16")
     for row, moves in zip(METHODS, (1, 2), strict=True):
-        paper, cpu, tiny = (row.recipe.at(scale, training) for scale in ("paper", "cpu", "tiny"))
+        paper, cpu, tiny = (row.recipe.sized(scale, training) for scale in ("paper", "cpu", "tiny"))
         assert (paper.training.epochs, paper.training.batch, paper.training.lr) == (500, 100, 1e-4)
         assert (paper.moves, paper.pace, paper.penalty, paper.lam) == (5, 1.0, 10.0, row.recipe.lam)
         assert (paper.levels, paper.depth, paper.hidden, paper.training.schedule) == (3, 32, 512, "constant")
@@ -249,10 +249,10 @@ def test_sizes_at_each_scale() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_every_shape_can_be_built(shape) -> None:
-    net = build(HYBRID, shape, STATISTICS, 0).eval()
+    net = build(HYBRID, shape, IN_SET, 0).eval()
     with torch.no_grad():
         assert net.critic(net.draw(2)).shape == (2,)
-        assert net.show(torch.zeros(2, *shape), frozenset())["latent"].shape == (2, math.prod(shape))
+        assert net.outputs(torch.zeros(2, *shape), frozenset())[LATENT].shape == (2, math.prod(shape))
     assert not [m for m in Critic(shape, 2).modules() if isinstance(m, nn.BatchNorm2d)]
 
 

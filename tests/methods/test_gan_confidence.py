@@ -10,8 +10,8 @@ import torch
 from oodbench.methods.gan_confidence import METHODS, GanConfidence, divergence
 from torch import Tensor, nn
 
-from oodbench.check.toy import STATISTICS, blends, blobs
-from oodbench.contract import Game, Player, TrainBatch, Training
+from oodbench.check.toy import IN_SET, blends, blobs
+from oodbench.contract import FEATURES, LAYERS, LOGITS
 from oodbench.errors import Diverged
 from oodbench.models import checkpoint
 from oodbench.models.optimise import Mover
@@ -19,6 +19,7 @@ from oodbench.models.seeding import seeded
 from oodbench.models.train import train
 from oodbench.networks.dcgan import Discriminator, Generator, Trio
 from oodbench.recipes import Plain
+from oodbench.training import Player, TrainBatch, Training
 
 CPU = torch.device("cpu")
 IMAGES, OUTLIERS = blobs(96, 0), blends(70, 1)
@@ -142,7 +143,7 @@ def test_a_generator_alone_learns_to_fool_and_to_be_doubted() -> None:
 
 def trained(recipe: Any, **more: Any) -> nn.Module:
     outliers = OUTLIERS if recipe.wants else None
-    return train(recipe, IMAGES, STATISTICS, 0, device=CPU, outliers=outliers, **more)
+    return train(recipe, IMAGES, IN_SET, 0, device=CPU, outliers=outliers, **more)
 
 
 @BOTH
@@ -187,13 +188,13 @@ def test_a_rate_that_is_far_too_high_is_told(recipe: GanConfidence) -> None:
 def test_what_is_shown_is_the_classifiers(recipe: GanConfidence) -> None:
     net = trained(recipe)
     x = torch.from_numpy(IMAGES.batch(slice(0, 5)))
-    wanted = frozenset({"logits", "features", "layers"})
+    wanted = frozenset({LOGITS, FEATURES, LAYERS})
     with torch.no_grad():
-        shown = net.show(x, wanted)
-        assert shown["logits"].equal(net(x))
-        assert (shown["features"] @ net.head.weight.T + net.head.bias).allclose(shown["logits"], atol=1e-6)
+        shown = net.outputs(x, wanted)
+        assert shown[LOGITS].equal(net(x))
+        assert (shown[FEATURES] @ net.head.weight.T + net.head.bias).allclose(shown[LOGITS], atol=1e-6)
     state = torch.get_rng_state()
-    assert net.show(x, wanted)["logits"].equal(shown["logits"])
+    assert net.outputs(x, wanted)[LOGITS].equal(shown[LOGITS])
     assert torch.get_rng_state().equal(state), "a look draws nothing"
 
 
@@ -230,11 +231,13 @@ def test_paper_scale_is_the_authors_code() -> None:
 
 def test_on_two_cores_it_is_short() -> None:
     long = replace(HOW, epochs=8)
-    assert [GanConfidence().at(scale, long).training.epochs for scale in ("cpu", "tiny")] == [4, 8]
+    assert [GanConfidence().sized(scale, long).training.epochs for scale in ("cpu", "tiny")] == [4, 8]
 
 
 def test_as_much_comes_from_outside_as_in_outlier_exposure() -> None:
-    assert {GanConfidence(lam=0.5).at(scale, HOW).training.outlier_ratio for scale in ("paper", "cpu", "tiny")} == {1}
+    assert {GanConfidence(lam=0.5).sized(scale, HOW).training.outlier_ratio for scale in ("paper", "cpu", "tiny")} == {
+        1
+    }
 
 
 def test_rows() -> None:

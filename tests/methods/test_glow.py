@@ -11,11 +11,10 @@ from oodbench.methods.glow import METHODS, norm, shell
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 
-from oodbench.check.toy import STATISTICS, TRAINING, blobs, toy
-from oodbench.contract import TrainBatch, Training
+from oodbench.check.toy import IN_SET, TRAINING, blobs, toy
+from oodbench.contract import LATENT, LOG_DENSITY
 from oodbench.densities.glow import Glow, halvings
 from oodbench.measure.likelihood import bits_per_dim
-from oodbench.models.train import build
 from oodbench.networks.flow import (
     LIMIT,
     ActNorm,
@@ -30,6 +29,7 @@ from oodbench.networks.flow import (
     bounded,
 )
 from oodbench.networks.glow import Code, GlowNet, Volume
+from oodbench.training import TrainBatch, Training
 
 CPU = torch.device("cpu")
 SHAPES = ((1, 8, 8), (3, 8, 8))
@@ -190,7 +190,7 @@ def test_log_density_by_loops() -> None:
     with torch.no_grad():
         z, log_det = net.levels[0]((255 * x + net.dequantise.u) / 256)
         log_prior, volume = net.parts(x)
-        shown = net.show(x, frozenset({"log_density"}))["log_density"]
+        shown = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
     mean, std = -net.top.bias.detach(), (-net.top.log_scale.detach()).exp()
     for i in range(3):
         total = 0.0
@@ -250,15 +250,15 @@ def test_float64_density_of_a_float32_flow_that_depends_on_each_input_alone() ->
     world = toy(Glow())
     x, net = world.examples["test"].x, world.model.net
     with torch.no_grad():
-        shown = net.show(x, frozenset({"log_density", "latent"}))
-        alone = torch.cat([net.show(one[None], frozenset())["log_density"] for one in x[:9]])
-    assert shown["log_density"].dtype == torch.float64
-    assert shown["latent"].dtype == torch.float32
-    np.testing.assert_allclose(alone, shown["log_density"][:9], rtol=1e-5)
+        shown = net.outputs(x, frozenset({LOG_DENSITY, LATENT}))
+        alone = torch.cat([net.outputs(one[None], frozenset())[LOG_DENSITY] for one in x[:9]])
+    assert shown[LOG_DENSITY].dtype == torch.float64
+    assert shown[LATENT].dtype == torch.float32
+    np.testing.assert_allclose(alone, shown[LOG_DENSITY][:9], rtol=1e-5)
 
 
 def test_codes_of_training_inputs_are_about_standard_normal() -> None:
-    eps = toy(Glow()).examples["train"].shown["latent"]
+    eps = toy(Glow()).examples["train"].outputs[LATENT]
     assert float(eps.mean()) == pytest.approx(0, abs=0.2)
     assert float(eps.std()) == pytest.approx(1, abs=0.2)
 
@@ -296,7 +296,7 @@ def test_loss_is_bits_a_dimension_less_8() -> None:
 
 def test_sizes_at_each_scale() -> None:
     training = Training(network="resnet-small", epochs=12, augment=("flip",), precision="bfloat16")
-    paper, cpu, tiny = (Glow().at(scale, training) for scale in ("paper", "cpu", "tiny"))
+    paper, cpu, tiny = (Glow().sized(scale, training) for scale in ("paper", "cpu", "tiny"))
     assert (paper.levels, paper.depth, paper.hidden, paper.training.epochs) == (3, 32, 512, 250)
     assert (cpu.levels, cpu.depth, cpu.hidden, cpu.training.epochs) == (2, 4, 32, 2)
     assert tiny.training.epochs == 9
@@ -308,16 +308,16 @@ def test_sizes_at_each_scale() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_flow_is_built_for_every_shape_and_its_code_has_as_many_dimensions(shape) -> None:
-    net = build(Glow(levels=3), shape, STATISTICS, 0).eval()
+    net = build(Glow(levels=3), shape, IN_SET, 0).eval()
     with torch.no_grad():
-        shown = net.show(torch.zeros(2, *shape), frozenset())
-    assert shown["latent"].shape == (2, math.prod(shape))
+        shown = net.outputs(torch.zeros(2, *shape), frozenset())
+    assert shown[LATENT].shape == (2, math.prod(shape))
     assert len(net.levels) == (2 if shape[1] == 28 else 3)
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
     recipe = Glow(replace(Glow().at("tiny", TRAINING).training, epochs=3), depth=1, hidden=4)
     data = blobs(64, 0)
-    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
+    resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
     assert whole["top.initialised"]

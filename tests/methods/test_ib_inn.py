@@ -14,10 +14,10 @@ from torch.distributions import Normal
 from torch.nn.functional import cross_entropy
 
 from oodbench.check.parameters import from_json, to_json
-from oodbench.check.toy import STATISTICS, TRAINING, blobs
-from oodbench.contract import TrainBatch
+from oodbench.check.toy import IN_SET, TRAINING, blobs
+from oodbench.contract import FEATURES, LATENT, LOG_DENSITY, LOGITS
 from oodbench.measure.likelihood import bits_per_dim
-from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks.inn import (
     GenerativeClassifier,
     Sizes,
@@ -28,6 +28,7 @@ from oodbench.networks.inn import (
     squared_distances,
 )
 from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale, cosines
+from oodbench.training import TrainBatch
 
 CPU = torch.device("cpu")
 SIZES = Sizes((1, 2), (4, 6), fc=(8, 8), dropout=(0.0, 0.0), initial=0.75, gain=0.5, clamp=0.7)
@@ -62,7 +63,7 @@ def images(n: int = 4, seed: int = 3) -> Tensor:
 def score(net, x: Tensor, name: str, state=()) -> Tensor:
     detector = ROWS[name].detector
     with torch.no_grad():
-        return detector.score(state, ModelViews(Trained(net, CPU), x, Access(detector.reads)))
+        return detector.score(state, ModelOutputs(Trained(net, CPU), x, Access(detector.reads)))
 
 
 # The layers.
@@ -164,17 +165,17 @@ def log_sum_exp(values: list[float]) -> float:
 def test_views_by_loops() -> None:
     net, x = network(), images()
     with torch.no_grad():
-        code, shown = net.code(x), net.show(x, frozenset())
+        code, shown = net.code(x), net.outputs(x, frozenset())
     constant = 32 * math.log(2 * math.pi)
     for i in range(len(x)):
         joint, log_det = joint_by_loops(net, code.z[i].tolist()), float(code.log_det[i])
         total = log_sum_exp(joint)
-        np.testing.assert_allclose(shown["logits"][i], [v - total for v in joint], rtol=1e-9, atol=1e-12)
-        assert float(shown["log_density"][i]) == pytest.approx(total - constant + log_det, rel=1e-9)
+        np.testing.assert_allclose(shown[LOGITS][i], [v - total for v in joint], rtol=1e-9, atol=1e-12)
+        assert float(shown[LOG_DENSITY][i]) == pytest.approx(total - constant + log_det, rel=1e-9)
         of_classes = [v - w - constant + log_det for v, w in zip(joint, net.w.tolist(), strict=True)]
-        np.testing.assert_allclose(shown["log_densities"][i], of_classes, rtol=1e-9)
+        np.testing.assert_allclose(shown[LOG_DENSITY.of_members][i], of_classes, rtol=1e-9)
         assert float(score(net, x, "ib-inn-2-class-likelihood")[i]) == pytest.approx(max(of_classes), rel=1e-9)
-    torch.testing.assert_close(shown["latent"], code.z - net.mu[shown["logits"].argmax(dim=1)])
+    torch.testing.assert_close(shown[LATENT], code.z - net.mu[shown[LOGITS].argmax(dim=1)])
     assert not (net.prior.mean - net.mu).any() and (net.prior.std == 1).all()
 
 
@@ -248,13 +249,13 @@ def test_density_of_a_network_that_only_standardises() -> None:
     mean, std = torch.tensor([[0.1, 0.4, 0.7], [0.2, 0.3, 0.05]]).double()[:, :, None, None]
     expected = Normal(mean, std).log_prob(net.dequantise(x)).sum(dim=(1, 2, 3))
     with torch.no_grad():
-        got = net.show(x, frozenset())["log_density"]
+        got = net.outputs(x, frozenset())[LOG_DENSITY]
     torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-4)
     # by hand: at its mean a Gaussian has the density 1 / (std sqrt(2 pi)), and a grey level is 1 / 256 wide
     net.dequantise.u.zero_()
     at_the_mean = (mean * 256 / 255).expand(1, 3, 4, 4)
     with torch.no_grad():
-        bits = bits_per_dim(net.show(at_the_mean, frozenset())["log_density"].numpy(), (3, 4, 4))
+        bits = bits_per_dim(net.outputs(at_the_mean, frozenset())[LOG_DENSITY].numpy(), (3, 4, 4))
     by_hand = np.mean([math.log2(256 * s * math.sqrt(2 * math.pi)) for s in (0.2, 0.3, 0.05)])
     assert bits[0] == pytest.approx(by_hand, abs=1e-6)
 
@@ -277,7 +278,7 @@ def test_scores_are_finite_on_anything() -> None:
     x = torch.cat([torch.rand(20, 1, 8, 8), torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)])
     x = torch.cat([x, torch.randint(0, 2, (20, 1, 8, 8)).float()])
     assert score(net, x, "ib-inn-2-class-likelihood").isfinite().all()
-    assert torch.stack([*net.show(x, frozenset())["log_density"]]).isfinite().all()
+    assert torch.stack([*net.outputs(x, frozenset())[LOG_DENSITY]]).isfinite().all()
 
 
 # BatchNorm.
@@ -335,9 +336,9 @@ def test_every_shape_can_be_built(shape) -> None:
     c = shape[0]
     net = IbInn().at("tiny", TRAINING).build(shape, 10, (0.5,) * c, (0.25,) * c).eval()
     with torch.no_grad():
-        shown = net.show(torch.rand(2, *shape), frozenset())
-    assert shown["features"].shape == shown["latent"].shape == (2, math.prod(shape))
-    assert shown["log_density"].dtype == torch.float64
+        shown = net.outputs(torch.rand(2, *shape), frozenset())
+    assert shown[FEATURES].shape == shown[LATENT].shape == (2, math.prod(shape))
+    assert shown[LOG_DENSITY].dtype == torch.float64
 
 
 def test_there_is_a_row_for_each_beta() -> None:
@@ -358,6 +359,6 @@ def test_without_labels_it_is_no_classifier() -> None:
 def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
     recipe = replace(IbInn().at("tiny", replace(TRAINING, epochs=3)), sizes=SIZES)
     data = blobs(96, 0)
-    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
+    resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
     assert not whole["paced_means"].equal(first_means(3, 64, 5.0) / 3)

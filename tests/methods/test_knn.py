@@ -6,6 +6,8 @@ import torch
 from oodbench.methods.knn import METHODS, NearestNeighbours
 from torch.nn.functional import normalize
 
+from oodbench.contract import FEATURES
+
 
 def distances_by_loops(bank: np.ndarray, f: np.ndarray, k: int) -> list[float]:
     unit = [row / np.sqrt((row**2).sum()) for row in bank]
@@ -18,7 +20,7 @@ def distances_by_loops(bank: np.ndarray, f: np.ndarray, k: int) -> list[float]:
 
 @pytest.mark.parametrize("k", [1, 5, 50, 90])
 def test_score_by_loops(lab, k: int) -> None:
-    bank, f = (lab.show(x)["features"].numpy() for x in (lab.train[0], lab.test))
+    bank, f = (lab.outputs(x)[FEATURES].numpy() for x in (lab.train[0], lab.test))
     np.testing.assert_allclose(
         lab.score(NearestNeighbours(k), lab.test), distances_by_loops(bank, f, k), rtol=1e-9, atol=1e-12
     )

@@ -8,20 +8,21 @@ from torch import nn
 from torch.nn.functional import conv2d, relu
 
 from oodbench import formulas
-from oodbench.check.toy import STATISTICS, TRAINING, toy
-from oodbench.contract import Training
+from oodbench.check.toy import IN_SET, TRAINING, toy
+from oodbench.contract import LOGITS
 from oodbench.errors import BadSetting
-from oodbench.models.train import build
+from oodbench.models.train import start
 from oodbench.networks import TRUNKS
 from oodbench.networks.members import FixedDropout, Thinned
 from oodbench.recipes import Plain
+from oodbench.training import Training
 
 RECIPE = McDropout().at("tiny", TRAINING)
 X = torch.rand(9, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 def fresh(seed: int = 0) -> nn.Module:
-    return build(RECIPE, (1, 8, 8), STATISTICS, seed).eval()
+    return start(RECIPE, IN_SET, torch.zeros(0), seed).net.eval()
 
 
 def test_members_are_the_network_with_channels_taken_out() -> None:
@@ -53,7 +54,7 @@ def test_masks_are_identical_across_inputs_runs_and_seeds() -> None:
 
 
 def test_weights_begin_as_those_of_the_plain_network() -> None:
-    plain = build(Plain(RECIPE.training), (1, 8, 8), STATISTICS, 0)
+    plain = start(Plain(RECIPE.training), IN_SET, torch.zeros(0), 0).net
     for name, weight in plain.named_parameters():
         assert torch.equal(fresh().net.get_parameter(name), weight)
 
@@ -84,15 +85,15 @@ def test_training_sees_one_pass_and_evaluation_ten() -> None:
     assert calls == [9] * 11
     model = toy(McDropout()).model
     before = model.passes.forward
-    model.show(X, frozenset({"members"}))
+    model.show(X, frozenset({LOGITS.of_members}))
     assert model.passes.forward - before == 90
 
 
 def test_logits_are_of_the_mean_probabilities_and_the_row_ranks_by_minus_its_entropy() -> None:
     shown = toy(McDropout()).examples["test"].shown
-    p = shown["members"].double().softmax(dim=2).mean(dim=1)
-    np.testing.assert_allclose(shown["logits"].double().exp(), p, rtol=1e-5)
-    views = type("V", (), {"members": shown["members"]})()
+    p = shown[LOGITS.of_members].double().softmax(dim=2).mean(dim=1)
+    np.testing.assert_allclose(shown[LOGITS].double().exp(), p, rtol=1e-5)
+    views = type("V", (), {"members": shown[LOGITS.of_members]})()
     (row,) = METHODS
     np.testing.assert_allclose(row.detector.score((), views), (p * p.log()).sum(dim=1), rtol=1e-5)
 
@@ -101,7 +102,7 @@ def test_logits_are_of_the_mean_probabilities_and_the_row_ranks_by_minus_its_ent
 def test_every_network_of_ours_can_be_thinned(network: str) -> None:
     shape = (1, 8, 8) if network == "toy-cnn" else (3, 16, 16)
     recipe = McDropout(M=2, training=Training(network=network, epochs=1))
-    statistics = type(STATISTICS)(3, mean=(0.5,) * shape[0], std=(0.25,) * shape[0])
+    statistics = type(IN_SET)(3, mean=(0.5,) * shape[0], std=(0.25,) * shape[0])
     net = build(recipe, shape, statistics, 0).eval()
     assert not [module for module in net.modules() if isinstance(module, nn.Dropout)]
     with torch.no_grad():

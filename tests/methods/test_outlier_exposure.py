@@ -16,14 +16,15 @@ from oodbench.methods.outlier_exposure import METHODS, OeFineTuned, OeScratch
 from torch import Tensor, nn
 
 from oodbench import formulas
-from oodbench.check.toy import STATISTICS, blends, blobs
-from oodbench.contract import MadeOfOthers, TrainBatch, Training
+from oodbench.check.toy import IN_SET, blends, blobs
+from oodbench.contract import LOGITS
 from oodbench.data.matrix import load_matrices
 from oodbench.errors import BadMethod, Diverged
 from oodbench.models import checkpoint
 from oodbench.models.train import train
 from oodbench.recipes import Plain
 from oodbench.report.reported import load_reported
+from oodbench.training import TrainBatch, Training
 
 CPU = torch.device("cpu")
 IMAGES, OUTLIERS = blobs(96, 0), blends(70, 1)
@@ -155,7 +156,7 @@ def test_h_does_not_saturate_where_the_probability_does() -> None:
 
 
 def test_scores_are_the_papers_by_hand_and_higher_is_in(lab) -> None:
-    z = lab.show(lab.test)["logits"]
+    z = lab.show(lab.test)[LOGITS]
     p = z.softmax(dim=1).tolist()
     np.testing.assert_allclose(
         lab.score(UNIFORM, lab.test), [-sum(math.log(q) for q in row) / len(row) for row in p], rtol=1e-9
@@ -180,7 +181,7 @@ def test_the_outliers_end_below_the_inputs_in_both_scores(recipe: Any) -> None:
 
 def trained(recipe: Any, seed: int = 0, **more: Any) -> nn.Module:
     parts = [plain_of(part, its) for part, its in recipe.parts(seed, (seed,))] if is_made(recipe) else ()
-    return train(recipe, IMAGES, STATISTICS, seed, device=CPU, outliers=OUTLIERS, parts=parts, **more)
+    return train(recipe, IMAGES, IN_SET, seed, device=CPU, outliers=OUTLIERS, parts=parts, **more)
 
 
 def is_made(recipe: Any) -> bool:
@@ -188,7 +189,7 @@ def is_made(recipe: Any) -> bool:
 
 
 def plain_of(recipe: Any, seed: int) -> nn.Module:
-    return train(recipe, IMAGES, STATISTICS, seed, device=CPU)
+    return train(recipe, IMAGES, IN_SET, seed, device=CPU)
 
 
 def bits(net: nn.Module) -> dict[str, bytes]:
@@ -201,10 +202,10 @@ def test_fine_tuning_begins_with_the_bits_of_the_plain_classifier_of_its_seed() 
     assert (part, seed) == (Plain(replace(HOW, lr=0.5)), 3)
     plain = plain_of(part, 3)
     untouched = replace(recipe, training=replace(recipe.training, epochs=0))
-    tuned = train(untouched, IMAGES, STATISTICS, 3, device=CPU, outliers=OUTLIERS, parts=[plain])
+    tuned = train(untouched, IMAGES, IN_SET, 3, device=CPU, outliers=OUTLIERS, parts=[plain])
     assert bits(tuned) == bits(plain)
     before = bits(plain)
-    assert bits(train(recipe, IMAGES, STATISTICS, 3, device=CPU, outliers=OUTLIERS, parts=[plain])) != before
+    assert bits(train(recipe, IMAGES, IN_SET, 3, device=CPU, outliers=OUTLIERS, parts=[plain])) != before
     assert bits(plain) == before, "the part stays as it is"
 
 
@@ -241,7 +242,7 @@ def test_divergence_is_told(recipe: Any) -> None:
 
 def test_fine_tuning_at_paper_scale_is_as_printed() -> None:
     matrices = load_matrices()
-    cifar, svhn = (OeFineTuned().at("paper", matrices[name].training.training()) for name in ("cifar10-v1", "svhn-v1"))
+    cifar, svhn = (OeFineTuned().at("paper", matrices[name].training) for name in ("cifar10-v1", "svhn-v1"))
     assert (cifar.training.epochs, cifar.training.lr, cifar.training.schedule) == (10, pytest.approx(1e-3), "cosine")
     assert (svhn.training.epochs, svhn.training.lr, svhn.training.schedule) == (5, pytest.approx(1e-4), "cosine")
     for recipe in (cifar, svhn):

@@ -12,18 +12,19 @@ from oodbench.methods.pixelcnn import METHODS
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from oodbench.check.toy import STATISTICS, TRAINING, blobs, toy
-from oodbench.contract import TrainBatch
+from oodbench.check.toy import IN_SET, TRAINING, blobs, toy
+from oodbench.contract import LOG_DENSITY
 from oodbench.data.matrix import load_matrices
 from oodbench.densities.pixelcnn import PixelCnn
 from oodbench.errors import BadSetting
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models import checkpoint
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import train
-from oodbench.models.views import Access, ModelViews, Trained
 from oodbench.networks import logistic_mixture
 from oodbench.networks.logistic_mixture import Mixture, log_mass, split, width
 from oodbench.networks.pixelcnn import Convolution, Doubling, PixelCnnPlusPlus, concat_elu
+from oodbench.training import TrainBatch
 
 CPU = torch.device("cpu")
 GREY = 2 * torch.arange(256, dtype=torch.float64) / 255 - 1
@@ -53,7 +54,7 @@ def network(
 
 def log_density(net: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
-        return net.show(x, frozenset({"log_density"}))["log_density"]
+        return net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
 
 
 # The mixture.
@@ -202,7 +203,7 @@ def test_log_density_by_loops(channels: int, stages: int) -> None:
 
 def test_the_score_is_total_nats_in_float64() -> None:
     net, x = network().float(), levels(3, 1, 8, 8).float()
-    views = ModelViews(Trained(net, CPU), x, Access(ROW.detector.reads))
+    views = ModelOutputs(Trained(net, CPU), x, Access(ROW.detector.reads))
     with torch.no_grad():
         score = ROW.detector.score((), views)
     assert score.dtype == torch.float64
@@ -348,7 +349,7 @@ SMALL = PixelCnn().at("tiny", replace(TRAINING, epochs=6))
 
 
 def trained(**more: Any) -> nn.Module:
-    return train(SMALL, blobs(64, 0), STATISTICS, 0, device=CPU, **more)
+    return train(SMALL, blobs(64, 0), IN_SET, 0, device=CPU, **more)
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
@@ -405,7 +406,7 @@ def test_scores_are_finite_on_anything(net: nn.Module) -> None:
 
 
 def test_the_mean_of_the_weights_takes_their_place() -> None:
-    raw = train(replace(SMALL, training=replace(SMALL.training, average=0.0)), blobs(64, 0), STATISTICS, 0, device=CPU)
+    raw = train(replace(SMALL, training=replace(SMALL.training, average=0.0)), blobs(64, 0), IN_SET, 0, device=CPU)
     mean = trained()
     assert SMALL.training.average > 0
     assert bits(mean)["initialised"] == b"\x01"
@@ -416,7 +417,7 @@ def test_the_mean_of_the_weights_takes_their_place() -> None:
 
 
 def test_at_paper_scale_it_is_as_printed() -> None:
-    how = load_matrices()["cifar10-v1"].training.training()
+    how = load_matrices()["cifar10-v1"].training
     recipe = PixelCnn().at("paper", how)
     assert (recipe.stages, recipe.blocks, recipe.filters, recipe.mixtures) == (3, 5, 160, 10)
     paper = recipe.training
@@ -428,7 +429,7 @@ def test_at_paper_scale_it_is_as_printed() -> None:
 
 @pytest.mark.parametrize("scale", ["cpu", "tiny"])
 def test_on_two_cores_it_is_small(scale: Any) -> None:
-    recipe = PixelCnn().at(scale, replace(TRAINING, epochs=12, augment=("flip",), dropout=0.3))
+    recipe = PixelCnn().sized(scale, replace(TRAINING, epochs=12, augment=("flip",), dropout=0.3))
     assert recipe.training.epochs == {"cpu": 1, "tiny": 6}[scale]
     assert recipe.training.augment == () and recipe.training.dropout == 0
     for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32)):

@@ -10,14 +10,15 @@ import torch
 from oodbench.methods.pixelcnn_oe import METHODS, OePixelCnn
 from torch import Tensor, nn
 
-from oodbench.check.toy import STATISTICS, TRAINING, blends, blobs
-from oodbench.contract import MadeOfOthers, TrainBatch
+from oodbench.check.toy import IN_SET, TRAINING, blends, blobs
+from oodbench.contract import LOG_DENSITY
 from oodbench.data.images import ArrayImages
 from oodbench.data.matrix import load_matrices
 from oodbench.errors import BadMethod
 from oodbench.models.train import train
 from oodbench.networks.pixelcnn import PixelCnnPlusPlus
 from oodbench.report.reported import load_reported
+from oodbench.training import TrainBatch
 
 CPU = torch.device("cpu")
 (ROW,) = METHODS
@@ -47,7 +48,7 @@ def step(inputs: Tensor, outliers: Tensor | None) -> TrainBatch:
 def nll(net: nn.Module, x: Tensor) -> list[float]:
     """-log P of grey levels, from the density of which it is 256^-D."""
     with torch.no_grad():
-        return [D * math.log(256) - float(value) for value in net.show(x, frozenset({"log_density"}))["log_density"]]
+        return [D * math.log(256) - float(value) for value in net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]]
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
@@ -100,11 +101,11 @@ def bits(net: nn.Module) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def plain() -> nn.Module:
-    return train(RECIPE.plain, IMAGES, STATISTICS, 3, device=CPU)
+    return train(RECIPE.plain, IMAGES, IN_SET, 3, device=CPU)
 
 
 def tuned(recipe: Any, plain: nn.Module) -> nn.Module:
-    return train(recipe, IMAGES, STATISTICS, 3, device=CPU, outliers=OUTLIERS, parts=[plain])
+    return train(recipe, IMAGES, IN_SET, 3, device=CPU, outliers=OUTLIERS, parts=[plain])
 
 
 def test_it_begins_with_the_bits_of_the_plain_model_of_its_seed(plain: nn.Module) -> None:
@@ -129,7 +130,7 @@ def test_it_widens_the_gap_between_inputs_and_outliers(plain: nn.Module) -> None
     """Images of less contrast, and less noise, are more likely than those that it was trained on: until it is told."""
     longer = replace(RECIPE, training=replace(RECIPE.training, epochs=20, lr=0.01, average=0.0))
     outliers, held_out = (ArrayImages(blobs(96, seed).pixels / 2) for seed in (5, 6))
-    after = train(longer, IMAGES, STATISTICS, 3, device=CPU, outliers=outliers, parts=[plain])
+    after = train(longer, IMAGES, IN_SET, 3, device=CPU, outliers=outliers, parts=[plain])
     gaps = []
     for net in (plain, after):
         inside, outside = (torch.from_numpy(images.batch(slice(None))) for images in (blobs(60, 7), held_out))
@@ -143,9 +144,9 @@ def test_it_widens_the_gap_between_inputs_and_outliers(plain: nn.Module) -> None
 
 @pytest.mark.parametrize("scale", ["paper", "cpu", "tiny"])
 def test_it_takes_an_epoch_or_two_of_pairs_from_a_tenth_of_the_rate(scale: Any) -> None:
-    how = load_matrices()["cifar10-v1"].training.training()
-    recipe = OePixelCnn().at(scale, how)
-    assert recipe.plain == OePixelCnn().plain.at(scale, how)
+    how = load_matrices()["cifar10-v1"].training
+    recipe = OePixelCnn().sized(scale, how)
+    assert recipe.plain == OePixelCnn().plain.sized(scale, how)
     tuning, before = recipe.training, recipe.plain.training
     assert (tuning.epochs, tuning.outlier_ratio, tuning.augment) == ({"paper": 2, "cpu": 1, "tiny": 1}[scale], 1, ())
     assert tuning.lr == pytest.approx(before.lr / 10)

@@ -10,13 +10,14 @@ import torch
 from oodbench.methods.temporal_ensembling import METHODS, TemporalEnsembling, labelled
 from torch import Tensor, nn
 
-from oodbench.check.toy import CLASSES, STATISTICS, blobs, toy
+from oodbench.check.toy import CLASSES, IN_SET, blobs, toy
 from oodbench.check.trial import Trial
-from oodbench.contract import TrainBatch, Training
+from oodbench.contract import FEATURES, LOGITS
 from oodbench.errors import BadData
 from oodbench.estimators import fit_gaussians
+from oodbench.models.outputs import NET_VIEWS
 from oodbench.models.train import blank, train
-from oodbench.models.views import NET_VIEWS
+from oodbench.training import TrainBatch, Training
 
 CPU = torch.device("cpu")
 IMAGES = blobs(96, 0)
@@ -33,7 +34,7 @@ def step(index: Tensor, epoch: int) -> TrainBatch:
 
 
 def model(recipe: TemporalEnsembling = STILL) -> nn.Module:
-    return blank(recipe, IMAGES, STATISTICS, 0)
+    return blank(recipe, IMAGES, IN_SET, 0)
 
 
 def test_loss_is_that_of_a_naive_loop_over_four_epochs() -> None:
@@ -118,7 +119,7 @@ def test_killed_and_resumed_weights_and_targets_end_with_the_same_bits(tmp_path:
             raise Killed
 
     def trained(**more: Any) -> dict[str, bytes]:
-        net = train(RECIPE, IMAGES, STATISTICS, 0, device=CPU, **more)
+        net = train(RECIPE, IMAGES, IN_SET, 0, device=CPU, **more)
         return {name: tensor.numpy().tobytes() for name, tensor in net.state_dict().items()}
 
     resume = tmp_path / "resume.safetensors"
@@ -159,28 +160,28 @@ def test_gaussians_are_of_the_images_whose_labels_training_saw() -> None:
     examples = world.examples["train"]
     mask = world.model.net.labelled
     assert examples.y[mask].bincount().tolist() == [100] * CLASSES
-    expected = fit_gaussians(examples.shown["features"][mask], examples.y[mask], method.detector.rtol)
+    expected = fit_gaussians(examples.outputs[FEATURES][mask], examples.y[mask], method.detector.rtol)
     trial = Trial(method)
     for got, want in zip(trial.fitted.state, expected, strict=True):
         assert torch.equal(got, want)
-    f = world.examples["test"].shown["features"]
+    f = world.examples["test"].outputs[FEATURES]
     nearest = [min(float(((x - mu) @ expected.root).square().sum()) for mu in expected.mu) for x in f.double()]
     assert torch.allclose(-trial.scores.double(), torch.tensor(nearest, dtype=torch.float64), rtol=1e-5)
 
 
 def test_the_running_mean_is_not_shown() -> None:
     net = model().eval()
-    shown = net.show(torch.zeros(2, 1, 8, 8), NET_VIEWS)
+    shown = net.outputs(torch.zeros(2, 1, 8, 8), NET_VIEWS)
     net.Z.fill_(torch.nan)
     net.labelled.fill_(False)
-    again = net.show(torch.zeros(2, 1, 8, 8), NET_VIEWS)
-    assert torch.equal(shown["logits"], again["logits"])
-    assert torch.equal(shown["features"], again["features"])
+    again = net.outputs(torch.zeros(2, 1, 8, 8), NET_VIEWS)
+    assert torch.equal(shown[LOGITS], again[LOGITS])
+    assert torch.equal(shown[FEATURES], again[FEATURES])
 
 
 def test_paper_and_small_scales() -> None:
     matrix = Training(network="wrn-28-10", epochs=200, augment=("flip", "crop4"), precision="bfloat16", lr=0.1)
-    paper, cpu = (TemporalEnsembling().at(scale, matrix) for scale in ("paper", "cpu"))
+    paper, cpu = (TemporalEnsembling().sized(scale, matrix) for scale in ("paper", "cpu"))
     assert (paper.training.epochs, paper.training.batch, paper.training.lr, paper.w_max) == (300, 100, 0.003, 100)
     assert paper.training.augment == ("flip", "shift2")
     assert (cpu.training.epochs, cpu.training.augment, cpu.w_max) == (200, ("flip", "crop4"), 10)

@@ -12,15 +12,16 @@ from oodbench.methods.vae import METHODS
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from oodbench.check.toy import STATISTICS, TRAINING, blobs, toy
-from oodbench.contract import TrainBatch, Training
+from oodbench.check.toy import IN_SET, TRAINING, blobs, toy
+from oodbench.contract import LOG_DENSITY, POSTERIOR
 from oodbench.densities.vae import Vae
 from oodbench.errors import BadSetting
 from oodbench.measure.likelihood import bits_per_dim
-from oodbench.models.train import build
-from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.models.outputs import Access, ModelOutputs, Trained
+from oodbench.models.train import start
 from oodbench.networks import logistic_mixture
 from oodbench.networks.vae import ConvolutionalVae
+from oodbench.training import TrainBatch, Training
 
 CPU = torch.device("cpu")
 DENSITY, RATE = METHODS
@@ -67,7 +68,7 @@ def test_bound_by_loops() -> None:
     with torch.no_grad():
         q = net.posterior(x)
         got = net.bound(x, net.noise)
-        shown = net.show(x, frozenset({"log_density"}))["log_density"]
+        shown = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
     for i in range(len(x)):
         terms = []
         for eps in net.noise:
@@ -86,7 +87,7 @@ def test_bits_per_dimension_are_those_of_the_mass_over_grey_levels() -> None:
     net, x = network(3), images(channels=3)
     with torch.no_grad():
         log_mass = net.bound(x, net.noise)
-        density = net.show(x, frozenset({"log_density"}))["log_density"]
+        density = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
     np.testing.assert_allclose(bits_per_dim(density, (3, 8, 8)), -log_mass / (192 * math.log(2)), rtol=1e-10)
 
 
@@ -112,7 +113,7 @@ def test_bound_rises_with_the_number_of_draws_from_the_evidence_lower_bound() ->
 def test_rate_by_loops() -> None:
     net, x = network(), images()
     with torch.no_grad():
-        got = RATE.detector.score((), ModelViews(Trained(net, CPU), x, Access(RATE.detector.reads)))
+        got = RATE.detector.score((), ModelOutputs(Trained(net, CPU), x, Access(RATE.detector.reads)))
         q = net.posterior(x)
     for i in range(len(x)):
         pairs = zip(q.mean[i].tolist(), q.std[i].tolist(), strict=True)
@@ -124,7 +125,7 @@ def test_rate_by_loops() -> None:
 def test_rate_needs_no_pass_of_the_decoder() -> None:
     net = network()
     net.decoder = torch.nn.Identity()
-    assert set(net.show(images(), frozenset({"posterior"}))) == {"posterior"}
+    assert set(net.outputs(images(), frozenset({POSTERIOR}))) == {"posterior"}
 
 
 def test_posteriors_begin_as_wide_as_the_prior_and_never_collapse() -> None:
@@ -151,20 +152,20 @@ def test_scores_far_from_the_training_inputs_are_finite_and_noise_takes_8_bits()
         "white": torch.ones(1, 1, 8, 8),
     }.items():
         with torch.no_grad():
-            shown = world.model.net.show(x, frozenset({"log_density"}))
-        assert shown["log_density"].dtype == torch.float64
-        bits[name] = bits_per_dim(shown["log_density"], (1, 8, 8))
+            shown = world.model.net.outputs(x, frozenset({LOG_DENSITY}))
+        assert shown[LOG_DENSITY].dtype == torch.float64
+        bits[name] = bits_per_dim(shown[LOG_DENSITY], (1, 8, 8))
         assert np.isfinite(bits[name]).all()
     assert bits["test"].mean() < 8 <= bits["uniform"].mean()
 
 
 def test_noise_of_the_bound_is_the_same_for_all_inputs_and_networks() -> None:
-    first, second = (build(Vae(), (1, 8, 8), STATISTICS, seed).eval() for seed in (0, 1))
+    first, second = (start(Vae(), IN_SET, torch.zeros(0), seed).net.eval() for seed in (0, 1))
     assert torch.equal(first.noise, second.noise)
     x = images(5).float()
     with torch.no_grad():
-        whole = first.show(x, frozenset({"log_density"}))["log_density"]
-        alone = torch.cat([first.show(one[None], frozenset({"log_density"}))["log_density"] for one in x])
+        whole = first.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
+        alone = torch.cat([first.outputs(one[None], frozenset({LOG_DENSITY}))[LOG_DENSITY] for one in x])
     np.testing.assert_allclose(alone, whole, rtol=1e-6)
 
 
@@ -189,7 +190,7 @@ def test_loss_by_loops() -> None:
 def test_both_scores_share_a_training_and_scales_have_their_sizes() -> None:
     assert DENSITY.recipe.at("cpu", TRAINING) == RATE.recipe.at("cpu", TRAINING)
     training = Training(network="resnet-small", epochs=12, augment=("flip",), precision="bfloat16")
-    paper, cpu, tiny = (Vae().at(scale, training) for scale in ("paper", "cpu", "tiny"))
+    paper, cpu, tiny = (Vae().sized(scale, training) for scale in ("paper", "cpu", "tiny"))
     assert (paper.training.epochs, paper.training.batch, paper.width, paper.samples) == (3, 32, 32, 16)
     assert (cpu.training.epochs, tiny.training.epochs, cpu.samples) == (4, 12, 5)
     for recipe in (paper, cpu, tiny):
@@ -198,20 +199,20 @@ def test_both_scores_share_a_training_and_scales_have_their_sizes() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_network_is_built_for_every_shape(shape) -> None:
-    net = build(Vae(samples=2), shape, STATISTICS, 0).eval()
+    net = build(Vae(samples=2), shape, IN_SET, 0).eval()
     with torch.no_grad():
-        shown = net.show(torch.zeros(2, *shape), frozenset({"log_density"}))
-    assert shown["log_density"].shape == (2,)
-    assert shown["posterior"].mean.shape == (2, 16)
+        shown = net.outputs(torch.zeros(2, *shape), frozenset({LOG_DENSITY}))
+    assert shown[LOG_DENSITY].shape == (2,)
+    assert shown[POSTERIOR].mean.shape == (2, 16)
 
 
 def test_sides_that_do_not_halve_twice_are_refused() -> None:
     with pytest.raises(BadSetting, match="30x30; both must be divisible by 4"):
-        build(Vae(), (1, 30, 30), STATISTICS, 0)
+        build(Vae(), (1, 30, 30), IN_SET, 0)
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
     recipe = replace(Vae(width=4), training=replace(Vae().at("tiny", TRAINING).training, epochs=3))
     data = blobs(64, 0)
-    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
+    resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())

@@ -13,12 +13,14 @@ from oodbench.methods.vib import METHODS, Vib
 from torch import Tensor
 from torch.distributions import Normal
 
-from oodbench.check.toy import STATISTICS, TRAINING, blobs
-from oodbench.contract import Posterior, Prior, TrainBatch
+from oodbench.check.toy import IN_SET, TRAINING, blobs
+from oodbench.contract import FEATURES, LAYERS, LOGITS, POSTERIOR
 from oodbench.formulas import gaussian_kl
-from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import PACE, StochasticBottleneck
+from oodbench.networks.gaussian import Gaussian
+from oodbench.training import TrainBatch
 
 CPU = torch.device("cpu")
 VIB, ENTROPY = METHODS
@@ -41,8 +43,8 @@ def images(n: int = 5) -> Tensor:
     return torch.from_numpy(blobs(n, 3).pixels).double()
 
 
-def views(net: StochasticBottleneck, x: Tensor, row=VIB, *more: str) -> ModelViews:
-    return ModelViews(Trained(net, CPU), x, Access(row.detector.reads | set(more)))
+def views(net: StochasticBottleneck, x: Tensor, row=VIB, *more: str) -> ModelOutputs:
+    return ModelOutputs(Trained(net, CPU), x, Access(row.detector.reads | set(more)))
 
 
 def score(net: StochasticBottleneck, x: Tensor, row=VIB) -> Tensor:
@@ -112,9 +114,9 @@ def test_divergence_is_a_sum_over_the_latents() -> None:
 def test_averaged_decoder_by_loops() -> None:
     net, x = network(), images()
     with torch.no_grad():
-        shown = net.show(x, frozenset())
-        for i, logits in enumerate(shown["logits"]):
-            mean, std = shown["posterior"].mean[i], shown["posterior"].std[i]
+        shown = net.outputs(x, frozenset())
+        for i, logits in enumerate(shown[LOGITS]):
+            mean, std = shown[POSTERIOR].mean[i], shown[POSTERIOR].std[i]
             p = sum((net.decoder.weight @ (mean + std * e) + net.decoder.bias).softmax(0) for e in net.noise) / 4
             np.testing.assert_allclose(logits.exp(), p, rtol=1e-12)
             np.testing.assert_allclose(net(x[i : i + 1])[0], logits, rtol=1e-12)
@@ -124,11 +126,11 @@ def test_averaged_decoder_by_loops() -> None:
 def test_posterior_is_as_the_paper_says() -> None:
     net, x = network(), images()
     with torch.no_grad():
-        q, shown = net.posterior(x), net.show(x, frozenset())
-        out = shown["layers"][-1] @ net.encoder.head.weight.T + net.encoder.head.bias
+        q, shown = net.posterior(x), net.outputs(x, frozenset())
+        out = shown[LAYERS][-1] @ net.encoder.head.weight.T + net.encoder.head.bias
     np.testing.assert_allclose(q.mean, out[:, :6], rtol=1e-12)
     np.testing.assert_allclose(q.std, (out[:, 6:] - 5).exp().log1p(), rtol=1e-12)
-    assert shown["features"] is shown["posterior"].mean
+    assert shown[FEATURES] is shown[POSTERIOR].mean
 
 
 def test_what_is_shown_depends_on_the_input_alone() -> None:
@@ -254,17 +256,17 @@ def test_entropy_by_loops() -> None:
 
 
 class Shown:
-    """Views that are given, not computed."""
+    """Outputs that are given, not computed."""
 
-    prior = Prior(torch.zeros(1, 64), torch.ones(1, 64))
+    prior = Gaussian(torch.zeros(1, 64), torch.ones(1, 64))
 
-    def __init__(self, posterior: Posterior | None = None, logits: Tensor | None = None) -> None:
+    def __init__(self, posterior: Gaussian | None = None, logits: Tensor | None = None) -> None:
         self.posterior, self.logits = posterior, logits
 
 
 def test_rate_ranks_a_thousand_nats() -> None:
     distance = torch.linspace(5.5, 6.5, 50)[:, None].expand(50, 64).contiguous()
-    s = VIB.detector.score((), Shown(Posterior(distance, torch.ones(50, 64))))  # type: ignore[arg-type]
+    s = VIB.detector.score((), Shown(Gaussian(distance, torch.ones(50, 64))))  # type: ignore[arg-type]
     assert s.dtype == torch.float32
     assert -1400 < s.min() < s.max() < -900
     assert (s.diff() < 0).all()
@@ -300,6 +302,6 @@ def test_both_scores_share_a_training() -> None:
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
     recipe, data = Vib(replace(TRAINING, epochs=3)), blobs(96, 0)
-    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
+    resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
     assert whole["prior_mean"].any()

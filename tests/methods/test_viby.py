@@ -10,12 +10,13 @@ import torch
 from oodbench.methods.viby import METHODS, Viby
 from torch import Tensor
 
-from oodbench.check.toy import STATISTICS, TRAINING, blobs
-from oodbench.contract import Posterior, Prior, TrainBatch
+from oodbench.check.toy import IN_SET, TRAINING, blobs
 from oodbench.formulas import gaussian_kl
-from oodbench.models.views import Access, ModelViews, Trained
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import PACE, StochasticBottleneck
+from oodbench.networks.gaussian import Gaussian
+from oodbench.training import TrainBatch
 
 CPU = torch.device("cpu")
 VIBY_1, VIBY_2 = METHODS
@@ -40,10 +41,10 @@ def images(n: int = 5) -> Tensor:
 
 def score(net: StochasticBottleneck, x: Tensor, row) -> Tensor:
     with torch.no_grad():
-        return row.detector.score((), ModelViews(Trained(net, CPU), x, Access(row.detector.reads)))
+        return row.detector.score((), ModelOutputs(Trained(net, CPU), x, Access(row.detector.reads)))
 
 
-def kl_by_loops(q: Posterior, i: int, prior: Prior, c: int) -> float:
+def kl_by_loops(q: Gaussian, i: int, prior: Gaussian, c: int) -> float:
     return sum(
         math.log(v / s) + (s**2 + (mu - m) ** 2) / (2 * v**2) - 0.5
         for mu, s, m, v in zip(
@@ -124,11 +125,11 @@ def test_priors_end_where_the_rate_to_them_is_least(net: StochasticBottleneck) -
 
 
 class Shown:
-    """Views that are given, not computed."""
+    """Outputs that are given, not computed."""
 
-    prior = Prior(torch.tensor([[0.0], [1.0]]).expand(2, 64), torch.ones(2, 64))
+    prior = Gaussian(torch.tensor([[0.0], [1.0]]).expand(2, 64), torch.ones(2, 64))
 
-    def __init__(self, posterior: Posterior, logits: Tensor) -> None:
+    def __init__(self, posterior: Gaussian, logits: Tensor) -> None:
         self.posterior, self.logits = posterior, logits
 
 
@@ -136,7 +137,7 @@ class Shown:
 def test_a_thousand_nats_are_ranked(row) -> None:
     mean = torch.linspace(-6.5, -5.5, 50)[:, None].expand(50, 64).contiguous()
     logits = torch.tensor([0.0, -200.0]).expand(50, 2)
-    s = row.detector.score((), Shown(Posterior(mean, torch.ones(50, 64)), logits))
+    s = row.detector.score((), Shown(Gaussian(mean, torch.ones(50, 64)), logits))
     assert s.dtype == torch.float32
     assert -1400 < s.min() < s.max() < -900
     assert (s.diff() > 0).all()
@@ -154,7 +155,7 @@ def test_both_scores_share_a_training() -> None:
 def test_gradient_reaches_the_pixels(net: StochasticBottleneck, row) -> None:
     x = images(2)
     reads = Access(row.detector.reads | {"gradient"})
-    got = ModelViews(Trained(net, CPU), x, reads).grad(lambda batch: row.detector.score((), batch))
+    got = ModelOutputs(Trained(net, CPU), x, reads).grad(lambda batch: row.detector.score((), batch))
     step = torch.zeros_like(x)
     step[0, 0, 2, 2] = 1e-6
     slope = float((score(net, x + step, row) - score(net, x - step, row))[0]) / 2e-6
@@ -164,6 +165,6 @@ def test_gradient_reaches_the_pixels(net: StochasticBottleneck, row) -> None:
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
     recipe, data = Viby(replace(TRAINING, epochs=3)), blobs(96, 0)
-    resumed, whole = killed_and_resumed(recipe, data, STATISTICS)
+    resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
     assert whole["prior_mean"].any()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from oodbench.contract import FEATURES, HEAD, LAYERS, LOGITS
 from oodbench.errors import BadMethod, UnknownName
 from oodbench.networks import TRUNKS, Headed, classifier
 from oodbench.networks.wide_resnet import WideResNet
@@ -52,11 +53,11 @@ def test_views_of_a_network_fit_together(name: str, layers: tuple[int, ...]) -> 
     net = classifier(name, (1, 28, 28), 10, (0.5,), (0.25,)).eval()
     x = torch.rand(2, 1, 28, 28)
     with torch.no_grad():
-        shown = net.show(x, frozenset({"logits", "features", "layers", "head"}))  # type: ignore[operator]
-        assert shown["logits"].equal(net(x))
-    assert tuple(layer.shape for layer in shown["layers"]) == tuple((2, width) for width in layers)
-    assert shown["features"].equal(shown["layers"][-1])
-    torch.testing.assert_close(shown["features"] @ shown["head"].weight.T + shown["head"].bias, shown["logits"])
+        shown = net.outputs(x, frozenset({LOGITS, FEATURES, LAYERS, HEAD}))  # type: ignore[operator]
+        assert shown[LOGITS].equal(net(x))
+    assert tuple(layer.shape for layer in shown[LAYERS]) == tuple((2, width) for width in layers)
+    assert shown[FEATURES].equal(shown[LAYERS][-1])
+    torch.testing.assert_close(shown[FEATURES] @ shown[HEAD].weight.T + shown[HEAD].bias, shown[LOGITS])
 
 
 def test_pixels_are_standardised_per_channel_inside_the_network() -> None:
@@ -132,11 +133,11 @@ def test_features_of_a_users_model_are_those_that_a_hook_sees(model: Users) -> N
     x = torch.rand(3, 1, 8, 8)
     with model.fc.register_forward_pre_hook(lambda _, args: seen.append(args[0])):
         logits = model(x)
-    shown = Headed(model, head="fc", layers=("body.0", "body.3")).show(x, frozenset({"logits"}))
-    assert shown["features"].equal(seen[0])
-    assert shown["logits"].equal(logits)
-    assert shown["head"] == (model.fc.weight, model.fc.bias)
-    first, second, last = shown["layers"]
+    shown = Headed(model, head="fc", layers=("body.0", "body.3")).outputs(x, frozenset({LOGITS}))
+    assert shown[FEATURES].equal(seen[0])
+    assert shown[LOGITS].equal(logits)
+    assert shown[HEAD] == (model.fc.weight, model.fc.bias)
+    first, second, last = shown[LAYERS]
     assert first.equal(model.body[0](x).flatten(2).mean(2))
     assert second.equal(model.body(x))
     assert last.equal(seen[0])
@@ -145,16 +146,16 @@ def test_features_of_a_users_model_are_those_that_a_hook_sees(model: Users) -> N
 def test_a_head_or_layer_that_takes_no_part_is_named(model: Users) -> None:
     x = torch.rand(1, 1, 8, 8)
     with pytest.raises(BadMethod, match="head 'aux' took no part in the forward pass of Users"):
-        Headed(model).show(x, frozenset())
+        Headed(model).outputs(x, frozenset())
     with pytest.raises(BadMethod, match="layer 'aux' took no part in the forward pass of Users"):
-        Headed(model, "fc", layers=("aux",)).show(x, frozenset())
+        Headed(model, "fc", layers=("aux",)).outputs(x, frozenset())
 
 
 def test_hooks_are_gone_after_a_pass_and_after_one_that_fails(model: Users) -> None:
     headed = Headed(model, head="fc", layers=("body.0",))
-    headed.show(torch.rand(1, 1, 8, 8), frozenset())
+    headed.outputs(torch.rand(1, 1, 8, 8), frozenset())
     with pytest.raises(RuntimeError):
-        headed.show(torch.rand(1, 2, 8, 8), frozenset())
+        headed.outputs(torch.rand(1, 2, 8, 8), frozenset())
     assert not model.fc._forward_pre_hooks
     assert not model.body[0]._forward_hooks
 
@@ -173,8 +174,8 @@ def test_the_head_is_the_last_linear_layer_unless_named(model: Users) -> None:
 
 def test_a_head_without_bias_has_a_bias_of_zero() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, bias=False))
-    shown = Headed(net).show(torch.rand(2, 1, 8, 8), frozenset())
-    assert shown["head"].bias.equal(torch.zeros(3))
+    shown = Headed(net).outputs(torch.rand(2, 1, 8, 8), frozenset())
+    assert shown[HEAD].bias.equal(torch.zeros(3))
 
 
 def test_a_head_that_is_not_there_or_no_head_is_named(model: Users) -> None:

@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from oodbench.check.toy import STATISTICS, blobs
-from oodbench.contract import Player, Training
+from oodbench.check.toy import IN_SET, blobs
 from oodbench.data.images import ArrayImages
 from oodbench.errors import BadCheckpoint, Diverged
 from oodbench.models import checkpoint, optimise
@@ -21,6 +20,7 @@ from oodbench.models.optimise import Mover, RunningMean, rate
 from oodbench.models.seeding import generator, seeded, stream
 from oodbench.models.train import batches, flip, train
 from oodbench.recipes import Plain
+from oodbench.training import Player, Training
 
 CPU = torch.device("cpu")
 IMAGES = blobs(96, 0)
@@ -33,7 +33,7 @@ class Killed(Exception):
 
 
 def trained(how: Training, seed: int = 0, **more: Any) -> nn.Module:
-    return train(Plain(how), more.pop("images", IMAGES), STATISTICS, seed, device=CPU, **more)
+    return train(Plain(how), more.pop("images", IMAGES), IN_SET, seed, device=CPU, **more)
 
 
 def bits(net: nn.Module) -> dict[str, bytes]:
@@ -236,7 +236,7 @@ def pixels(index: Tensor) -> Tensor:
 
 
 def test_a_recipe_looks_at_the_plain_images_once_its_weights_are_final() -> None:
-    net = train(Counting(SGD), IMAGES, STATISTICS, 0, device=CPU)
+    net = train(Counting(SGD), IMAGES, IN_SET, 0, device=CPU)
     assert net.seen.tolist() == list(range(96))  # type: ignore[union-attr,operator]
 
 

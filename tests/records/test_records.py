@@ -41,7 +41,7 @@ def test_equal_records_make_equal_bytes_that_people_can_read(tmp_path, record):
     text = (tmp_path / "a.json").read_text()
     assert (tmp_path / "b.json").read_text() == text
     assert text.endswith("}\n")
-    assert text.splitlines()[1].startswith(' "cells"')
+    assert text.splitlines()[1].startswith(' "behaviour"')
     assert json.loads(text)["schema_version"] == 2
     assert list(json.loads(text)) == sorted(json.loads(text))
 

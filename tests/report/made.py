@@ -74,7 +74,7 @@ def scores(
     return Drawn(test.astype(np.float32), correct, ood, adversarial)
 
 
-def record(method: str, seed: int, *, matrix="toy-v1", **fields) -> Record:
+def record(method: str, seed: int, *, matrix="made-v1", **fields) -> Record:
     """Return a record."""
     return Record(
         matrix=matrix,
@@ -104,7 +104,7 @@ def attack(hit: Hit) -> Attack:
     return Attack(n=n, fooled=fooled, success_rate=fooled / n, mean_linf=0.03, mean_l2=0.9)
 
 
-def put_model(results: Path, name: str, seed: int, said: Drawn | None, *, matrix="toy-v1", **fields) -> ModelUsed:
+def put_model(results: Path, name: str, seed: int, said: Drawn | None, *, matrix="made-v1", **fields) -> ModelUsed:
     """Write the record of a model, and what it does if it classifies."""
     paths = model_paths(results, matrix, name, seed)
     judged = {}
@@ -130,7 +130,7 @@ def put(results: Path, method: str, seed: int, said: Drawn | None, *, model="pla
         density: Name of the density that it stands on, if that is another model.
         fields: Of the record, or (`quality`, `bits_per_dimension`) of a model.
     """
-    matrix = fields.get("matrix", "toy-v1")
+    matrix = fields.get("matrix", "made-v1")
     paths = record_paths(results, matrix, method, seed)
     quality = {"quality": fields.pop("quality")} if "quality" in fields else {}
     bits = {"bits_per_dimension": fields.pop("bits_per_dimension")} if "bits_per_dimension" in fields else {}

@@ -12,7 +12,7 @@ from oodbench.errors import BadRecord, UnknownName
 from oodbench.report.diagnostics import find_diagnostic, metrics, names
 from oodbench.report.diagnostics_page import findings, page, read_diagnostics, rebuild
 
-MATRIX = "toy-v1"
+MATRIX = "made-v1"
 
 
 def put(results, method, seed, name, content):
@@ -66,8 +66,8 @@ def test_the_page_tells_each_study_over_its_seeds(tmp_path):
     (tmp_path / "diagnostics" / MATRIX / "glow" / "0" / "graying.png").write_bytes(b"")
     (folder / "decomposition.png").write_bytes(b"")
     text = page(tmp_path)
-    assert "## Where the likelihood comes from: `glow` on toy-v1 (2 seeds)" in text
-    assert "## Noise that climbs a density: `vae` on toy-v1 (seed 0)" in text
+    assert "## Where the likelihood comes from: `glow` on made-v1 (2 seeds)" in text
+    assert "## Noise that climbs a density: `vae` on made-v1 (seed 0)" in text
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert ["mnist-5k", "2.500 ± 0.707", "-900 ± 0", "400 ± 0", "10.00 ± 0.00", "20.00 ± 0.00", "1 of 2"] in rows
     assert ["0.5", "10 ± 0"] in rows
@@ -104,7 +104,7 @@ def test_a_broken_study_is_named_with_the_command_that_makes_it_again(tmp_path):
     content = json.loads((folder / "likelihood.json").read_text())
     (folder / "likelihood.json").write_text(json.dumps(content | {"graying": "no"}))
     with pytest.raises(
-        BadRecord, match=r"graying.*oodbench diagnose likelihood toy-v1 --method glow --seed 3 --out .*3$"
+        BadRecord, match=r"graying.*oodbench diagnose likelihood made-v1 --method glow --seed 3 --out .*3$"
     ):
         read_diagnostics(tmp_path)
     (folder / "likelihood.json").write_text("{")
@@ -115,7 +115,7 @@ def test_a_broken_study_is_named_with_the_command_that_makes_it_again(tmp_path):
 def test_a_study_of_another_seed_or_kind_is_refused(tmp_path):
     folder = likelihood(tmp_path, 3)
     folder.rename(folder.with_name("4"))
-    with pytest.raises(BadRecord, match="holds what was found of toy-v1, glow, seed 3"):
+    with pytest.raises(BadRecord, match="holds what was found of made-v1, glow, seed 3"):
         read_diagnostics(tmp_path)
     (folder.with_name("4") / "likelihood.json").rename(folder.with_name("4") / "liking.json")
     with pytest.raises(

@@ -76,10 +76,10 @@ def of(text: str, heading: str, method: str) -> list[str]:
 
 
 KINDS = ("ood", "adversarial", "misclassification")
-OOD = "# Out-of-distribution inputs on `toy-v1` (`ood`)"
+OOD = "# Out-of-distribution inputs on `made-v1` (`ood`)"
 
 
-def page(results: Path, name: str, matrix: str = "toy-v1") -> str:
+def page(results: Path, name: str, matrix: str = "made-v1") -> str:
     """Return the page of a matrix and kind, or of the matrix (README)."""
     return leaderboard(results)[f"docs/leaderboard/{matrix}/{name}.md"]
 
@@ -92,7 +92,7 @@ def test_the_golden_pages(results: Path) -> None:
 def test_there_is_a_page_a_matrix_and_kind_and_a_page_a_method(results: Path) -> None:
     folder = "docs/leaderboard"
     methods = {f"{folder}/methods/{method}.md" for method in ("msp", "twin", "odin", "blind")}
-    kinds = {f"{folder}/toy-v1/{kind}.md" for kind in (*KINDS, "README")}
+    kinds = {f"{folder}/made-v1/{kind}.md" for kind in (*KINDS, "README")}
     assert set(leaderboard(results)) == {"leaderboard.md", *methods, *kinds}
 
 
@@ -119,7 +119,7 @@ def test_its_numbers_are_those_of_the_scores(results: Path) -> None:
     text = page(results, "ood")
     fprs = []
     for seed in (0, 1):
-        said = read_scores(results / "toy-v1" / "odin" / f"{seed}.parquet")
+        said = read_scores(results / "made-v1" / "odin" / f"{seed}.parquet")
         fprs.append([ranking(said.test, said.ood[name])["fpr95"] for name in ("glyphs", "hflip")])
     by_seed = 100 * np.mean(fprs, axis=1)
     expected = f"{by_seed.mean():.2f} ± {by_seed.std(ddof=1):.2f}"
@@ -153,7 +153,7 @@ def test_a_model_far_less_accurate_than_its_plain_twin_is_flagged(
     for seed in (0, 1):
         put(tmp_path, "msp", seed, of_accuracy(seed, plain[seed]))
         put(tmp_path, "bin", seed, of_accuracy(seed, own[seed]), model="bin", recipe={"name": "bin"})
-    said = summary(tmp_path, "toy-v1")
+    said = summary(tmp_path, "made-v1")
     expected = np.array(own) / 2
     for kind in KINDS:
         text = page(tmp_path, kind)
@@ -200,7 +200,7 @@ def test_check_finds_a_changed_byte(results: Path, tmp_path: Path) -> None:
     assert how in compare(results, index)[-1]
     write(results, index)
     assert compare(results, index) == []
-    for name in ("leaderboard.md", "docs/leaderboard/toy-v1/ood.md", "docs/leaderboard/methods/msp.md"):
+    for name in ("leaderboard.md", "docs/leaderboard/made-v1/ood.md", "docs/leaderboard/methods/msp.md"):
         path = tmp_path / name
         whole = path.read_bytes()
         path.write_bytes(whole.replace(b"48.33", b"38.33", 1))
@@ -214,11 +214,11 @@ def test_check_finds_a_changed_byte(results: Path, tmp_path: Path) -> None:
 def test_check_finds_missing_and_surplus_pages_and_writing_mends_both(results: Path, tmp_path: Path) -> None:
     index, folder = tmp_path / "leaderboard.md", tmp_path / "docs" / "leaderboard"
     write(results, index)
-    (folder / "toy-v1" / "ood.md").unlink()
+    (folder / "made-v1" / "ood.md").unlink()
     put(results, "gone", 0, scores(0, 1.0))
     write(results, index)
-    (folder / "toy-v1" / "ood.md").unlink()
-    for path in (results / "toy-v1" / "gone").iterdir():
+    (folder / "made-v1" / "ood.md").unlink()
+    for path in (results / "made-v1" / "gone").iterdir():
         path.unlink()
     faults = "\n".join(compare(results, index))
     assert "ood.md does not exist" in faults
@@ -245,7 +245,7 @@ def test_the_long_form_holds_every_metric_of_every_cell(results: Path) -> None:
     frame = table(results)
     assert len(frame) == 3 * 2 * (2 + 2 + 1) * 9
     assert set(frame["kind"]) == {"ood", "adversarial", "misclassification"}
-    said = read_scores(results / "toy-v1" / "msp" / "1.parquet")
+    said = read_scores(results / "made-v1" / "msp" / "1.parquet")
     chosen = frame.query("kind == 'ood' and set == 'hflip' and method == 'msp' and seed == 1").set_index("metric")
     expected = ranking(said.test, said.ood["hflip"])
     assert chosen["value"].to_dict() == {k: v for k, v in expected.items() if k not in ("n_good", "n_bad")}
@@ -259,7 +259,7 @@ def test_one_seed_has_no_plus_minus_but_intervals(tmp_path: Path) -> None:
     put(tmp_path, "msp", 0, scores(0, 2.0))
     text = page(tmp_path, "ood")
     assert "±" not in text
-    said = read_scores(tmp_path / "toy-v1" / "msp" / "0.parquet")
+    said = read_scores(tmp_path / "made-v1" / "msp" / "0.parquet")
     auroc = ranking(said.test, said.ood["glyphs"])["auroc"]
     cell = of(text, "## AUROC ↑ by set", "msp")[1]
     low, high = (float(part) for part in cell.split("[")[1].rstrip("]").split(", "))
@@ -290,7 +290,7 @@ def test_a_set_missing_at_one_seed_shows_how_many_seeds_it_stands_on(results: Pa
     assert of(text, OOD, "msp")[2] == "–"
 
 
-SETS = "toy-v1/{}/0.json: {}; the sets of toy-v1 are .*oodbench run toy-v1 --methods {} --seeds 0"
+SETS = "made-v1/{}/0.json: {}; the sets of made-v1 are .*oodbench run made-v1 --methods {} --seeds 0"
 
 
 def test_a_set_that_is_missing_without_a_reason_is_an_error(results: Path) -> None:
@@ -384,10 +384,10 @@ def test_a_slip_in_the_papers_numbers_stops_the_table(results: Path) -> None:
 
 
 def test_scores_that_do_not_match_their_record(results: Path) -> None:
-    path = results / "toy-v1" / "msp" / "0.parquet"
+    path = results / "made-v1" / "msp" / "0.parquet"
     leaderboard(results)
-    path.write_bytes((results / "toy-v1" / "odin" / "0.parquet").read_bytes())
-    with pytest.raises(BadRecord, match=r"does not match its record.*oodbench run toy-v1 --methods msp --seeds 0"):
+    path.write_bytes((results / "made-v1" / "odin" / "0.parquet").read_bytes())
+    with pytest.raises(BadRecord, match=r"does not match its record.*oodbench run made-v1 --methods msp --seeds 0"):
         leaderboard(results)
     path.unlink()
     with pytest.raises(BadRecord, match="no such scores file"):
@@ -395,13 +395,13 @@ def test_scores_that_do_not_match_their_record(results: Path) -> None:
 
 
 def test_a_record_in_the_wrong_place(results: Path) -> None:
-    (results / "toy-v1" / "msp" / "0.json").rename(results / "toy-v1" / "msp" / "7.json")
-    with pytest.raises(BadRecord, match=r"7\.json: holds the record of toy-v1, msp, seed 0"):
+    (results / "made-v1" / "msp" / "0.json").rename(results / "made-v1" / "msp" / "7.json")
+    with pytest.raises(BadRecord, match=r"7\.json: holds the record of made-v1, msp, seed 0"):
         leaderboard(results)
 
 
 def test_a_record_of_a_newer_program(results: Path) -> None:
-    path = results / "toy-v1" / "msp" / "0.json"
+    path = results / "made-v1" / "msp" / "0.json"
     path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 99'))
     with pytest.raises(BadRecord, match="newer"):
         leaderboard(results)
@@ -414,10 +414,10 @@ def test_no_results_folder(tmp_path: Path) -> None:
 
 def test_what_a_run_prints(results: Path, tmp_path: Path) -> None:
     index = tmp_path / "leaderboard.md"
-    said = summary(results, "toy-v1", index)
+    said = summary(results, "made-v1", index)
     assert index.read_text(encoding="utf-8") == leaderboard(results)["leaderboard.md"]
     assert str(index) in said
-    assert str(results / "toy-v1") in said
+    assert str(results / "made-v1") in said
     lines = [line.split()[:2] for line in said.splitlines() if line.strip().startswith(("1", "2"))]
     assert lines[:3] == [["1", "odin"], ["2=", "msp"], ["2=", "twin"]]
     assert "Not measured: 1 " in said
@@ -430,7 +430,7 @@ def test_a_method_that_failed_on_one_attack_keeps_its_other_rows(results: Path) 
         for name in ("fgsm-8", "fgsm-8@uint8")
     ]
     put(results, "hungry", 0, said, cells=tuple(failed))
-    path = results / "toy-v1" / "hungry"
+    path = results / "made-v1" / "hungry"
     sha256 = write_scores(path / "0.parquet", replace(said, adversarial={}).scores)
     record = read_record(path / "0.json").model_copy(update={"scores_sha256": sha256})
     write_record(path / "0.json", record)

@@ -35,13 +35,13 @@ def test_the_same_numbers_make_the_same_bytes(results: Path, tmp_path: Path) -> 
 def test_it_lies_beside_the_records_and_the_page_shows_it(results: Path, tmp_path: Path) -> None:
     page = tmp_path / "leaderboard.md"
     write(results, page)
-    assert (tmp_path / "results/toy-v1/figures/fpr95.svg").is_file()
-    assert "(results/toy-v1/figures/fpr95.svg)" in page.read_text(encoding="utf-8")
+    assert (tmp_path / "results/made-v1/figures/fpr95.svg").is_file()
+    assert "(results/made-v1/figures/fpr95.svg)" in page.read_text(encoding="utf-8")
     assert compare(results, page) == []
 
 
 def test_it_is_drawn_again_only_where_it_would_show_something_else(results: Path, tmp_path: Path) -> None:
-    picture = results / "toy-v1" / "figures" / "fpr95.svg"
+    picture = results / "made-v1" / "figures" / "fpr95.svg"
     write(results, tmp_path / "leaderboard.md")
     before = picture.stat().st_mtime_ns
     write(results, tmp_path / "leaderboard.md")
@@ -54,4 +54,4 @@ def test_it_is_drawn_again_only_where_it_would_show_something_else(results: Path
 def test_nothing_ranked_makes_no_picture(tmp_path: Path) -> None:
     put(tmp_path / "results", "blind", 0, None, status="skipped", reason="reads latent")
     write(tmp_path / "results", tmp_path / "leaderboard.md")
-    assert not (tmp_path / "results/toy-v1/figures").exists()
+    assert not (tmp_path / "results/made-v1/figures").exists()

@@ -75,10 +75,10 @@ def test_the_papers_sweep_stands_below_in_their_own_digits(tmp_path):
 def test_the_page_of_the_matrix_shows_the_sweep_and_its_picture(tmp_path):
     made(tmp_path)
     write(tmp_path, tmp_path / "leaderboard.md")
-    page = tmp_path / "docs" / "leaderboard" / "toy-v1" / "README.md"
+    page = tmp_path / "docs" / "leaderboard" / "made-v1" / "README.md"
     text = page.read_text()
     assert "## What beta changes in ibinn" in text
     picture = re.search(r"!\[beta of ibinn\]\((\S+)\)", text)
-    assert picture and picture[1].endswith("/toy-v1/figures/ibinn-beta.svg")
-    assert (tmp_path / "toy-v1" / "figures" / "ibinn-beta.svg").read_text().startswith("<?xml")
-    assert leaderboard(tmp_path)["docs/leaderboard/toy-v1/README.md"] == text
+    assert picture and picture[1].endswith("/made-v1/figures/ibinn-beta.svg")
+    assert (tmp_path / "made-v1" / "figures" / "ibinn-beta.svg").read_text().startswith("<?xml")
+    assert leaderboard(tmp_path)["docs/leaderboard/made-v1/README.md"] == text

@@ -2,16 +2,20 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from oodbench.data.matrix import Matrix, find_matrix
 from oodbench.run.context import Context
+from oodbench.run.engines import InProcess
+from oodbench.run.tasks import guarded
 from oodbench.run.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
 import sys, torch
+from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from small import context_in
@@ -21,7 +25,7 @@ from oodbench.run.plan import plan
 from oodbench.run.registry import find
 torch.set_num_threads(1)
 context = context_in(Path({folder!r}), epochs={epochs})
-pool = engine({workers})
+pool = engine('local', context.workspace, ['cpu'], {workers})
 try:
     execute(context, plan(context.matrix, find({methods!r}), {seeds!r}), pool)
 finally:
@@ -31,7 +35,7 @@ finally:
 
 def small_matrix(epochs: int = 1) -> Matrix:
     tiny = find_matrix("tiny-v1")
-    training = tiny.training.model_copy(update={"epochs": epochs})
+    training = replace(tiny.training, epochs=epochs)
     few = {"n_test": 200, "n_validation": 60, "training": training}
     sets = {"ood": tuple(s.model_copy(update={"n": 60}) for s in tiny.ood if s.card in ("glyphs", "hflip", "uniform"))}
     tuning = {"tuning_ood": tuple(s.model_copy(update={"n": 60}) for s in tiny.tuning_ood)}
@@ -41,7 +45,17 @@ def small_matrix(epochs: int = 1) -> Matrix:
 
 
 def context_in(folder: Path, epochs: int = 1) -> Context:
-    return Context(small_matrix(epochs), Workspace(results=folder / "results", cache=folder / "cache"))
+    return guarded(small_matrix(epochs), Workspace(results=folder / "results", cache=folder / "cache"))
+
+
+def at(context: Context, **changes: Path) -> Context:
+    """Return the same matrix with other folders."""
+    return guarded(context.matrix, replace(context.workspace, **changes))
+
+
+def here(context: Context) -> InProcess:
+    """Return this process as a backend."""
+    return InProcess([context.workspace])
 
 
 def start(folder: Path, methods: list[str], *, seeds=(0,), workers: int = 1, epochs: int = 1) -> subprocess.Popen:

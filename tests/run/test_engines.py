@@ -6,66 +6,80 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
-from oodbench.errors import BadData
+from oodbench.errors import BadData, UnknownName
 from oodbench.models.train import Report
-from oodbench.run.engines import Engine, Inline, Pool, engine, reason
+from oodbench.run.engines import InProcess, Pool, engine, reason
+from oodbench.run.graph import Backend, Needs, schedule
+from oodbench.run.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Square:
+class Alone:
+    """What all tasks here share: nothing comes before them, and they need nothing."""
+
+    after: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[Needs] = Needs()
+
+    @property
+    def key(self) -> str:
+        return self.label  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Square(Alone):
     n: int
-    after: float = 0.0
+    sleeps: float = 0.0
 
     @property
     def label(self) -> str:
         return f"square {self.n}"
 
-    def run(self, report: Report) -> int:
+    def run(self, place: Workspace, report: Report) -> int:
         report("squaring", 1, 2)
-        time.sleep(self.after)
+        time.sleep(self.sleeps)
         return self.n**2
 
 
 @dataclass(frozen=True)
-class Raise:
+class Raise(Alone):
     error: Exception
     label: str = "raise"
 
-    def run(self, report: Report) -> None:
+    def run(self, place: Workspace, report: Report) -> None:
         raise self.error
 
 
 @dataclass(frozen=True)
-class Die:
+class Die(Alone):
     """Takes its worker along, as a lack of memory would."""
 
     how: str
-    after: float = 0.0
+    sleeps: float = 0.0
 
     @property
     def label(self) -> str:
         return self.how
 
-    def run(self, report: Report) -> None:
-        time.sleep(self.after)
+    def run(self, place: Workspace, report: Report) -> None:
+        time.sleep(self.sleeps)
         if self.how == "exit":
             os._exit(3)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True)
-class DieOnce:
+class DieOnce(Alone):
     """Dies the first time only: someone else used up the memory."""
 
     mark: Path
     label: str = "die once"
 
-    def run(self, report: Report) -> str:
+    def run(self, place: Workspace, report: Report) -> str:
         if not self.mark.exists():
             self.mark.touch()
             os._exit(3)
@@ -73,16 +87,16 @@ class DieOnce:
 
 
 @dataclass(frozen=True)
-class Unsendable:
+class Unsendable(Alone):
     label: str = "unsendable"
 
-    def run(self, report: Report) -> object:
+    def run(self, place: Workspace, report: Report) -> object:
         return lambda: None
 
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    made = Pool(2)
+    made = Pool([Workspace(), Workspace()])
     yield made
     made.close()
 
@@ -101,8 +115,12 @@ class Watch:
         self.seen.append(news)
 
 
-def outcomes(of: Engine, *tasks: object) -> dict[str, object]:
-    return {done.task.label: done.error or done.result for done in of.run(tasks, nobody)}  # type: ignore[type-var]
+def outcomes(of: Backend, *tasks: Any) -> dict[str, object]:
+    return {done.task.label: done.error or done.result for done in schedule(tasks, of, nobody)}
+
+
+def here() -> InProcess:
+    return InProcess([Workspace()])
 
 
 # Workers take seconds to start, and each death below costs some: hence few tests with several tasks each.
@@ -111,7 +129,7 @@ def outcomes(of: Engine, *tasks: object) -> dict[str, object]:
 def test_a_pool_gives_what_one_process_gives(pool: Pool) -> None:
     tasks = [*(Square(n) for n in range(6)), Raise(BadData("no image")), Raise(ValueError("a bug"), "bug")]
     got = outcomes(pool, *tasks)
-    assert got == outcomes(Inline(), *tasks)
+    assert got == outcomes(here(), *tasks)
     assert got["raise"] == "BadData: no image"
     assert str(got["bug"]).startswith("ValueError: a bug (test_engines.py:")
     assert got["square 3"] == 9
@@ -124,9 +142,9 @@ def test_a_result_that_cannot_travel_fails_alone(pool: Pool) -> None:
 
 
 def test_progress_comes_through(pool: Pool) -> None:
-    for one in (Inline(), pool):
+    for one in (here(), pool):
         watch = Watch()
-        (done,) = one.run([Square(5, after=0.5)], watch)
+        (done,) = schedule([Square(5, sleeps=0.5)], one, watch)
         assert done.result == 25
         assert watch.seen == [("square 5", "squaring", 1, 2)]
 
@@ -143,13 +161,13 @@ def test_an_idle_worker_that_dies_is_replaced(pool: Pool) -> None:
 
 def test_a_task_that_kills_its_worker_is_the_only_one_that_fails(pool: Pool, tmp_path: Path) -> None:
     got = outcomes(pool, DieOnce(tmp_path / "mark"), Die("kill"), Square(1), Square(2))
-    assert "the worker died while running it, twice" in str(got.pop("kill"))
+    assert "the worker died while running it: out of memory? (2 tries)" in str(got.pop("kill"))
     assert got == {"die once": "alive", "square 1": 1, "square 2": 4}
 
 
 def test_a_worker_that_dies_while_nobody_looks_loses_nothing(pool: Pool) -> None:
     got = {}
-    for done in pool.run([Square(1), Die("exit", after=0.2), Square(2)], nobody):
+    for done in schedule([Square(1), Die("exit", sleeps=0.2), Square(2)], pool, nobody):
         got[done.task.label] = done.error or done.result
         time.sleep(0.8)  # the caller is writing a record; the pool breaks meanwhile
     assert "died" in str(got.pop("exit"))
@@ -157,10 +175,45 @@ def test_a_worker_that_dies_while_nobody_looks_loses_nothing(pool: Pool) -> None
 
 
 def test_one_worker_is_this_very_process() -> None:
-    assert isinstance(engine(1), Inline)
-    two = engine(2)
+    assert isinstance(engine("local", Workspace(), ["cpu"], 1), InProcess)
+    two = engine("local", Workspace(), ["cpu"], 2)
     assert isinstance(two, Pool)
     two.close()  # nothing was started
+
+
+def test_an_engine_that_nobody_knows_offers_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="unknown engine 'pol'; did you mean 'pool'"):
+        engine("pol", Workspace(), ["cpu"], 1)
+
+
+@dataclass(frozen=True)
+class WhereAmI(Alone):
+    n: int
+
+    @property
+    def label(self) -> str:
+        return f"task {self.n}"
+
+    def run(self, place: Workspace, report: Report) -> str:
+        time.sleep(0.3)
+        return str(place.results)
+
+
+def test_each_worker_has_its_place() -> None:
+    """As devices are handed out, a device a worker: here told apart by their folders of results."""
+    pool = Pool([Workspace(results=Path("one")), Workspace(results=Path("two"))])
+    try:
+        assert set(outcomes(pool, *(WhereAmI(n) for n in range(8))).values()) == {"one", "two"}
+    finally:
+        pool.close()
+
+
+def test_the_devices_are_taken_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workspace, "__post_init__", lambda self: None)  # there are no GPUs here
+    pool = engine("pool", Workspace(results=Path("r")), ["cuda:0", "cuda:1"], 4)
+    assert isinstance(pool, Pool)
+    assert [place.device for place in pool._places] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    assert all(place.results.is_absolute() for place in pool._places)  # a worker may be elsewhere
 
 
 def test_a_reason_is_one_line_and_says_where_only_for_bugs() -> None:
@@ -172,20 +225,20 @@ def test_a_reason_is_one_line_and_says_where_only_for_bugs() -> None:
 
 
 @dataclass(frozen=True)
-class Threads:
+class Threads(Alone):
     label: str = "threads"
 
-    def run(self, report: Report) -> int:
+    def run(self, place: Workspace, report: Report) -> int:
         return torch.get_num_threads()
 
 
 def test_every_engine_runs_in_one_thread_and_leaves_the_number_as_it_was() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    pool = Pool(2)
+    pool = Pool([Workspace(), Workspace()])
     try:
-        for one in (Inline(), pool):
-            assert [done.result for done in one.run([Threads()], lambda *news: None)] == [1]
+        for one in (here(), pool):
+            assert outcomes(one, Threads()) == {"threads": 1}
         assert torch.get_num_threads() == 2
     finally:
         pool.close()

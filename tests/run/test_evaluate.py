@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from oodbench import evaluate
 from oodbench.check.toy import blends, blobs, noise, toy
-from oodbench.contract import Citation, Grid, Method, Stateless, Views
+from oodbench.contract import INPUTS, LOGITS, NETWORK, Citation, Grid, Method, Outputs, Stateless
 from oodbench.data.images import ArrayImages
-from oodbench.errors import BadData, BadMethod, Undeclared, UnknownName
+from oodbench.errors import BadData, BadMethod, BadSetting, Undeclared, UnknownName
 from oodbench.measure.ranking import ranking
 from oodbench.recipes import Plain
 from oodbench.run.attack import predict
@@ -155,23 +155,23 @@ def test_one_forward_pass_a_set_whatever_the_number_of_methods(model: Mine) -> N
     assert images + 1 <= model.seen <= images + 1 + 120 + 2 * 60
     assert set(table["forward"]) == {1.0}
     assert set(table["gradient"]) == {0.0}
-    step = Stateless(frozenset({"logits", "inputs", "gradient"}), after_a_step)
+    step = Stateless(frozenset({LOGITS, INPUTS, NETWORK}), after_a_step)
     own = evaluate(model, **arrays(methods=[mine(detector=step)]))
     assert set(own["forward"]) == {3.0}  # the stored one, the gradient's, and that of the other inputs
     assert set(own["gradient"]) == {1.0}
 
 
-def after_a_step(batch: Views) -> Tensor:
+def after_a_step(batch: Outputs) -> Tensor:
     step = batch.grad(lambda views: views.logits.amax(dim=1)).sign()
     return batch.at(batch.inputs + 0.001 * step).logits.amax(dim=1) - batch.logits.amax(dim=1)
 
 
-def largest(batch: Views) -> Tensor:
+def largest(batch: Outputs) -> Tensor:
     return batch.logits.amax(dim=1)
 
 
-def mine(name: str = "mine", rule: Callable[[Views], Tensor] = largest, **more: Any) -> Method:
-    detector = Stateless(frozenset({"logits"}), rule)
+def mine(name: str = "mine", rule: Callable[[Outputs], Tensor] = largest, **more: Any) -> Method:
+    detector = Stateless(frozenset({LOGITS}), rule)
     return Method(name=name, title=name, paper=PAPER, **{"recipe": Plain(), "detector": detector} | more)
 
 
@@ -186,12 +186,12 @@ def test_a_method_that_reads_what_it_did_not_declare_is_told(model: Mine) -> Non
         evaluate(model, **arrays(methods=[mine(rule=lambda batch: batch.features.sum(1))]))
 
 
-def nan_for_a_few(batch: Views) -> Tensor:
+def nan_for_a_few(batch: Outputs) -> Tensor:
     score = largest(batch)
     return torch.where(score > 12, torch.nan, score)
 
 
-def nan_on_noise(batch: Views) -> Tensor:
+def nan_on_noise(batch: Outputs) -> Tensor:
     return largest(batch) / (0 if len(batch) == 90 else 1)
 
 
@@ -284,6 +284,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"failures": {"far": X.repeat(3, 1)}}, r"far: got images of shape 3x8x8; expected 1x8x8, as in train"),
     ({"ood_validation": {"held": spoilt(np.inf)}}, r"held: got float32 pixels from 0 to inf"),
     ({"validation": (X.repeat(2, 2), Y)}, r"validation: got images of shape 1x16x8; expected 1x8x8"),
+    ({"failures": {"far": [X[0], X[1][:, :4]]}}, r"far: got a list whose items differ in shape"),
+    ({"failures": X}, r"failures: got a value of type ndarray; expected images by name"),
+    ({"ood_validation": X}, r"ood_validation: got a value of type ndarray; expected images by name"),
 ]
 
 
@@ -291,6 +294,25 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_bad_arrays_are_told(model: Mine, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(BadData, match=message):
         evaluate(model, **arrays(**changed))
+
+
+def test_a_device_that_is_not_here_is_told(model: Mine) -> None:
+    for device in ("cudda", "cuda:99", "meta"):
+        with pytest.raises(BadSetting, match=f"device {device}: not here .*expected one of cpu"):
+            evaluate(model, **arrays(device=device))
+
+
+def test_what_is_no_model_is_told() -> None:
+    with pytest.raises(BadMethod, match=r"model: got the class Mine; expected an nn.Module"):
+        evaluate(Mine, **arrays())  # type: ignore[arg-type]
+
+
+def test_a_model_that_cannot_read_the_images_is_told(model: Mine) -> None:
+    last = {name: (X.transpose(0, 2, 3, 1), Y) for name in ("train", "test")}
+    with pytest.raises(BadMethod, match=r"cannot read .* float32 \[1, 8, 8, 1\] .*expected images \[n c h w\]"):
+        evaluate(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)), **arrays(**last, head="2"))
+    with pytest.raises(BadMethod, match=r"cannot read .*weights in float32 \(model\.float\(\)\)"):
+        evaluate(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).double(), **arrays(head="1"))
 
 
 def test_unknown_names_are_told_the_nearest(model: Mine) -> None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from oodbench.check.toy import blends, blobs, noise, toy
-from oodbench.contract import Citation, FitData, Grid, Material, Method, View, Views
+from oodbench.contract import INPUTS, LOGITS, Citation, FitData, Grid, Material, Method, Output, Outputs
 from oodbench.data.images import ArrayImages, Images
 from oodbench.errors import BadData, BadMethod
 from oodbench.measure.ranking import ranking
-from oodbench.models.views import NET_VIEWS
+from oodbench.models.outputs import NET_VIEWS
 from oodbench.recipes import Plain
 from oodbench.run.examine import Exam, examine
 from oodbench.run.registry import registry
@@ -30,10 +30,10 @@ class Spy:
 
     a: float = 0.0
     b: float = 0.0
-    rule: Callable[[float, float, Views], Tensor] = lambda a, b, batch: batch.inputs.mean((1, 2, 3))
+    rule: Callable[[float, float, Outputs], Tensor] = lambda a, b, batch: batch.inputs.mean((1, 2, 3))
     fits_on: frozenset[Material] = frozenset({"validation", "ood_validation"})
 
-    reads: ClassVar[frozenset[View]] = frozenset({"inputs", "logits"})
+    reads: ClassVar[frozenset[Output]] = frozenset({INPUTS, LOGITS})
     fitted: ClassVar[list[Tensor]] = []
     scored: ClassVar[list[Tensor]] = []
 
@@ -42,7 +42,7 @@ class Spy:
             self.fitted.append(getattr(data, material).inputs)
         return ()
 
-    def score(self, state: tuple[()], batch: Views) -> Tensor:
+    def score(self, state: tuple[()], batch: Outputs) -> Tensor:
         self.scored.append(batch.inputs)
         return self.rule(self.a, self.b, batch)
 
@@ -58,7 +58,7 @@ def exam(**changed: Any) -> Exam:
 
     def show(images: Images) -> Any:
         with torch.no_grad():
-            return model.net.show(torch.from_numpy(images.batch(slice(None))), NET_VIEWS)  # type: ignore[operator]
+            return model.net.outputs(torch.from_numpy(images.batch(slice(None))), NET_VIEWS)  # type: ignore[operator]
 
     given: dict[str, Any] = {
         "model": model,
@@ -122,7 +122,7 @@ def test_a_grid_is_walked_with_the_last_field_fastest() -> None:
     assert [point for _, point in walked][1] == {"a": 1.0, "b": 4.0}
 
 
-def brightness_or_logit(a: float, b: float, batch: Views) -> Tensor:
+def brightness_or_logit(a: float, b: float, batch: Outputs) -> Tensor:
     return a * batch.inputs.mean((1, 2, 3)) + b * batch.logits.amax(1)
 
 

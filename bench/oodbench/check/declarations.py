@@ -4,14 +4,16 @@ import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import fields, replace
+from itertools import pairwise
 from typing import Any, get_args
 
 import torch
 
 from oodbench.check.parameters import from_json, to_json
 from oodbench.check.trial import ALL, Fitted, Leave, Trial
-from oodbench.contract import Material, View
+from oodbench.contract import Material, Output
 from oodbench.errors import BadMethod, Undeclared, UnknownName
+from oodbench.models.outputs import OF_EVERY_MODEL
 
 NAME = re.compile(r"[a-z0-9]+([-+.][a-z0-9]+)*\+*")
 """A method's name: it is a folder of results and an argument on a command line."""
@@ -38,24 +40,53 @@ def _is_frozen(value: Any) -> bool:
 
 
 def well_formed(trial: Trial) -> None:
-    """The name can be a folder; views, materials and tuned fields exist; the recipe shows what the detector reads."""
+    """The name can be a folder; versions, materials and tuned fields exist; the model has what the detector reads."""
     method, detector = trial.method, trial.method.detector
     if not NAME.fullmatch(method.name):
         raise BadMethod(
             f"its name is {method.name!r}; expected small letters, digits and single hyphens, as 'odin-tuned'"
         )
-    _known("view", detector.reads | method.recipe.provides, get_args(View))
+    for role, value in (("detector", detector), ("recipe", method.recipe)):
+        _versioned(role, value)
+    _distinct(detector.reads | method.recipe.provides | OF_EVERY_MODEL)
     _known("material", detector.fits_on | method.recipe.wants, get_args(Material))
     own = {field.name for field in fields(detector)}  # type: ignore[arg-type]
     for name, values in method.search.over if method.search else ():
         _known(f"field of {type(detector).__name__}, tuned in `search`,", {name}, own)
         if not values:
             raise BadMethod(f"`search` has no value to try for {name!r}")
-    if blind := detector.reads - method.recipe.provides:
+    if blind := detector.reads - method.recipe.provides - OF_EVERY_MODEL:
         raise BadMethod(
-            f"it reads {', '.join(sorted(blind))}, which a {type(method.recipe).__name__} model does not show; "
-            f"it shows {', '.join(sorted(method.recipe.provides))}"
+            f"it reads {_listed(blind)}, which a {type(method.recipe).__name__} model does not have; "
+            f"it has {_listed(method.recipe.provides | OF_EVERY_MODEL)}"
         )
+
+
+def _versioned(role: str, value: Any) -> None:
+    version = getattr(value, "version", None)
+    if type(version) is not int or version < 1:
+        raise BadMethod(
+            f"the {role}, a {type(value).__name__}, has the version {version!r}; expected a whole number from 1, "
+            f"`version: ClassVar[int] = 1`, to be raised whenever its scores move"
+        )
+
+
+def _distinct(outputs: frozenset[Any]) -> None:
+    """Check that all are outputs, and that no two share a name: their files would be one."""
+    for output in outputs:
+        if not isinstance(output, Output):
+            known = _listed(one for one in outputs if isinstance(one, Output))
+            raise BadMethod(
+                f"an output is declared as {output!r}; expected an `Output`, as LOGITS of oodbench.contract; "
+                f"declared are {known}"
+            )
+    for one, other in pairwise(sorted(outputs)):
+        if one.name == other.name:
+            raise BadMethod(f"two outputs are named {one.name!r}, {one!r} and {other!r}; rename one")
+
+
+def _listed(outputs: Iterable[Output]) -> str:
+    return ", ".join(map(str, sorted(outputs)))
 
 
 def _known(kind: str, declared: Iterable[str], known: Collection[str]) -> None:
@@ -64,14 +95,14 @@ def _known(kind: str, declared: Iterable[str], known: Collection[str]) -> None:
             raise UnknownName(kind, name, known)
 
 
-def views_as_declared(trial: Trial) -> None:
-    """It reads the views that it declares, no more and no less, over the ends of its grid."""
+def outputs_as_declared(trial: Trial) -> None:
+    """It reads the outputs that it declares, no more and no less, over the ends of its grid."""
     declared = trial.method.detector.reads
     opened = set(trial.opened or ())
     if trial.opened is None:
         for candidate in trial.candidates:
             opened |= trial.opens(candidate, replace(ALL, reads=declared))
-    if unread := declared - opened:
+    if unread := {output.name for output in declared} - opened:
         raise BadMethod(f"it declares {', '.join(sorted(unread))} but never reads it: take it out of `reads`")
 
 

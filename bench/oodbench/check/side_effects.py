@@ -11,7 +11,7 @@ from oodbench.errors import BadMethod
 
 
 def inputs_kept(trial: Trial) -> None:
-    """Fitting and scoring change no pixel, label or stored view."""
+    """Fitting and scoring change no pixel, label or stored output."""
     _unchanged(trial, "inputs")
 
 

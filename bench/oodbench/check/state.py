@@ -38,7 +38,7 @@ def _described(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return {"value": value}
     if isinstance(value, Tensor):
-        tensors[place] = value
+        tensors[place] = value.contiguous()
         return {"tensor": place}
     if isinstance(value, tuple):
         names = getattr(value, "_fields", tuple(map(str, range(len(value)))))

@@ -4,30 +4,39 @@ It is a fake that belongs to the package: whatever runs on a matrix runs on it, 
 that trains its own network does so here too, at scale "tiny".
 """
 
-from collections.abc import Mapping
+import fcntl
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import MadeOfOthers, Material, Recipe, Training, View
+from oodbench.contract import LOGITS, Material, Output
 from oodbench.data.images import ArrayImages, Images
+from oodbench.models import checkpoint
+from oodbench.models.outputs import Trained, to_store
 from oodbench.models.seeding import stream
-from oodbench.models.train import Classes, train
-from oodbench.models.views import NET_VIEWS, Trained
+from oodbench.models.train import labels_of, start, train
 from oodbench.recipes import Plain
 from oodbench.run.attack import gradient, predict
+from oodbench.run.models import describe
+from oodbench.store import digest
+from oodbench.training import InSet, Recipe, Training
 
 CLASSES = 3
 SIDE = 8
+N_TRAIN = 360
+CPU = torch.device("cpu")
 CENTRES = np.array([[2.0, 2.0], [2.0, 5.0], [5.0, 3.5]])
 """Row and column about which the blobs of each class lie."""
 
 TRAINING = Training(network="toy-cnn", epochs=12, batch=32, lr=0.05)
-STATISTICS = Classes(CLASSES, mean=(0.15,), std=(0.25,))
+IN_SET = InSet((1, SIDE, SIDE), CLASSES, mean=(0.15,), std=(0.25,))
 
 MATERIALS: frozenset[Material] = frozenset(
     {"labels", "validation", "ood_validation", "adversarial_validation", "outliers"}
@@ -40,11 +49,11 @@ FGSM = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Pixels [n 1 8 8], classes [n] (0 where there are none) and what the model showed of them in one pass."""
+    """Pixels [n 1 8 8], classes [n] (0 where there are none) and the model's outputs for them, of one pass."""
 
     x: Tensor
     y: Tensor
-    shown: Mapping[View, Any]
+    outputs: Mapping[Output, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,34 +74,54 @@ class Toy:
 @cache
 def toy(recipe: Recipe) -> Toy:
     """Return the toy of a recipe; recipes that are equal share one training."""
-    sized = recipe.at("tiny", TRAINING)
-    images = {"train": blobs(360, 0), "validation": blobs(120, 1), "test": blobs(90, 2)}
+    sized = recipe.sized("tiny", TRAINING)
+    images = {"train": blobs(N_TRAIN, 0), "validation": blobs(120, 1), "test": blobs(90, 2)}
     images |= {"ood_validation": blends(60, 3), "far": noise(90, 4)}
-    cpu = torch.device("cpu")
-    outliers = blends(120, 5) if "outliers" in sized.wants else None
-    parts = [toy_net(part, seed) for part, seed in sized.parts(0, (0,))] if isinstance(sized, MadeOfOthers) else ()
-    net = train(sized, images["train"], STATISTICS, 0, device=cpu, outliers=outliers, parts=parts)
-    net.zero_grad()
-    model = Trained(net.requires_grad_(False), cpu)
+    model = toy_model(sized, 0)
     examples = {role: _examples(model, pictures, sized) for role, pictures in images.items()}
-    judge = model if "logits" in sized.provides else toy(Plain()).model
-    attacked = fooling(judge, examples["validation"])
+    classifier = model if LOGITS in sized.provides else toy(Plain()).model
+    attacked = fooling(classifier, examples["validation"])
     examples["adversarial_validation"] = _examples(model, attacked, sized)
     return Toy(model, examples)
 
 
 @cache
-def toy_net(recipe: Recipe, seed: int) -> nn.Module:
-    """Return a model that another is made from, trained on the toy."""
-    return train(recipe, blobs(360, 0), STATISTICS, seed, device=torch.device("cpu"))
+def toy_model(recipe: Recipe, seed: int) -> Trained:
+    """Return a model trained on the toy, and before it those that it begins from.
+
+    Processes that share a folder, named by the environment variable OODBENCH_TOYS, train each but once.
+    """
+    images, parts = blobs(N_TRAIN, 0), [toy_model(part, its_seed).net for part, its_seed in recipe.parts(seed, (0,))]
+    labels = labels_of(images)
+
+    def trained() -> nn.Module:
+        outliers = blends(120, 5) if "outliers" in recipe.wants else None
+        return train(recipe, images, IN_SET, seed, device=CPU, outliers=outliers, parts=parts)
+
+    shared = os.environ.get("OODBENCH_TOYS")
+    fit = start(recipe, IN_SET, labels, seed)
+    net = _once(Path(shared), recipe, seed, fit.net, trained) if shared else trained()
+    net.zero_grad()
+    return Trained(net.eval().requires_grad_(False), CPU, fit.labelled)
+
+
+def _once(folder: Path, recipe: Recipe, seed: int, fresh: nn.Module, trained: Callable[[], nn.Module]) -> nn.Module:
+    """Return a fresh network with the trained weights that lie in a folder; they are put there now if they do not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / f"{digest(describe(recipe), seed)[:20]}.safetensors"
+    with weights.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not weights.exists():
+            checkpoint.save(weights, trained().state_dict())
+    checkpoint.restore(fresh, checkpoint.load(weights)[0], str(weights))
+    return fresh.to(memory_format=torch.channels_last)
 
 
 def _examples(model: Trained, images: Images, recipe: Recipe) -> Examples:
     x = torch.from_numpy(images.batch(slice(None)))
     y = torch.zeros(len(images), dtype=torch.int64) if images.labels is None else torch.from_numpy(images.labels)
     with torch.no_grad():
-        shown = model.show(x, recipe.provides & NET_VIEWS)
-    return Examples(x, y, {view: shown[view] for view in recipe.provides & NET_VIEWS})
+        return Examples(x, y, model.outputs(x, to_store(recipe.provides)))
 
 
 def blobs(n: int, seed: int) -> ArrayImages:

@@ -4,17 +4,17 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from oodbench.check.toy import CLASSES, MATERIALS, Toy, toy
-from oodbench.check.world import differences, look, unusual_generators
-from oodbench.contract import Detector, Material, Method, View
+from oodbench.check.world import differences, snapshot, unusual_generators
+from oodbench.contract import Detector, Material, Method, Output
 from oodbench.errors import Undeclared
-from oodbench.models.views import Access, ModelViews
-from oodbench.run.fit_data import HandOut, as_fit_data, labels_seen
+from oodbench.models.outputs import OF_EVERY_MODEL, Access, ModelOutputs
+from oodbench.run.fit_data import HandOut, as_fit_data, labels_used
 
 SEED = 0
 
@@ -24,12 +24,12 @@ class Leave:
     """What a detector may open; by default everything, so that one fault does not hide another.
 
     Attributes:
-        reads: Views.
+        reads: Outputs.
         fits_on: Materials of `fit`.
         score_labels: Whether the images to score carry labels.
     """
 
-    reads: frozenset[View] = frozenset(get_args(View))
+    reads: frozenset[Output] | None = None
     fits_on: frozenset[Material] = MATERIALS
     score_labels: bool = True
 
@@ -90,9 +90,9 @@ class Trial:
         """What of the world is not as it was after a fit and a score, by aspect."""
         fresh = Trial(self.method)  # here earlier runs may have changed already what is changed but once
         with unusual_generators():
-            before = look(fresh.toy)
+            before = snapshot(fresh.toy)
             fresh.opens(self.fitted.detector)
-            return differences(before, look(fresh.toy))
+            return differences(before, snapshot(fresh.toy))
 
     def fit(self, detector: Detector[Any], leave: Leave = ALL, opened: set[str] | None = None) -> Any:
         """Return what a detector learns.
@@ -106,12 +106,12 @@ class Trial:
             Undeclared: it opened what was not left open.
         """
         opened = set() if opened is None else opened
-        access = Access(leave.reads, "labels" in leave.fits_on, opened)
-        materials: dict[Material, ModelViews] = {
-            role: self._views(role, access) for role in ("validation", "ood_validation", "adversarial_validation")
+        access = Access(self._open(leave), "labels" in leave.fits_on, opened)
+        materials: dict[Material, ModelOutputs] = {
+            role: self._outputs(role, access) for role in ("validation", "ood_validation", "adversarial_validation")
         }
-        train = self._views("train", access)
-        labelled = labels_seen(self.toy.model.net, len(train))
+        train = self._outputs("train", access)
+        labelled = labels_used(self.toy.model, len(train))
         data = as_fit_data(HandOut(CLASSES, SEED, train, labelled, leave.fits_on, materials, opened))
         with torch.no_grad():
             return detector.fit(data)
@@ -131,12 +131,12 @@ class Trial:
         Raises:
             Undeclared: it opened what was not left open.
         """
-        access = Access(leave.reads, leave.score_labels, set() if opened is None else opened)
+        access = Access(self._open(leave), leave.score_labels, set() if opened is None else opened)
         with torch.no_grad():
-            return fitted.detector.score(fitted.state, self._views(role, access, rows))
+            return fitted.detector.score(fitted.state, self._outputs(role, access, rows))
 
     def opens(self, detector: Detector[Any], leave: Leave = ALL) -> set[str]:
-        """Return the names of the views and materials that a detector opens when it is fitted and scores.
+        """Return the names of the outputs and materials that a detector opens when it is fitted and scores.
 
         Raises:
             Undeclared: it opened what was not left open.
@@ -146,12 +146,15 @@ class Trial:
         self.score(fitted, "test", leave=leave, opened=opened)
         return opened
 
-    def _views(self, role: str, access: Access, rows: Tensor | None = None) -> ModelViews:
+    def _open(self, leave: Leave) -> frozenset[Output]:
+        return self.method.recipe.provides | OF_EVERY_MODEL if leave.reads is None else leave.reads
+
+    def _outputs(self, role: str, access: Access, rows: Tensor | None = None) -> ModelOutputs:
         images = self.toy.examples[role]
-        x, y, shown = images.x, images.y, images.shown
+        x, y, stored = images.x, images.y, images.outputs
         if rows is not None:
-            x, y, shown = x[rows], y[rows], {view: _take(value, rows) for view, value in shown.items()}
-        return ModelViews(self.toy.model, x, access, lambda: shown, y)
+            x, y, stored = x[rows], y[rows], {output: _take(value, rows) for output, value in stored.items()}
+        return ModelOutputs(self.toy.model, x, access, lambda: stored, y)
 
 
 def _take(value: Any, rows: Tensor) -> Any:

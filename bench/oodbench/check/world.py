@@ -14,17 +14,17 @@ from oodbench.check.toy import Toy
 
 UNUSUAL = 3_141_592_653
 
-Look = dict[str, dict[str, str]]
+Snapshot = dict[str, dict[str, str]]
 """By aspect: a digest of each thing, by its name."""
 
 
-def look(toy: Toy) -> Look:
-    """Return what the world looks like now."""
+def snapshot(toy: Toy) -> Snapshot:
+    """Return a digest of the world as it is now."""
     aspects = {"inputs": _inputs, "weights": _weights, "modes": _modes, "generators": _generators}
-    return {aspect: {name: sha256(b).hexdigest() for name, b in see(toy)} for aspect, see in aspects.items()}
+    return {aspect: {name: sha256(b).hexdigest() for name, b in things(toy)} for aspect, things in aspects.items()}
 
 
-def differences(before: Look, after: Look) -> dict[str, list[str]]:
+def differences(before: Snapshot, after: Snapshot) -> dict[str, list[str]]:
     """Return the names of what is not as it was, by aspect."""
     return {
         aspect: [
@@ -53,8 +53,8 @@ def _inputs(toy: Toy) -> Iterator[tuple[str, bytes]]:
     for role, images in toy.examples.items():
         yield f"the pixels of the {role} images", _bytes(images.x)
         yield f"the labels of the {role} images", _bytes(images.y)
-        for view, value in images.shown.items():
-            yield f"the stored view {view!r} of the {role} images, which other methods share", _bytes(value)
+        for output, value in images.outputs.items():
+            yield f"the stored {output.name!r} of the {role} images, which other methods share", _bytes(value)
 
 
 def _weights(toy: Toy) -> Iterator[tuple[str, bytes]]:

@@ -4,11 +4,11 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer, model_validator
 
-from oodbench.data.fixed import Fixed, cards_folder, read_toml
+from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
 from oodbench.errors import BadCard, UnknownName
 
 Role = Literal["in", "out", "tuning", "outliers"]
@@ -39,13 +39,25 @@ Folders = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 class File(Fixed):
-    """One file of a source, with the checksum its upstream gives or one of its decoded (gunzipped) bytes."""
+    """One file of a source, with the checksum its upstream gives or one of its decoded (gunzipped) bytes.
+
+    `url` is an https address; without one, a person has to fetch the file. `size` in bytes, where it is known.
+    """
 
     name: Text
-    url: str | None = None
+    url: Annotated[str, StringConstraints(pattern=r"^https://")] | None = None
+    size: Count | None = None
     md5: Md5 | None = None
     sha256: Sha256 | None = None
     decoded_sha256: Sha256 | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_known(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave an unknown size out: a card that says no more than before keeps its hash."""
+        said: dict[str, Any] = content(self)
+        if self.size is None:
+            said.pop("size", None)
+        return said
 
     @model_validator(mode="after")
     def _has_checksum(self) -> Self:
@@ -163,7 +175,7 @@ class Package(Fixed):
 
 
 class Generator(Fixed):
-    """A synthetic set: a function of `oodbench.data.synthetic`, a shape, a count and a seed."""
+    """A synthetic set: a function of `oodbench.data.synthetic` or `oodbench.data.toys`, a count and a seed."""
 
     kind: Literal["generator"]
     generator: Literal[
@@ -181,6 +193,9 @@ class Generator(Fixed):
         "constant",
         "hflip",
         "vflip",
+        "toy-blobs",
+        "toy-blends",
+        "toy-noise",
     ]
 
 
@@ -251,7 +266,7 @@ class Card(Fixed):
 
 @cache
 def _load(folder: Path) -> dict[str, Card]:
-    cards = {path.stem: read_toml(path, Card) for path in sorted(folder.glob("*.toml")) if path.stem != "attacks"}
+    cards = {path.stem: read_toml(path, Card) for path in toml_files(folder) if path.stem != "attacks"}
     for stem, card in cards.items():
         if stem != card.name:
             raise BadCard(f"{stem}.toml: name is {card.name!r}, expected {stem!r}, the file's own.")

@@ -1,17 +1,19 @@
 """What is on this machine, how to get what is not, and whether it is what its card says."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from oodbench.data import huggingface
-from oodbench.data.cards import Card, File, Folder, Generator, HuggingFace, Idx, Numpy, Package, Torchvision
+from oodbench.data.archives import extract
+from oodbench.data.cards import Card, File, Folder, FolderPart, Generator, HuggingFace, Idx, Numpy, Package, Torchvision
 from oodbench.data.checksums import verified_file
+from oodbench.data.download import download
+from oodbench.data.folders import folder_files
+from oodbench.data.litter import matching
 from oodbench.data.packaged import where
-from oodbench.data.places import cache_folder, find, places
-from oodbench.errors import MissingData
+from oodbench.data.places import cache_folder, find, holding
+from oodbench.errors import BadChecksum, BadData, MissingData
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ def get(card: Card, root: Path | None = None) -> Path:
     """Download a set below `root` (by default, the cache), check it, extract it, and return its folder.
 
     Raises:
-        MissingData: It cannot be downloaded by a program; the message says what to do.
+        MissingData: It cannot be downloaded, or not by a program; the message says what to do.
         BadChecksum: What came is not what the card names.
+        BadData: The folder cannot be written to.
     """
     source = card.source
     if isinstance(source, Generator | Package):
@@ -68,10 +71,23 @@ def get(card: Card, root: Path | None = None) -> Path:
             raise MissingData(f"{card.name} comes with a package: `{found.how_to_get}`.")
         return Path(found.where)
     folder = (root or cache_folder()) / _folders(card)[0]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _get(card, folder, root)
+    except OSError as error:
+        raise BadData(
+            f"{card.name}: {folder} cannot be written to ({error.strerror or error}); "
+            f"make room, or name another folder by --data or OODBENCH_DATA."
+        ) from error
+
+
+def _get(card: Card, folder: Path, root: Path | None) -> Path:
+    source = card.source
     if isinstance(source, HuggingFace):
-        huggingface.fetch(source, folder)
+        huggingface.fetch(card, source, folder)
         return folder
+    if isinstance(source, Folder) and (here := status(card, root)).present:
+        return Path(here.where)
     paths = [_download(card, file, folder, root) for file in _files(card)]
     if isinstance(source, Folder):
         _prepare(source, paths, folder)
@@ -134,20 +150,28 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
         case Numpy():
             return find(card, source.folders, source.parts[split].file.name, root)
         case Folder():
-            return _holding(card, source.folders, source.parts[split].files, root)
+            return _complete(card, split, source.parts[split], root)
         case HuggingFace():
-            return _holding(card, source.folders, source.parts[split], root)
+            return holding(card, source.folders, source.parts[split], root)
         case _:
             return None
+
+
+def _complete(card: Card, split: str, part: FolderPart, root: Path | None) -> Path | None:
+    """Return a folder if it holds as many files as the card counts: an extraction may have been cut off."""
+    place = holding(card, _folders(card), part.files, root)
+    if place is None:
+        return None
+    try:
+        found = len(folder_files(card, part, place))
+    except BadData:  # its list is damaged or not there
+        return None
+    return place if found - (part.list is not None) >= card.splits[split] else None
 
 
 def _all(paths: Iterator[Path | None]) -> Path | None:
     found = list(paths)
     return found[0] if found and all(found) else None
-
-
-def _holding(card: Card, folders: tuple[str, ...], glob: str, root: Path | None) -> Path | None:
-    return next((place for place in places(card, folders, root) if next(place.glob(glob), None)), None)
 
 
 def _download(card: Card, file: File, folder: Path, root: Path | None) -> Path:
@@ -157,28 +181,30 @@ def _download(card: Card, file: File, folder: Path, root: Path | None) -> Path:
         return verified_file(here, file, card.name)
     if not file.url:
         raise MissingData(f"{card.name}: {file.name} cannot be downloaded by a program; {how_to_get(card)}.")
-    from torchvision.datasets.utils import download_url  # brings torch: only where something is fetched
-
     part = folder / f"{file.name}.part"
-    part.unlink(missing_ok=True)
+    continued = part.exists()
     try:
-        download_url(file.url, folder, part.name)
+        download(file.url, part, file.size)
+    except MissingData as error:
+        if part.exists() and not part.stat().st_size:
+            part.unlink()
+        raise MissingData(f"{card.name}: {error} Or download it by hand into {folder}.") from error
+    try:
         return verified_file(part, file, card.name).replace(folder / file.name)
-    except (OSError, RuntimeError) as error:  # torchvision's own words are RuntimeErrors
-        by_hand = f"download it by hand into {folder}"
-        raise MissingData(f"{card.name}: {file.url} could not be downloaded ({error}); {by_hand}.") from error
-    finally:
-        part.unlink(missing_ok=True)
+    except BadChecksum:
+        part.unlink()
+        if continued:  # its beginning may have been of another version
+            return _download(card, file, folder, root)
+        raise
 
 
 def _prepare(source: Folder, archives: list[Path], folder: Path) -> None:
     """Lay out image files below `folder` as the card's globs expect them."""
     if source.prepared == "extract":
         for archive in archives:
-            inside: dict[str, Any] = {} if archive.suffix == ".zip" else {"filter": "data"}  # nothing lands elsewhere
-            shutil.unpack_archive(archive, folder, **inside)
+            extract(archive, folder)
     else:
-        from torchvision.datasets import ImageNet
+        from torchvision.datasets import ImageNet  # brings torch: only where something is fetched
 
         for split in ("train", "val"):
             ImageNet(folder, split)
@@ -193,10 +219,10 @@ def _check_file(card: Card, file: File, root: Path | None) -> Checked:
 
 def _check_rows(card: Card, source: HuggingFace, root: Path | None) -> Iterator[Checked]:
     for split, glob in source.parts.items():
-        folder = _holding(card, source.folders, glob, root)
+        folder = holding(card, source.folders, glob, root)
         if folder is None:
             raise MissingData(f"{card.name}/{split} is not here; {how_to_get(card)}.")
-        for path in sorted(folder.glob(glob)):
+        for path in matching(folder, glob):
             known = huggingface.verify(card, source, folder, path)
             yield Checked(
                 str(path), "ok" if known else "not downloaded by oodbench: its commit is not known, unchecked"

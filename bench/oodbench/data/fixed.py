@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,14 +31,22 @@ def cards_folder() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "datasets"
 
 
+def toml_files(folder: Path) -> list[Path]:
+    """Return the TOML files of a folder, sorted; hidden ones (`._card.toml`) are litter."""
+    return sorted(folder.glob("[!.]*.toml"))
+
+
 def read_toml(path: Path, model: type[M]) -> M:
     """Return the model that a TOML file describes.
 
     Raises:
-        BadCard: The file is not TOML, has an unknown key, or a value outside the vocabulary; all faults are listed.
+        BadCard: The file cannot be read, is not TOML, has an unknown key, or a value outside the vocabulary; all faults
+            are listed.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadCard(f"{path} cannot be read ({error.strerror or error}); expected a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadCard(f"{path.name} is not a TOML file: {error}.") from error
     return parse(content, model, path.name)
@@ -65,16 +74,18 @@ def _fault(fault: Any, model: type[Fixed], content: dict[str, Any]) -> str:
     return f"{place}: {said}" + (f", got {got!r}" if isinstance(got, str | int | float) else "")
 
 
-def _keys(model: type[BaseModel]) -> set[str]:
-    """Return every key of a model and of the models inside it."""
+def _keys(model: type[Any]) -> set[str]:
+    """Return every key of a model and of the models and dataclasses inside it."""
+    if is_dataclass(model):
+        return {field.name for field in fields(model)}
     keys: set[str] = set()
     for name, field in model.model_fields.items():
         keys |= {name} | {key for inner in _models(field.annotation) for key in _keys(inner)}
     return keys
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models(annotation: Any) -> list[type[Any]]:
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
 

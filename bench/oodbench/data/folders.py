@@ -6,11 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from oodbench.data.cards import Card, FolderPart
-from oodbench.data.checksums import verified
+from oodbench.data.checksums import content, verified
 from oodbench.data.images import FilePictures, FolderImages, Shape
+from oodbench.data.litter import matching
 from oodbench.errors import BadData
 
 Labelled = tuple[tuple[Path, ...], npt.NDArray[np.int64] | None]
+
+
+def folder_files(card: Card, part: FolderPart, place: Path) -> tuple[Path, ...]:
+    """Return the files of a split below `place`, its list among them."""
+    paths, _ = _listed(card, part, place) if part.list else _globbed(part, place)
+    return (place / part.list.name, *paths) if part.list else paths
 
 
 def folder_images(card: Card, part: FolderPart, place: Path, shape: Shape, invert: bool) -> FolderImages:
@@ -25,7 +32,7 @@ def folder_images(card: Card, part: FolderPart, place: Path, shape: Shape, inver
 
 def _globbed(part: FolderPart, place: Path) -> Labelled:
     unreadable = {place / name for name in part.unreadable}
-    paths = tuple(path for path in sorted(place.glob(part.files)) if path not in unreadable)
+    paths = tuple(path for path in matching(place, part.files) if path not in unreadable)
     if part.labels == "none":
         return paths, None
     depth = len(place.parts) + _first_wildcard(part.files)
@@ -38,10 +45,10 @@ def _listed(card: Card, part: FolderPart, place: Path) -> Labelled:
     path = place / part.list.name
     if not path.is_file():
         raise BadData(f"{card.name}: {path} is missing: it lists the images and their labels.")
-    lines = verified(path.read_bytes(), part.list, card.name).decode().splitlines()
     try:
+        lines = verified(content(path), part.list, card.name).decode("utf-8").splitlines()
         listed = [(name.lstrip("/"), int(label)) for name, label in (line.split() for line in lines if line)]
-    except ValueError as error:
+    except ValueError as error:  # UnicodeDecodeError is one
         raise BadData(f"{path}: expected a path and a label a line ({error}).") from error
     paths = tuple(place / part.base / name for name, _ in listed)
     return paths, np.array([label for _, label in listed], np.int64)

@@ -13,6 +13,7 @@ from numpy._core import multiarray
 from scipy import io as matlab
 
 from oodbench.errors import BadData
+from oodbench.npy import mapped
 
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]
 """Pixels [n c h w] and labels [n]."""
@@ -83,8 +84,8 @@ def member(archive: Path, name: str) -> bytes:
             file = tar.extractfile(name)
             if file is not None:
                 return file.read()
-    except (tarfile.TarError, KeyError, EOFError, OSError) as error:
-        raise BadData(f"{archive}: cannot read {name} ({error}).") from error
+    except Exception as error:  # a damaged archive may raise anything
+        raise BadData(f"{archive}: cannot read {name} ({str(error) or type(error).__name__}).") from error
     raise BadData(f"{archive}: {name} is not a file.")
 
 
@@ -94,10 +95,7 @@ def numpy_array(path: Path) -> Arrays:
     Raises:
         BadData: It is not such a file.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise BadData(f"{path}: not a NumPy array ({error}).") from error
+    array = mapped(path)
     if array.dtype != np.uint8 or array.ndim != 4:
         _refuse(str(path), f"{array.dtype}{list(array.shape)}", "uint8[n h w c]")
     return array.transpose(0, 3, 1, 2), None
@@ -117,8 +115,9 @@ def numpy_zip(path: Path, shape: tuple[int, int, int]) -> Arrays:
                 with np.load(io.BytesIO(archive.read(name)), allow_pickle=False) as stored:
                     pixels.append(stored["data"].reshape(-1, *shape))
                     labels.append(stored["labels"].astype(np.int64) - 1)
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
-        raise BadData(f"{path}: not a zip of NumPy arrays ({error}).") from error
+    except Exception as error:  # a damaged archive may raise anything
+        said = str(error) or type(error).__name__
+        raise BadData(f"{path}: not a zip of NumPy arrays ({said}).") from error
     if not pixels or any(part.dtype != np.uint8 for part in pixels):
         _refuse(str(path), f"{len(pixels)} arrays", "at least one .npz with data uint8[n c*h*w]")
     return np.concatenate(pixels), np.concatenate(labels)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oodbench.data.cards import Card, File, HuggingFace
-from oodbench.data.checksums import verified_file
-from oodbench.errors import BadChecksum, BadData, OodbenchError
+from oodbench.data.checksums import content, verified_file
+from oodbench.errors import BadChecksum, BadData, MissingData, OodbenchError
 
 
 def library() -> ModuleType:
@@ -51,10 +51,11 @@ class RowPictures:
         Raises:
             BadData: The row holds no bytes.
         """
-        content = self.rows[place][self.column]["bytes"]
-        if not isinstance(content, bytes):
+        cell = self.rows[place][self.column]
+        encoded = cell.get("bytes") if isinstance(cell, dict) else None
+        if not isinstance(encoded, bytes):
             raise BadData(f"{self.name(place)}: got no bytes in column {self.column!r}, expected an encoded picture.")
-        return content
+        return encoded
 
 
 def parquet_pictures(
@@ -73,22 +74,37 @@ def parquet_pictures(
     for column in filter(None, (source.image, source.label)):
         if column not in rows.column_names:
             raise BadData(f"{files[0]}: got columns {rows.column_names}, expected {column!r} among them.")
-    labels = np.array(rows[source.label], np.int64) if source.label else None
+    try:
+        labels = np.array(rows[source.label], np.int64) if source.label else None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadData(f"{files[0]}: column {source.label!r} holds no classes ({error}); expected integers.") from error
     encoded = rows.cast_column(source.image, datasets.Image(decode=False))
     return RowPictures(encoded, source.image, str(files[0])), labels
 
 
-def fetch(source: HuggingFace, folder: Path) -> None:
-    """Download the card's files at its commit into `folder`."""
+def fetch(card: Card, source: HuggingFace, folder: Path) -> None:
+    """Download the card's files at its commit into `folder`; the hub's client has time-outs and goes on where it was.
+
+    Raises:
+        MissingData: They cannot be had.
+    """
     from huggingface_hub import snapshot_download
 
-    snapshot_download(
-        source.repository,
-        repo_type="dataset",
-        revision=source.revision,
-        allow_patterns=list(source.parts.values()),
-        local_dir=folder,
-    )
+    try:
+        snapshot_download(
+            source.repository,
+            repo_type="dataset",
+            revision=source.revision,
+            allow_patterns=list(source.parts.values()),
+            local_dir=folder,
+        )
+    except Exception as error:  # the hub's client passes on what several libraries raise
+        said = str(error).strip().splitlines()
+        why = said[0] if said else type(error).__name__
+        raise MissingData(
+            f"{card.name}: {source.repository} could not be downloaded from the Hugging Face hub into {folder} "
+            f"({why}); the same command goes on where it broke off."
+        ) from error
 
 
 def verify(card: Card, source: HuggingFace, folder: Path, path: Path) -> bool:
@@ -100,7 +116,10 @@ def verify(card: Card, source: HuggingFace, folder: Path, path: Path) -> bool:
     note = folder / ".cache" / "huggingface" / "download" / f"{path.relative_to(folder)}.metadata"
     if not note.is_file():
         return False
-    commit, etag, *_ = note.read_text().splitlines()
+    lines = content(note).decode("utf-8", "replace").splitlines()
+    if len(lines) < 2:
+        return False
+    commit, etag, *_ = lines
     if commit != source.revision:
         raise BadChecksum(f"{card.name}: {path} is from commit {commit}, expected {source.revision}.")
     if len(etag) == 64:

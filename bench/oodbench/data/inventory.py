@@ -7,6 +7,7 @@ from tabulate import tabulate
 
 from oodbench.data.cards import Card, find_card, load_cards
 from oodbench.data.fetch import check, get, status
+from oodbench.data.remembered import recheck
 from oodbench.errors import OodbenchError
 
 
@@ -30,7 +31,7 @@ def get_cards(names: Sequence[str], root: Path | None) -> tuple[str, bool]:
 def check_cards(names: Sequence[str], root: Path | None) -> tuple[str, bool]:
     """Read every file of the named sets (by default, of all that are here) in full; well if all checksums match."""
     wanted = [card for card in _cards(names) if names or status(card, root).present]
-    return _each(wanted, lambda card: "; ".join(sorted({one.verdict for one in check(card, root)})))
+    return _each(wanted, lambda card: "; ".join([*sorted({one.verdict for one in check(card, root)}), *recheck(card)]))
 
 
 def _cards(names: Sequence[str]) -> list[Card]:

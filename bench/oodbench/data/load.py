@@ -10,7 +10,8 @@ from oodbench.data.cards import Card, Generator, find_card
 from oodbench.data.fetch import Checked, Status, check, get, status
 from oodbench.data.images import Images, MirroredImages, fit_shape
 from oodbench.data.readers import read
-from oodbench.data.splits import find_cut, generator, sample
+from oodbench.data.splits import Cut, find_cut, generator, sample
+from oodbench.data.toys import TOYS, toy
 from oodbench.errors import BadData
 
 __all__ = ["Checked", "Status", "check", "get", "load", "load_card", "status"]
@@ -56,16 +57,23 @@ def load_card(
     n: int | None = None,
 ) -> Images:
     """Return a part of the data set that a card describes; as `load`, for a card that need not be in `datasets/`."""
-    cut = find_cut(card, split)
+    cut = chosen(card, split, n)
     if isinstance(card.source, Generator):
         return _generate(card, card.source, split, like, seed, n)
-    stored = read(card, cut.of, root, like.shape if like else None, seed)
-    indices = cut.indices if n is None else cut.indices[sample(len(cut.indices), n, card.name, split)]
-    part = stored if len(indices) == len(stored) else stored.take(indices)
+    stored = read(card, cut.of, root, like.shape if like is not None else None, seed)
+    part = stored if len(cut.indices) == len(stored) else stored.take(cut.indices)
     return part if like is None else fit_shape(part, like.shape, card.resampling)
 
 
+def chosen(card: Card, split: str, n: int | None) -> Cut:
+    """Return which images of which stored split a part is made of: all of the part, or n of them."""
+    cut = find_cut(card, split)
+    return cut if n is None else Cut(cut.of, cut.indices[sample(len(cut.indices), n, card.name, split)])
+
+
 def _generate(card: Card, source: Generator, split: str, like: Images | None, seed: int, n: int | None) -> Images:
+    if source.generator in TOYS:
+        return toy(source.generator, n or card.splits[split], generator(card.name, split, seed))
     if like is None:
         raise BadData(f"{card.name}: a synthetic set takes the in-set's shape; pass its images as `like`.")
     if source.generator in ("hflip", "vflip"):

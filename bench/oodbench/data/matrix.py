@@ -5,48 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from oodbench.data.attack_cards import load_attacks
 from oodbench.data.cards import IN_SET, Count, Name, Shape, Text, card_sha256, find_card
-from oodbench.data.fixed import Fixed, cards_folder, read_toml
+from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
 from oodbench.data.splits import find_cut
 from oodbench.errors import BadCard, UnknownName
-
-if TYPE_CHECKING:
-    from oodbench.contract import Training
+from oodbench.training import AUGMENTATIONS, OPTIMISERS, SCHEDULES, Training
 
 Versioned = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+$")]
 Seed = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class TrainingCard(Fixed):
-    """How the matrix trains its plain classifier; the fields of `oodbench.contract.Training`, as data."""
-
-    network: Text
-    epochs: Count
-    batch: Count = 128
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    lr: Rate = 0.1
-    schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
-    milestones: tuple[Share, ...] = ()
-    gamma: Rate = 0.1
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    nesterov: bool = True
-    dropout: Share = 0.0
-    label_smoothing: Share = 0.0
-    augment: tuple[Literal["flip", "crop4", "shift2"], ...] = ()
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-    def training(self) -> Training:
-        """Return the contract's word for it (imports torch)."""
-        from oodbench.contract import Training
-
-        return Training(**self.model_dump())
 
 
 class Sample(Fixed):
@@ -105,7 +76,7 @@ class Matrix(Fixed):
     shape: Shape
     n_test: Count
     n_validation: Count
-    training: TrainingCard
+    training: Training
     ood: tuple[OutSet, ...] = Field(min_length=1)
     tuning_ood: tuple[Sample, ...] = ()
     attacks: tuple[Attacked, ...] = ()
@@ -123,7 +94,7 @@ class Matrix(Fixed):
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
-        for check in (_distinct, _roles, _sizes, _origins, _known_attacks):
+        for check in (_distinct, _roles, _sizes, _origins, _known_attacks, _known_training):
             for fault in check(self):
                 raise ValueError(fault)
         return self
@@ -149,7 +120,7 @@ def _read(path: Path) -> Matrix:
 
 @cache
 def _load() -> dict[str, Matrix]:
-    return {path.stem: _read(path) for path in sorted((cards_folder() / "matrices").glob("*.toml"))}
+    return {path.stem: _read(path) for path in toml_files(cards_folder() / "matrices")}
 
 
 def known_matrix(name: str) -> Matrix | None:
@@ -260,3 +231,11 @@ def _known_attacks(matrix: Matrix) -> Iterator[str]:
         yield f"adversarial_validation: n is {held.n}, expected at most n_validation = {matrix.n_validation}"
     if held and held.attack in {one.attack for one in matrix.attacks}:
         yield f"adversarial_validation: {held.attack} is also tested; tune on another attack"
+
+
+def _known_training(matrix: Matrix) -> Iterator[str]:
+    how = matrix.training
+    named = [(OPTIMISERS, how.optimiser), (SCHEDULES, how.schedule), *((AUGMENTATIONS, name) for name in how.augment)]
+    for table, name in named:
+        if name not in table.names():
+            yield f"training: {UnknownName(table.kind, name, table.names())}"

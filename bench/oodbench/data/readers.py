@@ -8,13 +8,14 @@ import numpy.typing as npt
 
 from oodbench.data import formats
 from oodbench.data.cards import Card, File, Folder, HuggingFace, Idx, Numpy, Package, Torchvision
-from oodbench.data.checksums import decoded, verified, verified_file
-from oodbench.data.folders import folder_images
+from oodbench.data.checksums import content, decoded, verified, verified_file
+from oodbench.data.folders import folder_files, folder_images
 from oodbench.data.huggingface import parquet_pictures
 from oodbench.data.idx import read_idx
 from oodbench.data.images import ArrayImages, FolderImages, Images, Shape
-from oodbench.data.packaged import packaged
-from oodbench.data.places import cache_folder, find, missing, places
+from oodbench.data.litter import matching
+from oodbench.data.packaged import packaged, packaged_files
+from oodbench.data.places import cache_folder, find, holding, missing
 from oodbench.errors import BadData
 
 
@@ -51,6 +52,37 @@ def _read(card: Card, split: str, root: Path | None, shape: Shape | None, seed: 
             raise BadData(f"{card.name}: a synthetic set is drawn, not read.")
 
 
+def files(card: Card, split: str, root: Path | None) -> tuple[Path, ...]:
+    """Return every file that `read` would open for a stored split, in an order of its own.
+
+    Raises:
+        MissingData: One is not on this machine.
+    """
+    match card.source:
+        case Idx() as source:
+            part = source.parts[split]
+            return tuple(_found(card, source.folders, file.name, root) for file in (part.images, part.labels))
+        case Torchvision() as source:
+            stored = source.parts[split]
+            wanted = stored.members or (stored.file,)
+            return tuple(
+                find(card, source.folders, file.name, root) or _found(card, source.folders, stored.file.name, root)
+                for file in wanted
+            )
+        case Numpy() as source:
+            return (_found(card, source.folders, source.parts[split].file.name, root),)
+        case Folder() as source:
+            folder = source.parts[split]
+            return folder_files(card, folder, _holding(card, source.folders, folder.files, root))
+        case HuggingFace() as source:
+            glob = source.parts[split]
+            return tuple(matching(_holding(card, source.folders, glob, root), glob))
+        case Package() as source:
+            return packaged_files(card.name, source)
+        case _:
+            return ()
+
+
 def _idx(card: Card, source: Idx, split: str, root: Path | None) -> ArrayImages:
     part = source.parts[split]
     pixels = _idx_array(card, source, part.images, 3, root)
@@ -61,10 +93,10 @@ def _idx(card: Card, source: Idx, split: str, root: Path | None) -> ArrayImages:
 def _idx_array(card: Card, source: Idx, file: File, rank: int, root: Path | None) -> npt.NDArray[np.uint8]:
     """Return one file's array; damage is named before a checksum that says less."""
     path = _found(card, source.folders, file.name, root)
-    stored = path.read_bytes()
-    content = decoded(stored, str(path))
-    array = read_idx(content, str(path), rank)
-    verified(content if file.decoded_sha256 else stored, file, card.name)
+    stored = content(path)
+    unzipped = decoded(stored, str(path))
+    array = read_idx(unzipped, str(path), rank)
+    verified(unzipped if file.decoded_sha256 else stored, file, card.name)
     return array
 
 
@@ -80,7 +112,7 @@ def _torchvision(card: Card, source: Torchvision, split: str, root: Path | None)
     part = source.parts[split]
     read_batch = READ_BATCH[source.dataset]
     contents = [_member(card, source, part.file, file, root) for file in part.members or (part.file,)]
-    batches = [read_batch(verified(content, file, card.name), file.name) for content, file in contents]
+    batches = [read_batch(verified(stored, file, card.name), file.name) for stored, file in contents]
     labels = [batch[1] for batch in batches if batch[1] is not None]
     return ArrayImages(np.concatenate([batch[0] for batch in batches]), np.concatenate(labels), card.name)
 
@@ -88,7 +120,7 @@ def _torchvision(card: Card, source: Torchvision, split: str, root: Path | None)
 def _member(card: Card, source: Torchvision, archive: File, file: File, root: Path | None) -> tuple[bytes, File]:
     extracted = find(card, source.folders, file.name, root)
     if extracted:
-        return extracted.read_bytes(), file
+        return content(extracted), file
     return formats.member(_found(card, source.folders, archive.name, root), file.name), file
 
 
@@ -101,19 +133,21 @@ def _numpy(card: Card, source: Numpy, split: str, root: Path | None, shape: Shap
 
 def _folder(card: Card, source: Folder, split: str, root: Path | None, shape: Shape) -> FolderImages:
     part = source.parts[split]
-    for place in places(card, source.folders, root):
-        if next(place.glob(part.files), None):
-            return folder_images(card, part, place, shape, source.invert)
-    raise missing(card, part.files, root)
+    return folder_images(card, part, _holding(card, source.folders, part.files, root), shape, source.invert)
 
 
 def _huggingface(card: Card, source: HuggingFace, split: str, root: Path | None, shape: Shape) -> FolderImages:
     glob = source.parts[split]
-    for place in places(card, source.folders, root):
-        if files := sorted(place.glob(glob)):
-            pictures, labels = parquet_pictures(card, source, files, cache_folder() / "arrow")
-            return FolderImages(pictures, shape, card.resampling, labels, card.name)
-    raise missing(card, glob, root)
+    tables = matching(_holding(card, source.folders, glob, root), glob)
+    pictures, labels = parquet_pictures(card, source, tables, cache_folder() / "arrow")
+    return FolderImages(pictures, shape, card.resampling, labels, card.name)
+
+
+def _holding(card: Card, folders: tuple[str, ...], glob: str, root: Path | None) -> Path:
+    place = holding(card, folders, glob, root)
+    if place is None:
+        raise missing(card, glob, root)
+    return place
 
 
 def _found(card: Card, folders: tuple[str, ...], name: str, root: Path | None) -> Path:
@@ -126,7 +160,10 @@ def _found(card: Card, folders: tuple[str, ...], name: str, root: Path | None) -
 def _check(images: Images, card: Card, split: str) -> None:
     """Hold what was read against what the card says."""
     if len(images) != card.splits[split]:
-        raise BadData(f"{card.name}/{split}: got {len(images)} images, expected {card.splits[split]}.")
+        raise BadData(
+            f"{card.name}/{split}: got {len(images)} images, expected {card.splits[split]}; "
+            f"is a part missing? `oodbench data get {card.name}` makes it whole."
+        )
     if card.shape and images.shape != card.shape:
         raise BadData(f"{card.name}/{split}: got images of shape {images.shape}, expected {card.shape}.")
     if images.labels is not None and card.classes:

@@ -10,18 +10,22 @@ the paper's intervals do (10 draws of 5 with replacement). On average only 3.4 o
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Material, Recipe, Scale, Shape, TrainBatch, Training, View
-from oodbench.ensembles import bootstrap
+from oodbench.contract import LOG_DENSITY, Material, Output
+from oodbench.ensembles import bootstrap, take_weights
+from oodbench.training import Fit, InSet, Parts, Pool, Recipe, Scale, Training
+
+ALONE: frozenset[Output] = frozenset({LOG_DENSITY})
 
 
 @final
 @dataclass(frozen=True)
-class DensityEnsemble:
+class DensityEnsemble(Recipe):
     """Densities of one recipe, asked together.
 
     Attributes:
@@ -32,7 +36,8 @@ class DensityEnsemble:
     density: Recipe
     M: int = 5
 
-    provides: ClassVar[frozenset[View]] = frozenset({"inputs", "log_density", "log_densities", "gradient"})
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY, LOG_DENSITY.of_members})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property
@@ -40,39 +45,30 @@ class DensityEnsemble:
         """That of a member, of which nothing is left to do."""
         return replace(self.density.training, epochs=0)
 
-    def at(self, scale: Scale, training: Training) -> "DensityEnsemble":
+    def sized(self, scale: Scale, training: Training) -> "DensityEnsemble":
         """Return the ensemble of members at a scale."""
-        return replace(self, density=self.density.at(scale, training))
+        return replace(self, density=self.density.sized(scale, training))
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
         """Return the members."""
         return tuple((self.density, member) for member in bootstrap(self.M, seed, seeds))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return fresh members."""
-        return Densities(self.density.build(shape, classes, mean, std) for _ in range(self.M))
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return the members, of which nothing is left to train."""
+        nets = [self.density.start(in_set, (), labels, seed).net for _ in range(self.M)]
+        take_weights(nets, parts)
+        return Fit(Densities(nets))
 
-    def assemble(self, net: nn.Module, parts: tuple[nn.Module, ...]) -> None:
-        """Give each member its weights."""
-        for member, part in zip(net.get_submodule("nets").children(), parts, strict=True):
-            member.load_state_dict(part.state_dict())
-
-    @property
-    def pools(self) -> frozenset[View]:
-        """The log density of each member."""
-        return frozenset({"log_density"})
-
-    def pool(self, parts: Sequence[Mapping[View, Any]]) -> Mapping[View, Any]:
-        """Return the members' log densities [n M], and the log of the mean of their densities."""
-        return pooled([part["log_density"] for part in parts])
-
-    def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
-        """Return the mean of the members' own losses: what each of them minimised."""
-        return torch.stack([self.density.loss(member, batch) for member in net.get_submodule("nets").children()]).mean()
+    def pool(self) -> Pool:
+        """Return how the members' log densities [n M], and the log of their mean, follow from each of them."""
+        return Pool(ALONE, lambda parts: pooled([part[LOG_DENSITY] for part in parts]))
 
 
 class Densities(nn.Module):
-    """Models that show a log density, as one."""
+    """Models that give a log density, as one."""
+
+    entries: frozenset[Output] = frozenset()
+    constants: Mapping[Output, Any] = MappingProxyType({})
 
     def __init__(self, nets: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -83,13 +79,12 @@ class Densities(nn.Module):
         """How many there are."""
         return len(self.nets)
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
+    def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
         """Return the members' log densities [n M], and the log of the mean of their densities."""
-        alone: frozenset[View] = frozenset({"log_density"})
-        return pooled([net.show(x, alone)["log_density"] for net in self.nets])  # type: ignore[operator]
+        return pooled([net.outputs(x, ALONE)[LOG_DENSITY] for net in self.nets])  # type: ignore[operator]
 
 
-def pooled(log_p: Sequence[Tensor]) -> Mapping[View, Any]:
+def pooled(log_p: Sequence[Tensor]) -> Mapping[Output, Any]:
     """Return log p_m(y) [n M], and log 1/M sum_m p_m(y) [n]."""
     each = torch.stack(list(log_p), dim=1)
-    return {"log_densities": each, "log_density": each.logsumexp(dim=1) - math.log(len(log_p))}
+    return {LOG_DENSITY.of_members: each, LOG_DENSITY: each.logsumexp(dim=1) - math.log(len(log_p))}

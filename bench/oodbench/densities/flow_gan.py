@@ -30,15 +30,16 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Material, Player, Scale, Shape, TrainBatch, Training, View
+from oodbench.contract import Material, Output
 from oodbench.densities.glow import Glow
 from oodbench.networks.flow_gan import FlowGanNet, slopes
 from oodbench.networks.glow import GlowNet
+from oodbench.training import Fit, InSet, Parts, Player, Recipe, Scale, TrainBatch, Training
 
 
 @final
 @dataclass(frozen=True)
-class FlowGan:
+class FlowGan(Recipe):
     """A flow trained by a mixture of maximum likelihood and an adversary.
 
     Attributes:
@@ -63,12 +64,13 @@ class FlowGan:
     depth: int = 3
     hidden: int = 24
 
-    provides: ClassVar[frozenset[View]] = Glow.provides
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = Glow.provides
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "FlowGan":
+    def sized(self, scale: Scale, training: Training) -> "FlowGan":
         """Return the recipe at a scale."""
-        glow = Glow().at(scale, training)
+        glow = Glow().sized(scale, training)
         how = replace(glow.training, network="flow-gan", betas=(0.5, 0.9))
         if scale == "paper":
             how = replace(how, epochs=500, batch=100, lr=1e-4, schedule="constant")
@@ -77,11 +79,13 @@ class FlowGan:
         epochs = training.epochs // 12 if scale == "cpu" else training.epochs * 3 // 8
         return replace(self, training=replace(how, epochs=max(1, epochs)))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh flow and a fresh critic."""
-        flow = Glow(levels=self.levels, depth=self.depth, hidden=self.hidden).build(shape, classes, mean, std)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh flow and a fresh critic, and how they move."""
+        glow = Glow(levels=self.levels, depth=self.depth, hidden=self.hidden)
+        flow = glow.start(in_set, (), labels, seed).net
         assert isinstance(flow, GlowNet)
-        return FlowGanNet(flow, shape, self.width)
+        net = FlowGanNet(flow, in_set.shape, self.width)
+        return Fit(net, self.players(net))
 
     def players(self, net: FlowGanNet) -> tuple[Player, ...]:
         """Return the critic, as often as it moves, and the flow."""

@@ -12,18 +12,20 @@ steps, 32 channels and Adam at 4e-3 (31,000 weights on 28x28). No run uses half 
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from math import log, prod
 from typing import ClassVar, final
 
 from torch import Tensor, nn
 
-from oodbench.contract import Material, Scale, Shape, TrainBatch, Training, View
+from oodbench.contract import LATENT, LOG_DENSITY, Material, Output
 from oodbench.networks.glow import GlowNet, Volume
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Glow:
+class Glow(Recipe):
     """A flow trained by maximum likelihood.
 
     Attributes:
@@ -40,10 +42,11 @@ class Glow:
     depth: int = 4
     hidden: int = 32
 
-    provides: ClassVar[frozenset[View]] = frozenset({"inputs", "log_density", "latent", "gradient"})
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY, LATENT})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "Glow":
+    def sized(self, scale: Scale, training: Training) -> "Glow":
         """Return the recipe at a scale."""
         adam = replace(
             training,
@@ -62,10 +65,11 @@ class Glow:
             return replace(self, training=replace(adam, epochs=max(1, training.epochs // 6), batch=64, lr=4e-3))
         return replace(self, training=replace(adam, epochs=max(1, training.epochs * 3 // 4), batch=32, lr=4e-3))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh flow: its first batch standardises, not `mean` and `std`."""
-        levels = min(self.levels, *(halvings(side) for side in shape[1:]))
-        return GlowNet(shape, levels=levels, depth=self.depth, hidden=self.hidden, volume=self.volume)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh flow, and its training; the first batch standardises, not the in-set's mean and deviation."""
+        levels = min(self.levels, *(halvings(side) for side in in_set.shape[1:]))
+        net = GlowNet(in_set.shape, levels=levels, depth=self.depth, hidden=self.hidden, volume=self.volume)
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean of -log2 p(y) / D, 8 bits less than the bits per dimension."""

@@ -14,18 +14,20 @@ weights takes their place in the end.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from math import log, prod
 from typing import ClassVar, final
 
 from torch import Tensor, nn
 
-from oodbench.contract import Material, Scale, Shape, TrainBatch, Training, View
+from oodbench.contract import LOG_DENSITY, Material, Output
 from oodbench.networks.pixelcnn import PixelCnnPlusPlus
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class PixelCnn:
+class PixelCnn(Recipe):
     """A PixelCNN++ trained by maximum likelihood.
 
     Attributes:
@@ -42,10 +44,11 @@ class PixelCnn:
     filters: int = 8
     mixtures: int = 5
 
-    provides: ClassVar[frozenset[View]] = frozenset({"inputs", "log_density", "gradient"})
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "PixelCnn":
+    def sized(self, scale: Scale, training: Training) -> "PixelCnn":
         """Return the recipe at a scale."""
         adam = replace(
             training,
@@ -64,16 +67,17 @@ class PixelCnn:
         short = replace(adam, epochs=epochs, batch=32, schedule="onecycle", lr=4e-3, dropout=0.0, average=0.99)
         return replace(self, training=replace(short, precision="bfloat16"))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh network: pixels go in as they are, not standardised by `mean` and `std`."""
-        return PixelCnnPlusPlus(
-            shape,
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh network of pixels as they are, not standardised, and its training."""
+        net = PixelCnnPlusPlus(
+            in_set.shape,
             stages=self.stages,
             blocks=self.blocks,
             filters=self.filters,
             mixtures=self.mixtures,
             dropout=self.training.dropout,
         )
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean of -log2 P / D."""

@@ -13,20 +13,22 @@ in half as many convolutions. The smaller scales have half the width and 5 draws
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from math import log, prod
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Material, Scale, Shape, TrainBatch, Training, View
+from oodbench.contract import LOG_DENSITY, POSTERIOR, PRIOR, Material, Output
 from oodbench.formulas import gaussian_kl
 from oodbench.networks.vae import ConvolutionalVae
+from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Vae:
+class Vae(Recipe):
     """A variational auto-encoder trained on its evidence lower bound.
 
     Attributes:
@@ -34,7 +36,7 @@ class Vae:
         latent: Components of the code.
         width: Channels of the larger map.
         mixtures: Logistics a pixel.
-        samples: K of the bound that is shown as the density.
+        samples: K of the bound that counts as the density.
     """
 
     training: Training = Training(network="vae", epochs=8)
@@ -43,10 +45,11 @@ class Vae:
     mixtures: int = 2
     samples: int = 5
 
-    provides: ClassVar[frozenset[View]] = frozenset({"inputs", "log_density", "posterior", "prior", "gradient"})
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY, POSTERIOR, PRIOR})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
-    def at(self, scale: Scale, training: Training) -> "Vae":
+    def sized(self, scale: Scale, training: Training) -> "Vae":
         """Return the recipe at a scale."""
         adam = replace(
             training,
@@ -64,11 +67,12 @@ class Vae:
             return replace(self, training=replace(adam, epochs=epochs, batch=128, lr=2e-3))
         return replace(self, training=replace(adam, batch=32, lr=2e-3))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        """Return a fresh auto-encoder of pixels as they are, not standardised by `mean` and `std`."""
-        return ConvolutionalVae(
-            shape, latent=self.latent, width=self.width, mixtures=self.mixtures, samples=self.samples
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return a fresh auto-encoder of pixels as they are, not standardised, and its training."""
+        net = ConvolutionalVae(
+            in_set.shape, latent=self.latent, width=self.width, mixtures=self.mixtures, samples=self.samples
         )
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean of the bound's negative, in bits per dimension."""

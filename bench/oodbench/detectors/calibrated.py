@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import FitData, Material, View, Views
+from oodbench.contract import LOGITS, FitData, Material, Output, Outputs
 
 
 class Calibration(NamedTuple):
@@ -30,7 +30,8 @@ class CalibratedSoftmax:
     lowest: float = 0.01
     highest: float = 100.0
 
-    reads: ClassVar[frozenset[View]] = frozenset({"logits"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({LOGITS})
     fits_on: ClassVar[frozenset[Material]] = frozenset({"labels", "validation"})
 
     def fit(self, data: FitData) -> Calibration:
@@ -38,7 +39,7 @@ class CalibratedSoftmax:
         held_out = data.validation
         return Calibration(calibrate(held_out.logits, held_out.labels, self.lowest, self.highest))
 
-    def score(self, state: Calibration, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Calibration, batch: Outputs) -> Float[Tensor, "n"]:
         """Return the rank key of max softmax(z / T*)."""
         return formulas.tempered_margin(batch.logits, state.T)
 

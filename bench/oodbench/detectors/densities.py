@@ -11,24 +11,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from oodbench.contract import FitData, Material, Stateless, View, Views
+from oodbench.contract import LOG_DENSITY, FitData, Material, Output, Outputs, Stateless
 
 
-def log_density(batch: Views) -> Float[Tensor, "n"]:
+def log_density(batch: Outputs) -> Float[Tensor, "n"]:
     """Return log p(y), in float64."""
     return batch.log_density
 
 
-def waic(batch: Views) -> Float[Tensor, "n"]:
+def waic(batch: Outputs) -> Float[Tensor, "n"]:
     """Return mean_m log p_m(y) - var_m log p_m(y), the variance that of a population, 1/M (Choi, Jang & Alemi 2018)."""
-    log_p = batch.log_densities.double()
+    log_p = batch[LOG_DENSITY.of_members].double()
     return log_p.mean(dim=1) - log_p.var(dim=1, correction=0)
 
 
-LOG_DENSITY = Stateless(frozenset({"log_density"}), log_density)
+LIKELIHOOD = Stateless(frozenset({LOG_DENSITY}), log_density)
 """The log density itself."""
 
-WAIC = Stateless(frozenset({"log_densities"}), waic)
+WAIC = Stateless(frozenset({LOG_DENSITY.of_members}), waic)
 """A lower estimate of the log density, by members that agree on what they know."""
 
 
@@ -52,14 +52,15 @@ class Typicality:
     alpha have p < alpha, the more the longer it was trained on the fewer images. It is a score, not a calibrated test.
     """
 
-    reads: ClassVar[frozenset[View]] = frozenset({"log_density"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     def fit(self, data: FitData) -> Reference:
         """Return the training inputs' log densities in order."""
         return Reference(data.train.log_density.double().sort().values)
 
-    def score(self, state: Reference, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Reference, batch: Outputs) -> Float[Tensor, "n"]:
         """Return p, or minus the distance where that is 0; in float64."""
         ascending, log_p = state.ascending, batch.log_density.double()
         below = torch.searchsorted(ascending, log_p, right=True)
@@ -80,13 +81,14 @@ class Level(NamedTuple):
 class TypicalityMean:
     """Minus the distance of an input's log density to the mean of the training inputs', in nats (Nalisnick 2019b)."""
 
-    reads: ClassVar[frozenset[View]] = frozenset({"log_density"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     def fit(self, data: FitData) -> Level:
         """Return the mean."""
         return Level(float(data.train.log_density.double().mean()))
 
-    def score(self, state: Level, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Level, batch: Outputs) -> Float[Tensor, "n"]:
         """Return -|log p(y) - mean|, in float64."""
         return -(batch.log_density.double() - state.mean).abs()

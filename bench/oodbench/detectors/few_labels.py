@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from oodbench.contract import FitData, Material, View, Views
+from oodbench.contract import FEATURES, FitData, Material, Output, Outputs
 from oodbench.errors import BadData
 from oodbench.estimators import Gaussians, fit_gaussians
 
@@ -39,7 +39,8 @@ class FewLabelsMahalanobis:
 
     rtol: float = 1e-10
 
-    reads: ClassVar[frozenset[View]] = frozenset({"features"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({FEATURES})
     fits_on: ClassVar[frozenset[Material]] = frozenset({"labels"})
 
     def fit(self, data: FitData) -> Gaussians:
@@ -47,6 +48,6 @@ class FewLabelsMahalanobis:
         seen = data.labelled
         return fit_gaussians(data.train.features[seen], data.train.labels[seen], self.rtol)
 
-    def score(self, state: Gaussians, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Gaussians, batch: Outputs) -> Float[Tensor, "n"]:
         """Return minus the squared distance to the nearest class mean."""
         return -state.squared_distance(batch.features).amin(dim=1).float()

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 from jaxtyping import Float
 from torch import Tensor
 
-from oodbench.contract import FitData, Material, View, Views
+from oodbench.contract import FEATURES, FitData, Material, Output, Outputs
 from oodbench.estimators import Mixture, fit_mixture, unit_scale
 
 
@@ -29,7 +29,8 @@ class FeatureMixture:
     floor: float = 1e-6
     points: int = 10
 
-    reads: ClassVar[frozenset[View]] = frozenset({"features"})
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = frozenset({FEATURES})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 
     def fit(self, data: FitData) -> Mixture:
@@ -45,6 +46,6 @@ class FeatureMixture:
             seed=data.seed,
         )
 
-    def score(self, state: Mixture, batch: Views) -> Float[Tensor, "n"]:
+    def score(self, state: Mixture, batch: Outputs) -> Float[Tensor, "n"]:
         """Return log p(f(x)), in nats."""
         return state.log_density(batch.features).float()

@@ -30,7 +30,7 @@ from jaxtyping import Float
 from tabulate import tabulate
 from torch import Tensor
 
-from oodbench.contract import Material, Method, Recipe, Shape, View, Views
+from oodbench.contract import INPUTS, LOG_DENSITY, NETWORK, Material, Method, Output, Outputs
 from oodbench.data.images import ArrayImages, Images
 from oodbench.data.matrix import find_matrix
 from oodbench.diagnostics import Study
@@ -38,19 +38,20 @@ from oodbench.diagnostics.noise_pictures import draw_all
 from oodbench.errors import BadSetting
 from oodbench.measure.cells import cells, measure
 from oodbench.measure.likelihood import bits_per_dim
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.seeding import generator
 from oodbench.models.train import Report, silent
-from oodbench.models.views import NET_VIEWS, Access, ModelViews, Trained
-from oodbench.run.context import Context, Pooled, parts_of, seen
+from oodbench.run.context import Context
 from oodbench.run.examine import Exam, examine
 from oodbench.run.plan import offers, why_not
 from oodbench.run.registry import find, registry
-from oodbench.run.sets import classes
+from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
+from oodbench.training import Recipe, Shape
 
-CLIMBED: frozenset[View] = frozenset({"log_density", "gradient"})
-"""What a model must show to be climbed."""
+CLIMBED: frozenset[Output] = frozenset({LOG_DENSITY, INPUTS, NETWORK})
+"""What is read of a model to climb it."""
 
 CHEAP: frozenset[Material] = frozenset({"labels", "validation"})
 """What the methods that are asked may fit on."""
@@ -89,7 +90,7 @@ def analyse(
     in the cache are trained first.
 
     Args:
-        method: One whose model shows a log density.
+        method: One whose model gives a log density.
         matrix: Its name.
         workspace: Folders and device.
         seed: Of the model and of the noise.
@@ -103,7 +104,7 @@ def analyse(
 
     Raises:
         UnknownName: no such method or matrix.
-        BadSetting: the method's model shows no log density, or the matrix has not what it trains on.
+        BadSetting: the method's model gives no log density, or the matrix has not what it trains on.
         MissingData: the in-set is not here.
     """
     context = _with_distinct_members(Context(find_matrix(matrix), workspace), seed)
@@ -119,8 +120,8 @@ def analyse(
     judges = [one.method for one in registry().values() if asks(one.method, recipe, context)]
     auroc = {judge.name: compared(judge, context, seed, path, report) for judge in judges}
     sets = {"test": context.sets.test, **{str(step): images for step, images in path.items()}}
-    log_p = {name: seen(context, recipe, seed, CLIMBED & NET_VIEWS, images, report) for name, images in sets.items()}
-    bits = {name: float(bits_per_dim(views["log_density"], sets[name].shape).mean()) for name, views in log_p.items()}
+    log_p = {name: context.outputs(recipe, seed, CLIMBED, images, report) for name, images in sets.items()}
+    bits = {name: float(bits_per_dim(outputs[LOG_DENSITY], sets[name].shape).mean()) for name, outputs in log_p.items()}
     about = {"method": method, "matrix": matrix, "seed": seed, "n": n, **asdict(climb)}
     study = {**about, "bits_per_dimension": bits, "auroc": auroc}
     out.mkdir(parents=True, exist_ok=True)
@@ -132,13 +133,13 @@ def analyse(
 
 def climbable(method: Method) -> bool:
     """Whether a method's model is one density with a gradient."""
-    return method.recipe.provides >= CLIMBED and not isinstance(method.recipe, Pooled)
+    return LOG_DENSITY in method.recipe.provides and not method.recipe.pool()
 
 
 def asks(method: Method, recipe: Recipe, context: Context) -> bool:
     """Whether a method judges models of a recipe, or ensembles of them, and fits without bad inputs."""
     own = _sized(method, context)
-    members = {part for part, _ in parts_of(own, 0, context.matrix.seeds)} if isinstance(own, Pooled) else {own}
+    members = {part for part, _ in own.parts(0, context.matrix.seeds)} if own.pool() else {own}
     return members == {recipe} and method.search is None and method.detector.fits_on <= CHEAP
 
 
@@ -168,12 +169,12 @@ def slopes(model: Trained, x: Tensor) -> tuple[Float[Tensor, "n"], Float[Tensor,
     """Return log p(y) and d log p(y) / dx."""
     values: list[Tensor] = []
 
-    def log_p(batch: Views) -> Tensor:
+    def log_p(batch: Outputs) -> Tensor:
         values.append(batch.log_density)
         return values[-1]
 
-    views = (ModelViews(model, rows, Access(CLIMBED)) for rows in torch.split(x, ROWS))
-    slope = torch.cat([part.grad(log_p) for part in views])
+    outputs = (ModelOutputs(model, rows, Access(CLIMBED)) for rows in torch.split(x, ROWS))
+    slope = torch.cat([part.grad(log_p) for part in outputs])
     return torch.cat(values).detach(), slope
 
 
@@ -185,9 +186,9 @@ def compared(
     model, _ = context.model(recipe, seed, report)
     exam = Exam(
         model=model,
-        show=partial(seen, context, recipe, seed, method.detector.reads & NET_VIEWS),
+        outputs=partial(context.outputs, recipe, seed, method.detector.reads),
         seed=seed,
-        classes=classes(context.matrix).count,
+        classes=in_set(context.matrix).classes,
         train=sets.train,
         validation=sets.validation,
         test=sets.test,
@@ -219,4 +220,4 @@ def _with_distinct_members(context: Context, seed: int) -> Context:
 
 
 def _sized(method: Method, context: Context) -> Recipe:
-    return method.recipe.at(context.matrix.scale, context.matrix.training.training())
+    return method.recipe.sized(context.matrix.scale, context.matrix.training)

@@ -25,13 +25,13 @@ def false_alarms(log_density: Callable[[Images], Tensor], sets: Sets) -> dict[st
         sets: Those of the matrix.
     """
 
-    def views(images: Images) -> SimpleNamespace:
+    def outputs(images: Images) -> SimpleNamespace:
         return SimpleNamespace(log_density=log_density(images))
 
     test = Typicality()
-    reference = test.fit(SimpleNamespace(train=views(sets.train)))
+    reference = test.fit(SimpleNamespace(train=outputs(sets.train)))
     shares = {
-        part: float((test.score(reference, views(images)) < ALPHA).double().mean())
+        part: float((test.score(reference, outputs(images)) < ALPHA).double().mean())
         for part, images in (("test", sets.test), ("validation", sets.validation))
     }
     return {"nominal": ALPHA, **shares}

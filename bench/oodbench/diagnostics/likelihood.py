@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from tabulate import tabulate
 
-from oodbench.contract import View
+from oodbench.contract import LOG_DENSITY, Output
 from oodbench.data.images import ArrayImages, Images
 from oodbench.data.matrix import find_matrix
 from oodbench.densities.glow import Glow
@@ -30,11 +30,10 @@ from oodbench.diagnostics.pictures import draw_all
 from oodbench.errors import BadSetting
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.measure.ranking import ranking
+from oodbench.models.outputs import BATCH
 from oodbench.models.train import Report, silent
-from oodbench.models.views import BATCH
 from oodbench.networks.glow import GlowNet
 from oodbench.run.context import Context
-from oodbench.run.models import shown
 from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
@@ -51,7 +50,7 @@ ROLES = ("train", "test", "ood")
 IN_SET = ("train", "test")
 """Parts of the in-set: what is drawn and counted of out-sets is not of them."""
 
-LOG_DENSITY: frozenset[View] = frozenset({"log_density"})
+DENSITY: frozenset[Output] = frozenset({LOG_DENSITY})
 
 Values = npt.NDArray[np.float64]
 
@@ -98,8 +97,8 @@ def analyse(
     if not isinstance(recipe, Glow):
         known = ", ".join(name for name, one in registry().items() if isinstance(one.method.recipe, Glow))
         raise BadSetting(f"{method} is not a Glow, and only these can be taken apart: {known}")
-    sized = recipe.at(context.matrix.scale, context.matrix.training.training())
-    model, folder = context.model(sized, seed, report)
+    sized = recipe.sized(context.matrix.scale, context.matrix.training)
+    model, _ = context.model(sized, seed, report)
     net, device = model.net, model.device
     assert isinstance(net, GlowNet)
     sets = {name: images.take(evenly(len(images), n)) for name, role, images in context.sets if role in ROLES}
@@ -111,7 +110,8 @@ def analyse(
     }
     study = summary(parts, variances, gray, sets["test"].shape)
     study["false_alarms"] = false_alarms(
-        lambda images: torch.as_tensor(shown(model, images, LOG_DENSITY, folder, report)["log_density"]), context.sets
+        lambda images: torch.as_tensor(context.outputs(sized, seed, DENSITY, images, report)[LOG_DENSITY]),
+        context.sets,
     )
     about: dict[str, object] = {"method": method, "matrix": matrix, "seed": seed, "volume": sized.volume}
     out.mkdir(parents=True, exist_ok=True)

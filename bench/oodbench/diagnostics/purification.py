@@ -22,16 +22,16 @@ from jaxtyping import Float, Int
 from tabulate import tabulate
 from torch import Tensor
 
-from oodbench.contract import Head, View
+from oodbench.contract import FEATURES, HEAD, LOGITS, Head, Output
 from oodbench.data.images import Images
 from oodbench.data.matrix import find_matrix
 from oodbench.detectors.mixture import FeatureMixture
 from oodbench.diagnostics import Study, evenly
 from oodbench.errors import BadSetting
 from oodbench.estimators import ROWS, Mixture
+from oodbench.models.outputs import Access, ModelOutputs
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
-from oodbench.run.models import shown
 from oodbench.run.registry import find
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
@@ -39,7 +39,7 @@ from oodbench.store import atomically
 STEPS = 100
 EPS = (0.1, 0.01)
 NU = (0.0, 0.01, 0.1, 1.0)
-FEATURES: frozenset[View] = frozenset({"features", "logits"})
+ANSWERS: frozenset[Output] = frozenset({FEATURES, LOGITS})
 
 
 class Setting(NamedTuple):
@@ -73,16 +73,15 @@ def analyse(
     detector = entry.method.detector
     if not isinstance(detector, FeatureMixture):
         raise BadSetting(f"{method} has no mixture over features; purification takes gmm-100 or gmm-1000")
-    recipe = entry.method.recipe.at(context.matrix.scale, context.matrix.training.training())
-    model, folder = context.model(recipe, seed, report)
+    recipe = entry.method.recipe.sized(context.matrix.scale, context.matrix.training)
+    model, _ = context.model(recipe, seed, report)
 
     def features(images: Images) -> Tensor:
-        return torch.as_tensor(shown(model, images, FEATURES, folder, report)["features"]).to(model.device)
+        return torch.as_tensor(context.outputs(recipe, seed, ANSWERS, images, report)[FEATURES]).to(model.device)
 
     training = SimpleNamespace(train=SimpleNamespace(features=features(context.sets.train)), seed=seed)
     mixture = detector.fit(training)
-    own = model.net.head
-    head = Head(own.weight.detach(), own.bias.detach())  # type: ignore[union-attr,operator]
+    head = ModelOutputs(model, context.sets.test, Access(frozenset({HEAD}))).head
     rows: list[dict[str, Any]] = []
     for part, images in (("validation", context.sets.validation), ("test", context.sets.test)):
         assert images.labels is not None

@@ -56,7 +56,7 @@ def explain(
         known = ", ".join(name for name, one in registry().items() if one.method.recipe.training.network == IB_INN)
         raise BadSetting(f"{method} is not an IB-INN, and only these can be explained: {known}")
     _make(out)
-    sized = recipe.at(context.matrix.scale, context.matrix.training.training())
+    sized = recipe.sized(context.matrix.scale, context.matrix.training)
     model, _ = context.model(sized, seed, report)
     assert isinstance(model.net, GenerativeClassifier)
     arrays = explanation(model.net, context.sets.test, n, model.device)

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.errors import BadData, MissingData
 from oodbench.measure.intervals import delong
 from oodbench.measure.ranking import count, evaluate
+from oodbench.npy import mapped
 
 
 def measure_files(good: Path, bad: Path) -> dict[str, Any]:
@@ -34,9 +34,4 @@ def measure_files(good: Path, bad: Path) -> dict[str, Any]:
 def _load(path: Path) -> NDArray[Any]:
     if not path.exists():
         raise MissingData(f"{path}: no such file of scores; make one with numpy.save({path.name!r}, scores)")
-    try:
-        with path.open("rb") as file:
-            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, MemoryError) as error:
-        raise BadData(f"{path}: not a .npy file of numbers ({error}); make one with numpy.save") from error
-    return array
+    return mapped(path)

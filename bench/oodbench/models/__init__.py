@@ -1,1 +1,1 @@
-"""Models: the one training loop, checkpoints, and the views that a trained network shows."""
+"""Models: the one training loop, checkpoints, and the outputs of a trained network."""

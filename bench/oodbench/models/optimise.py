@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from oodbench.contract import Player, TrainBatch, Training
+from oodbench.training import OPTIMISERS, SCHEDULES, Player, TrainBatch, Training
 
 
 class Mover:
@@ -14,7 +14,7 @@ class Mover:
 
     def __init__(self, player: Player, how: Training) -> None:
         self.player, self._how = player, how
-        self.optimiser = make_optimiser(player.weights, how)
+        self.optimiser: torch.optim.Optimizer = OPTIMISERS.find(how.optimiser)(player.weights, how)
 
     @property
     def rate(self) -> float:
@@ -65,34 +65,52 @@ class RunningMean:
                 self._net.get_parameter(name).copy_(mean)
 
 
-def make_optimiser(weights: Iterable[nn.Parameter], how: Training) -> torch.optim.Optimizer:
-    """Return the optimiser of a training."""
-    if how.optimiser == "adam":
-        return torch.optim.Adam(weights, lr=how.lr, betas=how.betas, weight_decay=how.weight_decay)
+def sgd(weights: Iterable[nn.Parameter], how: Training) -> torch.optim.Optimizer:
+    """Return gradient descent with momentum 0.9."""
     return torch.optim.SGD(weights, lr=how.lr, momentum=0.9, nesterov=how.nesterov, weight_decay=how.weight_decay)
 
 
+def adam(weights: Iterable[nn.Parameter], how: Training) -> torch.optim.Optimizer:
+    """Return Adam."""
+    return torch.optim.Adam(weights, lr=how.lr, betas=how.betas, weight_decay=how.weight_decay)
+
+
 def rate(how: Training, step: int, steps: int) -> float:
-    """Return the learning rate of one step out of `steps`."""
-    done = step / steps
-    match how.schedule:
-        case "constant":
-            return how.lr
-        case "step":
-            return how.lr * how.gamma ** sum(done >= milestone for milestone in how.milestones)
-        case "bell":
-            rise, fall = 80 / 300, 50 / 300
-            up = math.exp(-5 * (1 - min(done / rise, 1)) ** 2)
-            return how.lr * up * math.exp(-12.5 * max(1 - (1 - done) / fall, 0) ** 2)
-        case "cosine":
-            return _cosine(how.lr, 1e-6, done)
-        case "onecycle":  # up from lr/25 over the first 30 %, then down to lr/250,000 (Smith & Topin 2017)
-            up = 0.3
-            return (
-                _cosine(how.lr / 25, how.lr, done / up)
-                if done < up
-                else _cosine(how.lr, how.lr / 25e4, (done - up) / (1 - up))
-            )
+    """Return the learning rate of one step out of `steps`.
+
+    rate(Training(network="resnet-small", epochs=8, schedule="cosine"), step=10, steps=100)
+    """
+    return float(SCHEDULES.find(how.schedule)(how, step / steps))
+
+
+def constant(how: Training, done: float) -> float:
+    """Return the largest rate."""
+    return how.lr
+
+
+def in_steps(how: Training, done: float) -> float:
+    """Return the rate, multiplied by gamma at each milestone that is past."""
+    return how.lr * how.gamma ** sum(done >= milestone for milestone in how.milestones)
+
+
+def bell(how: Training, done: float) -> float:
+    """Return a rate that rises and falls as a Gaussian does (Laine & Aila 2017)."""
+    rise, fall = 80 / 300, 50 / 300
+    up = math.exp(-5 * (1 - min(done / rise, 1)) ** 2)
+    return how.lr * up * math.exp(-12.5 * max(1 - (1 - done) / fall, 0) ** 2)
+
+
+def cosine(how: Training, done: float) -> float:
+    """Return a rate that falls to 1e-6 along a half cosine."""
+    return _cosine(how.lr, 1e-6, done)
+
+
+def onecycle(how: Training, done: float) -> float:
+    """Return a rate that rises from lr/25 over the first 30 %, then falls to lr/250,000 (Smith & Topin 2017)."""
+    up = 0.3
+    if done < up:
+        return _cosine(how.lr / 25, how.lr, done / up)
+    return _cosine(how.lr, how.lr / 25e4, (done - up) / (1 - up))
 
 
 def _cosine(start: float, end: float, share: float) -> float:

@@ -6,21 +6,18 @@ device, to one that was left alone.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
-from oodbench.contract import Game, MadeOfOthers, Player, Prepared, Recipe, Settled, Shape, TrainBatch, Training
 from oodbench.errors import Diverged
 from oodbench.models import checkpoint
 from oodbench.models.optimise import Mover, RunningMean
 from oodbench.models.seeding import generator, seeded
+from oodbench.training import AUGMENTATIONS, Fit, InSet, Recipe, Shape, TrainBatch, Training
 
 Report = Callable[[str, int, int], None]
 """Called with what is going on, how much of it is done, and how much there is."""
@@ -44,25 +41,26 @@ class Pixels(Protocol):
     def batch(self, indices: np.ndarray) -> np.ndarray: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class Classes:
-    """What a network must know of its in-set: how many classes, and what to standardise by."""
+def start(recipe: Recipe, in_set: InSet, labels: Tensor, seed: int, parts: Sequence[nn.Module] = ()) -> Fit:
+    """Return a freshly initialised model and how it is trained; without its parts, what weights are loaded into.
 
-    count: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+        start(Plain(), InSet((1, 28, 28), 10, (0.29,), (0.35,)), labels, seed=0).net
 
-
-def build(recipe: Recipe, shape: Shape, classes: Classes, seed: int) -> nn.Module:
-    """Return a freshly initialised model."""
+    Args:
+        recipe: What to build.
+        in_set: What it is trained on.
+        labels: Classes of the training split [N].
+        seed: Names every random stream.
+        parts: Trained models, for a recipe that begins from others.
+    """
     with seeded(seed, "initialise"):
-        return recipe.build(shape, classes.count, classes.mean, classes.std)
+        return recipe.start(in_set, tuple(parts), labels, seed)
 
 
 def train(
     recipe: Recipe,
     images: Pixels,
-    classes: Classes,
+    in_set: InSet,
     seed: int,
     *,
     device: torch.device,
@@ -76,11 +74,11 @@ def train(
     Args:
         recipe: What to build and minimise.
         images: The training split.
-        classes: Of the in-set.
+        in_set: What its network must know of them.
         seed: Names every random stream.
         device: Where to train.
         outliers: Auxiliary outliers, for a recipe that wants them.
-        parts: Trained models, for a recipe that is made of others.
+        parts: Trained models, for a recipe that begins from others.
         resume_from: A file that is written after each epoch and, where it exists, is gone on from.
         report: Told of each epoch.
 
@@ -89,17 +87,15 @@ def train(
         BadCheckpoint: `resume_from` belongs to another architecture or is broken.
     """
     how = recipe.training
-    net = blank(recipe, images, classes, seed)
-    if isinstance(recipe, MadeOfOthers):
-        recipe.assemble(net, tuple(parts))
+    fit = start(recipe, in_set, labels_of(images), seed, parts)
+    net = fit.net
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    players = recipe.players(net) if isinstance(recipe, Game) else (_alone(recipe, net),)
-    movers = [Mover(player, player.training or how) for player in players]
+    movers = [Mover(player, player.training or how) for player in fit.players]
     optimisers = [mover.optimiser for mover in movers]
     mean = RunningMean(net, how.average)
-    start = _resume(net, mean, optimisers, resume_from) if resume_from and resume_from.exists() else 0
+    done = _resume(net, mean, optimisers, resume_from) if resume_from and resume_from.exists() else 0
     steps = math.ceil(len(images) / how.batch)
-    for epoch in range(start, how.epochs):
+    for epoch in range(done, how.epochs):
         net.train()
         total = 0.0
         with seeded(seed, "epoch", epoch):
@@ -117,30 +113,17 @@ def train(
         if resume_from and epoch + 1 < how.epochs:
             _save(net, mean, optimisers, epoch + 1, resume_from)
     mean.settle()
-    if isinstance(recipe, Settled):
-        with seeded(seed, "settle"):
-            recipe.settle(net, in_order(images, how, device))
+    with seeded(seed, "settle"):
+        fit.finish(in_order(images, how, device))
     return net.eval()
-
-
-def blank(recipe: Recipe, images: Pixels, classes: Classes, seed: int) -> nn.Module:
-    """Return a freshly initialised model with all its buffers: what weights are loaded into."""
-    net = build(recipe, images.shape, classes, seed)
-    if isinstance(recipe, Prepared):
-        recipe.prepare(net, torch.from_numpy(_labels(images)), classes.count, seed)
-    return net
-
-
-def _alone(recipe: Recipe, net: nn.Module) -> Player:
-    return Player("network", tuple(net.parameters()), partial(recipe.loss, net))
 
 
 def in_order(images: Pixels, how: Training, device: torch.device) -> Iterator[TrainBatch]:
     """Yield the training split once, as it is."""
-    labels = _labels(images)
+    labels = labels_of(images)
     for index in torch.split(torch.arange(len(images)), how.batch):
         x = torch.from_numpy(images.batch(index.numpy())).to(device, memory_format=torch.channels_last)
-        yield TrainBatch(x, torch.from_numpy(labels[index.numpy()]).to(device), index.to(device), how.epochs, 1.0)
+        yield TrainBatch(x, labels[index].to(device), index.to(device), how.epochs, 1.0)
 
 
 def batches(
@@ -153,10 +136,10 @@ def batches(
     order = torch.randperm(len(images), generator=generator(seed, "order", epoch))
     chance = generator(seed, "augment", epoch)
     begin = int(torch.randint(len(outliers), (), generator=generator(seed, "outliers", epoch))) if outliers else 0
-    labels = _labels(images)
+    labels = labels_of(images)
     for done, index in zip(range(0, len(images), how.batch), torch.split(order, how.batch), strict=True):
         x = _augmented(images, index, how, chance)
-        y = torch.from_numpy(labels[index.numpy()])
+        y = labels[index]
         progress = (epoch + done / len(images)) / how.epochs
         beside = None
         if outliers is not None:
@@ -170,39 +153,13 @@ def batches(
 def _augmented(images: Pixels, index: Tensor, how: Training, chance: torch.Generator) -> Tensor:
     x = torch.from_numpy(images.batch(index.numpy()))
     for name in how.augment:
-        x = AUGMENTATIONS[name](x, chance)
+        x = AUGMENTATIONS.find(name)(x, chance)
     return x
 
 
-def _labels(images: Pixels) -> np.ndarray:
-    return images.labels if images.labels is not None else np.zeros(len(images), dtype=np.int64)
-
-
-def flip(x: Tensor, chance: torch.Generator) -> Tensor:
-    """Mirror each image on its width with probability one half."""
-    mirrored = torch.rand(len(x), generator=chance) < 0.5
-    return torch.where(mirrored.view(-1, 1, 1, 1), x.flip(3), x)
-
-
-def shift(x: Tensor, chance: torch.Generator, by: int) -> Tensor:
-    """Translate each image by up to `by` pixels on each axis, zeros moving in."""
-    n, _, h, w = x.shape
-    rows = torch.randint(0, 2 * by + 1, (n, 1), generator=chance) + torch.arange(h)
-    columns = torch.randint(0, 2 * by + 1, (n, 1), generator=chance) + torch.arange(w)
-    padded = pad(x, (by, by, by, by))
-    return padded[
-        torch.arange(n)[:, None, None, None],
-        torch.arange(x.shape[1])[:, None, None],
-        rows[:, None, :, None],
-        columns[:, None, None, :],
-    ]
-
-
-AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
-    "flip": flip,
-    "crop4": lambda x, chance: shift(x, chance, 4),
-    "shift2": lambda x, chance: shift(x, chance, 2),
-}
+def labels_of(images: Pixels) -> Tensor:
+    """Return the classes of images [N]; 0 where there are none."""
+    return torch.zeros(len(images), dtype=torch.int64) if images.labels is None else torch.from_numpy(images.labels)
 
 
 def _save(

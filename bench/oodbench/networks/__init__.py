@@ -14,7 +14,6 @@ from functools import partial
 
 from torch import nn
 
-from oodbench.contract import Shape
 from oodbench.errors import UnknownName
 from oodbench.networks.classifier import Classifier
 from oodbench.networks.densenet import DenseNet
@@ -22,6 +21,7 @@ from oodbench.networks.headed import Headed, from_timm, from_torchvision
 from oodbench.networks.resnet import ResNet
 from oodbench.networks.toy import ToyCnn
 from oodbench.networks.wide_resnet import WideResNet
+from oodbench.training import InSet
 
 __all__ = ["TRUNKS", "Classifier", "Headed", "classifier", "trunk"]
 
@@ -51,10 +51,10 @@ def trunk(network: str, channels: int, dropout: float = 0.0) -> nn.Module:
     return TRUNKS[network](channels=channels, dropout=dropout)
 
 
-def classifier(
-    network: str, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...], dropout: float = 0.0
-) -> nn.Module:
-    """Return a fresh classifier by network name, for pixels in [0, 1] of `shape`.
+def classifier(network: str, in_set: InSet, dropout: float = 0.0) -> nn.Module:
+    """Return a fresh classifier by network name, for pixels in [0, 1].
+
+        classifier("resnet-small", InSet(shape=(1, 28, 28), classes=10, mean=(0.29,), std=(0.35,)))
 
     Raises:
         UnknownName: no such network or library.
@@ -63,6 +63,6 @@ def classifier(
     if library:
         if library not in LIBRARIES:
             raise UnknownName("network library", library, LIBRARIES)
-        return Headed(LIBRARIES[library](name, classes), mean=mean, std=std)
-    body = trunk(network, shape[0], dropout)
-    return Classifier(body, classes, mean, std)
+        return Headed(LIBRARIES[library](name, in_set.classes), mean=in_set.mean, std=in_set.std)
+    body = trunk(network, in_set.shape[0], dropout)
+    return Classifier(body, in_set.classes, in_set.mean, in_set.std)

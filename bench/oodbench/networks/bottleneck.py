@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
-from oodbench.contract import Posterior, Prior, View
+from oodbench.contract import FEATURE_MAP, FEATURES, LOGITS, POSTERIOR, PRIOR, Output
 from oodbench.formulas import gaussian_kl
+from oodbench.networks.classifier import NONE
+from oodbench.networks.gaussian import Gaussian
 
 LOWEST = -80.0
 """Least rho - 5: sigma is then 2e-35, and float32 still holds sigma, 1 / sigma and the slope of log sigma."""
@@ -43,6 +45,7 @@ class StochasticBottleneck(nn.Module):
     """
 
     passes = 1
+    entries: frozenset[Output] = frozenset({FEATURE_MAP, FEATURES})
     noise: Tensor
 
     def __init__(
@@ -62,45 +65,54 @@ class StochasticBottleneck(nn.Module):
         self.register_buffer("noise", torch.randn(samples, latent, generator=torch.Generator().manual_seed(0)))
 
     @property
-    def prior(self) -> Prior:
+    def constants(self) -> Mapping[Output, Any]:
+        """The priors."""
+        return {PRIOR: self.prior}
+
+    @property
+    def prior(self) -> Gaussian:
         """The priors."""
         return self.paced_prior(1.0)
 
-    def paced_prior(self, pace: float) -> Prior:
+    def paced_prior(self, pace: float) -> Gaussian:
         """Return the priors, the gradient by their weights multiplied by `pace`."""
         mean, log_v = (w.detach() + pace * (w - w.detach()) for w in (self.prior_mean, self.prior_log_std))
         # The bound lets the gradient through: what went too far can come back.
-        return Prior(mean, (log_v + (log_v.clamp(-SPREAD, SPREAD) - log_v).detach()).exp())
+        return Gaussian(mean, (log_v + (log_v.clamp(-SPREAD, SPREAD) - log_v).detach()).exp())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return log P(y|x) [n C] of pixels [n c h w]."""
         return self.decoded(self.posterior(x))
 
-    def posterior(self, x: Tensor) -> Posterior:
+    def posterior(self, x: Tensor) -> Gaussian:
         """Return q(z|x) of pixels [n c h w]."""
         return self.encoded(self.encoder(x))
 
-    def encoded(self, outputs: Tensor) -> Posterior:
+    def encoded(self, outputs: Tensor) -> Gaussian:
         """Return q(z|x) from what the encoder puts out [n 2K], in the weights' own precision."""
         mean, rho = outputs.to(self.prior_mean.dtype).chunk(2, dim=1)
-        return Posterior(mean, softplus((rho - 5).clamp(min=LOWEST)))
+        return Gaussian(mean, softplus((rho - 5).clamp(min=LOWEST)))
 
-    def sampled(self, q: Posterior) -> Tensor:
+    def sampled(self, q: Gaussian) -> Tensor:
         """Return the decoder's logits [n C] at one draw from each posterior, by the global generator."""
         logits: Tensor = self.decoder(q.mean + q.std * torch.randn_like(q.std))
         return logits.to(q.mean.dtype)
 
-    def decoded(self, q: Posterior) -> Tensor:
+    def decoded(self, q: Gaussian) -> Tensor:
         """Return log P(y|x) [n C]: the decoder's probabilities, averaged over the fixed noise."""
         z = q.mean[:, None] + q.std[:, None] * self.noise
         log_p: Tensor = self.decoder(z).log_softmax(dim=2)
         return log_p.logsumexp(dim=1) - math.log(len(self.noise))
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x after one forward pass; the features are the posterior's mean."""
-        below: Mapping[View, Any] = self.encoder.show(x, wanted)  # type: ignore[operator]
-        q = self.encoded(below["logits"])
-        return {"layers": below["layers"], "features": q.mean, "posterior": q, "logits": self.decoded(q)}
+    def outputs(
+        self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
+    ) -> Mapping[Output, Any]:
+        """Return outputs for x after one forward pass; the features are the posterior's mean."""
+        map_alone = {output: value for output, value in replacing.items() if output == FEATURE_MAP}
+        below: Mapping[Output, Any] = self.encoder.outputs(x, wanted | {LOGITS}, map_alone)  # type: ignore[operator]
+        q = self.encoded(below[LOGITS])
+        q = q._replace(mean=replacing.get(FEATURES, q.mean))
+        return {**below, FEATURES: q.mean, POSTERIOR: q, LOGITS: self.decoded(q)}
 
 
 def information_loss(

@@ -1,12 +1,13 @@
 """A classifier: standardise, trunk, global average pooling, linear head."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Head, View
+from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Head, Output
 
 
 class Standardise(nn.Module):
@@ -25,10 +26,14 @@ class Standardise(nn.Module):
         return (x - self.mean) / self.std
 
 
+NONE: Mapping[Output, Tensor] = MappingProxyType({})
+
+
 class Classifier(nn.Module):
     """A trunk that returns feature maps, under a linear head on the last map's spatial average."""
 
     passes = 1
+    entries: frozenset[Output] = frozenset({FEATURE_MAP, FEATURES})
 
     def __init__(self, trunk: nn.Module, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
@@ -43,14 +48,29 @@ class Classifier(nn.Module):
 
     def layers(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return every feature map of the trunk, averaged over space."""
-        return tuple(feature_map.mean(dim=(2, 3)) for feature_map in self.trunk(self.standardise(x)))
+        return tuple(map(pooled, self.trunk(self.standardise(x))))
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x after one forward pass."""
-        layers = self.layers(x)
-        return {
-            "layers": layers,
-            "features": layers[-1],
-            "logits": self.head(layers[-1]),
-            "head": Head(self.head.weight, self.head.bias),
-        }
+    @property
+    def constants(self) -> Mapping[Output, Any]:
+        """The head."""
+        return {HEAD: Head(self.head.weight, self.head.bias)}
+
+    def outputs(
+        self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
+    ) -> Mapping[Output, Any]:
+        """Return outputs for x after one forward pass, or what is left of one after a replaced map or features."""
+        if FEATURES in replacing and not wanted & {FEATURE_MAP, LAYERS}:
+            return self._above(replacing[FEATURES])
+        *below, top = self.trunk(self.standardise(x))
+        top = replacing.get(FEATURE_MAP, top)
+        features = replacing.get(FEATURES, pooled(top))
+        layers = (*map(pooled, below), features)
+        return {FEATURE_MAP: top, LAYERS: layers, **self._above(features)}
+
+    def _above(self, features: Tensor) -> dict[Output, Any]:
+        return {FEATURES: features, LOGITS: self.head(features)}
+
+
+def pooled(feature_map: Tensor) -> Tensor:
+    """Return a feature map [n F h w] averaged over space [n F]."""
+    return feature_map.mean(dim=(2, 3))

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Shape, View
+from oodbench.contract import Output
+from oodbench.networks.classifier import NONE
+from oodbench.training import Shape
 
 SMALLEST = 4
 """Side of the smallest map."""
@@ -85,7 +87,7 @@ class Discriminator(nn.Module):
 
 
 class Trio(nn.Module):
-    """A classifier and the pair that it is trained beside; what is shown is the classifier's."""
+    """A classifier and the pair that it is trained beside; its outputs are the classifier's."""
 
     def __init__(self, classifier: nn.Module, generator: Generator, discriminator: Discriminator) -> None:
         super().__init__()
@@ -102,10 +104,22 @@ class Trio(nn.Module):
         logits: Tensor = self.classifier(x)
         return logits
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return the classifier's views of x."""
-        shown: Mapping[View, Any] = self.classifier.show(x, wanted)  # type: ignore[operator]
-        return shown
+    @property
+    def entries(self) -> frozenset[Output]:
+        """The classifier's."""
+        return self.classifier.entries  # type: ignore[return-value]
+
+    @property
+    def constants(self) -> Mapping[Output, Any]:
+        """The classifier's."""
+        return self.classifier.constants  # type: ignore[return-value]
+
+    def outputs(
+        self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
+    ) -> Mapping[Output, Any]:
+        """Return the classifier's outputs for x."""
+        given: Mapping[Output, Any] = self.classifier.outputs(x, wanted, replacing)  # type: ignore[operator]
+        return given
 
 
 @contextmanager

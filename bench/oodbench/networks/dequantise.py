@@ -9,7 +9,7 @@ input alone.
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Shape
+from oodbench.training import Shape
 
 
 class Dequantise(nn.Module):

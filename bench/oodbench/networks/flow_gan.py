@@ -6,15 +6,17 @@ generates. The critic has no normalisation, since the slope penalty speaks of ea
 
 from collections.abc import Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
-from oodbench.contract import Shape, View
+from oodbench.contract import Output
 from oodbench.networks.dcgan import channels
 from oodbench.networks.glow import GlowNet
+from oodbench.training import Shape
 
 
 class Critic(nn.Module):
@@ -44,7 +46,7 @@ def slopes(critic: nn.Module, y: Tensor) -> Tensor:
 
 
 class FlowGanNet(nn.Module):
-    """A flow and the critic that it is trained against; what is shown is the flow's.
+    """A flow and the critic that it is trained against; its outputs are the flow's.
 
     Args:
         flow: Of inputs of `shape`.
@@ -53,6 +55,8 @@ class FlowGanNet(nn.Module):
     """
 
     passes = 1
+    entries: frozenset[Output] = frozenset()
+    constants: Mapping[Output, Any] = MappingProxyType({})
 
     def __init__(self, flow: GlowNet, shape: Shape, width: int) -> None:
         super().__init__()
@@ -76,9 +80,9 @@ class FlowGanNet(nn.Module):
         if self.training and not self.flow.top.initialised:
             self.flow(x)
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return the flow's views of x."""
-        return self.flow.show(x, wanted)
+    def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
+        """Return the flow's outputs for x."""
+        return self.flow.outputs(x, wanted)
 
 
 def code_shapes(shape: Shape, levels: int) -> tuple[Shape, ...]:

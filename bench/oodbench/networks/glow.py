@@ -11,12 +11,13 @@ prior, of as many dimensions as y.
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Shape, View
+from oodbench.contract import LATENT, LOG_DENSITY, Output
 from oodbench.networks.dequantise import Dequantise
 from oodbench.networks.flow import (
     ActNorm,
@@ -30,6 +31,7 @@ from oodbench.networks.flow import (
     Squeeze,
     summed,
 )
+from oodbench.training import Shape
 
 Volume = Literal["affine", "constant"]
 """Which couplings: affine (the volume depends on the input) or additive (it does not)."""
@@ -50,7 +52,7 @@ class Code(NamedTuple):
 
 
 class GlowNet(nn.Module):
-    """A flow that shows the density and the code of its inputs.
+    """A flow that gives the density and the code of its inputs.
 
     Args:
         shape: Of the inputs; sides are even as often as there are levels.
@@ -61,6 +63,8 @@ class GlowNet(nn.Module):
     """
 
     passes = 1
+    entries: frozenset[Output] = frozenset()
+    constants: Mapping[Output, Any] = MappingProxyType({})
 
     def __init__(self, shape: Shape, *, levels: int, depth: int, hidden: int, volume: Volume) -> None:
         super().__init__()
@@ -112,11 +116,11 @@ class GlowNet(nn.Module):
             h = level.inverse(h)  # type: ignore[operator]
         return h
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x after one forward pass."""
+    def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
+        """Return outputs for x after one forward pass."""
         code = self.encode(self.dequantise(x))
         latent = torch.cat([e.flatten(1) for e in code.eps], dim=1)
-        return {"log_density": code.log_prior + code.log_det, "latent": latent}
+        return {LOG_DENSITY: code.log_prior + code.log_det, LATENT: latent}
 
 
 def step(channels: int, hidden: int, volume: Volume) -> tuple[Invertible, ...]:

@@ -19,11 +19,13 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Prior, Shape, View
+from oodbench.contract import FEATURES, LATENT, LOG_DENSITY, LOGITS, PRIOR, Output
 from oodbench.networks.classifier import Standardise
 from oodbench.networks.dequantise import Dequantise
 from oodbench.networks.flow import Chain, Invertible
+from oodbench.networks.gaussian import Gaussian
 from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale
+from oodbench.training import Shape
 
 IB_INN = "ib-inn"
 """The name by which a recipe's training calls this network."""
@@ -142,6 +144,7 @@ class GenerativeClassifier(nn.Module):
     """
 
     passes = 1
+    entries: frozenset[Output] = frozenset()
 
     def __init__(
         self,
@@ -175,9 +178,14 @@ class GenerativeClassifier(nn.Module):
         return self.phi.double().log_softmax(dim=0)
 
     @property
-    def prior(self) -> Prior:
+    def constants(self) -> Mapping[Output, Any]:
+        """The classes' Gaussians."""
+        return {PRIOR: self.prior}
+
+    @property
+    def prior(self) -> Gaussian:
         """The mixture's components."""
-        return Prior(self.mu, torch.ones_like(self.mu))
+        return Gaussian(self.mu, torch.ones_like(self.mu))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return log p(k|y) [n C] of pixels [n c h w]."""
@@ -196,21 +204,21 @@ class GenerativeClassifier(nn.Module):
         """Return y [n c h w] of codes [n D]."""
         return self.flow.inverse(z) * self.standardise.std + self.standardise.mean
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x after one forward pass.
+    def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
+        """Return outputs for x after one forward pass.
 
-        The features are z, whose classes are the `prior`'s components; `log_densities` are those of the classes, log
+        The features are z, whose classes are the prior's components; the members of the density are the classes, log
         q(y|k). The latent is z less the mean of the likeliest class: standard normal as far as the classes lie apart.
         """
         code = self.code(x)
         volume = code.log_det - self.dims / 2 * math.log(2 * math.pi)
         logits = code.log_joint.log_softmax(dim=1).to(x.dtype)
         return {
-            "logits": logits,
-            "features": code.z,
-            "latent": code.z - self.mu[logits.argmax(dim=1)],
-            "log_density": code.log_joint.logsumexp(dim=1) + volume,
-            "log_densities": code.log_joint - self.w + volume[:, None],
+            LOGITS: logits,
+            FEATURES: code.z,
+            LATENT: code.z - self.mu[logits.argmax(dim=1)],
+            LOG_DENSITY: code.log_joint.logsumexp(dim=1) + volume,
+            LOG_DENSITY.of_members: code.log_joint - self.w + volume[:, None],
         }
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout2d
 
 from oodbench import formulas
-from oodbench.contract import Shape, View
+from oodbench.contract import LOGITS, Output
 from oodbench.errors import BadSetting
+from oodbench.training import Shape
 
 MASKS = 0
 """Seed of the masks: no training and no model's seed moves them."""
@@ -19,10 +21,13 @@ MASKS = 0
 class Members(nn.Module, ABC):
     """M classifiers; their answer is log 1/M sum_m softmax(z_m), logits of the mean of their probabilities."""
 
+    entries: frozenset[Output] = frozenset()
+    constants: Mapping[Output, Any] = MappingProxyType({})
+
     @property
     @abstractmethod
     def passes(self) -> int:
-        """M: each member looks once."""
+        """M: one pass of each member."""
 
     @abstractmethod
     def members(self, x: Tensor) -> Tensor:
@@ -32,10 +37,10 @@ class Members(nn.Module, ABC):
         """Return logits [n C]."""
         return formulas.log_mean_softmax(self.members(x))
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x after one forward pass of each member."""
+    def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
+        """Return outputs for x after one forward pass of each member."""
         members = self.members(x)
-        return {"members": members, "logits": formulas.log_mean_softmax(members)}
+        return {LOGITS.of_members: members, LOGITS: formulas.log_mean_softmax(members)}
 
 
 class Ensemble(Members):

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu, softplus
 
-from oodbench.contract import Head, View
+from oodbench.contract import BINARY, FEATURE_MAP, FEATURES, HEAD, LOGITS, Head, Output
+from oodbench.networks.classifier import NONE
 
 
 def start_at_prior_odds(head: nn.Linear) -> None:
@@ -39,6 +40,7 @@ class TwoHeads(nn.Module):
     """
 
     passes = 1
+    entries: frozenset[Output] = frozenset({FEATURE_MAP, FEATURES})
 
     def __init__(self, body: nn.Module, width: int, classes: int) -> None:
         super().__init__()
@@ -46,6 +48,11 @@ class TwoHeads(nn.Module):
         self.head = nn.Linear(width, classes)
         self.binary = nn.Linear(width, classes)
         start_at_prior_odds(self.binary)
+
+    @property
+    def constants(self) -> Mapping[Output, Any]:
+        """The softmax head."""
+        return {HEAD: Head(self.head.weight, self.head.bias)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the softmax head's logits [n C] of pixels [n c h w]."""
@@ -56,14 +63,11 @@ class TwoHeads(nn.Module):
         h = relu(self.body(x))
         return self.head(h), self.binary(h)
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x after one forward pass; the features are the layer that both heads read."""
-        below: Mapping[View, Any] = self.body.show(x, wanted)  # type: ignore[operator]
-        h = relu(below["logits"])
-        return {
-            "layers": below["layers"],
-            "features": h,
-            "logits": self.head(h),
-            "binary": self.binary(h),
-            "head": Head(self.head.weight, self.head.bias),
-        }
+    def outputs(
+        self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
+    ) -> Mapping[Output, Any]:
+        """Return outputs for x after one forward pass; the features are the layer that both heads read."""
+        map_alone = {output: value for output, value in replacing.items() if output == FEATURE_MAP}
+        below: Mapping[Output, Any] = self.body.outputs(x, wanted | {LOGITS}, map_alone)  # type: ignore[operator]
+        h = replacing.get(FEATURES, relu(below[LOGITS]))
+        return {**below, FEATURES: h, LOGITS: self.head(h), BINARY: self.binary(h)}

@@ -16,6 +16,7 @@ github.com/openai/pixel-cnn.
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,9 +26,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import elu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
-from oodbench.contract import Shape, View
+from oodbench.contract import LOG_DENSITY, Output
 from oodbench.errors import BadSetting
 from oodbench.networks import logistic_mixture
+from oodbench.training import Shape
 
 Streams = tuple[Tensor, Tensor]
 """The maps of the stream above and of the left one."""
@@ -184,6 +186,8 @@ class PixelCnnPlusPlus(nn.Module):
     """
 
     passes = 1
+    entries: frozenset[Output] = frozenset()
+    constants: Mapping[Output, Any] = MappingProxyType({})
     initialised: Tensor
 
     def __init__(
@@ -246,10 +250,10 @@ class PixelCnnPlusPlus(nn.Module):
         mixture = logistic_mixture.split(self(x), self.shape[0], self.mixtures)
         return logistic_mixture.log_mass(mixture, 2 * x - 1).sum(dim=(1, 2), dtype=torch.float64)
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
+    def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
         """Return log p(y) of x: a level's mass is spread over 1/256 of each dimension."""
         log_P = torch.cat([self.log_mass(part) for part in torch.split(x, CHUNK)])
-        return {"log_density": log_P + math.prod(self.shape) * math.log(256)}
+        return {LOG_DENSITY: log_P + math.prod(self.shape) * math.log(256)}
 
 
 class ConcatElu(torch.autograd.Function):

@@ -15,9 +15,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from oodbench.contract import Posterior, Prior, Shape, View
+from oodbench.contract import LOG_DENSITY, POSTERIOR, PRIOR, Output
 from oodbench.errors import BadSetting
 from oodbench.networks import logistic_mixture
+from oodbench.networks.gaussian import Gaussian
+from oodbench.training import Shape
 
 UNIT = math.log(math.e - 1)
 """softplus(UNIT) = 1: posteriors begin as wide as the prior."""
@@ -41,6 +43,7 @@ class ConvolutionalVae(nn.Module):
     """
 
     passes = 1
+    entries: frozenset[Output] = frozenset()
     noise: Tensor
 
     def __init__(self, shape: Shape, *, latent: int, width: int, mixtures: int, samples: int) -> None:
@@ -63,15 +66,20 @@ class ConvolutionalVae(nn.Module):
         self.register_buffer("noise", torch.randn(samples, latent, generator=torch.Generator().manual_seed(0)))
 
     @property
-    def prior(self) -> Prior:
+    def constants(self) -> Mapping[Output, Any]:
+        """The prior."""
+        return {PRIOR: self.prior}
+
+    @property
+    def prior(self) -> Gaussian:
         """The one prior, N(0, I)."""
         zeros = torch.zeros_like(self.noise[:1])
-        return Prior(zeros, zeros + 1)
+        return Gaussian(zeros, zeros + 1)
 
-    def posterior(self, x: Tensor) -> Posterior:
+    def posterior(self, x: Tensor) -> Gaussian:
         """Return q(z|x) of pixels [n c h w]; black is 0 to the encoder, so that it is what sends no signal."""
         mean, rho = self.encoder(x).chunk(2, dim=1)
-        return Posterior(mean, softplus((rho + UNIT).clamp(min=LOWEST)))
+        return Gaussian(mean, softplus((rho + UNIT).clamp(min=LOWEST)))
 
     def log_mass(self, x: Tensor, z: Tensor) -> Float[Tensor, "n"]:
         """Return log P(x|z) in nats, in float64."""
@@ -82,7 +90,7 @@ class ConvolutionalVae(nn.Module):
         """Return the bound of log P(x) in nats, in float64, by K noise vectors that all inputs share."""
         return self._bound(x, self.posterior(x), noise)
 
-    def _bound(self, x: Tensor, q: Posterior, noise: Tensor) -> Tensor:
+    def _bound(self, x: Tensor, q: Gaussian, noise: Tensor) -> Tensor:
         # log p(z) - log q(z|x) = log sigma + eps^2 / 2 - z^2 / 2
         log_weights = []
         for eps in noise:
@@ -91,10 +99,10 @@ class ConvolutionalVae(nn.Module):
             log_weights.append(self.log_mass(x, z) + log_ratio)
         return torch.stack(log_weights).logsumexp(dim=0) - math.log(len(noise))
 
-    def show(self, x: Tensor, wanted: frozenset[View]) -> Mapping[View, Any]:
-        """Return views of x; the decoder goes through its K passes only where the density is wanted."""
+    def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
+        """Return outputs for x; the decoder goes through its K passes only where the density is wanted."""
         q = self.posterior(x)
-        views: dict[View, Any] = {"posterior": q}
-        if "log_density" in wanted:
-            views["log_density"] = self._bound(x, q, self.noise) + math.prod(self.shape) * math.log(256)
-        return views
+        given: dict[Output, Any] = {POSTERIOR: q}
+        if LOG_DENSITY in wanted:
+            given[LOG_DENSITY] = self._bound(x, q, self.noise) + math.prod(self.shape) * math.log(256)
+        return given

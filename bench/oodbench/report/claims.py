@@ -245,5 +245,5 @@ def rebuild(results: Path, path: Path, *, check: bool = False) -> tuple[str, boo
         return "\n".join(wrong) or f"{path} is what the scores in {results} make.", not wrong
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomically(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
     return "\n".join([f"wrote {path}", *wrong]), not wrong

@@ -110,5 +110,5 @@ def rebuild(results: Path, path: Path, *, check: bool = False) -> tuple[str, boo
         return again if fault else f"{path} is what the diagnostics in {results} make.", fault is None
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomically(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
     return f"wrote {path}", True

@@ -24,7 +24,7 @@ def images(name: str, x: Array, like: Shape | None = None) -> ArrayImages:
     Raises:
         BadData: shape, dtype or range is not that.
     """
-    pixels = _plain(x)
+    pixels = _plain(name, x)
     if pixels.dtype.kind == "f":
         pixels = pixels.astype(np.float32, copy=False)
     made = ArrayImages(pixels, card=name)
@@ -48,7 +48,7 @@ def labelled(name: str, pair: tuple[Array, Array], like: Shape | None = None) ->
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise BadData(f"{name}: got a {type(pair).__name__}; expected a pair (images, labels)")
     pixels = images(name, pair[0], like)
-    labels = _plain(pair[1])
+    labels = _plain(name, pair[1])
     if labels.dtype.kind not in "iu":
         raise BadData(f"{name}: got labels of dtype {labels.dtype}; expected integers, a class from 0 for each image")
     if labels.shape != (len(pixels),):
@@ -69,8 +69,11 @@ def check_classes(images: ArrayImages, classes: int) -> None:
             raise BadData(f"{images.card}: got label {label}; expected classes from {known}")
 
 
-def _plain(x: Any) -> npt.NDArray[Any]:
+def _plain(name: str, x: Any) -> npt.NDArray[Any]:
     if isinstance(x, torch.Tensor):
         x = x.detach().cpu()
         x = x.float() if x.is_floating_point() else x  # numpy has no bfloat16
-    return np.asarray(x)
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise BadData(f"{name}: got a list whose items differ in shape; expected one array [n ...]") from error

@@ -1,6 +1,6 @@
-"""Attacks on one trained model: crafted once, kept as float32, and looked at again after rounding to 8 bits."""
+"""Attacks on one trained classifier: crafted once, kept as float32, and scored again after rounding to 8 bits."""
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from oodbench.contract import LOGITS
 from oodbench.data.attack_cards import Attack
 from oodbench.data.attacks import craft, rounded
 from oodbench.data.images import ArrayImages, Images
+from oodbench.identity import PROTOCOL, address
+from oodbench.models.outputs import Trained
 from oodbench.models.train import Report
-from oodbench.models.views import BATCH, Trained
-from oodbench.store import atomically, digest, source_digest
+from oodbench.run.sealed import seal, unsealed
+from oodbench.store import atomically
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Attacked images: `index` [k] are their places among the clean ones, `fooled` [k] whether they are misjudged."""
+    """Attacked images: `index` [k] are their places among the clean ones, `fooled` [k] whether it fooled."""
 
     images: Images
     index: npt.NDArray[np.int32]
@@ -30,67 +33,76 @@ class Attempt:
     l2: float | None
 
 
-def attempts(
-    name: str, attack: Attack, n: int, model: Trained, clean: Images, folder: Path, report: Report
-) -> dict[str, Attempt]:
-    """Return an attack on the first n images that the model judges right, and its twin rounded to 8 bits.
+@dataclass(frozen=True)
+class Target:
+    """The classifier under attack.
+
+    Attributes:
+        model: Returns it, for its gradients.
+        logits: Returns its stored logits [n C] of a set.
+        folder: Its folder in the cache.
+    """
+
+    model: Callable[[], Trained]
+    logits: Callable[[Images], Tensor]
+    folder: Path
+
+    def classes(self, images: Images) -> npt.NDArray[np.int64]:
+        """Return the class that it gives each image [n]."""
+        return self.logits(images).argmax(1).numpy()
+
+
+def attempts(name: str, attack: Attack, n: int, target: Target, clean: Images, report: Report) -> dict[str, Attempt]:
+    """Return an attack on the first n images that the classifier gets right, and its twin rounded to 8 bits.
 
     Args:
         name: The attack's name; the twin's is `<name>@uint8`.
         attack: What to do.
         n: How many images at most.
-        model: Whom to fool.
+        target: Whom to fool.
         clean: Images with labels.
-        folder: The model's folder in the cache.
         report: Told of the progress.
     """
-    key = digest(attack.model_dump(mode="json"), n, clean.sha256(), source_digest("oodbench.data.attacks", __name__))
-    place = folder / "attacks" / key[:20]
-    if not (place / "done.json").exists():
-        _craft(attack, n, model, clean, place, report)
+    key = address(PROTOCOL, attack.model_dump(mode="json", exclude={"title", "source"}), n, clean.sha256())
+    place = target.folder / "attacks" / key[:20]
+    if unsealed(place / "done.json") is None:
+        _craft(attack, n, target, clean, place, report)
     pixels, index = (np.load(place / f"{part}.npy", allow_pickle=False) for part in ("pixels", "index"))
     return {
-        name: _attempt(ArrayImages(pixels), index, model, clean),
-        f"{name}@uint8": _attempt(ArrayImages(rounded(torch.from_numpy(pixels)).numpy()), index, model, clean),
+        name: _attempt(ArrayImages(pixels), index, target, clean),
+        f"{name}@uint8": _attempt(ArrayImages(rounded(torch.from_numpy(pixels)).numpy()), index, target, clean),
     }
 
 
-def _craft(attack: Attack, n: int, model: Trained, clean: Images, place: Path, report: Report) -> None:
+def _craft(attack: Attack, n: int, target: Target, clean: Images, place: Path, report: Report) -> None:
     assert clean.labels is not None
     report(f"attack {attack.name}", 0, 1)
-    right = np.flatnonzero(predictions(model, clean) == clean.labels)[:n]
+    right = np.flatnonzero(target.classes(clean) == clean.labels)[:n]
     x, y = torch.from_numpy(clean.batch(right)), torch.from_numpy(clean.labels[right])
+    model = target.model()
     crafted = craft(attack, x, y, lambda x: predict(model, x), lambda x, y: gradient(model, x, y))
     index = right[crafted.index.numpy()].astype(np.int32)
     for part, array in (("pixels", crafted.x.numpy()), ("index", index)):
         with atomically(place / f"{part}.npy") as file, file.open("wb") as out:
             np.save(out, array, allow_pickle=False)
-    with atomically(place / "done.json") as file:  # written last: the attack is whole
-        file.write_text(json.dumps(attack.model_dump(mode="json")))
+    seal(place / "done.json", ["pixels.npy", "index.npy"], attack=attack.name)
 
 
-def _attempt(images: Images, index: npt.NDArray[np.int32], model: Trained, clean: Images) -> Attempt:
+def _attempt(images: Images, index: npt.NDArray[np.int32], target: Target, clean: Images) -> Attempt:
     assert clean.labels is not None
-    fooled = predictions(model, images) != clean.labels[index]
+    fooled = target.classes(images) != clean.labels[index]
+    if not fooled.any():
+        return Attempt(images, index, fooled, None, None)
     change = images.batch(np.flatnonzero(fooled)) - clean.batch(index[fooled])
     flat: npt.NDArray[Any] = change.reshape(len(change), -1).astype(np.float64)
-    if not len(flat):
-        return Attempt(images, index, fooled, None, None)
     linf, l2 = np.abs(flat).max(axis=1).mean(), np.sqrt((flat**2).sum(axis=1)).mean()
     return Attempt(images, index, fooled, float(linf), float(l2))
-
-
-def predictions(model: Trained, images: Images) -> npt.NDArray[np.int64]:
-    """Return the class that a model gives each image [n]."""
-    starts = range(0, len(images), BATCH)
-    parts = [predict(model, torch.from_numpy(images.batch(slice(start, start + BATCH)))) for start in starts]
-    return torch.cat(parts).numpy()
 
 
 def predict(model: Trained, x: Tensor) -> Tensor:
     """Return the class of each image [n], on the CPU."""
     with torch.no_grad():
-        logits: Tensor = model.show(x.to(model.device), frozenset({"logits"}))["logits"]
+        logits: Tensor = model.outputs(x.to(model.device), frozenset({LOGITS}))[LOGITS]
     return logits.argmax(1).cpu()
 
 
@@ -98,6 +110,6 @@ def gradient(model: Trained, x: Tensor, y: Tensor) -> Tensor:
     """Return the derivative of the cross-entropy by the pixels [n c h w]: the attack passes through standardisation."""
     with torch.enable_grad():
         pixels = x.to(model.device).detach().requires_grad_()
-        logits = model.show(pixels, frozenset({"logits"}))["logits"]
+        logits = model.outputs(pixels, frozenset({LOGITS}))[LOGITS]
         loss = cross_entropy(logits, y.to(model.device), reduction="sum")
         return torch.autograd.grad(loss, pixels)[0].cpu()

@@ -1,32 +1,42 @@
-"""A matrix and where it runs: its images, its models, its attacks, and the content address of each record."""
+"""A matrix and where it runs: its images, its models and their outputs, its attacks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from oodbench.contract import MadeOfOthers, Recipe, View
+from oodbench.contract import LOGITS, Output
 from oodbench.data.attack_cards import find_attack
 from oodbench.data.images import Images
 from oodbench.data.matrix import Matrix
+from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
-from oodbench.models.views import NET_VIEWS, Trained
-from oodbench.run.attack import Attempt, attempts
-from oodbench.run.models import CAST, ModelKey, model_name, shown, trained
-from oodbench.run.plan import Job, judge_of
-from oodbench.run.sets import Sets, classes, open_sets
+from oodbench.run.attack import Attempt, Target, attempts
+from oodbench.run.guard import Guard
+from oodbench.run.models import ModelKey, model_name, outputs_of, refresh, trained
+from oodbench.run.sets import Sets, in_set, open_sets
 from oodbench.run.workspace import Workspace
-from oodbench.store import digest, source_digest
+from oodbench.training import Recipe
+
+ANSWER: frozenset[Output] = frozenset({LOGITS})
+"""What a classifier is asked for."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """A matrix and where it runs."""
+    """A matrix and where it runs.
+
+    Attributes:
+        matrix: The matrix.
+        workspace: Folders and device.
+        guard: Checks what other code left in the cache; None trusts it.
+    """
 
     matrix: Matrix
     workspace: Workspace
+    guard: Guard | None = None
 
     @property
     def sets(self) -> Sets:
@@ -37,96 +47,59 @@ class Context:
         """Return what identifies a model, and the models that it is made from."""
         outliers = self.sets.outliers
         sha256 = outliers.sha256() if outliers is not None and "outliers" in recipe.wants else None
-        parts = tuple(self.key(part, its_seed) for part, its_seed in parts_of(recipe, seed, self.matrix.seeds))
-        return ModelKey(recipe, seed, classes(self.matrix), self.sets.train.sha256(), sha256, parts)
+        parts = tuple(self.key(part, its_seed) for part, its_seed in recipe.parts(seed, self.matrix.seeds))
+        return ModelKey(recipe, seed, in_set(self.matrix), self.sets.train.sha256(), sha256, parts)
 
     def name(self, recipe: Recipe) -> str:
         """Return what results call the model of a recipe."""
-        return model_name(recipe, lambda one: one.at(self.matrix.scale, self.matrix.training.training()))
+        return model_name(recipe, lambda one: one.sized(self.matrix.scale, self.matrix.training))
 
-    def model(self, recipe: Recipe, seed: int, report: Report) -> tuple[Trained, Path]:
-        """Return a model, and its folder in the cache."""
+    def folder(self, recipe: Recipe, seed: int) -> Path:
+        """Return a model's folder in the cache."""
+        return self.key(recipe, seed).folder(self.workspace.cache, self.workspace.torch_device)
+
+    def model(self, recipe: Recipe, seed: int, report: Report = silent) -> tuple[Trained, Path]:
+        """Return a model, trained now unless it is in the cache, and its folder there."""
         key = self.key(recipe, seed)
         sets, workspace = self.sets, self.workspace
-        model = trained(key, sets.train, workspace.cache, workspace.torch_device, report, sets.outliers)
-        return model, key.folder(self.workspace.cache)
+        device = workspace.torch_device
+        model = trained(key, sets.train, workspace.cache, device, report, sets.outliers, self.guard)
+        return model, key.folder(workspace.cache, device)
 
+    def outputs(
+        self, recipe: Recipe, seed: int, wanted: frozenset[Output], images: Images, report: Report = silent
+    ) -> Mapping[Output, Any]:
+        """Return a model's outputs of a set, in one forward pass if the cache has none; a pool asks its parts."""
+        if pool := recipe.pool():
+            parts = recipe.parts(seed, self.matrix.seeds)
+            return pool.combine([self.outputs(*part, pool.takes, images, report) for part in parts])
+        folder = self.folder(recipe, seed)
+        refresh(folder, recipe, self.guard)
+        return outputs_of(lambda: self.model(recipe, seed, report)[0], images, wanted & recipe.provides, folder, report)
 
-@runtime_checkable
-class Pooled(Protocol):
-    """A recipe whose model is its parts asked together: what it shows follows from what they have shown."""
+    def attacked(
+        self, recipe: Recipe, seed: int, report: Report = silent, beside: frozenset[Output] = ANSWER
+    ) -> tuple[dict[str, Attempt], Images | None]:
+        """Return the matrix's attacks on a classifier's test images, and those on validation images that fooled it.
 
-    @property
-    def pools(self) -> frozenset[View]:
-        """The views of each part that it takes."""
-
-    def pool(self, parts: Sequence[Mapping[View, Any]]) -> Mapping[View, Any]:
-        """Return what the model shows of inputs, given what each part shows of them."""
-
-
-def seen(
-    context: Context, recipe: Recipe, seed: int, wanted: frozenset[View], images: Images, report: Report = silent
-) -> Mapping[View, Any]:
-    """Return what a model shows of a set, in one forward pass if it is not in the cache; a pool asks its parts."""
-    if isinstance(recipe, Pooled):
-        parts = parts_of(recipe, seed, context.matrix.seeds)
-        return recipe.pool([seen(context, *part, recipe.pools, images, report) for part in parts])
-    model, folder = context.model(recipe, seed, report)
-    return shown(model, images, wanted & recipe.provides, folder, report)
-
-
-def parts_of(recipe: Recipe, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
-    """Return the models that a model is made from, as (recipe, seed)."""
-    return recipe.parts(seed, seeds) if isinstance(recipe, MadeOfOthers) else ()
-
-
-def attacked(
-    context: Context, model: Trained, folder: Path, report: Report
-) -> tuple[dict[str, Attempt], Images | None]:
-    """Return the matrix's attacks on a model's test images, and the attacked validation images that fooled it."""
-    matrix, sets = context.matrix, context.sets
-    found: dict[str, Attempt] = {}
-    for wanted in matrix.attacks:
-        attack = find_attack(wanted.attack)
-        found |= attempts(wanted.attack, attack, wanted.n, model, sets.test, folder, report)
-    held_out = matrix.adversarial_validation
-    if held_out is None:
-        return found, None
-    attack = find_attack(held_out.attack)
-    tuning = attempts(held_out.attack, attack, held_out.n, model, sets.validation, folder, report)[held_out.attack]
-    return found, tuning.images.take(np.flatnonzero(tuning.fooled)) if tuning.fooled.any() else None
-
-
-def wanted_views(jobs: Iterable[Job], recipe: Recipe) -> frozenset[View]:
-    """Return the views that the methods on a recipe read of one forward pass."""
-    read = recipe.provides & {"logits", "log_density"}  # what tells how good the model is
-    return frozenset(read.union(*(job.method.detector.reads for job in jobs if job.recipe == recipe)) & NET_VIEWS)
-
-
-def model_record_key(context: Context, recipe: Recipe, seed: int) -> str:
-    """Return the content address of a model's record: all that its numbers and outcomes depend on."""
-    matrix, sets = context.matrix, context.sets
-    return digest(
-        context.key(recipe, seed).digest,
-        source_digest("oodbench.run.quality", "oodbench.run.attack"),
-        matrix.model_dump(mode="json", exclude={"methods"}),
-        {f"{role} {name}": images.sha256() for name, role, images in sets},
-        CAST,
-    )
-
-
-def record_key(context: Context, job: Job) -> str:
-    """Return the content address of a record: all that its numbers depend on."""
-    matrix, sets = context.matrix, context.sets
-    judge = judge_of(job.recipe, matrix)
-    return digest(
-        context.key(job.recipe, job.seed).digest,
-        context.key(judge, job.seed).digest,
-        job.entry.source,
-        source_digest("oodbench.run.examine", "oodbench.run.attack", "oodbench.measure.cells"),
-        job.method.detector,
-        job.method.search,
-        matrix.model_dump(mode="json", exclude={"methods"}),
-        {f"{role} {name}": images.sha256() for name, role, images in sets},
-        CAST,
-    )
+        Args:
+            recipe: Of the classifier.
+            seed: Of the classifier.
+            report: Told of the progress.
+            beside: Outputs that are stored in the same pass as the logits of the attacked images.
+        """
+        matrix, sets = self.matrix, self.sets
+        target = Target(
+            lambda: self.model(recipe, seed, report)[0],
+            lambda images: self.outputs(recipe, seed, ANSWER | beside, images, report)[LOGITS],
+            self.folder(recipe, seed),
+        )
+        found: dict[str, Attempt] = {}
+        for wanted in matrix.attacks:
+            found |= attempts(wanted.attack, find_attack(wanted.attack), wanted.n, target, sets.test, report)
+        held_out = matrix.adversarial_validation
+        if held_out is None:
+            return found, None
+        attack = find_attack(held_out.attack)
+        tuning = attempts(held_out.attack, attack, held_out.n, target, sets.validation, report)[held_out.attack]
+        return found, tuning.images.take(np.flatnonzero(tuning.fooled)) if tuning.fooled.any() else None

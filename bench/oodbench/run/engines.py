@@ -1,100 +1,111 @@
-"""Where tasks run. An engine has two methods, and nothing else in the harness knows where it is."""
+"""Backends by name: this very process, or a pool of processes on this machine, a device a worker."""
 
+import contextlib
+import logging
+import logging.handlers
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
-from oodbench.errors import OodbenchError
+from oodbench.errors import BadMethod, OodbenchError, UnknownName
 from oodbench.models.train import Report
+from oodbench.run.graph import Backend, Done, Lost, Task, Watch
+from oodbench.run.workspace import Workspace
 
-R = TypeVar("R", covariant=True)
+GROUP = "oodbench.engines"
+"""Entry-point group of engines outside this repository: each names a function like those of ENGINES."""
 
-
-class Task(Protocol[R]):
-    """A unit of work: picklable, named, repeatable (whatever it made before is reused)."""
-
-    @property
-    def label(self) -> str: ...  # noqa: D102
-
-    def run(self, report: Report) -> R: ...  # noqa: D102
+POLL = 0.2
+"""Seconds between two looks at the workers' news."""
 
 
-T = TypeVar("T", bound=Task[Any])
-
-
-@dataclass(frozen=True)
-class Done(Generic[T]):
-    """A task that ended: with its result, or with what went wrong, in a line."""
-
-    task: T
-    result: Any = None
-    error: str | None = None
-
-
-class Watch(Protocol):
-    """What is told of the progress inside tasks."""
-
-    def __call__(self, label: str, text: str, done: int, total: int) -> None: ...  # noqa: D102
-
-
-class Engine(Protocol):
-    """Runs independent tasks."""
-
-    def run(self, tasks: Sequence[T], watch: Watch) -> Iterator[Done[T]]:
-        """Yield each task as it ends; one that fails does not stop the others."""
-
-    def close(self) -> None:
-        """Let go of workers."""
-
-
-class Inline:
+class InProcess:
     """Runs tasks one after another in this process, in one thread: the last bits of float sums depend on that."""
 
-    def run(self, tasks: Sequence[T], watch: Watch) -> Iterator[Done[T]]:
-        """Yield each task as it ends."""
+    slots = 1
+
+    def __init__(self, places: Sequence[Workspace]) -> None:
+        self._place = places[0]
+        self._waiting: list[Task[Any]] = []
+
+    def submit(self, task: Task[Any]) -> None:
+        """Put a task in line."""
+        self._waiting.append(task)
+
+    def wait(self, watch: Watch) -> Collection[Done[Any]]:
+        """Run the task that is in line."""
         import torch
 
+        task = self._waiting.pop(0)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            for task in tasks:
-                yield _attempt(task, lambda text, done, total, label=task.label: watch(label, text, done, total))  # type: ignore[misc]
+            return [attempt(task, self._place, lambda text, done, total: watch(task.label, text, done, total))]
         finally:
             torch.set_num_threads(threads)
+
+    def cancel(self) -> None:
+        """Forget what is in line."""
+        self._waiting.clear()
 
     def close(self) -> None:
         """Do nothing."""
 
 
 class Pool:
-    """Runs tasks in worker processes, one thread each.
+    """Runs tasks in processes, one thread each; the workers take the places in turn.
 
-    A worker that dies (out of memory, kill -9) takes the pool with it; the tasks that were running are tried once more,
-    each alone, so that only the guilty one fails.
+    A worker that dies (out of memory, kill -9) takes the pool with it: its tasks are lost, and the next ones get a new
+    pool.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, places: Sequence[Workspace]) -> None:
+        self._places = tuple(places)
         self._context = multiprocessing.get_context("spawn")
         self._news: Any = self._context.Queue()
         self._pool: ProcessPoolExecutor | None = None
+        self._running: dict[Future[Done[Any]], Task[Any]] = {}
+        self._lost: list[tuple[Task[Any], Lost]] = []
 
-    def run(self, tasks: Sequence[T], watch: Watch) -> Iterator[Done[T]]:
-        """Yield each task as it ends."""
-        with _listening(self._news, watch):
-            suspects: list[T] = []
-            yield from self._run(deque(tasks), self.workers, suspects)
-            for task in suspects:
-                yield from self._run(deque([task]), 1, None)
+    @property
+    def slots(self) -> int:
+        """A task a worker."""
+        return len(self._places)
+
+    def submit(self, task: Task[Any]) -> None:
+        """Send a task to a worker."""
+        try:
+            future = self._workers().submit(_work, task)
+        except BrokenProcessPool:  # a worker died meanwhile
+            self._lose()
+            future = self._workers().submit(_work, task)
+        self._running[future] = task
+
+    def wait(self, watch: Watch) -> Collection[Done[Any] | tuple[Task[Any], Lost]]:
+        """Wait until a task ends; pass the workers' news on."""
+        while not self._lost:
+            ended, _ = wait(self._running, timeout=POLL, return_when=FIRST_COMPLETED)
+            self._tell(watch)
+            if ended:
+                return self._ends(ended)
+        lost, self._lost = self._lost, []
+        return lost
+
+    def cancel(self) -> None:
+        """End the workers."""
+        self._running.clear()
+        for child in multiprocessing.active_children():
+            child.terminate()
 
     def close(self) -> None:
         """Stop the workers."""
@@ -102,66 +113,95 @@ class Pool:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
-    def _run(self, waiting: deque[T], at_once: int, suspects: list[T] | None) -> Iterator[Done[T]]:
-        running: dict[Future[Done[T]], T] = {}
-        while waiting or running:
-            self._submit(waiting, running, at_once)
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
-            lost: list[T] = []
-            for future in ended:
-                task = running.pop(future)
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    lost.append(task)
-                except Exception as error:  # the task ran, but its result cannot travel
-                    yield Done(task, error=reason(error))
-            if lost:
-                lost += running.values()  # they were in the same pool
-                running.clear()
-                self.close()
-            if suspects is not None:
-                suspects += lost
-            else:
-                yield from (
-                    Done(task, error="the worker died while running it, twice: out of memory?") for task in lost
-                )
-
-    def _submit(self, waiting: deque[T], running: dict[Future[Done[T]], T], at_once: int) -> None:
-        """Start tasks while there is room; a pool that broke with tasks in it is left for `wait` to find."""
-        while waiting and len(running) < at_once:
+    def _ends(self, ended: Collection[Future[Done[Any]]]) -> list[Done[Any] | tuple[Task[Any], Lost]]:
+        ends: list[Done[Any] | tuple[Task[Any], Lost]] = []
+        for future in ended:
+            task = self._running[future]
             try:
-                future = self._workers().submit(_work, waiting[0])
+                ends.append(future.result())
             except BrokenProcessPool:
-                if running:
-                    return
-                self.close()  # a worker died idle
-            else:
-                running[future] = waiting.popleft()
+                continue
+            except Exception as error:  # the task ran, but its result cannot travel
+                ends.append(failed(task, error))
+            del self._running[future]
+        if any(future in self._running for future in ended):
+            self._lose()
+            ends += self._lost
+            self._lost = []
+        return ends
+
+    def _lose(self) -> None:
+        """Take every task of a broken pool as lost: they were in it."""
+        self._lost += [(task, Lost()) for task in self._running.values()]
+        self._running.clear()
+        self.close()
+
+    def _tell(self, watch: Watch) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                news = self._news.get_nowait()
+                if isinstance(news, logging.LogRecord):
+                    logging.getLogger(news.name).handle(news)
+                else:
+                    watch(*news)
 
     def _workers(self) -> ProcessPoolExecutor:
         if self._pool is None:
+            places: Any = self._context.Queue()
+            for place in self._places:
+                places.put(place)
             self._pool = ProcessPoolExecutor(
-                self.workers, mp_context=self._context, initializer=_start_worker, initargs=(self._news,)
+                len(self._places), mp_context=self._context, initializer=_start, initargs=(self._news, places)
             )
         return self._pool
 
 
-def engine(workers: int) -> Engine:
-    """Return the local engine: a pool, or this very process for one worker."""
-    return Pool(workers) if workers > 1 else Inline()
+ENGINES: dict[str, Callable[[Sequence[Workspace]], Backend]] = {
+    "local": lambda places: Pool(places) if len(places) > 1 else InProcess(places),
+    "process": InProcess,
+    "pool": Pool,
+}
+"""Functions that make a backend of places, one a worker."""
 
 
-_send: Callable[[tuple[str, str, int, int]], None] = lambda news: None  # noqa: E731
+def engine(name: str, workspace: Workspace, devices: Sequence[str], workers: int) -> Backend:
+    """Return a backend by name: `workers` of them, which take the devices in turn.
+
+    Raises:
+        UnknownName: no such engine; the nearest is offered.
+        BadMethod: an installed package's engine does not load.
+        BadSetting: a device is not here.
+    """
+    found = ENGINES | {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in found:
+        raise UnknownName("engine", name, found)
+    make = found[name]
+    if not callable(make):
+        try:
+            make = make.load()
+        except Exception as error:  # importing a package runs whatever is in it
+            raise BadMethod(f"engine {name!r} does not load: {type(error).__name__}: {error}") from error
+    workspace = workspace.resolved()
+    places = [replace(workspace, device=devices[worker % len(devices)]) for worker in range(workers)]
+    backend: Backend = make(places)
+    return backend
 
 
-def _start_worker(news: Any) -> None:
-    global _send
+_send: Callable[[Any], None] = lambda news: None  # noqa: E731
+_place: Workspace | None = None
+
+
+def _start(news: Any, places: Any) -> None:
+    """Make a process a worker: its place, one thread, news and warnings to the driver, an end when the driver ends."""
+    global _send, _place
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's: it ends the workers
     import torch
 
     torch.set_num_threads(1)
-    _send = news.put
+    _send, _place = news.put, places.get()
+    logging.getLogger("oodbench").handlers = [logging.handlers.QueueHandler(news)]
+    logging.getLogger("oodbench").propagate = False
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -173,15 +213,22 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(task: T) -> Done[T]:
-    return _attempt(task, lambda text, done, total: _send((task.label, text, done, total)))
+def _work(task: Task[Any]) -> Done[Any]:
+    assert _place is not None
+    return attempt(task, _place, lambda text, done, total: _send((task.label, text, done, total)))
 
 
-def _attempt(task: T, report: Report) -> Done[T]:
+def attempt(task: Task[Any], place: Workspace, report: Report) -> Done[Any]:
+    """Return what became of a task that was run here."""
     try:
-        return Done(task, task.run(report))
+        return Done(task, task.run(place, report))
     except Exception as error:  # a task's failure is a result: the rest goes on
-        return Done(task, error=reason(error))
+        return failed(task, error)
+
+
+def failed(task: Task[Any], error: Exception) -> Done[Any]:
+    """Return the end of a task that raised."""
+    return Done(task, error=reason(error), traceback="".join(traceback.format_exception(error)))
 
 
 def reason(error: Exception) -> str:
@@ -191,25 +238,3 @@ def reason(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{where}"
-
-
-class _listening:  # noqa: N801
-    """Passes the workers' news on while a block runs."""
-
-    def __init__(self, news: Any, watch: Watch) -> None:
-        self._news, self._watch, self._stop = news, watch, threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _listen(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._watch(*self._news.get(timeout=0.2))
-            except queue.Empty:
-                continue

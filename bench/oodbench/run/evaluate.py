@@ -9,11 +9,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from oodbench.contract import Material, Method, View
+from oodbench.contract import LOGITS, Material, Method, Output
 from oodbench.data.images import ArrayImages, Images
 from oodbench.errors import BadData, BadMethod
 from oodbench.measure.cells import cells, measure
-from oodbench.models.views import BATCH, NET_VIEWS, Passes, Trained
+from oodbench.models.outputs import BATCH, Passes, Trained, joined, to_store
 from oodbench.networks import Classifier, Headed
 from oodbench.recipes import Plain
 from oodbench.records import Outcomes
@@ -21,10 +21,11 @@ from oodbench.run.arrays import Array, check_classes, images, labelled
 from oodbench.run.examine import Exam, examine
 from oodbench.run.plan import why_not
 from oodbench.run.registry import find
+from oodbench.run.workspace import usable
 
 Row = dict[str, Any]
 
-LOGITS: frozenset[View] = frozenset({"logits"})
+ANSWER: frozenset[Output] = frozenset({LOGITS})
 
 METRICS = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
 INTERVAL = ("auroc_low", "auroc_high")
@@ -70,16 +71,23 @@ def evaluate(
     Raises:
         UnknownName: no such method, or no module of that name; the nearest is offered.
         BadData: an array is not what it must be.
-        BadMethod: the model does not answer with logits, or the head takes no part in its forward pass.
+        BadMethod: the model is none, cannot read the images, does not answer with logits, or the head takes no part in
+            its forward pass.
+        BadSetting: the device is not here.
     """
+    if not isinstance(model, nn.Module):
+        raise BadMethod(f"model: got {_named(model)}; expected an nn.Module, whose forward pass gives logits")
+    for name, sets in (("failures", failures), ("ood_validation", {} if ood_validation is None else ood_validation)):
+        if not isinstance(sets, Mapping):
+            raise BadData(f"{name}: got {_named(sets)}; expected images by name, as in {{'noise': images}}")
     chosen = [find([m])[0].method if isinstance(m, str) else m for m in methods]
     offered: set[Material] = {"labels"}
     offered |= {"validation"} if validation else set()
     offered |= {"ood_validation"} if ood_validation else set()
     notes = [_why_not(method, frozenset(offered)) for method in chosen]
     runnable = [method for method, note in zip(chosen, notes, strict=True) if not note]
-    wanted = LOGITS.union(*(method.detector.reads for method in runnable)) & NET_VIEWS
-    place = torch.device(device)
+    wanted = to_store(ANSWER.union(*(method.detector.reads for method in runnable)))
+    place = usable(device)
     with evaluating(model, place):
         ours = isinstance(model, Classifier | Headed)
         trained = Trained((model if ours else Headed(model, head, layers)).to(place), place)
@@ -88,6 +96,10 @@ def evaluate(
         for method, note in zip(chosen, notes, strict=True):
             rows += [_note(method, note)] if note else _rows(method, exam)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _named(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
 
 
 @contextmanager
@@ -148,66 +160,67 @@ def _exam(
     validation: tuple[Array, Array] | None,
     ood_validation: Mapping[str, Array] | None,
     seed: int,
-    wanted: frozenset[View],
+    wanted: frozenset[Output],
 ) -> Exam:
     train_set = labelled("train", train)
     like = train_set.shape
     test_set = labelled("test", test, like)
     validation_set = labelled("validation", validation, like) if validation else None
-    classes = _outputs(model, train_set)
+    classes = _classes(model, train_set)
     for one in (train_set, test_set, validation_set):
         if one is not None:
             check_classes(one, classes)
-    seen = _Seen(model, wanted)
+    outputs = _Outputs(model, wanted)
     return Exam(
         model=model,
-        show=seen,
+        outputs=outputs,
         seed=seed,
         classes=classes,
         train=train_set,
         validation=validation_set,
         test=test_set,
-        correct=seen(test_set)["logits"].argmax(1).cpu().numpy() == test_set.labels,
+        correct=outputs(test_set)[LOGITS].argmax(1).cpu().numpy() == test_set.labels,
         ood={name: images(name, x, like) for name, x in failures.items()},
         tuning={name: images(name, x, like) for name, x in (ood_validation or {}).items()},
     )
 
 
-def _outputs(model: Trained, images: ArrayImages) -> int:
+def _classes(model: Trained, images: ArrayImages) -> int:
     """Return how many classes a model knows."""
-    with torch.no_grad():
-        one = torch.from_numpy(images.batch(slice(0, 1))).to(model.device)
-        logits = model.net.show(one, LOGITS)["logits"]  # type: ignore[operator]
+    one = torch.from_numpy(images.batch(slice(0, 1))).to(model.device)
+    try:
+        with torch.no_grad():
+            logits = model.net.outputs(one, ANSWER)[LOGITS]  # type: ignore[operator]
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise BadMethod(
+            f"the model cannot read one of the training images, float32 {list(one.shape)} "
+            f"({str(error).splitlines()[0]}); expected images [n c h w] as it was trained on, "
+            f"and weights in float32 (model.float())"
+        ) from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
         got = f"shape {list(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise BadMethod(f"the model answered one image with {got}; expected logits [1 C] of C classes, two or more")
     return int(logits.shape[1])
 
 
-class _Seen:
-    """What a model shows of each set, in memory: one forward pass a set, for all methods."""
+class _Outputs:
+    """A model's outputs for each set, in memory: one forward pass a set, for all methods."""
 
-    def __init__(self, model: Trained, wanted: frozenset[View]) -> None:
+    def __init__(self, model: Trained, wanted: frozenset[Output]) -> None:
         self._model = replace(model, passes=Passes())  # these passes are shared, not one method's own
         self._wanted = wanted
-        self._seen: dict[str, dict[View, Any]] = {}
+        self._made: dict[str, dict[Output, Any]] = {}
 
-    def __call__(self, images: Images) -> dict[View, Any]:
+    def __call__(self, images: Images) -> dict[Output, Any]:
         key = images.sha256()
-        if key not in self._seen:
-            self._seen[key] = self._forward(images)
-        return self._seen[key]
+        if key not in self._made:
+            self._made[key] = self._forward(images)
+        return self._made[key]
 
-    def _forward(self, images: Images) -> dict[View, Any]:
+    def _forward(self, images: Images) -> dict[Output, Any]:
         parts = []
         with torch.no_grad():
             for start in range(0, len(images), BATCH):
                 x = torch.from_numpy(images.batch(slice(start, start + BATCH))).to(self._model.device)
-                parts.append(self._model.show(x, self._wanted))
-        return {view: _cat([part[view] for part in parts]) for view in self._wanted}
-
-
-def _cat(parts: list[Any]) -> Any:
-    if isinstance(parts[0], tuple):
-        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
-    return torch.cat(parts)
+                parts.append(self._model.outputs(x, self._wanted))
+        return {output: joined([part[output] for part in parts]) for output in self._wanted}

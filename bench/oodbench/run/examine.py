@@ -10,19 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from oodbench.contract import Material, Method, View
+from oodbench.contract import Material, Method, Output
 from oodbench.data.images import Images
 from oodbench.data.joined import JoinedImages
 from oodbench.errors import BadData
+from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import Report, silent
-from oodbench.models.views import Access, ModelViews, Trained
 from oodbench.records import Attacked, Quality, Scores
 from oodbench.run.attack import Attempt
-from oodbench.run.fit_data import HandOut, as_fit_data, contrasts, labels_seen
+from oodbench.run.fit_data import HandOut, as_fit_data, contrasts, labels_used
 from oodbench.run.tune import Floats, Tuned, scores_of, tune
 
-Show = Callable[[Images], Mapping[View, Any]]
-"""What the model shows of a set: the same forward pass for every method."""
+OutputsOf = Callable[[Images], Mapping[Output, Any]]
+"""The model's stored outputs for a set: the same forward pass for every method."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Exam:
     """
 
     model: Trained
-    show: Show
+    outputs: OutputsOf
     seed: int
     classes: int
     train: Images
@@ -60,7 +60,7 @@ class Outcome:
 
     Attributes:
         scores: Of every set that has finite ones.
-        chosen: Tuned values by field.
+        tuned: The detector with the values that won, and its fitted state.
         forward: Forward passes per test input, the shared one included.
         gradient: Backward passes per test input.
         failed: Reason by (failure kind, set) whose scores are not finite.
@@ -70,13 +70,18 @@ class Outcome:
     """
 
     scores: Scores
-    chosen: dict[str, float]
+    tuned: Tuned
     forward: float
     gradient: float
     failed: dict[tuple[str, str], str]
     seconds: dict[str, float]
     access: Access
     opened: frozenset[str]
+
+    @property
+    def chosen(self) -> dict[str, float]:
+        """Tuned values by field."""
+        return self.tuned.chosen
 
 
 def examine(method: Method, exam: Exam, report: Report = silent) -> Outcome:
@@ -94,12 +99,12 @@ def examine(method: Method, exam: Exam, report: Report = silent) -> Outcome:
     fitted = perf_counter()
     passes = exam.model.passes
     before = passes.forward, passes.gradient
-    sealed = Access(access.reads, labels=False, touched=access.touched)  # test views carry no labels
+    sealed = Access(access.reads, labels=False, touched=access.touched)  # outputs for test images carry no labels
     scores, failed, n = _score_all(tuned, exam, sealed, report)
     shared = int(exam.model.net.passes) if sealed.stored else 0  # type: ignore[arg-type]
     return Outcome(
         scores=scores,
-        chosen=tuned.chosen,
+        tuned=tuned,
         forward=shared + (passes.forward - before[0]) / n,
         gradient=(passes.gradient - before[1]) / n,
         failed=failed,
@@ -112,10 +117,10 @@ def examine(method: Method, exam: Exam, report: Report = silent) -> Outcome:
 def hand_out(method: Method, exam: Exam, access: Access) -> HandOut:
     """Return what `fit` sees: where a grid chooses afterwards, the even half of each held-out set, else all of it."""
     step = 2 if method.search else 1
-    materials: dict[Material, ModelViews] = {}
+    materials: dict[Material, ModelOutputs] = {}
     if exam.validation is not None:
         held_out = _first(exam.validation, exam.n_validation) if contrasts(method) else exam.validation
-        materials["validation"] = _views(
+        materials["validation"] = _outputs(
             exam, held_out.take(slice(0, None, step)) if contrasts(method) else held_out, access
         )
     if exam.tuning:
@@ -123,11 +128,11 @@ def hand_out(method: Method, exam: Exam, access: Access) -> HandOut:
             exam, [images.take(slice(0, None, step)) for images in exam.tuning.values()], access
         )
     if exam.adversarial_validation is not None:
-        materials["adversarial_validation"] = _views(
+        materials["adversarial_validation"] = _outputs(
             exam, exam.adversarial_validation.take(slice(0, None, step)), access
         )
-    train = _views(exam, exam.train, access)
-    labelled = labels_seen(exam.model.net, len(exam.train))
+    train = _outputs(exam, exam.train, access)
+    labelled = labels_used(exam.model, len(exam.train))
     return HandOut(exam.classes, exam.seed, train, labelled, method.detector.fits_on, materials)
 
 
@@ -137,9 +142,9 @@ def _fit_and_tune(method: Method, exam: Exam, access: Access, data: HandOut, rep
         with torch.no_grad():
             return Tuned(method.detector, method.detector.fit(as_fit_data(data)), {})
     assert exam.validation is not None
-    good = _views(exam, _first(exam.validation, exam.n_validation).take(slice(1, None, 2)), access)
+    good = _outputs(exam, _first(exam.validation, exam.n_validation).take(slice(1, None, 2)), access)
     held_out = exam.tuning.values() if method.search.on == "ood_validation" else [exam.adversarial_validation]
-    bad = [_views(exam, images.take(slice(1, None, 2)), access) for images in held_out if images is not None]
+    bad = [_outputs(exam, images.take(slice(1, None, 2)), access) for images in held_out if images is not None]
     with torch.no_grad():
         return tune(method.detector, method.search, data, good, bad, report)
 
@@ -154,7 +159,7 @@ def _score_all(
 
     def score(failure: str, name: str, images: Images) -> Floats | None:
         nonlocal done, n
-        values = scores_of(tuned.detector, tuned.state, _views(exam, images, sealed, labelled=False))
+        values = scores_of(tuned.detector, tuned.state, _outputs(exam, images, sealed, labelled=False))
         done, n = done + 1, n + len(images)
         report(f"score {name}", done, total)
         reason = not_finite(values)
@@ -186,14 +191,14 @@ def not_finite(scores: Floats) -> str | None:
     return f"{len(bad)} of {len(scores)} scores are NaN or infinite, the first at index {bad[0]} ({scores[bad[0]]})"
 
 
-def _views(exam: Exam, images: Images, access: Access, labelled: bool = True) -> ModelViews:
+def _outputs(exam: Exam, images: Images, access: Access, labelled: bool = True) -> ModelOutputs:
     labels = torch.from_numpy(images.labels) if labelled and images.labels is not None else None
-    return ModelViews(exam.model, images, access, cache(lambda: exam.show(images)), labels)
+    return ModelOutputs(exam.model, images, access, cache(lambda: exam.outputs(images)), labels)
 
 
 def _first(images: Images, n: int) -> Images:
     return images.take(slice(0, n or len(images)))
 
 
-def _join(exam: Exam, parts: list[Images], access: Access) -> ModelViews:
-    return _views(exam, JoinedImages(tuple(parts)), access)
+def _join(exam: Exam, parts: list[Images], access: Access) -> ModelOutputs:
+    return _outputs(exam, JoinedImages(tuple(parts)), access)

@@ -1,142 +1,230 @@
-"""Run a matrix: train, look, examine; what was made before is kept, what fails does not stop the rest."""
+"""Run a matrix: what was made before is kept where it stands, what fails does not stop the rest."""
 
 import fcntl
+import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from oodbench.contract import Recipe
-from oodbench.errors import BadRecord, Busy
+from oodbench.contract import Output
+from oodbench.errors import BadRecord, Busy, NewerRecord
 from oodbench.records import Record, read_record, record_paths, write_record
-from oodbench.run.context import Context, parts_of, record_key, wanted_views
-from oodbench.run.engines import Done, Engine, reason
-from oodbench.run.plan import Job, Skip, judge_of
+from oodbench.run.context import ANSWER, Context
+from oodbench.run.evaluation import wanted_outputs
+from oodbench.run.graph import Backend, Done, Needs, Task, schedule
+from oodbench.run.machine import kind_of, machine_class
+from oodbench.run.plan import Job, Skip, reference_of
 from oodbench.run.progress import Progress
 from oodbench.run.records import unmade_record
-from oodbench.run.tasks import Examine, Look, Train, current
+from oodbench.run.standing import Standing, standing, suspects
+from oodbench.run.tasks import Evaluate, StoreOutputs, TrainModel, TryOnToy, outputs_key, train_key
+from oodbench.training import Recipe
+
+log = logging.getLogger(__name__)
+
+OLD = 24 * 3600
+"""Seconds after which a part file is what a killed run left, and no live one's."""
+
+Name = tuple[str, int]
+"""Of a record in a matrix: its method and its seed."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to: its records in the order of the plan."""
+    """What a run came to.
+
+    Attributes:
+        records: In the order of the plan.
+        kept_from: How many records of another kind of machine stand as they were, by its class: nothing was computed
+            here for them.
+    """
 
     records: tuple[Record, ...]
+    kept_from: dict[str, int]
 
     @property
     def failed(self) -> tuple[Record, ...]:
         """The records of jobs that raised, and those with a failed cell."""
         return tuple(r for r in self.records if r.status == "failed" or any(c.status == "failed" for c in r.cells))
 
+    def of_other_machines(self, device: str) -> str:
+        """Return what to say of the records that another kind of machine made."""
+        kept = ", ".join(f"{count} made on {machine}" for machine, count in self.kept_from.items())
+        return (
+            f"oodbench: nothing was computed on {device} for records that stand already: {kept}. "
+            f"To make them here: --remake, or --results DIR for a folder of their own"
+        )
 
-def execute(context: Context, planned: Sequence[Job | Skip], engine: Engine) -> Summary:
-    """Make every planned record; the folder of results is this run's alone meanwhile.
+
+def execute(
+    context: Context,
+    planned: Sequence[Job | Skip],
+    backend: Backend,
+    *,
+    remake: bool = False,
+    shared: bool = False,
+) -> Summary:
+    """Make every planned record that does not stand already.
+
+    Args:
+        context: The matrix, its folders and its guard.
+        planned: What to make.
+        backend: Where tasks run.
+        remake: Make those again that stand.
+        shared: Leave the folder of results to other runs, too: shards of one plan write to it at once.
 
     Raises:
-        Busy: another run is writing there.
+        Busy: another run is writing to the folder of results.
         MissingData: the in-set or a tuning set is not here.
     """
-    with alone(context.workspace.results):
+    with alone(context.workspace.results, shared=shared):
+        clean(context.workspace.results, context.workspace.cache)
         context.sets  # noqa: B018  a missing in-set stops the run here, before any work
-        made = {_name(item): record for item in planned if (record := _without_work(context, item))}
-        jobs = [item for item in planned if isinstance(item, Job) and _name(item) not in made]
-        models = list(dict.fromkeys(model for job in jobs for model in _models(context, job)))
-        with Progress(2 * len(models) + len(jobs)) as progress:
-            lost = _prepare(context, models, jobs, engine, progress)
-            for job in jobs:
-                faults = [lost[model] for model in _models(context, job) if model in lost]
-                if faults:
-                    made[_name(job)] = unmade_record(context, job, "failed", faults[0])
-                    progress.ended(job.method.name, "FAILED (its model did)")
-            tasks = [Examine(context, job, wanted_views(jobs, job.recipe)) for job in jobs if _name(job) not in made]
-            for done in engine.run(tasks, progress.watch):
-                _note(done, progress)
-                job = done.task.job
-                made[_name(job)] = done.result or unmade_record(context, job, "failed", done.error or "")
+        jobs = [item for item in planned if isinstance(item, Job)]
+        stand = {} if remake else _stand(context, jobs, backend)
+        made: dict[Name, Record] = {_name(skip): _skipped(context, skip) for skip in planned if isinstance(skip, Skip)}
+        made |= {name: one.record for name, one in stand.items() if one.record is not None}
+        _run(context, [job for job in jobs if _name(job) not in made], backend, made)
         for record in made.values():
             _write_unmade(context, record)
-    return Summary(tuple(made[_name(item)] for item in planned))
+    kept = [one.record for one in stand.values() if one.record is not None and one.record.status == "ok"]
+    return Summary(tuple(made[_name(item)] for item in planned), _elsewhere(kept, context))
 
 
-def _without_work(context: Context, item: Job | Skip) -> Record | None:
-    """Return the record of what needs no work: what is skipped, what is current, what must not be overwritten."""
-    if isinstance(item, Skip):
-        return unmade_record(context, item, "skipped", item.reason)
-    where = context.workspace.results, context.matrix.name, item.method.name, item.seed
-    try:
-        return current(*where, record_key(context, item))
-    except BadRecord as error:
-        return unmade_record(context, item, "failed", reason(error))
+def _stand(context: Context, jobs: Sequence[Job], backend: Backend) -> dict[Name, Standing]:
+    """Return how each job's record stands; methods whose records other code made are tried on the toy, all at once."""
+    doubtful = suspects(context, jobs) if context.guard is not None else []
+    if doubtful:
+        log.info("%d methods have records that other code made: their behaviour on the toy is compared", len(doubtful))
+        tasks = [TryOnToy(context.matrix, entry) for entry in doubtful]
+        with Progress(len(tasks)) as progress:
+            for done in schedule(tasks, backend, progress.watch):
+                progress.ended(done.task.label, f"FAILED ({done.error})" if done.error else "done")
+    found = {}
+    for job in jobs:
+        found[_name(job)] = one = standing(context, job)
+        if one.said:
+            log.warning("%s, seed %d: %s", job.method.name, job.seed, one.said)
+    return found
 
 
-def _prepare(
-    context: Context,
-    models: Sequence[tuple[Recipe, int]],
-    jobs: Sequence[Job],
-    engine: Engine,
-    progress: Progress,
-) -> dict[tuple[Recipe, int], str]:
-    """Train the models and look at every set through them; return what went wrong with those that failed."""
-    lost: dict[tuple[Recipe, int], str] = {}
-    for generation in generations(models, context.matrix.seeds):
-        tasks = [Train(context, *model) for model in generation]
-        for trained in engine.run(tasks, progress.watch):
-            _note(trained, progress)
-            if trained.error:
-                lost[trained.task.recipe, trained.task.seed] = trained.error
-                progress.ended(f"views of seed {trained.task.seed}", "FAILED (its model did)")
-    looks = [Look(context, *model, wanted_views(jobs, model[0])) for model in models if model not in lost]
-    for looked in engine.run(looks, progress.watch):
-        _note(looked, progress)
-        if looked.error:
-            lost[looked.task.recipe, looked.task.seed] = looked.error
-    return lost
+def _run(context: Context, jobs: Sequence[Job], backend: Backend, made: dict[Name, Record]) -> None:
+    """Make the records of jobs, and add them."""
+    tasks = graph(context, jobs)
+    with Progress(len(tasks)) as progress:
+        for done in schedule(tasks, backend, progress.watch):
+            progress.ended(done.task.label, f"FAILED ({done.error})" if done.error else "done")
+            if isinstance(done.task, Evaluate):
+                made[_name(done.task.job)] = done.result or _failed(context, done.task.job, done)
 
 
-def generations(models: Sequence[tuple[Recipe, int]], seeds: tuple[int, ...]) -> list[list[tuple[Recipe, int]]]:
-    """Return the models in an order of training: those made of nothing, those made of these, and so on."""
-    depth: dict[tuple[Recipe, int], int] = {}
+def graph(context: Context, jobs: Sequence[Job]) -> list[Task[object]]:
+    """Return the tasks that jobs come to: models and what they are made from, their outputs, evaluations."""
+    needs = Needs(gpus=int(context.workspace.torch_device.type == "cuda"))
+    wanted = _wanted(context, jobs)
+    tasks: dict[str, Task[object]] = {}
 
-    def place(model: tuple[Recipe, int]) -> int:
-        if model not in depth:
-            depth[model] = 1 + max((place(part) for part in parts_of(*model, seeds)), default=-1)
-        return depth[model]
+    def model(recipe: Recipe, seed: int) -> None:
+        """Add a model, after those that it is made from and those that its outputs need."""
+        parts = recipe.parts(seed, context.matrix.seeds)
+        reference = reference_of(recipe, context.matrix)
+        for one in (*parts, *([(reference, seed)] if reference != recipe else [])):
+            model(*one)
+        training = TrainModel(context.matrix, recipe, seed, tuple(train_key(*part) for part in parts), needs)
+        before = [training.key, *(outputs_key(*part) for part in parts if part in wanted)]
+        before += [outputs_key(reference, seed)] if reference != recipe else []
+        tasks.setdefault(training.key, training)
+        if (recipe, seed) in wanted:
+            showing = StoreOutputs(
+                context.matrix, recipe, seed, reference, wanted[recipe, seed], tuple(dict.fromkeys(before)), needs
+            )
+            tasks.setdefault(showing.key, showing)
 
-    deepest = max((place(model) for model in models), default=-1)
-    return [[model for model in depth if depth[model] == level] for level in range(deepest + 1)]
+    for job in jobs:
+        model(job.recipe, job.seed)
+        after = dict.fromkeys([outputs_key(job.recipe, job.seed), outputs_key(_reference(context, job), job.seed)])
+        evaluation = Evaluate(context.matrix, job, tuple(after), needs)
+        tasks[evaluation.key] = evaluation
+    return list(tasks.values())
 
 
-def _models(context: Context, job: Job) -> list[tuple[Recipe, int]]:
-    return [(job.recipe, job.seed), (judge_of(job.recipe, context.matrix), job.seed)]
+def _wanted(context: Context, jobs: Sequence[Job]) -> dict[tuple[Recipe, int], frozenset[Output]]:
+    """Return the outputs that jobs read of each model, by recipe and seed."""
+    wanted: dict[tuple[Recipe, int], frozenset[Output]] = {}
+
+    def add(recipe: Recipe, seed: int, outputs: frozenset[Output]) -> None:
+        wanted[recipe, seed] = wanted.get((recipe, seed), frozenset()) | outputs
+        if pool := recipe.pool():
+            for part in recipe.parts(seed, context.matrix.seeds):
+                add(*part, pool.takes)
+
+    for job in jobs:
+        add(job.recipe, job.seed, wanted_outputs(job))
+        add(_reference(context, job), job.seed, ANSWER)
+    return wanted
 
 
-def _name(job: Job | Skip) -> tuple[str, int]:
-    return job.method.name, job.seed
+def _reference(context: Context, job: Job) -> Recipe:
+    return reference_of(job.recipe, context.matrix)
 
 
-def _note(done: Done[Train] | Done[Look] | Done[Examine], progress: Progress) -> None:
-    progress.ended(done.task.label, f"FAILED ({done.error})" if done.error else "done")
+def _name(item: Job | Skip) -> Name:
+    return item.method.name, item.seed
+
+
+def _skipped(context: Context, skip: Skip) -> Record:
+    return unmade_record(context, skip, "skipped", skip.reason)
+
+
+def _failed(context: Context, job: Job, done: Done[Any]) -> Record:
+    """Return the record of a failure; its whole traceback is kept beside it."""
+    if done.traceback:
+        path = record_paths(context.workspace.results, context.matrix.name, *_name(job)).failure
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(done.traceback, encoding="utf-8")
+    return unmade_record(context, job, "failed", done.error or "")
+
+
+def _elsewhere(kept: Sequence[Record], context: Context) -> dict[str, int]:
+    """Return how many kept records another kind of machine made, by its class."""
+    here = kind_of(machine_class(context.workspace.device))
+    found: dict[str, int] = {}
+    for record in kept:
+        there = record.environment.machine or record.environment.device.split(":")[0]
+        if kind_of(there) != here:
+            found[there] = found.get(there, 0) + 1
+    return found
 
 
 def _write_unmade(context: Context, record: Record) -> None:
-    """Write the record of a skipped or failed job; it never replaces numbers, nor what this program cannot read."""
+    """Write the record of a skipped or failed job; it never replaces numbers, nor what a newer program wrote."""
     path = record_paths(context.workspace.results, record.matrix, record.method, record.seed).record
-    if record.status == "ok" or (path.exists() and _holds_numbers(path)):
+    if record.status == "ok" or (path.exists() and _to_be_kept(path)):
         return
     with suppress(OSError):  # on a full disk the summary alone tells of it
         write_record(path, record)
 
 
-def _holds_numbers(path: Path) -> bool:
+def _to_be_kept(path: Path) -> bool:
     try:
         return read_record(path).status == "ok"
-    except BadRecord:
+    except NewerRecord:
         return True
+    except BadRecord:
+        return False
 
 
 @contextmanager
-def alone(results: Path) -> Iterator[None]:
+def alone(results: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold a folder of results; the system lets go of it when this process ends, however it ends.
+
+    Args:
+        results: The folder.
+        shared: Let other shared holders in.
 
     Raises:
         Busy: another run holds it.
@@ -144,11 +232,19 @@ def alone(results: Path) -> Iterator[None]:
     results.mkdir(parents=True, exist_ok=True)
     with (results / ".lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             raise Busy(
                 f"{results}: another run is writing to this folder; wait for it, or name another: --results DIR"
             ) from error
-        for left in results.glob("*/*/.*.tmp"):  # what a killed run was writing
-            left.unlink()
         yield
+
+
+def clean(results: Path, cache: Path) -> None:
+    """Remove part files that killed runs left a day ago or longer."""
+    before = time.time() - OLD
+    for folder, pattern in ((results, "*/*/.*.tmp"), (cache, "models/**/.*.part"), (cache, "models/**/.*.tmp")):
+        for left in folder.glob(pattern):
+            with suppress(OSError):
+                if left.stat().st_mtime < before:
+                    left.unlink()

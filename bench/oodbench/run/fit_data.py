@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import cast, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from oodbench.contract import FitData, Material, Method
 from oodbench.errors import BadData, Undeclared
-from oodbench.models.views import ModelViews
+from oodbench.models.outputs import ModelOutputs, Trained
 
 
 @final
@@ -22,28 +22,28 @@ class HandOut:
 
     classes: int
     seed: int
-    train: ModelViews
+    train: ModelOutputs
     labelled: Tensor
     fits_on: frozenset[Material]
-    materials: Mapping[Material, ModelViews]
+    materials: Mapping[Material, ModelOutputs]
     touched: set[str] = field(default_factory=set)
 
     @property
-    def validation(self) -> ModelViews:
+    def validation(self) -> ModelOutputs:
         """In-distribution inputs held out from training."""
         return self._open("validation")
 
     @property
-    def ood_validation(self) -> ModelViews:
+    def ood_validation(self) -> ModelOutputs:
         """Out-of-distribution inputs, from sources that no test set uses."""
         return self._open("ood_validation")
 
     @property
-    def adversarial_validation(self) -> ModelViews:
+    def adversarial_validation(self) -> ModelOutputs:
         """Attacked validation inputs that fooled the model."""
         return self._open("adversarial_validation")
 
-    def _open(self, material: Material) -> ModelViews:
+    def _open(self, material: Material) -> ModelOutputs:
         if material not in self.fits_on:
             declared = ", ".join(sorted(self.fits_on)) or "none"
             raise Undeclared(
@@ -56,10 +56,9 @@ class HandOut:
         return self.materials[material]
 
 
-def labels_seen(net: nn.Module, n: int) -> Tensor:
-    """Return which of n training images' labels a model saw: its buffer `labelled` [n], else all."""
-    seen = dict(net.named_buffers()).get("labelled")
-    return torch.ones(n, dtype=torch.bool) if seen is None else seen
+def labels_used(model: Trained, n: int) -> Tensor:
+    """Return which of n training images' labels a model was trained on [n]: all, as a rule."""
+    return torch.ones(n, dtype=torch.bool) if model.labelled is None else model.labelled
 
 
 def as_fit_data(data: HandOut) -> FitData:

@@ -1,55 +1,61 @@
 """What a run would do, before it does it: `oodbench plan`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import mean
 
 from tabulate import tabulate
 
-from oodbench.errors import BadRecord, MissingData
+from oodbench.errors import BadData
 from oodbench.records import read_cost, record_paths
-from oodbench.run.context import Context, record_key
+from oodbench.run.context import Context
 from oodbench.run.models import is_trained
 from oodbench.run.plan import Job, Skip
-from oodbench.run.tasks import current
+from oodbench.run.standing import standing, suspects
 
 SCORE_BYTES = 4
-SHARED = ("train", "views")
+SHARED = ("train", "outputs")
 
 
 def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
     """Return a table of what is done, what would run and what is skipped, and an estimate of time and disk."""
     try:
         here = context.sets
-    except MissingData as error:
+    except BadData as error:
         return f"nothing can run: {error}"
-    rows = [(item.method.name, item.seed, *_state(context, item)) for item in planned]
-    waiting = [item for item in planned if isinstance(item, Job) and _state(context, item)[0] != "done"]
+    jobs = [item for item in planned if isinstance(item, Job)]
+    doubtful = {entry.method.name for entry in suspects(context, jobs)}
+    states = [_state(context, item, doubtful) for item in planned]
+    rows = [(item.method.name, item.seed, *state) for item, state in zip(planned, states, strict=True)]
+    waiting = [item for item, state in zip(planned, states, strict=True) if isinstance(item, Job) and state[0] == "run"]
     absent = [f"  {name}: {reason}" for name, reason in here.absent.items()]
+    damaged = [f"  {name}: {reason}" for name, reason in here.damaged.items()]
     return "\n".join(
         [
             f"{context.matrix.name}: {context.matrix.title}, scale {context.matrix.scale}",
             tabulate(rows, ("method", "seed", "state", "why"), tablefmt="simple"),
             *(["out-sets that are not here; their cells are skipped:", *absent] if absent else []),
+            *(["out-sets that are damaged; their cells will fail:", *damaged] if damaged else []),
             _estimate(context, waiting),
         ]
     )
 
 
-def _state(context: Context, item: Job | Skip) -> tuple[str, str]:
+def _state(context: Context, item: Job | Skip, doubtful: Collection[str]) -> tuple[str, str]:
     if isinstance(item, Skip):
         return "skip", item.reason
-    where = context.workspace.results, context.matrix.name, item.method.name, item.seed
-    try:
-        if current(*where, record_key(context, item)):
-            return "done", "its record is current"
-    except BadRecord as error:
-        return "run", f"its record cannot be read: {error}"
-    if record_paths(*where).record.exists():
-        return "run", "its record is of other code, data or versions, or failed"
-    if is_trained(context.key(item.recipe, item.seed), context.workspace.cache):
-        return "run", "its model is in the cache"
-    return "run", "its model must be trained"
+    stands = standing(context, item)
+    if stands.record is not None and stands.record.status == "ok":
+        if item.method.name in doubtful:
+            return "check", "its record is current, but other code made it: a run compares their behaviour on the toy"
+        return "done", stands.why
+    model = "in the cache" if _is_trained(context, item) else "to be trained"
+    return "run", f"{stands.why}; its model is {model}"
+
+
+def _is_trained(context: Context, job: Job) -> bool:
+    key, workspace = context.key(job.recipe, job.seed), context.workspace
+    return is_trained(key, workspace.cache, workspace.torch_device)
 
 
 def _estimate(context: Context, jobs: Sequence[Job]) -> str:
@@ -62,7 +68,7 @@ def _estimate(context: Context, jobs: Sequence[Job]) -> str:
         seconds = _cost(context, job)
         if seconds:
             own.append(seconds.get("fit", 0) + seconds.get("score", 0))
-            if not is_trained(context.key(job.recipe, job.seed), context.workspace.cache):
+            if not _is_trained(context, job):
                 shared[repr(job.recipe), job.seed] = sum(seconds.get(stage, 0) for stage in SHARED)
     images = sum(len(images) for _, role, images in context.sets if role in ("test", "ood"))
     images += sum(2 * attack.n for attack in context.matrix.attacks)

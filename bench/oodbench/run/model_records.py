@@ -1,8 +1,8 @@
 """From an examination to the records of its models: written once a model, whichever method comes first."""
 
 from pathlib import Path
+from typing import NamedTuple
 
-from oodbench.contract import Recipe
 from oodbench.errors import BadRecord
 from oodbench.outcomes import outcomes_sha256, write_outcomes
 from oodbench.records import (
@@ -20,19 +20,29 @@ from oodbench.records import (
     write_model,
 )
 from oodbench.run.attack import Attempt
-from oodbench.run.context import Context, model_record_key
+from oodbench.run.context import Context
+from oodbench.run.evaluation import Evaluation
 from oodbench.run.examine import Exam
+from oodbench.run.keys import model_record_key
 from oodbench.run.models import describe
-from oodbench.run.plan import Job, judge_of
+from oodbench.run.plan import Job, reference_of
+from oodbench.training import Recipe
 
 
-def write_models(context: Context, job: Job, exam: Exam) -> tuple[ModelUsed, ModelUsed]:
+class ModelsUsed(NamedTuple):
+    """The model that a method stands on, and the classifier whose errors it is judged on."""
+
+    model: ModelUsed
+    reference: ModelUsed
+
+
+def write_models(context: Context, job: Job, found: Evaluation) -> ModelsUsed:
     """Write the records of a job's model and of the classifier whose errors it is judged on; return both.
 
     Raises:
         BadRecord: As `put_model`.
     """
-    reference = judge_of(job.recipe, context.matrix)
+    exam, reference = found.exam, reference_of(job.recipe, context.matrix)
     outcomes = _outcomes(exam)
     judged = _record(context, reference, job.seed).model_copy(
         update={
@@ -45,9 +55,9 @@ def write_models(context: Context, job: Job, exam: Exam) -> tuple[ModelUsed, Mod
         judged = judged.model_copy(update={"bits_per_dimension": dict(exam.bits)})
     used = put_model(context.workspace.results, judged, outcomes)
     if reference == job.recipe:
-        return used, used
+        return ModelsUsed(used, used)
     density = _record(context, job.recipe, job.seed).model_copy(update={"bits_per_dimension": dict(exam.bits)})
-    return put_model(context.workspace.results, density, None), used
+    return ModelsUsed(put_model(context.workspace.results, density, None), used)
 
 
 def put_model(results: Path, model: ModelRecord, outcomes: Outcomes | None) -> ModelUsed:
@@ -76,23 +86,49 @@ def put_model(results: Path, model: ModelRecord, outcomes: Outcomes | None) -> M
     return used
 
 
-def stands(results: Path, record: Record, used: ModelUsed | None) -> bool:
-    """Whether the model that a method's record names lies there, whole."""
-    if used is None:
-        return False
-    model = _standing(model_paths(results, record.matrix, used.name, record.seed))
-    return model is not None and model_sha256(model) == used.sha256
+def verify_models(results: Path, record: Record) -> None:
+    """Check that the models that a method's record names lie there, whole.
+
+    Raises:
+        BadRecord: One of them is absent, broken, or another one by now.
+    """
+    for used in dict.fromkeys(one for one in (record.model, record.reference) if one):
+        paths = model_paths(results, record.matrix, used.name, record.seed)
+        model = _read(paths)
+        if model_sha256(model) != used.sha256:
+            raise BadRecord(f"{paths.record}: is another model by now than the one that {record.method} was scored on")
+    if record.model is None or record.reference is None:
+        raise BadRecord(
+            f"the record of {record.method}, seed {record.seed} names no model; was it made by oodbench 0.1?"
+        )
+
+
+def outcomes_of(results: Path, record: Record) -> Outcomes | None:
+    """Return what the classifier does whose errors a method is judged on; None where it does not classify.
+
+    Raises:
+        BadRecord: Its record, or its file of outcomes, is absent or broken.
+    """
+    if record.reference is None:
+        return None
+    paths = model_paths(results, record.matrix, record.reference.name, record.seed)
+    sha256 = read_model(paths.record).outcomes_sha256
+    return read_outcomes(paths.outcomes, sha256) if sha256 else None
+
+
+def _read(paths: ModelPaths) -> ModelRecord:
+    model = read_model(paths.record)
+    if model.outcomes_sha256 is not None:
+        read_outcomes(paths.outcomes, model.outcomes_sha256)
+    return model
 
 
 def _standing(paths: ModelPaths) -> ModelRecord | None:
     """Return the record of a model that lies at a place; None for none, or a broken one."""
     try:
-        model = read_model(paths.record)
-        if model.outcomes_sha256 is not None:
-            read_outcomes(paths.outcomes, model.outcomes_sha256)
+        return _read(paths)
     except BadRecord:
         return None
-    return model
 
 
 def _differences(standing: ModelRecord, model: ModelRecord) -> str:

@@ -1,11 +1,22 @@
-"""Trained models and what they show, from the cache where they were made before."""
+"""Trained models and their outputs, from the cache where they were made before.
+
+    <cache>/models/<class of machine>/<address>/weights.safetensors, weights.json
+    <cache>/models/<class of machine>/<address>/outputs/<set>/<output>.<i>.npy, <output>.json
+
+A JSON file seals what lies beside it (`oodbench.run.sealed`). Weights and outputs of one class of machine never answer
+for another.
+"""
 
 import json
+import logging
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
+from tempfile import mkstemp
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,16 +24,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oodbench.contract import Recipe, View
+from oodbench.contract import Output
 from oodbench.data.images import Images
-from oodbench.errors import BadCheckpoint
+from oodbench.data.stream import batches
+from oodbench.identity import TRAINING, address
 from oodbench.models import checkpoint
-from oodbench.models.train import Classes, Report, blank, silent, train
-from oodbench.models.views import BATCH, NET_VIEWS, Trained
-from oodbench.store import atomically, digest, source_digest
+from oodbench.models.outputs import BATCH, Trained, to_store
+from oodbench.models.train import Report, labels_of, silent, start, train
+from oodbench.run.guard import Guard, Made
+from oodbench.run.machine import machine_class, slug
+from oodbench.run.sealed import seal, unsealed
+from oodbench.store import digest
+from oodbench.training import InSet, Recipe
 
-CAST = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__}
-"""Versions that change the bits of a trained network."""
+log = logging.getLogger(__name__)
+
+WEIGHTS = "weights.safetensors"
+
+DECODERS = 4
+"""Processes at most that decode pictures ahead of the network; images in memory need none."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +51,20 @@ class ModelKey:
 
     recipe: Recipe
     seed: int
-    classes: Classes
+    in_set: InSet
     train_sha256: str
     outliers_sha256: str | None = None
     parts: "tuple[ModelKey, ...]" = ()
 
-    @property
-    def digest(self) -> str:
-        """The content address."""
-        source = source_digest(type(self.recipe).__module__, "oodbench.models.train")
+    @cached_property
+    def address(self) -> str:
+        """The content address (sha256, hex)."""
         data = self.train_sha256, self.outliers_sha256
-        parts = [part.digest for part in self.parts]
-        return digest(describe(self.recipe), self.seed, asdict(self.classes), data, parts, source, CAST)
+        return address(TRAINING, self.recipe, self.seed, self.in_set, data, [part.address for part in self.parts])
 
-    def folder(self, cache: Path) -> Path:
-        """Where the model and what it showed are kept."""
-        return cache / "models" / self.digest[:20]
+    def folder(self, cache: Path, device: torch.device) -> Path:
+        """Where the model and its outputs are kept."""
+        return cache / "models" / slug(machine_class(device)) / self.address[:20]
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
@@ -99,9 +117,9 @@ def _word(value: Any) -> str:
     return text if plain else digest(repr(value))[:8]
 
 
-def is_trained(key: ModelKey, cache: Path) -> bool:
-    """Whether the weights are in the cache."""
-    return (key.folder(cache) / "weights.safetensors").exists()
+def is_trained(key: ModelKey, cache: Path, device: torch.device) -> bool:
+    """Whether the weights are in the cache, whole or not."""
+    return (key.folder(cache, device) / WEIGHTS).with_suffix(".json").exists()
 
 
 def trained(
@@ -111,78 +129,129 @@ def trained(
     device: torch.device,
     report: Report = silent,
     outliers: Images | None = None,
+    guard: Guard | None = None,
 ) -> Trained:
     """Return the model, trained now unless its weights are in the cache; its parts before it.
 
+    Args:
+        key: What identifies it.
+        images: The training split.
+        cache: Root of the cache.
+        device: Where it is, and where it is trained.
+        report: Told of the progress.
+        outliers: Auxiliary outliers, for a recipe that wants them.
+        guard: Says whether weights that other code made are what this code would make; None trusts them.
+
     Raises:
         Diverged: the loss became infinite or NaN.
-        BadCheckpoint: the weights in the cache are broken; names the file to delete.
     """
-    weights = key.folder(cache) / "weights.safetensors"
-    if not weights.exists():
-        parts = [trained(part, images, cache, device, report, outliers).net for part in key.parts]
-        resume = weights.with_name("resume.safetensors")
-        net = train(
-            key.recipe,
-            images,
-            key.classes,
-            key.seed,
-            device=device,
-            outliers=outliers if "outliers" in key.recipe.wants else None,
-            parts=parts,
-            resume_from=resume,
-            report=report,
-        )
-        checkpoint.save(weights, net.state_dict(), {"recipe": describe(key.recipe), "seed": key.seed})
-        resume.unlink(missing_ok=True)
-    tensors, _ = checkpoint.load(weights)
-    net = blank(key.recipe, images, key.classes, key.seed)
-    checkpoint.restore(net, tensors, str(weights))
+    folder = key.folder(cache, device)
+    refresh(folder, key.recipe, guard)
+    if unsealed((folder / WEIGHTS).with_suffix(".json")) is None:
+        _train(key, images, cache, device, report, outliers, guard)
+    tensors, _ = checkpoint.load(folder / WEIGHTS)
+    fit = start(key.recipe, key.in_set, labels_of(images), key.seed)
+    net = fit.net
+    checkpoint.restore(net, tensors, str(folder / WEIGHTS))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Trained(net.eval().requires_grad_(False), device)
+    return Trained(net.eval().requires_grad_(False), device, fit.labelled)
 
 
-def shown(
-    model: Trained, images: Images, wanted: frozenset[View], folder: Path, report: Report = silent
-) -> Mapping[View, Any]:
-    """Return what a model shows of a set: float32 tensors mapped from files, made in one forward pass if absent.
+def refresh(folder: Path, recipe: Recipe, guard: Guard | None) -> None:
+    """Remove from a model's folder what other code made and this code would make otherwise; tell what goes.
 
     Args:
-        model: Whom to ask.
+        folder: The model's.
+        recipe: Of the model.
+        guard: Says what this code would make otherwise; None trusts all that is there.
+    """
+    marker = (folder / WEIGHTS).with_suffix(".json")
+    if guard is None or not marker.exists() or (facts := unsealed(marker)) is None:
+        return
+    moved = guard.moved_in_model(recipe, Made(**facts["made"]))
+    if "weights" in moved:
+        log.warning("%s: other code trained this model, and this code trains another one; it is trained again", folder)
+        shutil.rmtree(folder)
+    elif moved:
+        log.warning(
+            "%s: other code made these outputs, and this code makes others (%s); they are made again",
+            folder,
+            ", ".join(sorted(moved)),
+        )
+        for name in ("outputs", "attacks"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        seal(marker, [WEIGHTS], made=asdict(guard.made_model(recipe)), torch=facts["torch"])
+
+
+def _train(
+    key: ModelKey,
+    images: Images,
+    cache: Path,
+    device: torch.device,
+    report: Report,
+    outliers: Images | None,
+    guard: Guard | None,
+) -> None:
+    folder = key.folder(cache, device)
+    parts = [trained(part, images, cache, device, report, outliers, guard).net for part in key.parts]
+    resume = folder / "resume.safetensors"
+    net = train(
+        key.recipe,
+        images,
+        key.in_set,
+        key.seed,
+        device=device,
+        outliers=outliers if "outliers" in key.recipe.wants else None,
+        parts=parts,
+        resume_from=resume,
+        report=report,
+    )
+    made = guard.made_model(key.recipe) if guard is not None else Made()
+    checkpoint.save(folder / WEIGHTS, net.state_dict(), {"recipe": describe(key.recipe), "seed": key.seed})
+    seal((folder / WEIGHTS).with_suffix(".json"), [WEIGHTS], made=asdict(made), torch=torch.__version__)
+    resume.unlink(missing_ok=True)
+
+
+def outputs_of(
+    model: Callable[[], Trained], images: Images, wanted: frozenset[Output], folder: Path, report: Report = silent
+) -> Mapping[Output, Any]:
+    """Return a model's outputs of a set: tensors mapped from files, made in one forward pass where they are absent.
+
+    Args:
+        model: Returns the model; called where an output has to be made.
         images: n images.
-        wanted: Views; those that no forward pass shows are left out.
+        wanted: Outputs; those that are not to be stored are left out.
         folder: The model's folder in the cache.
         report: Told of the progress.
     """
-    views = sorted(wanted & NET_VIEWS)
-    place = folder / "views" / images.sha256()[:20]
-    missing = [view for view in views if not (place / f"{view}.json").exists()]
+    names = sorted(to_store(wanted))
+    place = folder / "outputs" / images.sha256()[:20]
+    found = {name: _read(place, name) for name in names}
+    missing = frozenset(name for name, value in found.items() if value is None)
     if missing:
-        _write_views(model, images, frozenset(missing), place, report)
-    return {view: _read_view(place, view) for view in views}
+        _write(model(), images, missing, place, report)
+        found |= {name: _read(place, name) for name in missing}
+    return found
 
 
-def _write_views(model: Trained, images: Images, wanted: frozenset[View], place: Path, report: Report) -> None:
+def _write(model: Trained, images: Images, wanted: frozenset[Output], place: Path, report: Report) -> None:
     """Stream one forward pass into one file per array; memory stays that of one batch."""
-    writers: dict[View, list[_Growing]] = {}
-    for start in range(0, len(images), BATCH):
-        rows = slice(start, min(start + BATCH, len(images)))
-        x = torch.from_numpy(images.batch(rows)).to(model.device)
+    writers: dict[Output, list[_Growing]] = {}
+    for number, pixels in enumerate(batches(images, BATCH, DECODERS)):
+        rows = slice(number * BATCH, number * BATCH + len(pixels))
+        x = torch.from_numpy(pixels).to(model.device)
         with torch.no_grad():
-            seen = model.show(x, wanted)
-        for view in wanted:
-            parts = seen[view] if isinstance(seen[view], tuple) else (seen[view],)
-            if view not in writers:
-                writers[view] = [_Growing(place / f"{view}.{i}.npy", part, len(images)) for i, part in enumerate(parts)]
-            for writer, part in zip(writers[view], parts, strict=True):
+            given = model.outputs(x, wanted)
+        for name in wanted:
+            parts = given[name] if isinstance(given[name], tuple) else (given[name],)
+            if name not in writers:
+                writers[name] = [_Growing(place / f"{name}.{i}.npy", part, len(images)) for i, part in enumerate(parts)]
+            for writer, part in zip(writers[name], parts, strict=True):
                 writer.put(rows, part)
         report("forward pass", rows.stop, len(images))
-    for view, arrays in writers.items():
-        for array in arrays:
-            array.close()
-        tuple_like = isinstance(seen[view], tuple)
-        with atomically(place / f"{view}.json") as file:  # written last: the view is whole
-            file.write_text(json.dumps({"arrays": len(arrays), "tuple": tuple_like}))
+    for name, arrays in writers.items():
+        files = [array.close() for array in arrays]
+        seal(place / f"{name}.json", files, arrays=files, tuple=isinstance(given[name], tuple))
 
 
 class _Growing:
@@ -192,26 +261,28 @@ class _Growing:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         dtype = np.float64 if first.dtype == torch.float64 else np.float32
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes may show a shared part at once
+        # A name of its own: two processes, on two hosts, may write one array at once.
+        handle, name = mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        Path(name).chmod(0o644)
+        self._part = Path(name)
+        os.close(handle)
         self._array = np.lib.format.open_memmap(self._part, "w+", dtype, (n, *first.shape[1:]))
 
     def put(self, rows: slice, values: Tensor) -> None:
         self._array[rows] = values.cpu().numpy()
 
-    def close(self) -> None:
+    def close(self) -> str:
+        """Give the array its name, and return it."""
         self._array.flush()
         self._part.replace(self._path)
+        return self._path.name
 
 
-def _read_view(place: Path, view: View) -> Any:
-    facts = json.loads((place / f"{view}.json").read_text())
-    arrays = [_mapped(place / f"{view}.{i}.npy") for i in range(facts["arrays"])]
+def _read(place: Path, name: Output) -> Any:
+    """Return one output of a set, or None where it is not there or not whole."""
+    facts = unsealed(place / f"{name}.json")
+    if facts is None:
+        return None
+    # Copy-on-write: torch wants a writable array, and the file must never change.
+    arrays = [torch.from_numpy(np.load(place / file, mmap_mode="c", allow_pickle=False)) for file in facts["arrays"]]
     return tuple(arrays) if facts["tuple"] else arrays[0]
-
-
-def _mapped(path: Path) -> Tensor:
-    try:
-        # Copy-on-write: torch wants a writable array, and the file must never change.
-        return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise BadCheckpoint(f"{path}: broken array in the cache ({error}); delete its folder and run again") from error

@@ -1,12 +1,14 @@
 """What would run: every (method, seed) of a matrix, as a job or as a skip with its reason. Touches no tensor."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from oodbench.contract import Material, Method, Recipe
+from oodbench.contract import LOGITS, Material, Method
 from oodbench.data.matrix import Matrix
+from oodbench.models.outputs import OF_EVERY_MODEL
 from oodbench.recipes import Plain
 from oodbench.run.registry import Registered
+from oodbench.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) ->
     """Return a job or a skip for every method and seed, methods in the order given."""
     planned: list[Job | Skip] = []
     for entry in entries:
-        recipe = entry.method.recipe.at(matrix.scale, matrix.training.training())
+        recipe = entry.method.recipe.sized(matrix.scale, matrix.training)
         reason = why_not(entry.method, recipe, offers(matrix))
         planned += [Skip(entry, recipe, seed, reason) if reason else Job(entry, recipe, seed) for seed in seeds]
     return planned
@@ -62,13 +64,26 @@ def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) ->
 
 def why_not(method: Method, recipe: Recipe, offered: frozenset[Material]) -> str | None:
     """Return why a method cannot run where these materials are offered, or None."""
-    blind = method.detector.reads - recipe.provides
+    blind = method.detector.reads - recipe.provides - OF_EVERY_MODEL
     if blind:
-        return f"reads {', '.join(sorted(blind))}, which {type(recipe).__name__} models do not show"
+        return f"reads {', '.join(map(str, sorted(blind)))}, which {type(recipe).__name__} models do not have"
     lacking = method.materials - offered
     return f"needs {', '.join(sorted(lacking))}, which is not offered here" if lacking else None
 
 
-def judge_of(recipe: Recipe, matrix: Matrix) -> Recipe:
+def reference_of(recipe: Recipe, matrix: Matrix) -> Recipe:
     """Return the recipe of the reference classifier: the model's own, or for a density the plain one."""
-    return recipe if "logits" in recipe.provides else Plain().at(matrix.scale, matrix.training.training())
+    return recipe if LOGITS in recipe.provides else Plain().sized(matrix.scale, matrix.training)
+
+
+def part(planned: Sequence[Job | Skip], which: int, parts: int) -> list[Job | Skip]:
+    """Return one of several parts of a plan; what stands on one model is in one part, so that it is trained once.
+
+    Args:
+        planned: The plan.
+        which: From 0.
+        parts: How many.
+    """
+    models = list(dict.fromkeys((item.recipe, item.seed) for item in planned))
+    own = {model for place, model in enumerate(models) if place % parts == which}
+    return [item for item in planned if (item.recipe, item.seed) in own]

@@ -12,6 +12,7 @@ import torch
 
 import oodbench
 from oodbench.records import Environment, Git
+from oodbench.run.machine import machine_class
 
 PACKAGES = ("oodbench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "pillow")
 
@@ -19,7 +20,10 @@ PACKAGES = ("oodbench", "torch", "torchvision", "numpy", "scipy", "scikit-learn"
 @cache
 def git() -> Git:
     """Return the commit of this checkout and whether its code differs from it; nulls outside a repository."""
-    folder = Path(oodbench.__file__).parents[2]
+    package = Path(oodbench.__file__).parent
+    folder = package.parents[1]
+    if package != folder / "bench" / "oodbench":  # installed: a repository above it is somebody else's
+        return Git(commit=None, dirty=None)
 
     def ask(*words: str) -> str | None:
         done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
@@ -49,6 +53,7 @@ def environment(device: str) -> Environment:
     """Return the machine as far as numbers depend on it."""
     return Environment(
         device=device,
+        machine=machine_class(device),
         threads=torch.get_num_threads(),
         dtype="float32",
         python=platform.python_version(),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from oodbench.data.images import Images
 from oodbench.measure.calibration import report
 from oodbench.measure.likelihood import bits_per_dim
-from oodbench.models.views import Trained
+from oodbench.models.outputs import Trained
 from oodbench.records import Quality
 from oodbench.run.sets import Sets
 

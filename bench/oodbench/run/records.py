@@ -1,34 +1,45 @@
-"""From an examination to its record."""
+"""From an evaluation to its record."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, Literal
 
+from oodbench.contract import Method
 from oodbench.data.cards import card_sha256, find_card
-from oodbench.records import CellRecord, Citation, DataUsed, ModelUsed, Parameters, Passes, Record
+from oodbench.identity import PROTOCOL, TRAINING
+from oodbench.records import CellRecord, Citation, DataUsed, Parameters, Passes, Record
 from oodbench.run import provenance
+from oodbench.run.behaviour import method_source
 from oodbench.run.context import Context
 from oodbench.run.examine import Outcome
+from oodbench.run.guard import Made
+from oodbench.run.model_records import ModelsUsed
 from oodbench.run.models import describe
 from oodbench.run.plan import Job, Skip
 
 
 def make_record(
-    context: Context,
-    job: Job,
-    key: str,
-    outcome: Outcome,
-    models: tuple[ModelUsed, ModelUsed],
-    scores_sha256: str,
+    context: Context, job: Job, key: str, made: Made, outcome: Outcome, models: ModelsUsed, scores_sha256: str
 ) -> Record:
-    """Return the record of an examination; `models` are its own and the one whose errors it is judged on."""
+    """Return the record of an evaluation.
+
+    Args:
+        context: Where it was made.
+        job: What was to be done.
+        key: Its content address.
+        made: The code that made it, and its behaviour.
+        outcome: What came of the job.
+        models: The model, and the classifier whose errors it is judged on.
+        scores_sha256: Of its scores.
+    """
     return Record(
         **identity(context, job, key, outcome.chosen),
+        behaviour={name: tuple(numbers) for name, numbers in made.behaviour.items()},
         data=data_used(context),
         passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
         cells=cell_records(context, outcome),
-        model=models[0],
-        reference=models[1],
+        model=models.model,
+        reference=models.reference,
         scores_sha256=scores_sha256,
     )
 
@@ -55,11 +66,22 @@ def identity(
         "recipe": describe(job.recipe),
         "scale": context.matrix.scale,
         "in_set": context.matrix.in_set,
-        "source_sha256": job.entry.source,
+        "versions": declared_versions(job.method),
+        "source_sha256": method_source(job.entry),
         "key": key,
         "git": provenance.git(),
         "packages": provenance.packages(),
         "environment": provenance.environment(context.workspace.device),
+    }
+
+
+def declared_versions(method: Method) -> dict[str, int]:
+    """Return the declared versions that a method's numbers depend on."""
+    return {
+        "protocol": PROTOCOL,
+        "training": TRAINING,
+        "recipe": method.recipe.version,
+        "detector": method.detector.version,
     }
 
 
@@ -70,7 +92,7 @@ def parameters(job: Job | Skip, chosen: Mapping[str, float]) -> Parameters:
     default: dict[str, Any] = {}
     for field in fields(detector):  # type: ignore[arg-type]
         value = getattr(detector, field.name)
-        if not callable(value) and not isinstance(value, frozenset):
+        if not callable(value) and not isinstance(value, frozenset) and field.name != "version":
             (default if field.default is not MISSING and value == field.default else given)[field.name] = value
     return Parameters(given=given, default=default, chosen=dict(chosen))
 
@@ -90,12 +112,10 @@ def data_used(context: Context) -> dict[str, DataUsed]:
 
 def cell_records(context: Context, outcome: Outcome) -> tuple[CellRecord, ...]:
     """Return the failure sets that have no scores, and why."""
-    failed = [
-        CellRecord(failure=failure, name=name, status="failed", reason=reason)
-        for (failure, name), reason in outcome.failed.items()
+    sets = context.sets
+    said: list[tuple[Literal["skipped", "failed"], str, str, str]] = [
+        *(("failed", failure, name, reason) for (failure, name), reason in outcome.failed.items()),
+        *(("skipped", "ood", name, reason) for name, reason in sets.absent.items()),
+        *(("failed", "ood", name, reason) for name, reason in sets.damaged.items()),
     ]
-    absent = [
-        CellRecord(failure="ood", name=name, status="skipped", reason=reason)
-        for name, reason in context.sets.absent.items()
-    ]
-    return (*failed, *absent)
+    return tuple(CellRecord(status=status, failure=kind, name=name, reason=why) for status, kind, name, why in said)

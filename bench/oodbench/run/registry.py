@@ -9,7 +9,6 @@ from importlib.metadata import entry_points
 
 from oodbench.contract import Method
 from oodbench.errors import BadMethod, UnknownName
-from oodbench.store import source_digest
 
 GROUP = "oodbench.methods"
 """Entry-point group of methods outside this repository: each names a `Method`, or a tuple of them."""
@@ -21,11 +20,6 @@ class Registered:
 
     method: Method
     module: str
-
-    @property
-    def source(self) -> str:
-        """Digest of the code that scores: the method's module and all of ours that it imports."""
-        return source_digest(self.module)
 
 
 @cache

@@ -8,15 +8,15 @@ from pathlib import Path
 from oodbench.data.cards import find_card
 from oodbench.data.images import Images
 from oodbench.data.joined import JoinedImages
-from oodbench.data.load import load
 from oodbench.data.matrix import Matrix
-from oodbench.errors import MissingData
-from oodbench.models.train import Classes
+from oodbench.data.remembered import load_remembered as load
+from oodbench.errors import BadData, MissingData
+from oodbench.training import InSet
 
 
 @dataclass(frozen=True)
 class Sets:
-    """What a matrix trains, tunes and tests on; an absent out-set stands with the reason."""
+    """What a matrix trains, tunes and tests on; an absent or damaged out-set stands with the reason."""
 
     train: Images
     validation: Images
@@ -24,6 +24,7 @@ class Sets:
     ood: Mapping[str, Images] = field(default_factory=dict)
     tuning: Mapping[str, Images] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    damaged: Mapping[str, str] = field(default_factory=dict)
     outliers: Images | None = None
 
     def __iter__(self) -> Iterator[tuple[str, str, Images]]:
@@ -37,26 +38,30 @@ class Sets:
 
 @cache
 def open_sets(matrix: Matrix, root: Path | None) -> Sets:
-    """Return the images of a matrix.
+    """Return the images of a matrix. Sets whose fingerprint is remembered are opened when their pixels are wanted.
 
     Raises:
-        MissingData: the in-set or a tuning set is not here; the message says the command that gets it.
+        MissingData: the in-set, a tuning set or outliers are not here; the message says the command that gets them.
+        BadData: one of these is damaged. A damaged out-set stops nothing: its cells fail.
     """
     train, validation = (load(matrix.in_set, part, root=root) for part in ("train", "validation"))
     test = load(matrix.in_set, "test", root=root, n=matrix.n_test)
     ood: dict[str, Images] = {}
     absent: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     for wanted in matrix.ood:
         try:
             ood[wanted.card] = load(wanted.card, wanted.split, root=root, like=test, n=wanted.n)
         except MissingData as error:
             absent[wanted.card] = str(error)
+        except (BadData, OSError) as error:
+            damaged[wanted.card] = f"{type(error).__name__}: {error}"
     tuning = {s.card: load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.tuning_ood}
     beside = [load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.outliers]
-    return Sets(train, validation, test, ood, tuning, absent, JoinedImages(tuple(beside)) if beside else None)
+    return Sets(train, validation, test, ood, tuning, absent, damaged, JoinedImages(tuple(beside)) if beside else None)
 
 
-def classes(matrix: Matrix) -> Classes:
+def in_set(matrix: Matrix) -> InSet:
     """Return what a network must know of the matrix's in-set."""
     card = find_card(matrix.in_set)
-    return Classes(card.classes, card.mean, card.std)
+    return InSet(matrix.shape, card.classes, card.mean, card.std)

@@ -1,178 +1,197 @@
-"""The three kinds of task, in order: train a model, look at every set through it, examine a method on it.
+"""The kinds of task: train a model, store its outputs and the attacks on it, evaluate a method, try code on the toy.
 
-The first two reuse what the cache holds, so that running one twice is running it once.
+All reuse what the cache holds, so that running one twice is running it once.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
-from time import perf_counter
 
-from oodbench.contract import Recipe, View
-from oodbench.errors import BadData, BadRecord
+from oodbench.contract import Output
+from oodbench.data.matrix import Matrix
+from oodbench.identity import address
 from oodbench.models.train import Report
-from oodbench.records import (
-    Cost,
-    Record,
-    read_record,
-    record_paths,
-    verify,
-    write_cost,
-    write_record,
-    write_scores,
-)
+from oodbench.records import Cost, Record, record_paths, write_cost, write_record, write_scores
 from oodbench.run import provenance
-from oodbench.run.context import Context, attacked, record_key, seen
-from oodbench.run.examine import Exam, Outcome, examine
-from oodbench.run.model_records import stands, write_models
+from oodbench.run.behaviour import ToyGuard
+from oodbench.run.context import ANSWER, Context
+from oodbench.run.cost import Spent, note, noted, spending
+from oodbench.run.evaluation import evaluation
+from oodbench.run.graph import Needs
+from oodbench.run.guard import Made
+from oodbench.run.keys import record_key
+from oodbench.run.model_records import write_models
 from oodbench.run.models import describe, is_trained
-from oodbench.run.plan import Job, judge_of
-from oodbench.run.quality import bits, quality
+from oodbench.run.plan import Job
 from oodbench.run.records import make_record
-from oodbench.run.sets import classes
-from oodbench.store import atomically
+from oodbench.run.registry import Registered
+from oodbench.run.workspace import Workspace
+from oodbench.training import Recipe
+
+STAGES = ("train", "outputs")
+"""What a model costs, whoever stands on it."""
+
+
+def guarded(matrix: Matrix, place: Workspace) -> Context:
+    """Return a matrix at a place, what other code left there checked."""
+    return Context(matrix, place, ToyGuard(matrix, place))
 
 
 @dataclass(frozen=True)
-class Train:
+class TrainModel:
     """Train one model."""
 
-    context: Context
+    matrix: Matrix
     recipe: Recipe
     seed: int
+    after: tuple[str, ...]
+    needs: Needs
+
+    @property
+    def key(self) -> str:
+        """Of its kind, recipe and seed."""
+        return train_key(self.recipe, self.seed)
 
     @property
     def label(self) -> str:
         """For people."""
         return f"train {describe(self.recipe)['name']} ({self.recipe.training.network}), seed {self.seed}"
 
-    def run(self, report: Report) -> None:
+    def run(self, place: Workspace, report: Report) -> None:
         """Train, unless the weights are in the cache."""
-        started = perf_counter()
-        fresh = not is_trained(self.context.key(self.recipe, self.seed), self.context.workspace.cache)
-        _, folder = self.context.model(self.recipe, self.seed, report)
+        context = guarded(self.matrix, place)
+        key, device = context.key(self.recipe, self.seed), place.torch_device
+        fresh = not is_trained(key, place.cache, device)
+        with spending(device) as spent:
+            context.model(self.recipe, self.seed, report)
         if fresh:
-            _note(folder, "train", perf_counter() - started)
+            spent.forward = spent.gradient = self.recipe.training.epochs * len(context.sets.train)
+            note(key.folder(place.cache, device), "train", spent)
 
 
 @dataclass(frozen=True)
-class Look:
-    """Craft the attacks on a model, and store what it shows of every set: one forward pass each, for all methods."""
+class StoreOutputs:
+    """Store a model's outputs of every set, and of the attacked images: one forward pass each, for all methods."""
 
-    context: Context
+    matrix: Matrix
     recipe: Recipe
     seed: int
-    wanted: frozenset[View]
+    reference: Recipe
+    wanted: frozenset[Output]
+    after: tuple[str, ...]
+    needs: Needs
+
+    @property
+    def key(self) -> str:
+        """Of its kind, recipe and seed."""
+        return outputs_key(self.recipe, self.seed)
 
     @property
     def label(self) -> str:
         """For people."""
-        return f"views of {describe(self.recipe)['name']}, seed {self.seed}"
+        return f"outputs of {describe(self.recipe)['name']}, seed {self.seed}"
 
-    def run(self, report: Report) -> None:
-        """Write the views that are not in the cache yet."""
-        started = perf_counter()
-        model, folder = self.context.model(self.recipe, self.seed, report)
-        sets = [images for _, _, images in self.context.sets]
-        if "logits" in self.recipe.provides:
-            attacks, tuning = attacked(self.context, model, folder, report)
-            sets += [attempt.images for attempt in attacks.values()]
-            sets += [tuning] if tuning is not None else []
-        for images in sets:
-            seen(self.context, self.recipe, self.seed, self.wanted, images, report)
-        _note(folder, "views", perf_counter() - started)
+    def run(self, place: Workspace, report: Report) -> None:
+        """Write the outputs that are not in the cache yet."""
+        context = guarded(self.matrix, place)
+        folder = context.folder(self.recipe, self.seed)
+        with spending(place.torch_device) as spent:
+            for _, _, images in context.sets:
+                context.outputs(self.recipe, self.seed, self.wanted, images, report)
+            beside = self.wanted if self.recipe == self.reference else ANSWER
+            attacks, tuning = context.attacked(self.reference, self.seed, report, beside)
+            for images in [*(attempt.images for attempt in attacks.values()), *([tuning] if tuning else [])]:
+                context.outputs(self.recipe, self.seed, self.wanted, images, report)
+        note(folder, "outputs", noted(folder, "outputs") + spent)
 
 
 @dataclass(frozen=True)
-class Examine:
+class Evaluate:
     """Make one record."""
 
-    context: Context
+    matrix: Matrix
     job: Job
-    wanted: frozenset[View]
+    after: tuple[str, ...]
+    needs: Needs
+
+    @property
+    def key(self) -> str:
+        """Of its kind, method and seed."""
+        return f"evaluate {self.job.method.name} {self.job.seed}"
 
     @property
     def label(self) -> str:
         """For people."""
         return f"{self.job.method.name}, seed {self.job.seed}"
 
-    def run(self, report: Report) -> Record:
+    def run(self, place: Workspace, report: Report) -> Record:
         """Return the record, written with its scores and its cost."""
-        context, job = self.context, self.job
-        key = record_key(context, job)
-        paths = record_paths(context.workspace.results, context.matrix.name, job.method.name, job.seed)
+        context, job = guarded(self.matrix, place), self.job
+        assert context.guard is not None
+        paths = record_paths(place.results, self.matrix.name, job.method.name, job.seed)
         began = datetime.now(UTC)
-        started = perf_counter()
-        outcome, exam = self._examine(report)
-        models = write_models(context, job, exam)
-        sha256 = write_scores(paths.scores, outcome.scores)
-        record = make_record(context, job, key, outcome, models, sha256)
-        spent = _noted(self.context.key(job.recipe, job.seed).folder(context.workspace.cache))
-        seconds = {**spent, **outcome.seconds, "total": perf_counter() - started}
-        write_cost(paths.cost, Cost(seconds=seconds, peak_memory_mb=provenance.peak_memory_mb(), started_at=began))
+        with spending(place.torch_device) as spent:
+            found = evaluation(context, job, report)
+        made = context.guard.made_method(job.entry)
+        models = write_models(context, job, found)
+        sha256 = write_scores(paths.scores, found.outcome.scores)
+        record = make_record(context, job, record_key(context, job), made, found.outcome, models, sha256)
+        write_cost(paths.cost, cost(context, job, spent, found.outcome.seconds, began))
         write_record(paths.record, record)  # last: a record stands only beside its scores
+        paths.failure.unlink(missing_ok=True)
         return record
 
-    def _examine(self, report: Report) -> tuple[Outcome, Exam]:
-        context, job = self.context, self.job
-        sets = context.sets
-        model, folder = context.model(job.recipe, job.seed, report)
-        judge, judge_folder = model, folder
-        judging = judge_of(job.recipe, context.matrix)
-        if judging != job.recipe:
-            judge, judge_folder = context.model(judging, job.seed, report)
-        attacks, tuning = attacked(context, judge, judge_folder, report)
-        logits = seen(context, judging, job.seed, frozenset({"logits"}), sets.test)["logits"].numpy()
-        assert sets.test.labels is not None
-        show = partial(seen, context, job.recipe, job.seed, self.wanted)
-        density = "log_density" in job.recipe.provides
-        exam = Exam(
-            model=model,
-            show=show,
-            seed=job.seed,
-            classes=classes(context.matrix).count,
-            train=sets.train,
-            validation=sets.validation,
-            test=sets.test,
-            correct=logits.argmax(1) == sets.test.labels,
-            ood=sets.ood,
-            tuning=sets.tuning,
-            attacks=attacks,
-            adversarial_validation=tuning,
-            n_validation=context.matrix.n_validation,
-            quality=quality(judge, logits, sets.test.labels),
-            bits=bits(lambda images: show(images)["log_density"].numpy(), sets) if density else {},
-        )
-        return examine(job.method, exam, report), exam
+
+@dataclass(frozen=True)
+class TryOnToy:
+    """Try a method's code on the toy, where another code made its records."""
+
+    matrix: Matrix
+    entry: Registered
+    after: tuple[str, ...] = ()
+    needs: Needs = Needs()
+
+    @property
+    def key(self) -> str:
+        """Of its kind and method."""
+        return f"toy {self.entry.method.name}"
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"try {self.entry.method.name} on the toy"
+
+    def run(self, place: Workspace, report: Report) -> Made:
+        """Return how the code behaves; it is remembered in the cache."""
+        report("toy", 0, 1)
+        return ToyGuard(self.matrix, place).made_method(self.entry)
 
 
-def current(results: Path, matrix: str, method: str, seed: int, key: str) -> Record | None:
-    """Return the record of a (matrix, method, seed) if it is of this key, and whole: its scores and its models too.
-
-    Raises:
-        BadRecord: the record itself is broken, foreign or newer than this program.
-    """
-    paths = record_paths(results, matrix, method, seed)
-    if not paths.record.exists():
-        return None
-    record = read_record(paths.record)
-    if record.key != key or record.status != "ok":
-        return None
-    try:
-        verify(record, paths.scores)
-    except (BadRecord, BadData):
-        return None
-    return record if all(stands(results, record, used) for used in (record.model, record.reference)) else None
+def train_key(recipe: Recipe, seed: int) -> str:
+    """Return the key of a model's training."""
+    return f"train {address(recipe)} {seed}"
 
 
-def _note(folder: Path, stage: str, seconds: float) -> None:
-    """Keep what a shared stage cost beside the model, for the records of all methods that stand on it."""
-    with atomically(folder / "seconds.json") as file:
-        file.write_text(json.dumps({**_noted(folder), stage: seconds}))
+def outputs_key(recipe: Recipe, seed: int) -> str:
+    """Return the key of storing a model's outputs."""
+    return f"outputs {address(recipe)} {seed}"
 
 
-def _noted(folder: Path) -> dict[str, float]:
-    path = folder / "seconds.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+def cost(context: Context, job: Job, own: Spent, seconds: dict[str, float], began: datetime) -> Cost:
+    """Return what a record cost: its own stages, and those of its model and of all models that this is made from."""
+    shared = {stage: _of_model(context, job.recipe, job.seed, stage) for stage in STAGES}
+    stages = shared | {"evaluate": own}
+    return Cost(
+        seconds={stage: spent.seconds for stage, spent in stages.items()} | seconds,
+        cpu_seconds={stage: spent.cpu_seconds for stage, spent in stages.items()},
+        gpu_seconds={stage: spent.gpu_seconds for stage, spent in stages.items()},
+        passes={stage: {"forward": one.forward, "gradient": one.gradient} for stage, one in shared.items()},
+        peak_memory_mb=provenance.peak_memory_mb(),
+        started_at=began,
+    )
+
+
+def _of_model(context: Context, recipe: Recipe, seed: int, stage: str) -> Spent:
+    spent = noted(context.folder(recipe, seed), stage)
+    for part in dict.fromkeys(recipe.parts(seed, context.matrix.seeds)):
+        spent = spent + _of_model(context, *part, stage)
+    return spent

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from oodbench.contract import Detector, Grid, Views
+from oodbench.contract import Detector, Grid, Outputs
 from oodbench.errors import BadData, BadMethod
 from oodbench.measure.ranking import ranking
+from oodbench.models.outputs import BATCH, ModelOutputs
 from oodbench.models.train import Report
-from oodbench.models.views import BATCH, ModelViews
 from oodbench.run.fit_data import HandOut, as_fit_data
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -28,7 +28,7 @@ class Tuned:
     chosen: dict[str, float]
 
 
-def scores_of(detector: Detector[Any], state: Any, views: ModelViews) -> Floats:
+def scores_of(detector: Detector[Any], state: Any, outputs: ModelOutputs) -> Floats:
     """Return a detector's scores of a set, batch by batch: float64 where it returns that, else float32.
 
     Raises:
@@ -36,8 +36,8 @@ def scores_of(detector: Detector[Any], state: Any, views: ModelViews) -> Floats:
     """
     parts = []
     with torch.no_grad():
-        for batch in views.batches(BATCH):
-            score = detector.score(state, _as_views(batch))
+        for batch in outputs.batches(BATCH):
+            score = detector.score(state, _as_outputs(batch))
             if score.shape != (len(batch),):
                 raise BadMethod(
                     f"score returned shape {tuple(score.shape)} for {len(batch)} inputs; expected one number each"
@@ -47,7 +47,7 @@ def scores_of(detector: Detector[Any], state: Any, views: ModelViews) -> Floats:
     return whole if whole.dtype == np.float64 else whole.astype(np.float32)
 
 
-def _as_views(batch: ModelViews) -> Views:
+def _as_outputs(batch: ModelOutputs) -> Outputs:
     return batch
 
 
@@ -63,8 +63,8 @@ def tune(
     detector: Detector[Any],
     grid: Grid,
     data: HandOut,
-    good: ModelViews,
-    bad: Sequence[ModelViews],
+    good: ModelOutputs,
+    bad: Sequence[ModelOutputs],
     report: Report,
 ) -> Tuned:
     """Return the point of the grid with the least FPR95, the mean over the bad sets; of equals, the first.
@@ -87,7 +87,7 @@ def tune(
     for done, (candidate, point) in enumerate(points):
         state = candidate.fit(as_fit_data(data))
         accepted = scores_of(candidate, state, good)
-        fpr95 = float(np.mean([ranking(accepted, scores_of(candidate, state, views))["fpr95"] for views in bad]))
+        fpr95 = float(np.mean([ranking(accepted, scores_of(candidate, state, outputs))["fpr95"] for outputs in bad]))
         if best is None or fpr95 < best[0]:
             best = fpr95, Tuned(candidate, state, point)
         report("tune", done + 1, len(points))

@@ -1,17 +1,38 @@
 """Where a run reads and writes."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
+from oodbench.data.places import user_cache
 from oodbench.errors import BadSetting
 
 
 def default_cache() -> Path:
-    """Return $OODBENCH_CACHE, else ~/.cache/oodbench."""
-    return Path(os.environ.get("OODBENCH_CACHE") or Path.home() / ".cache" / "oodbench")
+    """Return $OODBENCH_CACHE, else oodbench's folder in the user's cache.
+
+    Raises:
+        BadSetting: the user has no home folder, and no variable names another.
+    """
+    named = os.environ.get("OODBENCH_CACHE")
+    return Path(named) if named else user_cache()
+
+
+def usable(device: str | torch.device, name: str = "device") -> torch.device:
+    """Return a device that computes; `name` stands in the error.
+
+    Raises:
+        BadSetting: it is not here, or is none.
+    """
+    try:
+        torch.ones(1, device=device).item()  # "meta" makes tensors and computes nothing
+        return torch.device(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        why = str(error).splitlines()[0]
+        raise BadSetting(f"{name} {device}: not here ({why}); expected one of {here}") from error
 
 
 @dataclass(frozen=True)
@@ -21,7 +42,7 @@ class Workspace:
     Attributes:
         results: Records and scores, `<results>/<matrix>/<method>/<seed>.*`.
         data: The user's own root of data sets, searched first.
-        cache: Weights, views and attacked images, addressed by content: safe to delete, and to share.
+        cache: Weights, outputs and attacked images, addressed by content: safe to delete, and to share.
         device: "cpu", "cuda", "cuda:1" ...
     """
 
@@ -38,12 +59,12 @@ class Workspace:
         """
         if self.data is not None and not self.data.is_dir():
             raise BadSetting(f"--data {self.data}: no such folder; expected the root of your data sets")
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-            why = str(error).splitlines()[0]
-            raise BadSetting(f"--device {self.device}: not here ({why}); expected one of {here}") from error
+        usable(self.device, "--device")
+
+    def resolved(self) -> "Workspace":
+        """Return the same folders by absolute paths: a worker may run in another directory."""
+        data = None if self.data is None else self.data.resolve()
+        return replace(self, results=self.results.resolve(), data=data, cache=self.cache.resolve())
 
     @property
     def torch_device(self) -> torch.device:

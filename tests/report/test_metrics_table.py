@@ -113,18 +113,18 @@ def test_check_never_believes_what_is_kept(results: Path) -> None:
 
 
 def test_a_flipped_bit_is_noticed_though_the_numbers_are_kept(results: Path) -> None:
-    path = results / "toy-v1" / "msp" / "0.parquet"
+    path = results / "made-v1" / "msp" / "0.parquet"
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 1
     path.write_bytes(whole)
-    with pytest.raises(BadRecord, match=r"msp/0\.parquet.*oodbench run toy-v1 --methods msp --seeds 0"):
+    with pytest.raises(BadRecord, match=r"msp/0\.parquet.*oodbench run made-v1 --methods msp --seeds 0"):
         leaderboard(results)
 
 
 def test_a_matrix_alone_leaves_the_numbers_of_the_others(results: Path) -> None:
     put(results, "msp", 0, scores(0, 2.0), matrix="other-v1")
     keep(results, numbers(results, collect(results, "other-v1")), "other-v1")
-    assert set(read_metrics(results)["matrix"]) == {"toy-v1", "other-v1"}
+    assert set(read_metrics(results)["matrix"]) == {"made-v1", "other-v1"}
     assert len(read_metrics(results)) == len(table(results))
 
 
@@ -137,10 +137,10 @@ def test_without_a_place_for_the_cache_all_works(results: Path) -> None:
 
 
 BROKEN = {
-    "toy-v1/msp/0.json": "oodbench run toy-v1 --methods msp --seeds 0",
-    "toy-v1/msp/0.parquet": "oodbench run toy-v1 --methods msp --seeds 0",
-    "toy-v1/models/plain/0.json": "oodbench run toy-v1 --methods msp --seeds 0",
-    "toy-v1/models/plain/0.parquet": "oodbench run toy-v1 --methods msp --seeds 0",
+    "made-v1/msp/0.json": "oodbench run made-v1 --methods msp --seeds 0",
+    "made-v1/msp/0.parquet": "oodbench run made-v1 --methods msp --seeds 0",
+    "made-v1/models/plain/0.json": "oodbench run made-v1 --methods msp --seeds 0",
+    "made-v1/models/plain/0.parquet": "oodbench run made-v1 --methods msp --seeds 0",
 }
 
 
@@ -151,7 +151,7 @@ def test_whatever_is_broken_is_named_with_the_command_that_makes_it_again(result
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    elif name == "toy-v1/msp/0.json":
+    elif name == "made-v1/msp/0.json":
         path.mkdir()  # a folder where a file should be
         return_code = main(
             ["table", "--results", str(results), "--leaderboard", str(results.parent / "leaderboard.md")]
@@ -166,12 +166,12 @@ def test_whatever_is_broken_is_named_with_the_command_that_makes_it_again(result
 
 
 def test_the_record_of_another_model_is_noticed(results: Path) -> None:
-    path = results / "toy-v1" / "models" / "plain" / "0.json"
+    path = results / "made-v1" / "models" / "plain" / "0.json"
     path.write_text(path.read_text().replace('"accuracy": 0.', '"accuracy": 0.1'))
     with pytest.raises(BadRecord, match="is not the model that msp, seed 0 was scored on"):
         leaderboard(results)
-    path.write_bytes((results / "toy-v1" / "models" / "plain" / "1.json").read_bytes())
-    with pytest.raises(BadRecord, match="holds the record of toy-v1, plain, seed 1"):
+    path.write_bytes((results / "made-v1" / "models" / "plain" / "1.json").read_bytes())
+    with pytest.raises(BadRecord, match="holds the record of made-v1, plain, seed 1"):
         leaderboard(results)
 
 
@@ -180,7 +180,14 @@ LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._0.json", ".0.json.x1y2.tmp
 
 def test_what_systems_leave_in_folders_is_passed_over(results: Path) -> None:
     before = leaderboard(results)
-    for folder in (".", "toy-v1", "toy-v1/msp", "toy-v1/models", "toy-v1/models/plain", "diagnostics/toy-v1/msp/0"):
+    for folder in (
+        ".",
+        "made-v1",
+        "made-v1/msp",
+        "made-v1/models",
+        "made-v1/models/plain",
+        "diagnostics/made-v1/msp/0",
+    ):
         (results / folder).mkdir(parents=True, exist_ok=True)
         for name in LITTER:
             (results / folder / name).write_bytes(b"\0\1litter")

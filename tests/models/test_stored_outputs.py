@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from oodbench.check.toy import STATISTICS, TRAINING, blobs, noise
-from oodbench.contract import Stateless, View, Views
+from oodbench.check.toy import IN_SET, TRAINING, blobs, noise
+from oodbench.contract import FEATURES, HEAD, INPUTS, LAYERS, LOGITS, NETWORK, Output, Outputs, Stateless
 from oodbench.errors import BadCheckpoint
-from oodbench.models.train import build
-from oodbench.models.views import Passes, Trained
+from oodbench.models.outputs import Passes, Trained
+from oodbench.models.train import start
 from oodbench.recipes import Plain
 from oodbench.run.examine import Exam, examine
 from oodbench.run.models import ModelKey, is_trained, shown, trained
@@ -21,16 +21,16 @@ from oodbench.run.registry import find
 CPU = torch.device("cpu")
 TRAIN, TEST, FAR = blobs(96, 0), blobs(700, 1), noise(60, 2)
 RECIPE = Plain(replace(TRAINING, epochs=2))
-ALL: frozenset[View] = frozenset({"logits", "features", "layers"})
+ALL: frozenset[Output] = frozenset({LOGITS, FEATURES, LAYERS})
 
 
 def key(recipe: Plain = RECIPE, seed: int = 0) -> ModelKey:
-    return ModelKey(recipe, seed, STATISTICS, TRAIN.sha256())
+    return ModelKey(recipe, seed, IN_SET, TRAIN.sha256())
 
 
 @pytest.fixture
 def model() -> Trained:
-    net = build(RECIPE, (1, 8, 8), STATISTICS, 0).eval().requires_grad_(False)
+    net = start(RECIPE, IN_SET, torch.zeros(0), 0).net.eval().requires_grad_(False)
     return Trained(net, CPU)
 
 
@@ -51,7 +51,7 @@ def test_a_model_is_trained_once(tmp_path: Path) -> None:
 
 def test_models_of_another_recipe_seed_or_data_are_others() -> None:
     others = [key(), key(seed=1), key(replace(RECIPE, training=TRAINING)), replace(key(), train_sha256="0")]
-    others.append(replace(key(), classes=replace(STATISTICS, count=4)))
+    others.append(replace(key(), classes=replace(IN_SET, count=4)))
     assert len({one.digest for one in others}) == len(others)
 
 
@@ -67,17 +67,17 @@ def test_one_forward_pass_a_set_whatever_is_asked_and_how_often(model: Trained, 
     first = shown(model, TEST, ALL, tmp_path)
     assert model.passes == Passes(len(TEST), 0)
     again = shown(model, TEST, ALL, tmp_path)
-    shown(model, TEST, frozenset({"logits"}), tmp_path)
-    shown(model, TEST, frozenset({"head", "inputs", "gradient"}), tmp_path)
+    shown(model, TEST, frozenset({LOGITS}), tmp_path)
+    shown(model, TEST, frozenset({HEAD, INPUTS, NETWORK}), tmp_path)
     assert model.passes == Passes(len(TEST), 0)
-    assert again["logits"].equal(first["logits"])
-    live = model.net.show(torch.from_numpy(TEST.batch(slice(512, None))), ALL)  # type: ignore[operator]
-    assert first["logits"][512:].equal(live["logits"])
-    assert all(a[512:].equal(b) for a, b in zip(first["layers"], live["layers"], strict=True))
+    assert again[LOGITS].equal(first[LOGITS])
+    live = model.net.outputs(torch.from_numpy(TEST.batch(slice(512, None))), ALL)  # type: ignore[operator]
+    assert first[LOGITS][512:].equal(live[LOGITS])
+    assert all(a[512:].equal(b) for a, b in zip(first[LAYERS], live[LAYERS], strict=True))
 
 
 def test_only_views_that_are_missing_are_made(model: Trained, tmp_path: Path) -> None:
-    shown(model, FAR, frozenset({"logits"}), tmp_path)
+    shown(model, FAR, frozenset({LOGITS}), tmp_path)
     logits = {path: path.read_bytes() for path in tmp_path.rglob("logits*")}
     shown(model, FAR, ALL, tmp_path)
     assert model.passes.forward == 2 * len(FAR)
@@ -85,9 +85,9 @@ def test_only_views_that_are_missing_are_made(model: Trained, tmp_path: Path) ->
 
 
 def test_whoever_writes_on_a_view_does_not_change_the_file(model: Trained, tmp_path: Path) -> None:
-    before = shown(model, FAR, ALL, tmp_path)["logits"].clone()
-    shown(model, FAR, ALL, tmp_path)["logits"].zero_()
-    assert shown(model, FAR, ALL, tmp_path)["logits"].equal(before)
+    before = shown(model, FAR, ALL, tmp_path)[LOGITS].clone()
+    shown(model, FAR, ALL, tmp_path)[LOGITS].zero_()
+    assert shown(model, FAR, ALL, tmp_path)[LOGITS].equal(before)
 
 
 @pytest.mark.parametrize("broken", [b"", b"\x93NUMPY\x01\x00", b"not an array"])
@@ -106,7 +106,7 @@ def test_a_forward_pass_that_was_killed_leaves_no_view_behind(model: Trained, tm
     with pytest.raises(KeyboardInterrupt):
         shown(model, TEST, ALL, tmp_path, killer)
     assert not list(tmp_path.rglob("*.json"))
-    assert shown(model, TEST, ALL, tmp_path)["logits"].isfinite().all()
+    assert shown(model, TEST, ALL, tmp_path)[LOGITS].isfinite().all()
 
 
 def test_one_forward_pass_a_set_serves_all_methods_that_need_no_gradient(model: Trained, tmp_path: Path) -> None:
@@ -125,13 +125,13 @@ def test_one_forward_pass_a_set_serves_all_methods_that_need_no_gradient(model: 
     for method in methods:
         examine(method, exam)
     assert model.passes == Passes(len(TRAIN) + len(TEST) + len(FAR), 0)
-    step = Stateless(frozenset({"logits", "inputs", "gradient"}), after_a_step)
+    step = Stateless(frozenset({LOGITS, INPUTS, NETWORK}), after_a_step)
     outcome = examine(replace(methods[0], detector=step), exam)
     n = len(TEST) + len(FAR)  # a pass each way for the gradient, and one for the other inputs
     assert model.passes == Passes(len(TRAIN) + n + 2 * n, n)
     assert (outcome.forward, outcome.gradient) == (3.0, 1.0)  # the stored one is counted for each that reads it
 
 
-def after_a_step(batch: Views) -> Tensor:
+def after_a_step(batch: Outputs) -> Tensor:
     step = batch.grad(lambda views: views.logits.amax(dim=1)).sign()
     return batch.at(batch.inputs + 0.001 * step).logits.amax(dim=1) - batch.logits.amax(dim=1)

@@ -1,0 +1,69 @@
+"""From a job to its scores: the model and its outputs, the attacks, the method fitted, tuned and scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from oodbench.contract import LOG_DENSITY, LOGITS, Output
+from oodbench.models.outputs import to_store
+from oodbench.models.train import Report, silent
+from oodbench.run.attack import Attempt
+from oodbench.run.context import ANSWER, Context
+from oodbench.run.examine import Exam, Outcome, examine
+from oodbench.run.plan import Job, reference_of
+from oodbench.run.quality import bits, quality
+from oodbench.run.sets import in_set
+
+QUALITY: frozenset[Output] = frozenset({LOGITS, LOG_DENSITY})
+"""Outputs that tell how good a model is."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of a job: scores, what they were made on, and what the attacks achieved."""
+
+    outcome: Outcome
+    exam: Exam
+    attacks: Mapping[str, Attempt]
+
+
+def wanted_outputs(job: Job) -> frozenset[Output]:
+    """Return the outputs of one forward pass that a job reads, and those that tell how good its model is."""
+    return to_store((job.method.detector.reads | QUALITY) & job.recipe.provides)
+
+
+def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluation:
+    """Return what comes of a job; models, outputs and attacks are made now where the cache has none.
+
+    Raises:
+        BadData: a score of the in-set's test images is NaN or infinite.
+        Undeclared: the method read what it did not declare.
+        Diverged: a training diverged.
+    """
+    sets = context.sets
+    reference = reference_of(job.recipe, context.matrix)
+    model, _ = context.model(job.recipe, job.seed, report)
+    classifier = model if reference == job.recipe else context.model(reference, job.seed, report)[0]
+    attacks, tuning = context.attacked(reference, job.seed, report)
+    logits = context.outputs(reference, job.seed, ANSWER, sets.test)[LOGITS].numpy()
+    assert sets.test.labels is not None
+    outputs = partial(context.outputs, job.recipe, job.seed, wanted_outputs(job))
+    density = LOG_DENSITY in job.recipe.provides
+    exam = Exam(
+        model=model,
+        outputs=outputs,
+        seed=job.seed,
+        classes=in_set(context.matrix).classes,
+        train=sets.train,
+        validation=sets.validation,
+        test=sets.test,
+        correct=logits.argmax(1) == sets.test.labels,
+        ood=sets.ood,
+        tuning=sets.tuning,
+        attacks=attacks,
+        adversarial_validation=tuning,
+        n_validation=context.matrix.n_validation,
+        quality=quality(classifier, logits, sets.test.labels),
+        bits=bits(lambda images: outputs(images)[LOG_DENSITY].numpy(), sets) if density else {},
+    )
+    return Evaluation(examine(job.method, exam, report), exam, attacks)

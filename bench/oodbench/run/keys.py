@@ -1,0 +1,45 @@
+"""The content address of a record: all that its numbers depend on."""
+
+from typing import Any
+
+from oodbench.data.attack_cards import find_attack
+from oodbench.data.matrix import Matrix
+from oodbench.identity import PROTOCOL, address
+from oodbench.run.context import Context
+from oodbench.run.plan import Job, reference_of
+from oodbench.training import Recipe
+
+PROSE = {"title", "source"}
+"""What cards say to people."""
+
+
+def record_key(context: Context, job: Job) -> str:
+    """Return the content address (sha256, hex) of a record.
+
+    It is the same on every machine, of every release, and after every edit that raises no version.
+    """
+    matrix, method = context.matrix, job.method
+    return address(
+        PROTOCOL,
+        context.key(job.recipe, job.seed).address,
+        context.key(reference_of(job.recipe, matrix), job.seed).address,
+        method.detector,
+        method.search,
+        content(matrix),
+        {f"{role} {name}": images.sha256() for name, role, images in context.sets},
+    )
+
+
+def model_record_key(context: Context, recipe: Recipe, seed: int) -> str:
+    """Return the content address (sha256, hex) of the record of a model: all that is in it depends on."""
+    data = {f"{role} {name}": images.sha256() for name, role, images in context.sets}
+    return address(PROTOCOL, context.key(recipe, seed).address, content(context.matrix), data)
+
+
+def content(matrix: Matrix) -> dict[str, Any]:
+    """Return what numbers depend on of a matrix and of the attacks that it names: fields that differ from defaults."""
+    held_out = matrix.adversarial_validation
+    names = [one.attack for one in (*matrix.attacks, *((held_out,) if held_out else ()))]
+    attacks = {name: find_attack(name).model_dump(mode="json", exclude=PROSE, exclude_defaults=True) for name in names}
+    said = matrix.model_dump(mode="json", exclude={"title", "methods"}, exclude_defaults=True)
+    return {"matrix": said, "attacks": attacks}

@@ -1,0 +1,79 @@
+"""Golden scores: what every method of this repository makes of the toy, with the versions that it declares.
+
+    make golden
+
+writes `tests/golden/scores/<method>.json`. It refuses where scores moved and no version did, and where a version
+moved and no score did: numbers move exactly when somebody says so.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from oodbench.run.behaviour import method_behaviour
+from oodbench.run.guard import Made, moved
+from oodbench.run.machine import machine_class
+from oodbench.run.records import declared_versions
+from oodbench.run.registry import Registered, registry
+from oodbench.run.workspace import Workspace
+
+FOLDER = Path(__file__).parent / "scores"
+
+
+def entries() -> list[Registered]:
+    return [entry for entry in registry().values() if entry.module.startswith("oodbench.methods.")]
+
+
+def path_of(entry: Registered) -> Path:
+    return FOLDER / f"{entry.method.name}.json"
+
+
+def now(entry: Registered, workspace: Workspace) -> Made:
+    return Made(machine=machine_class("cpu"), behaviour=method_behaviour(entry, workspace))
+
+
+def stored(entry: Registered) -> tuple[dict[str, int], Made]:
+    content = json.loads(path_of(entry).read_text())
+    return content["versions"], Made(machine=content["machine"], behaviour=content["numbers"])
+
+
+def fault(entry: Registered, made: Made) -> str | None:
+    """What is wrong between a method and its golden scores, or None."""
+    name = entry.method.name
+    if not path_of(entry).exists():
+        return f"{name} has no golden scores: make golden"
+    versions, then = stored(entry)
+    groups = ", ".join(sorted(moved(made, then)))
+    same = versions == declared_versions(entry.method)
+    if groups and same:
+        return f"{name}: its numbers moved ({groups}) and no version did: raise the version of what changed, or mend it"
+    if not groups and not same:
+        return f"{name}: a version moved, {versions} to {declared_versions(entry.method)}, and no number did"
+    return f"{name}: its numbers moved with their version: make golden" if groups else None
+
+
+def write(workspace: Workspace) -> Iterator[str]:
+    FOLDER.mkdir(exist_ok=True)
+    for entry in entries():
+        made = now(entry, workspace)
+        wrong = fault(entry, made)
+        if wrong and not wrong.endswith("make golden"):
+            yield wrong
+        elif wrong:
+            content = {"versions": declared_versions(entry.method), "machine": made.machine}
+            content |= {"numbers": asdict(made)["behaviour"]}
+            path_of(entry).write_text(json.dumps(content, indent=1) + "\n")
+            print(f"wrote {path_of(entry).name}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with TemporaryDirectory() as folder:
+        refused = list(write(Workspace(results=Path(folder), cache=Path(folder))))
+    print("\n".join(refused), file=sys.stderr)
+    sys.exit(bool(refused))

@@ -1,0 +1,28 @@
+"""Numbers move exactly when a version does: every method on the toy, against its golden scores."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from make_scores import FOLDER, entries, fault, now, path_of
+
+from oodbench.run.registry import Registered
+from oodbench.run.workspace import Workspace
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("toys")
+    return Workspace(results=folder, cache=folder)
+
+
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.method.name)
+def test_numbers_move_exactly_when_a_version_does(entry: Registered, toys: Workspace) -> None:
+    assert fault(entry, now(entry, toys)) is None
+
+
+def test_no_golden_scores_are_of_a_method_that_is_gone() -> None:
+    assert {path.name for path in FOLDER.glob("*.json")} == {path_of(entry).name for entry in entries()}
