@@ -49,6 +49,9 @@ leaderboard: setup ## rebuild leaderboard.md, docs/claims.md and docs/diagnostic
 	$(BIN)/oodbench claims
 	$(BIN)/oodbench diagnostics
 
+gallery: setup ## renew the table of contents in methods/__init__.py
+	$(BIN)/python -m oodbench.run.gallery
+
 format: setup ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -59,4 +62,4 @@ wheel: setup ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims bench golden leaderboard format wheel clean
+.PHONY: help setup demo test lint fast claims bench golden leaderboard gallery format wheel clean

@@ -29,7 +29,7 @@ from oodbench.detectors.densities import WAIC
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.recipes import Plain
 from oodbench.run.provenance import peak_memory_mb
-from oodbench.run.sets import classes
+from oodbench.run.sets import in_set
 from oodbench.run.tune import scores_of
 from oodbench.training import Recipe
 
@@ -59,7 +59,7 @@ def scorer(name: str, images: Images) -> Callable[[], object]:
     recipe, detector = SCORED[name]
     matrix = find_matrix("fashion-mnist-v1")
     recipe = recipe.sized(matrix.scale, matrix.training)
-    net = build(recipe, images.shape, classes(matrix), 0).eval().requires_grad_(False)
+    net = start(recipe, in_set(matrix), torch.zeros(0), 0).net.eval().requires_grad_(False)
     model = Trained(net.to(memory_format=torch.channels_last), torch.device("cpu"))
     return lambda: scores_of(detector, (), ModelOutputs(model, images, Access(detector.reads)))
 

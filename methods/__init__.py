@@ -1,29 +1,54 @@
 """One file a paper; this folder is the table of contents.
 
-msp            maximum softmax probability (Hendrycks & Gimpel 2017)
-max_logit      largest logit (Hendrycks 2022)
-temperature    softmax at the temperature that calibrates it (Guo 2017)
-baseline_t     softmax at the temperature that detects best on held-out outliers (Liang 2018 without its perturbation)
-odin           temperature and a step of the input towards confidence (Liang 2018)
-energy         free energy of the logits (Liu 2020)
-mahalanobis    distance to the nearest class mean, at one layer or several, with or without a step (Lee 2018)
-zheng_hong     a Gaussian mixture for each class's features (Zheng & Hong 2018)
-feature_gmm    one Gaussian mixture for all features (Shao 2020)
-knn            distance to the k-th nearest training feature (Sun 2022)
-temporal_ensembling  a classifier trained on 100 labels a class, under four detectors (Laine & Aila 2017; Shao 2020)
-deep_ensemble  plain classifiers of several seeds, asked together (Lakshminarayanan 2017)
-mc_dropout     one classifier thinned by fixed masks (Gal & Ghahramani 2016)
+What is here (written by `make gallery`):
+
+baseline_t           Softmax at the temperature that detects best on held-out outliers (Liang 2018)
+bin                  One yes-or-no classifier a class (Sreeramdass undated)
+binc                 A softmax that classifies beside calibrated yes-or-no classifiers that detect (Sreeramdass undated)
+deep_ensemble        Deep ensemble: several classifiers that differ in nothing but their seed (Lakshminarayanan 2017)
+energy               Energy score (Liu 2020)
+feature_gmm          A Gaussian mixture of the features (Shao 2020)
+feature_maf          A masked autoregressive flow of the features (Shao 2020)
+feature_vae          A variational auto-encoder of the features (Shao 2020)
+flow_gan             Flow-GAN: an image's log density under a flow that was trained against a critic (Grover 2018)
+gan_confidence       Confidence-calibrated classifiers: a generator of images near the training data, on which p is to
+                     be uniform (Lee 2018)
+glow                 Glow: an image's log density under a flow, and where its code lies (Kingma 2018; Nalisnick 2019;
+                     Choi 2018)
+ib_inn               IB-INN: a generative classifier between a density model (beta = 0) and a discriminative one (beta =
+                     infinity) (Mackowiak 2021)
+knn                  Distance to the k-th nearest training feature (Sun 2022)
+mahalanobis          Mahalanobis distance to the nearest class mean (Lee 2018)
+max_logit            Maximum logit (Hendrycks 2022)
+mc_dropout           Monte-Carlo dropout: one classifier, thinned in several ways (Gal 2016)
+msp                  Maximum softmax probability (Hendrycks 2017)
+odin                 ODIN (Liang 2018)
+outlier_exposure     Outlier Exposure (Hendrycks 2019)
+pixelcnn             PixelCNN++: the log density of an image as its score (Salimans 2017)
+pixelcnn_oe          Outlier Exposure of a density: a PixelCNN++ that is told what to find less likely (Hendrycks 2019)
+temperature          Softmax at the temperature that calibrates it (Guo 2017)
+temporal_ensembling  Temporal ensembling: a classifier that sees few labels, and detectors on it (Laine 2017; Shao 2020)
+typicality           Typicality: is the log density what it is for training inputs, neither lower nor higher? (Mackowiak
+                     2021; Nalisnick 2019)
+vae                  VAE: a bound of an image's log probability, and the rate of its code (Choi 2018)
+vib                  The variational information bottleneck: the rate, and the entropy of the averaged decoder (Alemi
+                     2018)
+viby                 A variational information bottleneck with a prior for each class: VIBY-I and VIBY-II (Sreeramdass
+                     undated)
+waic                 WAIC: the log density that several models give, less how far they disagree (Choi 2018)
+zheng_hong           A Gaussian mixture for each class's features (Zheng 2018)
 
 To add one, write one file:
 
 1. its docstring gives the reference and the equation of the score (higher = more in-distribution);
-2. a frozen dataclass is the detector: hyper-parameters are its fields, `reads` names the views and `fits_on` the
-   materials it touches, `fit` returns what it learnt as a NamedTuple of tensors and numbers, `score` returns one
-   float32 per input;
+2. a frozen dataclass is the detector: hyper-parameters are its fields, `reads` names the outputs and `fits_on` the
+   materials that it opens, `version` is 1, `fit` returns what it learnt as a NamedTuple of tensors and numbers, `score`
+   returns one float per input; a score that learns nothing is a function in a `Stateless`;
 3. a recipe only if the classifier itself is trained differently; otherwise `Plain()`;
 4. the last line is `METHODS = (Method(...), ...)`, one entry for each row of the leaderboard.
 
-The registry scans this folder; nothing else needs a change but the changelog. Files do not import each other: a formula
-that two methods share is a function in `oodbench.formulas`, a fit one in `oodbench.estimators`, a whole detector a
-class in `oodbench.detectors`. `oodbench check NAME` runs the conformance checks.
+Raise `version` whenever scores move. The registry scans this folder; nothing else needs a change but the changelog.
+Files do not import each other: a formula that two methods share is a function in `oodbench.formulas`, an estimate one
+in `oodbench.estimators`, a whole detector a class in `oodbench.detectors`. `oodbench check NAME` runs the conformance
+checks.
 """

@@ -39,7 +39,7 @@ from oodbench.contract import (
 from oodbench.networks import classifier
 from oodbench.networks.classifier import NONE
 from oodbench.networks.one_vs_rest import one_vs_rest_loss, start_at_prior_odds
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
 @final
@@ -83,7 +83,7 @@ class OneVsRest(nn.Module):
 
 @final
 @dataclass(frozen=True)
-class Bin(Recipe):
+class Bin(Defaults):
     """The matrix's own network, trained as C yes-or-no classifiers.
 
     Attributes:

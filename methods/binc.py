@@ -38,7 +38,7 @@ from oodbench.contract import (
 )
 from oodbench.networks import classifier
 from oodbench.networks.one_vs_rest import TwoHeads, one_vs_rest_loss
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 WIDTH = 0.4
 """Width of the kernel over confidences."""
@@ -65,7 +65,7 @@ def weighted_mmce(r: Float[Tensor, "*k n"], c: Bool[Tensor, "*k n"]) -> Float[Te
 
 @final
 @dataclass(frozen=True)
-class Binc(Recipe):
+class Binc(Defaults):
     """The matrix's own network under a layer and two heads.
 
     Attributes:

@@ -22,12 +22,12 @@ from oodbench.contract import LOGITS, Citation, Material, Method, Output, Output
 from oodbench.ensembles import bootstrap, take_weights
 from oodbench.networks.members import Ensemble
 from oodbench.recipes import Plain
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, Training
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, Training
 
 
 @final
 @dataclass(frozen=True)
-class DeepEnsemble(Recipe):
+class DeepEnsemble(Defaults):
     """Plain classifiers, asked together.
 
     Attributes:

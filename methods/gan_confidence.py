@@ -36,12 +36,12 @@ from oodbench import formulas
 from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.networks.dcgan import Discriminator, Generator, Trio, still
 from oodbench.recipes import Plain
-from oodbench.training import Fit, InSet, Parts, Player, Recipe, Scale, TrainBatch, Training
+from oodbench.training import Defaults, Fit, InSet, Parts, Player, Scale, TrainBatch, Training
 
 
 @final
 @dataclass(frozen=True)
-class GanConfidence(Recipe):
+class GanConfidence(Defaults):
     """The matrix's classifier, trained beside a generator and its discriminator.
 
     Attributes:

@@ -48,7 +48,7 @@ from oodbench.contract import (
 )
 from oodbench.detectors.densities import Typicality
 from oodbench.networks.inn import IB_INN, GenerativeClassifier, Sizes, estimate_norms, losses
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 BETAS: tuple[float | Literal["inf"], ...] = (0, 1, 2, 4, 8, 16, 32, "inf")
 """The papers' grid."""
@@ -59,7 +59,7 @@ SMALL = Sizes((2, 4), (16, 32), fc=(256, 256), dropout=(0.0, 0.0), initial=1.0, 
 
 @final
 @dataclass(frozen=True)
-class IbInn(Recipe):
+class IbInn(Defaults):
     """An invertible network trained for likelihood and for classes.
 
     Attributes:

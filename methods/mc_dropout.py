@@ -22,12 +22,12 @@ from oodbench import formulas
 from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.networks import classifier
 from oodbench.networks.members import Thinned
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class McDropout(Recipe):
+class McDropout(Defaults):
     """A classifier trained with dropout, that judges under fixed masks.
 
     Attributes:

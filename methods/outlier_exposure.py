@@ -27,7 +27,7 @@ from oodbench.contract import LOGITS, Citation, Material, Method, Output, Output
 from oodbench.ensembles import take_weights
 from oodbench.errors import BadMethod
 from oodbench.recipes import Plain
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 def exposed(net: nn.Module, batch: TrainBatch, lam: float, smoothing: float) -> Float[Tensor, ""]:
@@ -45,7 +45,7 @@ def exposed(net: nn.Module, batch: TrainBatch, lam: float, smoothing: float) -> 
 
 @final
 @dataclass(frozen=True)
-class OeScratch(Recipe):
+class OeScratch(Defaults):
     """The matrix's classifier and schedule, outliers beside every step.
 
     Attributes:
@@ -77,7 +77,7 @@ class OeScratch(Recipe):
 
 @final
 @dataclass(frozen=True)
-class OeFineTuned(Recipe):
+class OeFineTuned(Defaults):
     """The plain classifier, trained on for a while with outliers beside every step.
 
     Attributes:

@@ -29,12 +29,12 @@ from oodbench.detectors.densities import LIKELIHOOD
 from oodbench.ensembles import take_weights
 from oodbench.errors import BadMethod
 from oodbench.networks.pixelcnn import PixelCnnPlusPlus
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class OePixelCnn(Recipe):
+class OePixelCnn(Defaults):
     """A plain PixelCNN++, trained on for a while with outliers beside every step.
 
     Attributes:

@@ -37,12 +37,12 @@ from oodbench.detectors.few_labels import FewLabelsMahalanobis, labelled
 from oodbench.detectors.mixture import FeatureMixture
 from oodbench.networks import classifier
 from oodbench.recipes import Plain
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class TemporalEnsembling(Recipe):
+class TemporalEnsembling(Defaults):
     """A classifier held to the running mean of its own predictions, and to the few labels that it may see.
 
     Attributes:

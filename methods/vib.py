@@ -37,12 +37,12 @@ from oodbench.contract import (
 )
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import StochasticBottleneck, information_loss
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Vib(Recipe):
+class Vib(Defaults):
     """A classifier through a stochastic bottleneck with one prior.
 
     Attributes:

@@ -35,12 +35,12 @@ from oodbench.contract import (
 )
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import StochasticBottleneck, information_loss
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Viby(Recipe):
+class Viby(Defaults):
     """A classifier through a stochastic bottleneck with one prior a class.
 
     Attributes:

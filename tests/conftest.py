@@ -5,8 +5,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
+import checked_shapes  # noqa: F401  before the hook that calls it
 import pytest
 from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Shapes and types are checked in every call, here and nowhere else: an annotation that is wrong fails a test.
+ROOMS = ("formulas", "estimators", "detectors", "densities", "networks", "methods", "data.attacks", "explain")
+install_import_hook([f"oodbench.{room}" for room in ROOMS], "checked_shapes.typechecker")
 
 # The same examples on every machine, and no deadline: a busy machine is no bug.
 settings.register_profile("oodbench", derandomize=True, deadline=None)

@@ -9,12 +9,12 @@ from torch.nn.functional import cross_entropy
 
 from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Material, Output
 from oodbench.networks import classifier
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Plain(Recipe):
+class Plain(Defaults):
     """A classifier trained by cross-entropy, as the matrix says: its network, its schedule."""
 
     training: Training = Training(network="resnet-small", epochs=8)

@@ -2,7 +2,7 @@
 
 @final
 @dataclass(frozen=True)
-class Plain(Recipe):
+class Plain(Defaults):
 training: Training = Training(network="resnet-small", epochs=8)
 
 version: ClassVar[int] = 1
@@ -227,8 +227,8 @@ class Pool(NamedTuple):
 class Recipe(Protocol):
     """How a model is built and trained: a frozen dataclass, so that it is a cache key.
 
-    Inherit from it for the two methods that have an answer as a rule. Two methods with equal recipes share one
-    training. Raise `version` whenever weights or outputs move: what was made by another version is not current.
+    Two methods with equal recipes share one training. Raise `version` whenever weights or outputs move: what was made
+    by another version is not current.
     """
 
     @property
@@ -236,8 +236,7 @@ class Recipe(Protocol):
         """1 at first: `version: ClassVar[int] = 1`."""
 
     def __hash__(self) -> int:
-        """Return a hash of the fields: a frozen dataclass has its own."""
-        return id(self)
+        """Return a hash of the fields: equal recipes have equal ones."""
 
     @property
     def provides(self) -> frozenset[Output]:
@@ -265,9 +264,19 @@ class Recipe(Protocol):
         """
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
-        """Return the models that this one begins from, as (recipe, seed), in a matrix of `seeds`: none, as a rule."""
+        """Return the models that this one begins from, as (recipe, seed), in a matrix of `seeds`."""
+
+    def pool(self) -> Pool | None:
+        """Return how its outputs follow from its parts', if they do."""
+
+
+class Defaults:
+    """What is true of recipes as a rule; inherit from it, and write what differs."""
+
+    def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
+        """Return nothing: the model begins from no other."""
         return ()
 
     def pool(self) -> Pool | None:
-        """Return how its outputs follow from its parts': they do not, as a rule."""
+        """Return None: the model has forward passes of its own."""
         return None

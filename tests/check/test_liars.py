@@ -13,11 +13,27 @@ from torch import Tensor
 
 from oodbench import formulas
 from oodbench.check.conformance import checks_of
-from oodbench.contract import LOGITS, Citation, Detector, FitData, Grid, Material, Method, Output, Outputs
+from oodbench.check.trial import Trial
+from oodbench.contract import (
+    FEATURES,
+    HEAD,
+    INPUTS,
+    LOG_DENSITY,
+    LOGITS,
+    NETWORK,
+    Citation,
+    FitData,
+    Grid,
+    Material,
+    Method,
+    Output,
+    Outputs,
+    Stateless,
+)
 from oodbench.recipes import Plain
-from oodbench.training import Recipe, Scale, Training
+from oodbench.training import Defaults, Recipe, Scale, Training
 
-LOGITS: frozenset[Output] = frozenset({LOGITS})
+ANSWER: frozenset[Output] = frozenset({LOGITS})
 NOTHING: frozenset[Material] = frozenset()
 
 
@@ -35,9 +51,10 @@ class Detector:
 
     rule: Callable[[Any, Outputs], Tensor] = margin
     learn: Callable[[FitData], Any] = learn_nothing
-    reads: frozenset[Output] = LOGITS
+    reads: frozenset[Output] = ANSWER
     fits_on: frozenset[Material] = NOTHING
     weight: Any = 1.0
+    version: int = 1
 
     def fit(self, data: FitData) -> Any:
         return self.learn(data)
@@ -54,6 +71,24 @@ def method(detector: Any, name: str = "liar", recipe: Recipe | None = None, sear
 def failures(of: Method) -> dict[str, str]:
     verdicts = {check.law.name: check.run() for check in checks_of(of)}
     return {name: verdict.why for name, verdict in verdicts.items() if not verdict.well}
+
+
+def learn_directions(data: FitData) -> tuple[Tensor]:
+    """Return eigenvectors, which come in columns: a slice of them is a view with strides of its own."""
+    pixels = data.train.inputs.flatten(1)
+    return (torch.linalg.eigh(pixels.T @ pixels).eigenvectors[:, 3:],)
+
+
+def along_directions(state: tuple[Tensor], batch: Outputs) -> Tensor:
+    nearest = torch.cdist(batch.inputs.flatten(1), state[0].T).amin(dim=1)  # of which strides move the last bits
+    return margin(state, batch) - 1e-3 * nearest
+
+
+def test_a_state_of_strided_slices_is_honest() -> None:
+    detector = Detector(along_directions, learn_directions, reads=two(INPUTS))
+    (state,) = Trial(method(detector)).fitted.state
+    assert not state.is_contiguous()
+    assert failures(method(detector)) == {}
 
 
 def test_the_honest_detector_that_liars_are_made_from_passes() -> None:
@@ -249,8 +284,8 @@ def raises(state: Any, batch: Outputs) -> Tensor:
     raise ZeroDivisionError("on purpose")
 
 
-def two(*views: Output) -> frozenset[Output]:
-    return LOGITS | frozenset(views)
+def two(*outputs: Output) -> frozenset[Output]:
+    return ANSWER | frozenset(outputs)
 
 
 LIARS = [
@@ -268,19 +303,19 @@ LIARS = [
     ("alone-as-in-a-batch", Detector(batch_length)),
     ("order-of-a-batch", Detector(first_of_the_batch)),
     ("direction", Detector(upside_down)),
-    ("inputs-kept", Detector(spoil_pixels, reads=two("inputs"))),
+    ("inputs-kept", Detector(spoil_pixels, reads=two(INPUTS))),
     ("inputs-kept", Detector(learn=spoil_training_labels, fits_on=frozenset({"labels"}))),
-    ("weights-kept", Detector(spoil_head, reads=two("head"))),
+    ("weights-kept", Detector(spoil_head, reads=two(HEAD))),
     ("weights-kept", Detector(spoil_buffer)),
     ("weights-kept", Detector(want_gradients)),
     ("modes-kept", Detector(train_mode)),
     ("generators-kept", Detector(seed_torch)),
     ("generators-kept", Detector(draw_numpy)),
     ("generators-kept", Detector(learn=draw_python)),
-    ("views-as-declared", Detector(features)),
-    ("views-as-declared", Detector(learn=learn_features)),
-    ("views-as-declared", Detector(reads=two("features"))),
-    ("views-as-declared", Detector(reads=two("gradient"))),
+    ("outputs-as-declared", Detector(features)),
+    ("outputs-as-declared", Detector(learn=learn_features)),
+    ("outputs-as-declared", Detector(reads=two(FEATURES))),
+    ("outputs-as-declared", Detector(reads=two(NETWORK))),
     ("materials-as-declared", Detector(learn=open_validation)),
     ("materials-as-declared", Detector(learn=learn_labels)),
     ("materials-as-declared", Detector(fits_on=frozenset({"ood_validation"}))),
@@ -323,7 +358,8 @@ class Mutable:
     """A detector that can change under the harness's hands."""
 
     T: float = 1.0
-    reads: ClassVar[frozenset[Output]] = LOGITS
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Output]] = ANSWER
     fits_on: ClassVar[frozenset[Material]] = NOTHING
 
     def fit(self, data: FitData) -> tuple[()]:
@@ -334,19 +370,33 @@ class Mutable:
 
 
 @dataclass(frozen=True)
-class PlainWithList:
+class PlainWithList(Defaults):
     """A recipe that no dictionary takes as a key."""
 
     training: Training = field(default_factory=lambda: Training(network="toy-cnn", epochs=1))
     widths: list[int] = field(default_factory=list)
+    version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides
     wants: ClassVar[frozenset[Material]] = NOTHING
 
     def sized(self, scale: Scale, training: Training) -> "PlainWithList":
         return replace(self, training=training)
 
-    build = Plain.build
+    start = Plain.start
     loss = Plain.loss
+
+
+def answer(batch: Outputs) -> Tensor:
+    return margin((), batch)
+
+
+@dataclass(frozen=True)
+class Unversioned:
+    """A recipe that nobody can tell from its next edition."""
+
+    training: Training = Training(network="toy-cnn", epochs=1)
+    provides: ClassVar[frozenset[Output]] = Plain.provides
+    wants: ClassVar[frozenset[Material]] = NOTHING
 
 
 def test_a_detector_that_is_not_frozen_is_caught() -> None:
@@ -364,9 +414,14 @@ def test_a_recipe_without_a_hash_is_caught() -> None:
 MALFORMED = [
     (method(Detector(), name="Not A Folder"), "its name is 'Not A Folder'"),
     (method(Detector(), name="../up"), "its name is '../up'"),
-    (method(Detector(reads=frozenset({"logit"}))), "unknown view 'logit'; did you mean 'logits'"),  # type: ignore[arg-type]
+    (method(Detector(reads=frozenset({"logits"}))), "an output is declared as 'logits'; expected an `Output`"),  # type: ignore[arg-type]
+    (method(Detector(reads=two(Output("logits", "n")))), "two outputs are named 'logits'"),
+    (method(Detector(version=0)), "the detector, a Detector, has the version 0; expected a whole number from 1"),
+    (method(Detector(version=True)), "has the version True"),
+    (method(Stateless(ANSWER, answer, version="2")), "the detector, a Stateless, has the version '2'"),  # type: ignore[arg-type]
+    (method(Detector(), recipe=Unversioned()), "the recipe, a Unversioned, has the version None"),
     (method(Detector(fits_on=frozenset({"label"}))), "unknown material 'label'; did you mean 'labels'"),  # type: ignore[arg-type]
-    (method(Detector(reads=two("log_density"))), "reads log_density, which a Plain model does not show"),
+    (method(Detector(reads=two(LOG_DENSITY))), "reads log_density, which a Plain model does not have"),
     (method(Detector(), search=Grid(over=(("wieght", (1.0,)),))), "did you mean 'weight'"),
     (method(Detector(), search=Grid(over=(("weight", ()),))), "no value to try for 'weight'"),
 ]
@@ -381,6 +436,6 @@ def test_a_malformed_declaration_is_caught_and_the_rest_is_skipped(malformed: Me
 
 
 def test_what_a_liar_spoils_is_its_own_copy() -> None:
-    failures(method(Detector(spoil_head, reads=two("head"))))
+    failures(method(Detector(spoil_head, reads=two(HEAD))))
     failures(method(Detector(spoil_shared_logits)))
-    assert failures(method(Detector(features, reads=two("features")))) == {}
+    assert failures(method(Detector(features, reads=two(FEATURES)))) == {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -13,13 +14,13 @@ from oodbench.check.toy import SIDE, blends, blobs, noise, toy
 from oodbench.contract import FEATURES, LOGITS, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.networks import classifier
 from oodbench.recipes import Plain
-from oodbench.training import Scale, Shape, TrainBatch, Training
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, Shape, TrainBatch, Training, alone
 
 PAPER = Citation(authors="Nobody", title="Nothing", year=2000, url="https://example.org")
 
 
 def test_the_network_has_591_parameters() -> None:
-    net = classifier("toy-cnn", (1, SIDE, SIDE), 3, (0.0,), (1.0,))
+    net = classifier("toy-cnn", InSet((1, SIDE, SIDE), 3, (0.0,), (1.0,)))
     assert sum(weight.numel() for weight in net.parameters()) == 591
 
 
@@ -42,19 +43,21 @@ def test_equal_recipes_share_one_training() -> None:
 
 
 @dataclass(frozen=True)
-class Density:
+class Density(Defaults):
     """A recipe whose model is no classifier: log p(x) of independent Bernoulli pixels."""
 
     training: Training = Training(network="none", epochs=1)
 
+    version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({FEATURES})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Density":
         return replace(self, training=replace(training, lr=1.0))
 
-    def build(self, shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-        return Pixels(shape)
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        net = Pixels(in_set.shape)
+        return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         return -net(batch.inputs).mean()
@@ -62,6 +65,8 @@ class Density:
 
 class Pixels(nn.Module):
     passes = 1
+    entries: ClassVar[frozenset[Output]] = frozenset()
+    constants: ClassVar[Mapping[Output, Any]] = {}
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -71,12 +76,13 @@ class Pixels(nn.Module):
         logits = self.logits.expand_as(x)
         return -binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=(1, 2, 3))
 
-    def show(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
-        return {"features": self(x)[:, None]}
+    def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
+        return {FEATURES: self(x)[:, None]}
 
 
 @dataclass(frozen=True)
 class LogDensity:
+    version: ClassVar[int] = 1
     reads: ClassVar[frozenset[Output]] = frozenset({FEATURES})
     fits_on: ClassVar[frozenset[Material]] = frozenset()
 

@@ -44,6 +44,7 @@ def server(request: pytest.FixtureRequest, trusted: ssl.SSLContext) -> Iterator[
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.daemon_threads = True
+        running.handle_error = lambda *_: None  # type: ignore[method-assign]  clients that hang up are the tests' own
         if request.param == "https":
             running.socket = trusted.wrap_socket(running.socket, server_side=True)
         known.url = f"{request.param}://127.0.0.1:{running.server_port}/file"

@@ -5,14 +5,16 @@ import json
 import subprocess
 import sys
 import tomllib
+from dataclasses import asdict, replace
 
 import pytest
 
 from oodbench.data.attack_cards import Attack, find_attack, load_attacks
 from oodbench.data.cards import find_card
 from oodbench.data.fixed import cards_folder, parse
-from oodbench.data.matrix import Matrix, TrainingCard, find_matrix, load_matrices
+from oodbench.data.matrix import Matrix, find_matrix, load_matrices
 from oodbench.errors import BadCard, UnknownName
+from oodbench.training import Training
 
 NAMES = {
     *("toy-v1", "tiny-v1", "mnist5k-v1", "fashion-mnist-v1"),
@@ -32,7 +34,7 @@ def test_every_matrix(matrix: Matrix) -> None:
     held = {find_card(one.card).origin for one in (*matrix.tuning_ood, *matrix.outliers)}
     assert not tested & held
     assert matrix.shape == find_card(matrix.in_set).shape
-    assert matrix.training.training().network == matrix.training.network
+    assert isinstance(matrix.training, Training)
     assert set(matrix.card_hashes()) == set(matrix.cards)
 
 
@@ -55,6 +57,7 @@ PUBLISHED = {
     "mnist5k-v1": "d99a24f51e45584b93b9f292ae2ad5f5ebe9f11b95ad95cf3401fd6adc1dd39b",
     "svhn-v1": "8b9664662eefcf2ce3c9a431b0889944b57a4d5b6e8d43667fee5843a009ae46",
     "tiny-v1": "79be3173b44d88e5de61cb43405b74b932f0eaf7160ef81e7a9a653a6dcf2347",
+    "toy-v1": "8f1c198e15e340b76eb770ecf0c0fe24fc417055220664951fbfaca60c60c590",
 }
 """sha256 of what each file says, but for the methods that run by default."""
 
@@ -76,11 +79,12 @@ def test_unknown_matrix_offers_the_nearest() -> None:
         find_matrix("tiny-v2")
 
 
-def test_training_card_has_the_fields_and_defaults_of_the_contract() -> None:
-    from oodbench.contract import Training
-
-    card = TrainingCard(network="resnet-small", epochs=1)
-    assert card.training() == Training(network="resnet-small", epochs=1)
+def test_a_matrix_may_say_how_it_trains_in_every_word_of_the_contract(content: dict) -> None:
+    how = Training(network="wrn-40-2", epochs=3, optimiser="adam", betas=(0.5, 0.9), schedule="bell", clip=1.0)
+    how = replace(how, milestones=(0.5,), average=0.9, nesterov=False, augment=("flip", "shift2"), outlier_ratio=1)
+    said = parse(content | {"training": json.loads(json.dumps(asdict(how)))}, Matrix, "tiny-v1.toml").training
+    assert said == how
+    assert hash(said) == hash(how)
 
 
 def test_reading_a_matrix_needs_no_torch() -> None:
@@ -134,6 +138,10 @@ def test_one_source_under_two_names_is_one_source() -> None:
         ({"adversarial_validation": {"attack": "fgsm-8", "n": 201}}, "at most n_validation = 200"),
         ({"training": {"network": "resnet-small", "epochs": 1, "optimizer": "sgd"}}, "did you mean 'optimiser'"),
         ({"training": {"network": "resnet-small", "epochs": 0}}, "training.epochs"),
+        ({"training": {"network": "resnet-small", "epochs": 1, "lr": 0.0}}, "training.lr"),
+        ({"training": {"network": "resnet-small", "epochs": 1, "optimiser": "sdg"}}, "did you mean 'sgd'"),
+        ({"training": {"network": "resnet-small", "epochs": 1, "schedule": "cosin"}}, "did you mean 'cosine'"),
+        ({"training": {"network": "resnet-small", "epochs": 1, "augment": ["flop"]}}, "did you mean 'flip'"),
     ],
 )
 def test_what_a_matrix_may_not_say(content: dict, change: dict, message: str) -> None:

@@ -1,6 +1,7 @@
 """Noise that climbs a density: the path, who is asked, and what is compared."""
 
 import json
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from oodbench.diagnostics.adversarial_noise import Climb, analyse, asks, climbed
 from oodbench.errors import BadSetting
 from oodbench.measure.ranking import ranking
 from oodbench.models.outputs import Trained
-from oodbench.models.train import Classes, build
+from oodbench.models.train import start
 from oodbench.run.context import Context
 from oodbench.run.registry import registry
 from oodbench.run.workspace import Workspace
-from oodbench.training import Training
+from oodbench.training import InSet, Training
 
 SHAPE = (1, 8, 8)
 RECIPES = [Glow(), Vae(), PixelCnn()]
@@ -28,8 +29,8 @@ RECIPES = [Glow(), Vae(), PixelCnn()]
 
 def model(recipe) -> Trained:
     """One that is trained on nothing."""
-    sized = recipe.at("tiny", Training(network="toy-cnn", epochs=1))
-    net = build(sized, SHAPE, Classes(4, (0.5,), (0.25,)), 0).eval().requires_grad_(False)
+    sized = recipe.sized("tiny", Training(network="toy-cnn", epochs=1))
+    net = start(sized, InSet(SHAPE, 4, (0.5,), (0.25,)), torch.zeros(0), 0).net.eval().requires_grad_(False)
     return Trained(net, torch.device("cpu"))
 
 
@@ -90,11 +91,11 @@ def test_a_step_that_loses_is_not_taken() -> None:
     """The slope at 0 points away from the one grey level that is likely."""
 
     class Edge(torch.nn.Module):
-        passes = 1
+        passes, entries, constants = 1, frozenset(), MappingProxyType({})
 
-        def show(self, x, wanted):
+        def outputs(self, x, wanted):
             values = torch.where(x == 0, 1.0 + x, -1.0 - (x - 0.5) ** 2)
-            return {"log_density": values.double().sum(dim=(1, 2, 3))}
+            return {LOG_DENSITY: values.double().sum(dim=(1, 2, 3))}
 
     one, start = Trained(Edge(), torch.device("cpu")), np.zeros((2, *SHAPE), np.float32)
     path = dict(climbed(one, start, Climb(kept=(0, 1, 50))))
@@ -114,7 +115,7 @@ def test_every_score_of_the_model_and_of_its_ensemble_is_asked() -> None:
     training = context.matrix.training
 
     def asked(recipe) -> set[str]:
-        return {name for name, one in registry().items() if asks(one.method, recipe.at("tiny", training), context)}
+        return {name for name, one in registry().items() if asks(one.method, recipe.sized("tiny", training), context)}
 
     assert asked(Vae()) == {"vae", "vae-rate", "waic-vae"}
     assert {"glow", "latent-shell", "latent-norm", "typicality", "waic-glow"} <= asked(Glow())
@@ -164,7 +165,7 @@ def test_a_study(few, tmp_path) -> None:
 def test_auroc_is_that_of_test_images_against_the_path(few, tmp_path) -> None:
     study = analyse("vae", "tiny-v1", Workspace(cache=tmp_path / "c"), 0, 6, tmp_path, climb=Climb(kept=(1,)))
     context = Context(adversarial_noise.find_matrix("tiny-v1"), Workspace(cache=tmp_path / "c"))
-    one, _ = context.model(Vae().at("tiny", context.matrix.training), 0, lambda *_: None)
+    one, _ = context.model(Vae().sized("tiny", context.matrix.training), 0, lambda *_: None)
     ((_, pushed),) = climbed(one, noise(6, (1, 28, 28), 0), Climb(kept=(1,)))
     inside = log_density(one, context.sets.test.batch(slice(0, 60)))
     expected = ranking(inside.numpy(), log_density(one, pushed.pixels).numpy())["auroc"]

@@ -42,8 +42,8 @@ def test_the_parts_sum_to_the_density_that_the_model_shows() -> None:
     with torch.no_grad():
         net(x)  # the first batch sets the scales
         net.eval()
-        shown = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
-    np.testing.assert_allclose(decomposed(net, images(), torch.device("cpu")).log_density, shown, rtol=1e-9)
+        given = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
+    np.testing.assert_allclose(decomposed(net, images(), torch.device("cpu")).log_density, given, rtol=1e-9)
 
 
 def test_variance_is_summed_over_pixels() -> None:

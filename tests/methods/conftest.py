@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
-from oodbench.contract import Detector
+from oodbench.contract import FEATURE_MAP, Detector, Output
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import train
 from oodbench.networks import Classifier
@@ -44,8 +44,8 @@ class Lab:
     classes: int = 3
     seed: int = 7
 
-    def views(self, detector: Detector[Any], x: Tensor, labels: Tensor | None = None) -> ModelOutputs:
-        """Return views of x that open what the detector declares."""
+    def outputs(self, detector: Detector[Any], x: Tensor, labels: Tensor | None = None) -> ModelOutputs:
+        """Return outputs for x that open what the detector declares."""
         access = Access(detector.reads, "labels" in detector.fits_on)
         return ModelOutputs(Trained(self.net, torch.device("cpu")), x, access, labels=labels)
 
@@ -54,12 +54,12 @@ class Lab:
         return HandOut(
             self.classes,
             self.seed,
-            self.views(detector, *self.train),
+            self.outputs(detector, *self.train),
             torch.ones(len(self.train[0]), dtype=torch.bool),
             detector.fits_on,
             {
-                "validation": self.views(detector, *self.validation),
-                "ood_validation": self.views(detector, self.outliers),
+                "validation": self.outputs(detector, *self.validation),
+                "ood_validation": self.outputs(detector, self.outliers),
             },
         )
 
@@ -72,12 +72,12 @@ class Lab:
         """Return the scores of x; fits first unless given a state."""
         state = self.fit(detector) if state is None else state
         with torch.no_grad():
-            return detector.score(state, self.views(detector, x)).numpy()
+            return detector.score(state, self.outputs(detector, x)).numpy()
 
-    def show(self, x: Tensor) -> dict[str, Any]:
-        """Return the net's own views of x, bypassing the harness."""
+    def all(self, x: Tensor) -> dict[Output, Any]:
+        """Return the net's own outputs for x, bypassing the harness."""
         with torch.no_grad():
-            return dict(self.net.outputs(x, frozenset()))
+            return dict(self.net.outputs(x, frozenset({FEATURE_MAP})))
 
 
 def draw(patterns: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

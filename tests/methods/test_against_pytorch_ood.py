@@ -30,7 +30,7 @@ def probability(key: np.ndarray) -> np.ndarray:
 
 
 def logits_of(lab, x: Tensor) -> Tensor:
-    return lab.outputs(x)[LOGITS]
+    return lab.all(x)[LOGITS]
 
 
 def test_max_softmax(lab) -> None:
@@ -116,7 +116,7 @@ def test_mahalanobis_is_theirs_times_2_n(lab) -> None:
     """They halve the distance, and neither divide the scatter by N nor leave it without a ridge of 1e-6."""
     from oodbench.estimators import fit_gaussians
 
-    f, test = (healthy(lab.outputs(x)[FEATURES]) for x in (lab.train[0], lab.test))
+    f, test = (healthy(lab.all(x)[FEATURES]) for x in (lab.train[0], lab.test))
     ours = fit_gaussians(f, lab.train[1], 1e-10).squared_distance(test).amin(dim=1)
     expected = their_mahalanobis(f, lab.train[1]).predict_features(test.float())
     np.testing.assert_allclose(ours, 2 * 90 * expected, rtol=1e-4)
@@ -126,7 +126,7 @@ def test_mahalanobis_differs_at_a_dead_unit(lab) -> None:
     """Their ridge turns any activity of a unit that never fired into the whole score; the pseudo-inverse ignores it."""
     from oodbench.estimators import fit_gaussians
 
-    f = healthy(lab.show(lab.train[0])[FEATURES])
+    f = healthy(lab.all(lab.train[0])[FEATURES])
     dead = torch.cat([f, torch.zeros(90, 1, dtype=f.dtype)], dim=1)
     awake = dead[:1].clone()
     awake[0, -1] = 0.5
@@ -144,14 +144,14 @@ def test_mahalanobis_with_a_step(lab, eps: float) -> None:
             return lab.net.layers(x.double())[-1].float()
 
     peer = theirs.MahalanobisODIN(Encoder(), eps=eps).fit_features(
-        lab.show(lab.train[0])[FEATURES].float(), lab.train[1]
+        lab.all(lab.train[0])[FEATURES].float(), lab.train[1]
     )
     expected = -2 * 90 * peer.predict(lab.test).detach().numpy()
     np.testing.assert_allclose(lab.score(Mahalanobis(eps), lab.test), expected, rtol=2e-3)
 
 
 def test_knn(lab) -> None:
-    f, test = (lab.outputs(x)[FEATURES] for x in (lab.train[0], lab.test))
+    f, test = (lab.all(x)[FEATURES] for x in (lab.train[0], lab.test))
     peer = theirs.KNN(None, k=50).fit_features(f, lab.train[1])
     expected = -peer.predict_features(test).numpy()
     np.testing.assert_allclose(lab.score(NearestNeighbours(50), lab.test), expected, rtol=1e-6)

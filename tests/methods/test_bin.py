@@ -10,10 +10,11 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
-from oodbench.contract import BINARY, FEATURES, HEAD, LOGITS
+from oodbench.contract import BINARY, FEATURES, LOGITS
 from oodbench.models.outputs import Access, ModelOutputs, Trained
+from oodbench.models.train import start
 from oodbench.networks.one_vs_rest import one_vs_rest_loss
-from oodbench.training import TrainBatch, Training
+from oodbench.training import InSet, TrainBatch, Training
 
 (METHOD,) = METHODS
 TOY = Training(network="toy-cnn", epochs=1)
@@ -32,7 +33,9 @@ def images(n: int) -> Tensor:
 def model(classes: int = 4) -> Trained:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = Bin(training=TOY).build((1, 8, 8), classes, (0.5,), (0.25,))
+        net = start(
+            Bin(training=TOY), InSet((1, 8, 8), classes, (0.5,), (0.25,)), torch.zeros(0, dtype=torch.int64), 0
+        ).net
     return Trained(net.eval(), torch.device("cpu"))
 
 
@@ -122,11 +125,11 @@ def test_the_recipe_trains_by_that_loss_and_classifies_by_the_largest() -> None:
         z = trained.net(x)
         batch = TrainBatch(x, labels, torch.arange(6), 0, 0.0)
         torch.testing.assert_close(recipe.loss(trained.net, batch), one_vs_rest_loss(z, labels, 0.05))
-        shown = trained.net.outputs(x, recipe.provides)
-    assert torch.equal(shown[BINARY], z)
-    assert torch.equal(shown[LOGITS], z)
-    torch.testing.assert_close(shown[FEATURES] @ shown[HEAD].weight.T + shown[HEAD].bias, z)
+        given = trained.net.outputs(x, recipe.provides)
+    assert torch.equal(given[BINARY], z)
+    assert torch.equal(given[LOGITS], z)
+    torch.testing.assert_close(given[FEATURES] @ trained.net.head.weight.T + trained.net.head.bias, z)
 
 
 def test_it_is_sized_by_the_matrix() -> None:
-    assert METHOD.recipe.at("cpu", TOY) == Bin(training=TOY)
+    assert METHOD.recipe.sized("cpu", TOY) == Bin(training=TOY)

@@ -10,10 +10,11 @@ from oodbench.methods.binc import METHODS, Binc, calibration_error, weighted_mmc
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from oodbench.contract import BINARY, FEATURES, HEAD, LOGITS
+from oodbench.contract import BINARY, FEATURES, LOGITS
 from oodbench.models.outputs import Access, ModelOutputs, Trained
+from oodbench.models.train import start
 from oodbench.networks.one_vs_rest import one_vs_rest_loss
-from oodbench.training import TrainBatch, Training
+from oodbench.training import InSet, TrainBatch, Training
 
 (METHOD,) = METHODS
 TOY = Training(network="toy-cnn", epochs=1)
@@ -64,7 +65,9 @@ def images(n: int) -> Tensor:
 def model(classes: int = 3) -> Trained:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = Binc(training=TOY).build((1, 8, 8), classes, (0.5,), (0.25,))
+        net = start(
+            Binc(training=TOY), InSet((1, 8, 8), classes, (0.5,), (0.25,)), torch.zeros(0, dtype=torch.int64), 0
+        ).net
     return Trained(net.eval(), torch.device("cpu"))
 
 
@@ -194,16 +197,16 @@ def test_one_head_classifies_and_the_other_scores() -> None:
     trained, recipe = model(), METHOD.recipe
     x = images(20)
     with torch.no_grad():
-        shown = trained.net.outputs(x, recipe.provides)
+        given = trained.net.outputs(x, recipe.provides)
         logits, z = trained.net.both(x)
         s = METHOD.detector.score((), ModelOutputs(trained, x, Access(METHOD.detector.reads)))
         assert torch.equal(trained.net(x), logits)
-    assert torch.equal(shown[LOGITS], logits)
-    assert torch.equal(shown[BINARY], z)
+    assert torch.equal(given[LOGITS], logits)
+    assert torch.equal(given[BINARY], z)
     assert not torch.equal(z, logits)
     assert s.tolist() == [max(row) for row in z.tolist()]
-    assert shown[FEATURES].shape == (20, 64)
-    torch.testing.assert_close(shown[FEATURES] @ shown[HEAD].weight.T + shown[HEAD].bias, logits)
+    assert given[FEATURES].shape == (20, 64)
+    torch.testing.assert_close(given[FEATURES] @ trained.net.head.weight.T + trained.net.head.bias, logits)
 
 
 def test_scores_rank_where_the_probability_is_one() -> None:
@@ -221,4 +224,4 @@ def test_the_binary_head_starts_at_the_prior_odds() -> None:
 
 
 def test_it_is_sized_by_the_matrix() -> None:
-    assert METHOD.recipe.at("cpu", TOY) == Binc(training=TOY)
+    assert METHOD.recipe.sized("cpu", TOY) == Binc(training=TOY)

@@ -6,16 +6,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from given import Given
 from oodbench.methods.deep_ensemble import METHODS, DeepEnsemble
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.check.toy import TRAINING, toy, toy_net
+from oodbench.check.toy import TRAINING, toy, toy_model
 from oodbench.contract import LOGITS
 from oodbench.recipes import Plain
-from oodbench.training import TrainBatch
 
-RECIPE = DeepEnsemble().at("tiny", TRAINING)
+RECIPE = DeepEnsemble().sized("tiny", TRAINING)
 
 
 def some(n: int = 20, M: int = 5, C: int = 4) -> Tensor:
@@ -84,7 +84,7 @@ def test_member_logits_are_the_plain_models_bit_for_bit() -> None:
     plain = RECIPE.plain
     assert RECIPE.parts(0, (0,)) == tuple((Plain(TRAINING), seed) for seed in range(5))
     with torch.no_grad():
-        expected = torch.stack([toy_net(plain, seed)(x) for seed in range(5)], dim=1)
+        expected = torch.stack([toy_model(plain, seed).net(x) for seed in range(5)], dim=1)
     assert torch.equal(world.examples["test"].outputs[LOGITS.of_members], expected)
     assert torch.equal(world.examples["test"].outputs[LOGITS], formulas.log_mean_softmax(expected))
     assert len({expected[:, m].numpy().tobytes() for m in range(5)}) == 5
@@ -110,17 +110,6 @@ def test_several_seeds_are_bootstraps_of_the_same_members() -> None:
     assert [fresh.members(seed, seeds) for seed in (0, 2)] == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14]]
 
 
-def test_loss_is_the_mean_of_the_members_own() -> None:
-    world = toy(DeepEnsemble())
-    x, y = world.examples["train"].x[:32], world.examples["train"].y[:32]
-    own = [
-        sum(-math.log(softmax(z)[c]) for z, c in zip(member(x).tolist(), y.tolist(), strict=True)) / 32
-        for member in world.model.net.nets
-    ]
-    got = RECIPE.loss(world.model.net, TrainBatch(x, y, torch.arange(32), 0, 0.0))
-    assert float(got) == pytest.approx(sum(own) / 5, rel=1e-4)
-
-
 def test_nothing_is_left_to_train() -> None:
     assert RECIPE.training == dataclasses.replace(TRAINING, epochs=0)
     assert RECIPE.plain == Plain(TRAINING)
@@ -128,6 +117,6 @@ def test_nothing_is_left_to_train() -> None:
 
 def test_rows_rank_by_minus_the_formulas() -> None:
     world = toy(DeepEnsemble())
-    views = type("V", (), {"members": world.examples["test"].outputs[LOGITS.of_members]})()
+    members = world.examples["test"].outputs[LOGITS.of_members]
     for row, formula in zip(METHODS, (formulas.predictive_entropy, formulas.mutual_information), strict=True):
-        assert torch.equal(row.detector.score((), views), -formula(views.members))
+        assert torch.equal(row.detector.score((), Given({LOGITS.of_members: members})), -formula(members))

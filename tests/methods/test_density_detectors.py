@@ -1,12 +1,12 @@
 """Scores on log densities: WAIC, typicality, and the ensembles whose members they compare."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from given import Given
 from oodbench.methods.deep_ensemble import DeepEnsemble
 from oodbench.methods.typicality import METHODS as TYPICALITY
 from oodbench.methods.waic import METHODS as WAICS
@@ -18,28 +18,20 @@ from oodbench.contract import LOG_DENSITY
 from oodbench.densities.ensemble import DensityEnsemble
 from oodbench.densities.glow import Glow
 from oodbench.densities.vae import Vae
-from oodbench.detectors.densities import WAIC, Typicality, TypicalityMean
+from oodbench.detectors.densities import LIKELIHOOD, WAIC, Typicality, TypicalityMean
 from oodbench.ensembles import bootstrap
 from oodbench.models.train import start
-from oodbench.training import TrainBatch
-
-
-class Shown:
-    """Outputs that are given, not computed."""
-
-    def __init__(self, **views: Tensor) -> None:
-        self.__dict__.update(views)
 
 
 class Data:
     """Training inputs by their log densities."""
 
     def __init__(self, log_density: Tensor) -> None:
-        self.train = Shown(log_density=log_density)
+        self.train = Given({LOG_DENSITY: log_density})
 
 
 def fitted(detector: Any, reference: Tensor, log_density: Tensor) -> Tensor:
-    score: Tensor = detector.score(detector.fit(Data(reference)), Shown(log_density=log_density))
+    score: Tensor = detector.score(detector.fit(Data(reference)), Given({LOG_DENSITY: log_density}))
     return score
 
 
@@ -57,23 +49,23 @@ def test_waic_by_loops() -> None:
     for row in log_p.tolist():
         mean = sum(row) / 5
         expected.append(mean - sum((v - mean) ** 2 for v in row) / 5)  # over 5, not 4
-    got = WAIC.score((), Shown(log_densities=log_p))
+    got = WAIC.score((), Given({LOG_DENSITY.of_members: log_p}))
     np.testing.assert_allclose(got, expected, rtol=1e-12)
     assert got.dtype == torch.float64
 
 
 def test_waic_of_identical_members_is_the_log_density() -> None:
     log_p = normal(6, 0)
-    got = WAIC.score((), Shown(log_densities=log_p[:, None].expand(-1, 5)))
-    np.testing.assert_allclose(got, LOG_DENSITY.score((), Shown(log_density=log_p)), rtol=1e-12)
+    got = WAIC.score((), Given({LOG_DENSITY.of_members: log_p[:, None].expand(-1, 5)}))
+    np.testing.assert_allclose(got, LIKELIHOOD.score((), Given({LOG_DENSITY: log_p})), rtol=1e-12)
 
 
 def test_waic_takes_whole_images_in_nats() -> None:
     """In bits a dimension the variance all but vanishes, and the order is that of the mean."""
     log_p = torch.tensor([[-1000.0] * 5, [-990.0, -940.0, -890.0, -940.0, -990.0]], dtype=torch.float64)
-    sure, unsure = WAIC.score((), Shown(log_densities=log_p))
+    sure, unsure = WAIC.score((), Given({LOG_DENSITY.of_members: log_p}))
     assert sure > unsure
-    sure, unsure = WAIC.score((), Shown(log_densities=log_p / (784 * math.log(2))))
+    sure, unsure = WAIC.score((), Given({LOG_DENSITY.of_members: log_p / (784 * math.log(2))}))
     assert sure < unsure
 
 
@@ -81,31 +73,30 @@ def test_waic_takes_whole_images_in_nats() -> None:
 
 
 def some_ensemble() -> tuple[Any, list[Any], Tensor]:
-    recipe = DensityEnsemble(Vae(), M=3).at("tiny", TRAINING)
+    recipe = DensityEnsemble(Vae(), M=3).sized("tiny", TRAINING)
     parts = [start(density, IN_SET, torch.zeros(0), seed).net.eval() for density, seed in recipe.parts(0, (0,))]
-    net = start(recipe, IN_SET, torch.zeros(0), 0).net
-    recipe.assemble(net, tuple(parts))
+    net = start(recipe, IN_SET, torch.zeros(0), 0, parts).net
     return net.eval(), parts, torch.from_numpy(blobs(7, 3).pixels)
 
 
 def test_members_show_what_they_show_alone() -> None:
     net, parts, x = some_ensemble()
     with torch.no_grad():
-        shown = net.outputs(x, frozenset({LOG_DENSITY, LOG_DENSITY.of_members}))
+        given = net.outputs(x, frozenset({LOG_DENSITY, LOG_DENSITY.of_members}))
         alone = [part.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY] for part in parts]
-    assert torch.equal(shown[LOG_DENSITY.of_members], torch.stack(alone, dim=1))
+    assert torch.equal(given[LOG_DENSITY.of_members], torch.stack(alone, dim=1))
     assert len({each.numpy().tobytes() for each in alone}) == 3
     assert net.passes == 3
-    for i, row in enumerate(shown[LOG_DENSITY.of_members].tolist()):
+    for i, row in enumerate(given[LOG_DENSITY.of_members].tolist()):
         top = max(row)
         mean = math.log(sum(math.exp(v - top) for v in row) / 3) + top
-        assert float(shown[LOG_DENSITY][i]) == pytest.approx(mean, rel=1e-12)
+        assert float(given[LOG_DENSITY][i]) == pytest.approx(mean, rel=1e-12)
 
 
 def test_members_are_the_models_of_the_models_own_rows() -> None:
     for row in WAICS:
-        recipe = row.recipe.at("cpu", TRAINING)
-        assert recipe.parts(0, (0,)) == tuple((row.recipe.density.at("cpu", TRAINING), m) for m in range(5))
+        recipe = row.recipe.sized("cpu", TRAINING)
+        assert recipe.parts(0, (0,)) == tuple((row.recipe.density.sized("cpu", TRAINING), m) for m in range(5))
         assert recipe.training.epochs == 0
     assert {type(row.recipe.density) for row in WAICS} >= {Glow, Vae}
 
@@ -119,16 +110,6 @@ def test_several_seeds_are_bootstraps_of_the_same_members() -> None:
     for seed in seeds:  # as the classifiers' ensemble
         assert DeepEnsemble().members(seed, seeds) == drawn[seed]
         assert [m for _, m in DensityEnsemble(Vae()).parts(seed, seeds)] == drawn[seed]
-
-
-def test_loss_is_the_mean_of_the_members_own() -> None:
-    x = torch.from_numpy(blobs(7, 3).pixels)
-    recipe, batch = DensityEnsemble(Glow(), M=3), TrainBatch(x, torch.zeros(7).long(), torch.arange(7), 0, 0.0)
-    glows = [start(Glow(depth=1), IN_SET, torch.zeros(0), seed).net.eval() for seed in range(3)]
-    whole = build(replace(recipe, density=Glow(depth=1)), (1, 8, 8), IN_SET, 0).eval()
-    recipe.assemble(whole, tuple(glows))
-    own = [float(Glow().loss(part, batch).detach()) for part in glows]
-    assert float(recipe.loss(whole, batch).detach()) == pytest.approx(sum(own) / 3, rel=1e-6)
 
 
 # Typicality.
@@ -187,7 +168,7 @@ def test_likelier_than_all_training_inputs_is_as_untypical_as_less_likely() -> N
         typical, less, more = fitted(detector, reference, images)
         assert typical > less
         assert typical > more
-    assert LOG_DENSITY.score((), Shown(log_density=images)).argmax() == 2
+    assert LIKELIHOOD.score((), Given({LOG_DENSITY: images})).argmax() == 2
 
 
 def test_distance_to_the_mean_by_loops() -> None:
@@ -200,6 +181,6 @@ def test_distance_to_the_mean_by_loops() -> None:
 
 def test_reference_is_the_training_split_as_it_is_and_nothing_else() -> None:
     for row in TYPICALITY:
-        assert row.detector.reads == {"log_density"}
+        assert row.detector.reads == {LOG_DENSITY}
         assert not row.detector.fits_on
         assert row.recipe == Glow()

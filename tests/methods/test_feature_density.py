@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 from torch.distributions import MultivariateNormal
 
+from oodbench.contract import FEATURES
 from oodbench.detectors.trained import LEAST, Schedule, filled, minimise, units
 from oodbench.networks.feature_vae import LIMIT, PACE, FeatureVae
 from oodbench.networks.made import Made, Maf, hidden_degrees
@@ -283,7 +284,7 @@ def test_no_labels_are_read_and_sizes_are_the_papers() -> None:
     assert (maf.degrees, spread.degrees) == ("sequential", "spread")
     assert replace(maf, degrees="spread") == spread
     assert (maf.layers, maf.hidden, vae.hidden, vae.latent) == (5, 128, 512, 128)
-    assert all(not detector.fits_on and detector.reads == {"features"} for detector in (maf, spread, vae))
+    assert all(not detector.fits_on and detector.reads == {FEATURES} for detector in (maf, spread, vae))
 
 
 @pytest.mark.parametrize("degrees", ["sequential", "spread"])

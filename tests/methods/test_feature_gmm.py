@@ -14,7 +14,7 @@ def test_score_by_loops(lab) -> None:
     detector = FeatureMixture(K=4)
     state = lab.fit(detector)
     expected = []
-    for f in lab.show(lab.test)[FEATURES].tolist():
+    for f in lab.all(lab.test)[FEATURES].tolist():
         density = 0.0
         for log_pi, mu, sigma2 in zip(state.log_pi.tolist(), state.mu.tolist(), state.sigma2.tolist(), strict=True):
             factors = [
@@ -38,20 +38,20 @@ def test_score_is_the_density_that_scikit_learn_gives_the_same_mixture(lab) -> N
         state.sigma2.numpy(),
     )
     theirs.precisions_cholesky_ = 1 / np.sqrt(theirs.covariances_)
-    features = lab.show(lab.test)[FEATURES].numpy()
+    features = lab.all(lab.test)[FEATURES].numpy()
     np.testing.assert_allclose(
         lab.score(FeatureMixture(K=4), lab.test, state), theirs.score_samples(features), rtol=1e-5
     )
 
 
 def test_it_is_as_likely_as_scikit_learns_own_fit(lab) -> None:
-    features = lab.show(lab.train[0])[FEATURES].numpy()
+    features = lab.all(lab.train[0])[FEATURES].numpy()
     state = lab.fit(FeatureMixture(K=3))
     best = max(
         GaussianMixture(3, covariance_type="diag", random_state=i).fit(features / features.std(axis=0)).lower_bound_
         for i in range(5)
     )
-    ours = float(state.log_density(lab.show(lab.train[0])[FEATURES]).mean()) + np.log(features.std(axis=0)).sum()
+    ours = float(state.log_density(lab.all(lab.train[0])[FEATURES]).mean()) + np.log(features.std(axis=0)).sum()
     assert ours > best - 0.3
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from given import Given
 from oodbench.methods.flow_gan import METHODS
 from torch import Tensor, nn
 
@@ -175,7 +176,6 @@ def test_each_move_moves_only_its_own(recipe: FlowGan, side: str) -> None:
 
 def test_the_adversary_alone_moves_twice_and_the_flow_is_slow() -> None:
     net = network()
-    assert isinstance(HYBRID, Game)
     assert [player.name for player in HYBRID.players(net)] == ["critic", "flow"]
     critic, again, flow = ADVERSARIAL.players(net)
     assert critic == again
@@ -185,7 +185,7 @@ def test_the_adversary_alone_moves_twice_and_the_flow_is_slow() -> None:
 
 @BOTH
 def test_killed_and_resumed_it_ends_with_the_same_bits(recipe: FlowGan, killed_and_resumed: Any) -> None:
-    recipe = replace(recipe.at("tiny", TRAINING), **SMALL)
+    recipe = replace(recipe.sized("tiny", TRAINING), **SMALL)
     recipe = replace(recipe, training=replace(recipe.training, epochs=3))
     data = blobs(64, 0)
     resumed, whole = killed_and_resumed(recipe, data, IN_SET)
@@ -199,11 +199,11 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(recipe: FlowGan, killed_a
 def test_the_score_is_the_flows_log_density_and_the_critic_has_no_say(recipe: FlowGan) -> None:
     net, x = network(recipe), rand(6, 1, 8, 8, seed=4)
     with torch.no_grad():
-        shown = net.outputs(x, frozenset({LOG_DENSITY}))
+        given = net.outputs(x, frozenset({LOG_DENSITY}))
         nn.init.zeros_(net.critic.body[0].weight)
         again = net.outputs(x, frozenset({LOG_DENSITY}))
         code = net.flow.encode((255 * x + net.flow.dequantise.u) / 256)
-    score = LOG_DENSITY.score((), type("V", (), shown)())
+    score = LIKELIHOOD.score((), Given(given))
     assert score.equal(code.log_prior + code.log_det)
     assert score.equal(again[LOG_DENSITY])
 
@@ -214,17 +214,17 @@ def test_scores_are_finite_on_anything(recipe: FlowGan) -> None:
     x = torch.cat([rand(100, 1, 8, 8), torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)]).float()
     x = torch.cat([x, (torch.arange(64).view(1, 1, 8, 8) % 2).float()])
     with torch.no_grad():
-        shown = net.outputs(x, frozenset())
-    assert shown[LOG_DENSITY].isfinite().all()
-    assert shown[LOG_DENSITY].dtype == torch.float64
-    assert shown[LATENT].shape == (103, 64)
+        given = net.outputs(x, frozenset())
+    assert given[LOG_DENSITY].isfinite().all()
+    assert given[LOG_DENSITY].dtype == torch.float64
+    assert given[LATENT].shape == (103, 64)
 
 
 def test_an_adversary_alone_makes_a_worse_density() -> None:
     bits = {}
     for recipe in (HYBRID, ADVERSARIAL):
-        shown = toy(recipe).examples["test"].outputs[LOG_DENSITY]
-        bits[recipe.lam] = bits_per_dim(shown.numpy(), (1, 8, 8)).mean()
+        given = toy(recipe).examples["test"].outputs[LOG_DENSITY]
+        bits[recipe.lam] = bits_per_dim(given.numpy(), (1, 8, 8)).mean()
     assert bits[1.0] < 6.5
     assert bits[0.0] > bits[1.0] + 0.3
 
@@ -241,7 +241,7 @@ def test_sizes_at_each_scale() -> None:
         assert (paper.levels, paper.depth, paper.hidden, paper.training.schedule) == (3, 32, 512, "constant")
         assert (cpu.levels, cpu.depth, cpu.hidden, cpu.moves) == (2, 3, 24, moves)
         assert (cpu.training.epochs, tiny.training.epochs) == (8, 36)
-        assert row.recipe.at("cpu", replace(training, epochs=8)).training.epochs == 1
+        assert row.recipe.sized("cpu", replace(training, epochs=8)).training.epochs == 1
         for recipe in (paper, cpu, tiny):
             how = recipe.training
             assert (how.augment, how.precision, how.optimiser, how.betas) == ((), "float32", "adam", (0.5, 0.9))
@@ -249,7 +249,7 @@ def test_sizes_at_each_scale() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_every_shape_can_be_built(shape) -> None:
-    net = build(HYBRID, shape, IN_SET, 0).eval()
+    net = start(HYBRID, replace(IN_SET, shape=shape), torch.zeros(0), 0).net.eval()
     with torch.no_grad():
         assert net.critic(net.draw(2)).shape == (2,)
         assert net.outputs(torch.zeros(2, *shape), frozenset())[LATENT].shape == (2, math.prod(shape))
@@ -259,4 +259,4 @@ def test_every_shape_can_be_built(shape) -> None:
 def test_rows() -> None:
     assert [row.name for row in METHODS] == ["flow-gan", "flow-gan-adversarial"]
     assert [row.recipe.lam for row in METHODS] == [1.0, 0.0]
-    assert all(row.detector == LOG_DENSITY and row.tuning_access == "none" for row in METHODS)
+    assert all(row.detector == LIKELIHOOD and row.tuning_access == "none" for row in METHODS)

@@ -16,21 +16,21 @@ from oodbench.errors import Diverged
 from oodbench.models import checkpoint
 from oodbench.models.optimise import Mover
 from oodbench.models.seeding import seeded
-from oodbench.models.train import train
+from oodbench.models.train import start, train
 from oodbench.networks.dcgan import Discriminator, Generator, Trio
 from oodbench.recipes import Plain
-from oodbench.training import Player, TrainBatch, Training
+from oodbench.training import InSet, Player, TrainBatch, Training
 
 CPU = torch.device("cpu")
 IMAGES, OUTLIERS = blobs(96, 0), blends(70, 1)
 HOW = Training(network="toy-cnn", epochs=3, batch=32, lr=0.05, dropout=0.2)
-RECIPES = tuple(row.recipe.at("tiny", HOW) for row in METHODS)
+RECIPES = tuple(row.recipe.sized("tiny", HOW) for row in METHODS)
 BOTH = pytest.mark.parametrize("recipe", RECIPES, ids=["alone", "outliers"])
 
 
 def trio(recipe: Any, seed: int = 0) -> Trio:
     with seeded(seed, "test"):
-        return recipe.build((1, 8, 8), 3, (0.15,), (0.25,)).train()
+        return start(recipe, InSet((1, 8, 8), 3, (0.15,), (0.25,)), torch.zeros(0, dtype=torch.int64), 0).net.train()
 
 
 def step(recipe: Any, n: int = 16) -> TrainBatch:
@@ -125,7 +125,6 @@ def test_each_move_moves_only_its_own(recipe: GanConfidence, mover: int) -> None
 def test_the_players_share_all_weights_between_them(recipe: GanConfidence) -> None:
     net = trio(recipe)
     weights = [id(weight) for player in recipe.players(net) for weight in player.weights]
-    assert isinstance(recipe, Game)
     assert sorted(weights) == sorted(id(weight) for weight in net.parameters())
 
 
@@ -190,11 +189,11 @@ def test_what_is_shown_is_the_classifiers(recipe: GanConfidence) -> None:
     x = torch.from_numpy(IMAGES.batch(slice(0, 5)))
     wanted = frozenset({LOGITS, FEATURES, LAYERS})
     with torch.no_grad():
-        shown = net.outputs(x, wanted)
-        assert shown[LOGITS].equal(net(x))
-        assert (shown[FEATURES] @ net.head.weight.T + net.head.bias).allclose(shown[LOGITS], atol=1e-6)
+        given = net.outputs(x, wanted)
+        assert given[LOGITS].equal(net(x))
+        assert (given[FEATURES] @ net.head.weight.T + net.head.bias).allclose(given[LOGITS], atol=1e-6)
     state = torch.get_rng_state()
-    assert net.outputs(x, wanted)[LOGITS].equal(shown[LOGITS])
+    assert net.outputs(x, wanted)[LOGITS].equal(given[LOGITS])
     assert torch.get_rng_state().equal(state), "a look draws nothing"
 
 
@@ -222,7 +221,7 @@ def test_at_32_pixels_it_has_the_layers_of_the_authors_code() -> None:
 
 
 def test_paper_scale_is_the_authors_code() -> None:
-    recipe = GanConfidence().at("paper", replace(HOW, epochs=200))
+    recipe = GanConfidence().sized("paper", replace(HOW, epochs=200))
     how = recipe.training
     assert (how.optimiser, how.lr, how.epochs, how.weight_decay) == ("adam", 2e-4, 100, 0)
     assert (how.schedule, how.milestones, how.gamma, how.network) == ("step", (0.6,), 0.1, "toy-cnn")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from given import Given
 from oodbench.methods.glow import METHODS, norm, shell
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
@@ -15,6 +16,7 @@ from oodbench.check.toy import IN_SET, TRAINING, blobs, toy
 from oodbench.contract import LATENT, LOG_DENSITY
 from oodbench.densities.glow import Glow, halvings
 from oodbench.measure.likelihood import bits_per_dim
+from oodbench.models.train import start
 from oodbench.networks.flow import (
     LIMIT,
     ActNorm,
@@ -190,7 +192,7 @@ def test_log_density_by_loops() -> None:
     with torch.no_grad():
         z, log_det = net.levels[0]((255 * x + net.dequantise.u) / 256)
         log_prior, volume = net.parts(x)
-        shown = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
+        given = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
     mean, std = -net.top.bias.detach(), (-net.top.log_scale.detach()).exp()
     for i in range(3):
         total = 0.0
@@ -200,7 +202,7 @@ def test_log_density_by_loops() -> None:
                 total += -0.5 * ((value - m) / v) ** 2 - math.log(v) - 0.5 * math.log(2 * math.pi)
         assert float(log_prior[i]) == pytest.approx(total, rel=1e-10)
     assert torch.equal(volume, log_det)
-    assert torch.equal(shown, log_prior + volume)
+    assert torch.equal(given, log_prior + volume)
 
 
 def test_prior_of_what_is_split_off_is_a_normal_of_the_kept() -> None:
@@ -250,11 +252,11 @@ def test_float64_density_of_a_float32_flow_that_depends_on_each_input_alone() ->
     world = toy(Glow())
     x, net = world.examples["test"].x, world.model.net
     with torch.no_grad():
-        shown = net.outputs(x, frozenset({LOG_DENSITY, LATENT}))
+        given = net.outputs(x, frozenset({LOG_DENSITY, LATENT}))
         alone = torch.cat([net.outputs(one[None], frozenset())[LOG_DENSITY] for one in x[:9]])
-    assert shown[LOG_DENSITY].dtype == torch.float64
-    assert shown[LATENT].dtype == torch.float32
-    np.testing.assert_allclose(alone, shown[LOG_DENSITY][:9], rtol=1e-5)
+    assert given[LOG_DENSITY].dtype == torch.float64
+    assert given[LATENT].dtype == torch.float32
+    np.testing.assert_allclose(alone, given[LOG_DENSITY][:9], rtol=1e-5)
 
 
 def test_codes_of_training_inputs_are_about_standard_normal() -> None:
@@ -268,19 +270,19 @@ def test_codes_of_training_inputs_are_about_standard_normal() -> None:
 
 def test_shell_and_norm_by_loops() -> None:
     latent = randn(6, 49, seed=3) * torch.tensor([0.0, 0.5, 1, 1, 2, 1e4])[:, None]
-    views = type("V", (), {"latent": latent})()
+    views = Given({LATENT: latent})
     lengths = [math.sqrt(sum(v * v for v in row)) for row in latent.tolist()]
     np.testing.assert_allclose(shell(views), [-abs(length - 7) for length in lengths], rtol=1e-12)
     np.testing.assert_allclose(norm(views), [-length for length in lengths], rtol=1e-12)
 
 
 def test_rows_share_two_trainings() -> None:
-    glow, constant, *codes = (row.recipe.at("tiny", TRAINING) for row in METHODS)
+    glow, constant, *codes = (row.recipe.sized("tiny", TRAINING) for row in METHODS)
     assert {glow, *codes} == {glow}
     assert constant == replace(glow, volume="constant")
     for row in METHODS[:2]:
-        shown = torch.tensor([1.0, 2.0], dtype=torch.float64)
-        assert torch.equal(row.detector.score((), type("V", (), {"log_density": shown})()), shown)
+        given = torch.tensor([1.0, 2.0], dtype=torch.float64)
+        assert torch.equal(row.detector.score((), Given({LOG_DENSITY: given})), given)
 
 
 # The recipe.
@@ -308,15 +310,15 @@ def test_sizes_at_each_scale() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_flow_is_built_for_every_shape_and_its_code_has_as_many_dimensions(shape) -> None:
-    net = build(Glow(levels=3), shape, IN_SET, 0).eval()
+    net = start(Glow(levels=3), replace(IN_SET, shape=shape), torch.zeros(0), 0).net.eval()
     with torch.no_grad():
-        shown = net.outputs(torch.zeros(2, *shape), frozenset())
-    assert shown[LATENT].shape == (2, math.prod(shape))
+        given = net.outputs(torch.zeros(2, *shape), frozenset())
+    assert given[LATENT].shape == (2, math.prod(shape))
     assert len(net.levels) == (2 if shape[1] == 28 else 3)
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
-    recipe = Glow(replace(Glow().at("tiny", TRAINING).training, epochs=3), depth=1, hidden=4)
+    recipe = Glow(replace(Glow().sized("tiny", TRAINING).training, epochs=3), depth=1, hidden=4)
     data = blobs(64, 0)
     resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())

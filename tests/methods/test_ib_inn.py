@@ -18,6 +18,7 @@ from oodbench.check.toy import IN_SET, TRAINING, blobs
 from oodbench.contract import FEATURES, LATENT, LOG_DENSITY, LOGITS
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.outputs import Access, ModelOutputs, Trained
+from oodbench.models.train import start
 from oodbench.networks.inn import (
     GenerativeClassifier,
     Sizes,
@@ -28,7 +29,7 @@ from oodbench.networks.inn import (
     squared_distances,
 )
 from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale, cosines
-from oodbench.training import TrainBatch
+from oodbench.training import InSet, TrainBatch
 
 CPU = torch.device("cpu")
 SIZES = Sizes((1, 2), (4, 6), fc=(8, 8), dropout=(0.0, 0.0), initial=0.75, gain=0.5, clamp=0.7)
@@ -165,17 +166,17 @@ def log_sum_exp(values: list[float]) -> float:
 def test_views_by_loops() -> None:
     net, x = network(), images()
     with torch.no_grad():
-        code, shown = net.code(x), net.outputs(x, frozenset())
+        code, given = net.code(x), net.outputs(x, frozenset())
     constant = 32 * math.log(2 * math.pi)
     for i in range(len(x)):
         joint, log_det = joint_by_loops(net, code.z[i].tolist()), float(code.log_det[i])
         total = log_sum_exp(joint)
-        np.testing.assert_allclose(shown[LOGITS][i], [v - total for v in joint], rtol=1e-9, atol=1e-12)
-        assert float(shown[LOG_DENSITY][i]) == pytest.approx(total - constant + log_det, rel=1e-9)
+        np.testing.assert_allclose(given[LOGITS][i], [v - total for v in joint], rtol=1e-9, atol=1e-12)
+        assert float(given[LOG_DENSITY][i]) == pytest.approx(total - constant + log_det, rel=1e-9)
         of_classes = [v - w - constant + log_det for v, w in zip(joint, net.w.tolist(), strict=True)]
-        np.testing.assert_allclose(shown[LOG_DENSITY.of_members][i], of_classes, rtol=1e-9)
+        np.testing.assert_allclose(given[LOG_DENSITY.of_members][i], of_classes, rtol=1e-9)
         assert float(score(net, x, "ib-inn-2-class-likelihood")[i]) == pytest.approx(max(of_classes), rel=1e-9)
-    torch.testing.assert_close(shown[LATENT], code.z - net.mu[shown[LOGITS].argmax(dim=1)])
+    torch.testing.assert_close(given[LATENT], code.z - net.mu[given[LOGITS].argmax(dim=1)])
     assert not (net.prior.mean - net.mu).any() and (net.prior.std == 1).all()
 
 
@@ -322,7 +323,7 @@ def test_statistics_mix_the_classes_of_a_sorted_data_set() -> None:
 
 
 def test_paper_scale_is_as_printed() -> None:
-    recipe = IbInn(beta=4).at("paper", TRAINING)
+    recipe = IbInn(beta=4).sized("paper", TRAINING)
     how = recipe.training
     assert (how.epochs, how.batch, how.optimiser, how.lr, how.weight_decay) == (450, 128, "sgd", 0.07, 1e-4)
     assert (how.schedule, how.gamma, how.clip, how.label_smoothing) == ("step", 0.1, 8.0, 0.02)
@@ -334,11 +335,13 @@ def test_paper_scale_is_as_printed() -> None:
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_every_shape_can_be_built(shape) -> None:
     c = shape[0]
-    net = IbInn().at("tiny", TRAINING).build(shape, 10, (0.5,) * c, (0.25,) * c).eval()
+    net = start(
+        IbInn().sized("tiny", TRAINING), InSet(shape, 10, (0.5,) * c, (0.25,) * c), torch.zeros(0, dtype=torch.int64), 0
+    ).net.eval()
     with torch.no_grad():
-        shown = net.outputs(torch.rand(2, *shape), frozenset())
-    assert shown[FEATURES].shape == shown[LATENT].shape == (2, math.prod(shape))
-    assert shown[LOG_DENSITY].dtype == torch.float64
+        given = net.outputs(torch.rand(2, *shape), frozenset())
+    assert given[FEATURES].shape == given[LATENT].shape == (2, math.prod(shape))
+    assert given[LOG_DENSITY].dtype == torch.float64
 
 
 def test_there_is_a_row_for_each_beta() -> None:
@@ -357,7 +360,7 @@ def test_without_labels_it_is_no_classifier() -> None:
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
-    recipe = replace(IbInn().at("tiny", replace(TRAINING, epochs=3)), sizes=SIZES)
+    recipe = replace(IbInn().sized("tiny", replace(TRAINING, epochs=3)), sizes=SIZES)
     data = blobs(96, 0)
     resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())

@@ -20,7 +20,7 @@ def distances_by_loops(bank: np.ndarray, f: np.ndarray, k: int) -> list[float]:
 
 @pytest.mark.parametrize("k", [1, 5, 50, 90])
 def test_score_by_loops(lab, k: int) -> None:
-    bank, f = (lab.outputs(x)[FEATURES].numpy() for x in (lab.train[0], lab.test))
+    bank, f = (lab.all(x)[FEATURES].numpy() for x in (lab.train[0], lab.test))
     np.testing.assert_allclose(
         lab.score(NearestNeighbours(k), lab.test), distances_by_loops(bank, f, k), rtol=1e-9, atol=1e-12
     )

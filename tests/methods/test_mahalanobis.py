@@ -69,7 +69,7 @@ def test_all_layers_by_loops(lab, gradient, eps: float) -> None:
 
 
 def test_each_layer_takes_its_own_step(lab) -> None:
-    views = lab.views(LayeredMahalanobis(0.01), lab.test)
+    views = lab.outputs(LayeredMahalanobis(0.01), lab.test)
     state = lab.fit(LayeredMahalanobis(0.01))
     with torch.no_grad():
         LayeredMahalanobis(0.01).score(state, views)
@@ -107,7 +107,7 @@ def test_a_unit_that_is_dead_or_redundant_changes_nothing(lab, unit: Layer) -> N
 def test_float32_activations_of_a_redundant_unit_do_not_amplify_rounding(lab) -> None:
     """A sum of units is singular but for float32 rounding, which must not be inverted with the rest."""
     redundant = with_features(lab, lambda f: torch.cat([f, f.sum(dim=1, keepdim=True)], dim=1).float())
-    f = redundant.show(lab.train[0])[FEATURES]
+    f = redundant.all(lab.train[0])[FEATURES]
     assert np.linalg.matrix_rank(np.cov(f.double().T), hermitian=True) == 6
     assert redundant.fit(Mahalanobis()).root.shape == (6, 5)
     np.testing.assert_allclose(redundant.score(Mahalanobis(), lab.test), lab.score(Mahalanobis(), lab.test), rtol=1e-3)
@@ -131,7 +131,7 @@ def test_a_class_with_one_training_image(lab) -> None:
 def test_scatter_is_within_classes_over_n(lab) -> None:
     """The mean of d at each training input's own class is trace(Sigma^-1 Sigma) = F, exactly."""
     state = lab.fit(Mahalanobis())
-    own = state.squared_distance(lab.show(lab.train[0])[FEATURES])[torch.arange(90), lab.train[1]]
+    own = state.squared_distance(lab.all(lab.train[0])[FEATURES])[torch.arange(90), lab.train[1]]
     assert float(own.mean()) == pytest.approx(5, rel=1e-9)
 
 

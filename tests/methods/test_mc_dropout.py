@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from given import Given
 from oodbench.methods.mc_dropout import METHODS, McDropout
 from torch import nn
 from torch.nn.functional import conv2d, relu
@@ -15,9 +16,9 @@ from oodbench.models.train import start
 from oodbench.networks import TRUNKS
 from oodbench.networks.members import FixedDropout, Thinned
 from oodbench.recipes import Plain
-from oodbench.training import Training
+from oodbench.training import InSet, Training
 
-RECIPE = McDropout().at("tiny", TRAINING)
+RECIPE = McDropout().sized("tiny", TRAINING)
 X = torch.rand(9, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -85,15 +86,15 @@ def test_training_sees_one_pass_and_evaluation_ten() -> None:
     assert calls == [9] * 11
     model = toy(McDropout()).model
     before = model.passes.forward
-    model.show(X, frozenset({LOGITS.of_members}))
+    model.outputs(X, frozenset({LOGITS.of_members}))
     assert model.passes.forward - before == 90
 
 
 def test_logits_are_of_the_mean_probabilities_and_the_row_ranks_by_minus_its_entropy() -> None:
-    shown = toy(McDropout()).examples["test"].shown
-    p = shown[LOGITS.of_members].double().softmax(dim=2).mean(dim=1)
-    np.testing.assert_allclose(shown[LOGITS].double().exp(), p, rtol=1e-5)
-    views = type("V", (), {"members": shown[LOGITS.of_members]})()
+    given = toy(McDropout()).examples["test"].outputs
+    p = given[LOGITS.of_members].double().softmax(dim=2).mean(dim=1)
+    np.testing.assert_allclose(given[LOGITS].double().exp(), p, rtol=1e-5)
+    views = Given(given)
     (row,) = METHODS
     np.testing.assert_allclose(row.detector.score((), views), (p * p.log()).sum(dim=1), rtol=1e-5)
 
@@ -102,8 +103,8 @@ def test_logits_are_of_the_mean_probabilities_and_the_row_ranks_by_minus_its_ent
 def test_every_network_of_ours_can_be_thinned(network: str) -> None:
     shape = (1, 8, 8) if network == "toy-cnn" else (3, 16, 16)
     recipe = McDropout(M=2, training=Training(network=network, epochs=1))
-    statistics = type(IN_SET)(3, mean=(0.5,) * shape[0], std=(0.25,) * shape[0])
-    net = build(recipe, shape, statistics, 0).eval()
+    statistics = InSet(shape, 3, mean=(0.5,) * shape[0], std=(0.25,) * shape[0])
+    net = start(recipe, statistics, torch.zeros(0), 0).net.eval()
     assert not [module for module in net.modules() if isinstance(module, nn.Dropout)]
     with torch.no_grad():
         members = net.members(torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))

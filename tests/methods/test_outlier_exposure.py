@@ -21,15 +21,15 @@ from oodbench.contract import LOGITS
 from oodbench.data.matrix import load_matrices
 from oodbench.errors import BadMethod, Diverged
 from oodbench.models import checkpoint
-from oodbench.models.train import train
+from oodbench.models.train import start, train
 from oodbench.recipes import Plain
 from oodbench.report.reported import load_reported
-from oodbench.training import TrainBatch, Training
+from oodbench.training import InSet, TrainBatch, Training
 
 CPU = torch.device("cpu")
 IMAGES, OUTLIERS = blobs(96, 0), blends(70, 1)
 HOW = Training(network="toy-cnn", epochs=3, batch=32, lr=0.05, dropout=0.2, augment=("flip", "shift2"))
-RECIPES = (OeScratch().at("tiny", HOW), OeFineTuned().at("tiny", replace(HOW, lr=0.5)))
+RECIPES = (OeScratch().sized("tiny", HOW), OeFineTuned().sized("tiny", replace(HOW, lr=0.5)))
 MSP, UNIFORM = (METHODS[place].detector for place in (0, 1))
 
 
@@ -102,7 +102,7 @@ def test_the_gradient_stops_nowhere(batch: TrainBatch) -> None:
 
 
 def test_batch_norm_sees_inputs_and_outliers_together() -> None:
-    net = Plain(HOW).build((1, 8, 8), 3, (0.1,), (0.2,))
+    net = start(Plain(HOW), InSet((1, 8, 8), 3, (0.1,), (0.2,)), torch.zeros(0, dtype=torch.int64), 0).net
     x, outside = torch.rand(16, 1, 8, 8), torch.rand(32, 1, 8, 8)
     maps: list[Tensor] = []
     norm = next(part for part in net.modules() if isinstance(part, nn.BatchNorm2d))
@@ -119,7 +119,7 @@ def test_a_step_without_outliers_is_told() -> None:
 
 
 def test_half_precision_ends_before_the_loss() -> None:
-    net = Plain(HOW).build((1, 8, 8), 3, (0.1,), (0.2,)).eval()
+    net = start(Plain(HOW), InSet((1, 8, 8), 3, (0.1,), (0.2,)), torch.zeros(0, dtype=torch.int64), 0).net.eval()
     batch = step(torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0]), torch.rand(8, 1, 8, 8))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert net(batch.inputs).dtype == torch.bfloat16
@@ -156,7 +156,7 @@ def test_h_does_not_saturate_where_the_probability_does() -> None:
 
 
 def test_scores_are_the_papers_by_hand_and_higher_is_in(lab) -> None:
-    z = lab.show(lab.test)[LOGITS]
+    z = lab.all(lab.test)[LOGITS]
     p = z.softmax(dim=1).tolist()
     np.testing.assert_allclose(
         lab.score(UNIFORM, lab.test), [-sum(math.log(q) for q in row) / len(row) for row in p], rtol=1e-9
@@ -180,12 +180,8 @@ def test_the_outliers_end_below_the_inputs_in_both_scores(recipe: Any) -> None:
 
 
 def trained(recipe: Any, seed: int = 0, **more: Any) -> nn.Module:
-    parts = [plain_of(part, its) for part, its in recipe.parts(seed, (seed,))] if is_made(recipe) else ()
+    parts = [plain_of(part, its) for part, its in recipe.parts(seed, (seed,))]
     return train(recipe, IMAGES, IN_SET, seed, device=CPU, outliers=OUTLIERS, parts=parts, **more)
-
-
-def is_made(recipe: Any) -> bool:
-    return isinstance(recipe, MadeOfOthers)
 
 
 def plain_of(recipe: Any, seed: int) -> nn.Module:
@@ -242,7 +238,7 @@ def test_divergence_is_told(recipe: Any) -> None:
 
 def test_fine_tuning_at_paper_scale_is_as_printed() -> None:
     matrices = load_matrices()
-    cifar, svhn = (OeFineTuned().at("paper", matrices[name].training) for name in ("cifar10-v1", "svhn-v1"))
+    cifar, svhn = (OeFineTuned().sized("paper", matrices[name].training) for name in ("cifar10-v1", "svhn-v1"))
     assert (cifar.training.epochs, cifar.training.lr, cifar.training.schedule) == (10, pytest.approx(1e-3), "cosine")
     assert (svhn.training.epochs, svhn.training.lr, svhn.training.schedule) == (5, pytest.approx(1e-4), "cosine")
     for recipe in (cifar, svhn):
@@ -250,14 +246,14 @@ def test_fine_tuning_at_paper_scale_is_as_printed() -> None:
         assert (how.batch, how.outlier_ratio, how.optimiser, how.nesterov) == (128, 2, "sgd", True)
         assert (how.weight_decay, recipe.lam) == (5e-4, 0.5)
     assert cifar.training.network == cifar.plain.training.network
-    assert OeScratch().at("paper", HOW).training == HOW
+    assert OeScratch().sized("paper", HOW).training == HOW
 
 
 def test_on_two_cores_it_is_short() -> None:
     how = replace(HOW, epochs=8)
-    assert OeScratch().at("cpu", how).training.epochs == 5
-    assert OeFineTuned().at("cpu", how).training.epochs == 2
-    assert OeFineTuned().at("cpu", how).plain == Plain(how)
+    assert OeScratch().sized("cpu", how).training.epochs == 5
+    assert OeFineTuned().sized("cpu", how).training.epochs == 2
+    assert OeFineTuned().sized("cpu", how).plain == Plain(how)
 
 
 def test_rows() -> None:

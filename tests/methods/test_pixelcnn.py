@@ -20,11 +20,11 @@ from oodbench.errors import BadSetting
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models import checkpoint
 from oodbench.models.outputs import Access, ModelOutputs, Trained
-from oodbench.models.train import train
+from oodbench.models.train import start, train
 from oodbench.networks import logistic_mixture
 from oodbench.networks.logistic_mixture import Mixture, log_mass, split, width
 from oodbench.networks.pixelcnn import Convolution, Doubling, PixelCnnPlusPlus, concat_elu
-from oodbench.training import TrainBatch
+from oodbench.training import InSet, TrainBatch
 
 CPU = torch.device("cpu")
 GREY = 2 * torch.arange(256, dtype=torch.float64) / 255 - 1
@@ -195,10 +195,10 @@ def test_log_density_by_loops(channels: int, stages: int) -> None:
                 else:
                     total += math.log(pixel_mass(here, grey, 3))
         expected.append(total + channels * side * side * math.log(256))
-    shown = log_density(net, x)
-    assert shown.dtype == torch.float64
-    np.testing.assert_allclose(shown.numpy(), expected, rtol=1e-10)
-    assert float((shown[0] - shown[1]).abs()) > 1
+    given = log_density(net, x)
+    assert given.dtype == torch.float64
+    np.testing.assert_allclose(given.numpy(), expected, rtol=1e-10)
+    assert float((given[0] - given[1]).abs()) > 1
 
 
 def test_the_score_is_total_nats_in_float64() -> None:
@@ -345,7 +345,7 @@ def test_concat_elu_is_elu_of_both_signs_and_so_is_its_slope() -> None:
     assert torch.autograd.gradcheck(concat_elu, x)
 
 
-SMALL = PixelCnn().at("tiny", replace(TRAINING, epochs=6))
+SMALL = PixelCnn().sized("tiny", replace(TRAINING, epochs=6))
 
 
 def trained(**more: Any) -> nn.Module:
@@ -418,7 +418,7 @@ def test_the_mean_of_the_weights_takes_their_place() -> None:
 
 def test_at_paper_scale_it_is_as_printed() -> None:
     how = load_matrices()["cifar10-v1"].training
-    recipe = PixelCnn().at("paper", how)
+    recipe = PixelCnn().sized("paper", how)
     assert (recipe.stages, recipe.blocks, recipe.filters, recipe.mixtures) == (3, 5, 160, 10)
     paper = recipe.training
     assert (paper.optimiser, paper.betas, paper.lr) == ("adam", (0.95, 0.9995), 1e-3)
@@ -433,7 +433,9 @@ def test_on_two_cores_it_is_small(scale: Any) -> None:
     assert recipe.training.epochs == {"cpu": 1, "tiny": 6}[scale]
     assert recipe.training.augment == () and recipe.training.dropout == 0
     for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32)):
-        built = recipe.build(shape, 10, (0.5,) * shape[0], (0.2,) * shape[0])
+        built = start(
+            recipe, InSet(shape, 10, (0.5,) * shape[0], (0.2,) * shape[0]), torch.zeros(0, dtype=torch.int64), 0
+        ).net
         assert sum(weight.numel() for weight in built.parameters()) < 60_000
 
 

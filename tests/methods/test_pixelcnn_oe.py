@@ -91,7 +91,7 @@ def test_a_step_without_pairs_is_told(net: PixelCnnPlusPlus, outliers: Tensor | 
 
 # Fine-tuning.
 
-RECIPE = OePixelCnn().at("tiny", replace(TRAINING, epochs=4))
+RECIPE = OePixelCnn().sized("tiny", replace(TRAINING, epochs=4))
 IMAGES, OUTLIERS = blobs(96, 0), blends(70, 1)
 
 
@@ -109,7 +109,6 @@ def tuned(recipe: Any, plain: nn.Module) -> nn.Module:
 
 
 def test_it_begins_with_the_bits_of_the_plain_model_of_its_seed(plain: nn.Module) -> None:
-    assert isinstance(RECIPE, MadeOfOthers)
     assert RECIPE.parts(3, (0, 3)) == ((RECIPE.plain, 3),)
     before = bits(plain)
     untouched = replace(RECIPE, training=replace(RECIPE.training, epochs=0))

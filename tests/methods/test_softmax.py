@@ -26,34 +26,34 @@ def softmax(z: np.ndarray, T: float = 1.0) -> list[list[float]]:
 
 
 def test_msp_is_the_log_odds_of_the_maximum_softmax(lab) -> None:
-    p = [max(row) for row in softmax(lab.show(lab.test)[LOGITS].numpy())]
+    p = [max(row) for row in softmax(lab.all(lab.test)[LOGITS].numpy())]
     s = lab.score(MSP[0].detector, lab.test)
     np.testing.assert_allclose(s, [math.log(q / (1 - q)) for q in p], rtol=1e-9)
     assert list(np.argsort(s)) == list(np.argsort(p))
 
 
 def test_max_logit(lab) -> None:
-    expected = [max(row) for row in lab.show(lab.test)[LOGITS].tolist()]
+    expected = [max(row) for row in lab.all(lab.test)[LOGITS].tolist()]
     np.testing.assert_allclose(lab.score(MAX_LOGIT[0].detector, lab.test), expected)
 
 
 @pytest.mark.parametrize("T", [1.0, 4.0])
 def test_energy(lab, T: float) -> None:
-    expected = [T * math.log(sum(math.exp(v / T) for v in row)) for row in lab.show(lab.test)[LOGITS].tolist()]
+    expected = [T * math.log(sum(math.exp(v / T) for v in row)) for row in lab.all(lab.test)[LOGITS].tolist()]
     np.testing.assert_allclose(lab.score(Energy(T), lab.test), expected, rtol=1e-12)
     assert ENERGY[0].detector == Energy(1.0)
 
 
 @pytest.mark.parametrize("T", [1.0, 2.0, 50.0])
 def test_baseline_t_ranks_by_the_tempered_softmax(lab, T: float) -> None:
-    p = [max(row) for row in softmax(lab.show(lab.test)[LOGITS].numpy(), T)]
+    p = [max(row) for row in softmax(lab.all(lab.test)[LOGITS].numpy(), T)]
     s = lab.score(TemperedSoftmax(T), lab.test)
     np.testing.assert_allclose(s, [T * math.log(2 * q / (1 - q)) for q in p], rtol=1e-9, atol=1e-9)
     assert list(np.argsort(s)) == list(np.argsort(p))
 
 
 def test_baseline_t_at_1000_ranks_as_its_closed_form_limit(lab) -> None:
-    z = lab.show(lab.test)[LOGITS]
+    z = lab.all(lab.test)[LOGITS]
     assert list(lab.score(TemperedSoftmax(1000.0), lab.test).argsort()) == (z.amax(1) - z.mean(1)).argsort().tolist()
 
 
@@ -107,9 +107,9 @@ def test_temperature_does_not_overflow_on_logits_of_1000() -> None:
 def test_temperature_is_fitted_on_validation_and_used_in_the_score(lab) -> None:
     detector = CalibratedSoftmax()
     (T,) = lab.fit(detector)
-    z, y = lab.show(lab.validation[0])[LOGITS], lab.validation[1]
+    z, y = lab.all(lab.validation[0])[LOGITS], lab.validation[1]
     assert calibrate(z, y, 0.01, 100.0) == T
     assert 0.01 < T < 100
-    p = [max(row) for row in softmax(lab.show(lab.test)[LOGITS].numpy(), T)]
+    p = [max(row) for row in softmax(lab.all(lab.test)[LOGITS].numpy(), T)]
     expected = [T * math.log(2 * q / (1 - q)) for q in p]
     np.testing.assert_allclose(lab.score(detector, lab.test), expected, rtol=1e-6, atol=1e-9)

@@ -15,8 +15,8 @@ from oodbench.check.trial import Trial
 from oodbench.contract import FEATURES, LOGITS
 from oodbench.errors import BadData
 from oodbench.estimators import fit_gaussians
-from oodbench.models.outputs import NET_VIEWS
-from oodbench.models.train import blank, train
+from oodbench.models.outputs import to_store
+from oodbench.models.train import labels_of, start, train
 from oodbench.training import TrainBatch, Training
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def step(index: Tensor, epoch: int) -> TrainBatch:
 
 
 def model(recipe: TemporalEnsembling = STILL) -> nn.Module:
-    return blank(recipe, IMAGES, IN_SET, 0)
+    return start(recipe, IN_SET, labels_of(IMAGES), 0).net
 
 
 def test_loss_is_that_of_a_naive_loop_over_four_epochs() -> None:
@@ -171,12 +171,12 @@ def test_gaussians_are_of_the_images_whose_labels_training_saw() -> None:
 
 def test_the_running_mean_is_not_shown() -> None:
     net = model().eval()
-    shown = net.outputs(torch.zeros(2, 1, 8, 8), NET_VIEWS)
+    given = net.outputs(torch.zeros(2, 1, 8, 8), to_store(Plain.provides))
     net.Z.fill_(torch.nan)
     net.labelled.fill_(False)
-    again = net.outputs(torch.zeros(2, 1, 8, 8), NET_VIEWS)
-    assert torch.equal(shown[LOGITS], again[LOGITS])
-    assert torch.equal(shown[FEATURES], again[FEATURES])
+    again = net.outputs(torch.zeros(2, 1, 8, 8), to_store(Plain.provides))
+    assert torch.equal(given[LOGITS], again[LOGITS])
+    assert torch.equal(given[FEATURES], again[FEATURES])
 
 
 def test_paper_and_small_scales() -> None:
@@ -186,5 +186,5 @@ def test_paper_and_small_scales() -> None:
     assert paper.training.augment == ("flip", "shift2")
     assert (cpu.training.epochs, cpu.training.augment, cpu.w_max) == (200, ("flip", "crop4"), 10)
     assert paper.training.optimiser == cpu.training.optimiser == "adam"
-    plain = TemporalEnsembling().at("paper", dataclasses.replace(matrix, augment=()))
+    plain = TemporalEnsembling().sized("paper", dataclasses.replace(matrix, augment=()))
     assert plain.training.augment == ("shift2",)

@@ -68,7 +68,7 @@ def test_bound_by_loops() -> None:
     with torch.no_grad():
         q = net.posterior(x)
         got = net.bound(x, net.noise)
-        shown = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
+        given = net.outputs(x, frozenset({LOG_DENSITY}))[LOG_DENSITY]
     for i in range(len(x)):
         terms = []
         for eps in net.noise:
@@ -80,7 +80,7 @@ def test_bound_by_loops() -> None:
         expected = top + math.log(sum(math.exp(t - top) for t in terms) / len(terms))
         assert float(got[i]) == pytest.approx(expected, rel=1e-7)
         assert expected > sum(terms) / len(terms)  # the mean of the logs is another, looser bound
-        assert float(shown[i]) == pytest.approx(expected + 64 * math.log(256), rel=1e-7)
+        assert float(given[i]) == pytest.approx(expected + 64 * math.log(256), rel=1e-7)
 
 
 def test_bits_per_dimension_are_those_of_the_mass_over_grey_levels() -> None:
@@ -125,7 +125,7 @@ def test_rate_by_loops() -> None:
 def test_rate_needs_no_pass_of_the_decoder() -> None:
     net = network()
     net.decoder = torch.nn.Identity()
-    assert set(net.outputs(images(), frozenset({POSTERIOR}))) == {"posterior"}
+    assert set(net.outputs(images(), frozenset({POSTERIOR}))) == {POSTERIOR}
 
 
 def test_posteriors_begin_as_wide_as_the_prior_and_never_collapse() -> None:
@@ -152,9 +152,9 @@ def test_scores_far_from_the_training_inputs_are_finite_and_noise_takes_8_bits()
         "white": torch.ones(1, 1, 8, 8),
     }.items():
         with torch.no_grad():
-            shown = world.model.net.outputs(x, frozenset({LOG_DENSITY}))
-        assert shown[LOG_DENSITY].dtype == torch.float64
-        bits[name] = bits_per_dim(shown[LOG_DENSITY], (1, 8, 8))
+            given = world.model.net.outputs(x, frozenset({LOG_DENSITY}))
+        assert given[LOG_DENSITY].dtype == torch.float64
+        bits[name] = bits_per_dim(given[LOG_DENSITY], (1, 8, 8))
         assert np.isfinite(bits[name]).all()
     assert bits["test"].mean() < 8 <= bits["uniform"].mean()
 
@@ -188,7 +188,7 @@ def test_loss_by_loops() -> None:
 
 
 def test_both_scores_share_a_training_and_scales_have_their_sizes() -> None:
-    assert DENSITY.recipe.at("cpu", TRAINING) == RATE.recipe.at("cpu", TRAINING)
+    assert DENSITY.recipe.sized("cpu", TRAINING) == RATE.recipe.sized("cpu", TRAINING)
     training = Training(network="resnet-small", epochs=12, augment=("flip",), precision="bfloat16")
     paper, cpu, tiny = (Vae().sized(scale, training) for scale in ("paper", "cpu", "tiny"))
     assert (paper.training.epochs, paper.training.batch, paper.width, paper.samples) == (3, 32, 32, 16)
@@ -199,20 +199,20 @@ def test_both_scores_share_a_training_and_scales_have_their_sizes() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_network_is_built_for_every_shape(shape) -> None:
-    net = build(Vae(samples=2), shape, IN_SET, 0).eval()
+    net = start(Vae(samples=2), replace(IN_SET, shape=shape), torch.zeros(0), 0).net.eval()
     with torch.no_grad():
-        shown = net.outputs(torch.zeros(2, *shape), frozenset({LOG_DENSITY}))
-    assert shown[LOG_DENSITY].shape == (2,)
-    assert shown[POSTERIOR].mean.shape == (2, 16)
+        given = net.outputs(torch.zeros(2, *shape), frozenset({LOG_DENSITY}))
+    assert given[LOG_DENSITY].shape == (2,)
+    assert given[POSTERIOR].mean.shape == (2, 16)
 
 
 def test_sides_that_do_not_halve_twice_are_refused() -> None:
     with pytest.raises(BadSetting, match="30x30; both must be divisible by 4"):
-        build(Vae(), (1, 30, 30), IN_SET, 0)
+        start(Vae(), replace(IN_SET, shape=(1, 30, 30)), torch.zeros(0), 0)
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:
-    recipe = replace(Vae(width=4), training=replace(Vae().at("tiny", TRAINING).training, epochs=3))
+    recipe = replace(Vae(width=4), training=replace(Vae().sized("tiny", TRAINING).training, epochs=3))
     data = blobs(64, 0)
     resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())

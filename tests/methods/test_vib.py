@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from given import Given
 from hypothesis import given
 from hypothesis import strategies as st
 from oodbench.methods.vib import METHODS, Vib
@@ -14,13 +15,13 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from oodbench.check.toy import IN_SET, TRAINING, blobs
-from oodbench.contract import FEATURES, LAYERS, LOGITS, POSTERIOR
+from oodbench.contract import FEATURES, LAYERS, LOGITS, POSTERIOR, PRIOR
 from oodbench.formulas import gaussian_kl
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import PACE, StochasticBottleneck
 from oodbench.networks.gaussian import Gaussian
-from oodbench.training import TrainBatch
+from oodbench.training import InSet, TrainBatch
 
 CPU = torch.device("cpu")
 VIB, ENTROPY = METHODS
@@ -32,7 +33,7 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
 
 def network(priors: int = 1, latent: int = 6, dtype: torch.dtype = torch.float64) -> StochasticBottleneck:
     """A bottleneck whose every weight matters: nothing is as it is initialised."""
-    encoder = classifier("toy-cnn", (1, 8, 8), 2 * latent, (0.15,), (0.25,))
+    encoder = classifier("toy-cnn", InSet((1, 8, 8), 2 * latent, (0.15,), (0.25,)))
     net = StochasticBottleneck(encoder, latent, 3, priors=priors, samples=4).to(dtype).eval()
     for seed, weight in enumerate(net.parameters()):
         weight.data = (0.5 * randn(*weight.shape, seed=seed)).to(dtype)
@@ -114,9 +115,9 @@ def test_divergence_is_a_sum_over_the_latents() -> None:
 def test_averaged_decoder_by_loops() -> None:
     net, x = network(), images()
     with torch.no_grad():
-        shown = net.outputs(x, frozenset())
-        for i, logits in enumerate(shown[LOGITS]):
-            mean, std = shown[POSTERIOR].mean[i], shown[POSTERIOR].std[i]
+        given = net.outputs(x, frozenset())
+        for i, logits in enumerate(given[LOGITS]):
+            mean, std = given[POSTERIOR].mean[i], given[POSTERIOR].std[i]
             p = sum((net.decoder.weight @ (mean + std * e) + net.decoder.bias).softmax(0) for e in net.noise) / 4
             np.testing.assert_allclose(logits.exp(), p, rtol=1e-12)
             np.testing.assert_allclose(net(x[i : i + 1])[0], logits, rtol=1e-12)
@@ -126,11 +127,11 @@ def test_averaged_decoder_by_loops() -> None:
 def test_posterior_is_as_the_paper_says() -> None:
     net, x = network(), images()
     with torch.no_grad():
-        q, shown = net.posterior(x), net.outputs(x, frozenset())
-        out = shown[LAYERS][-1] @ net.encoder.head.weight.T + net.encoder.head.bias
+        q, given = net.posterior(x), net.outputs(x, frozenset())
+        out = given[LAYERS][-1] @ net.encoder.head.weight.T + net.encoder.head.bias
     np.testing.assert_allclose(q.mean, out[:, :6], rtol=1e-12)
     np.testing.assert_allclose(q.std, (out[:, 6:] - 5).exp().log1p(), rtol=1e-12)
-    assert shown[FEATURES] is shown[POSTERIOR].mean
+    assert given[FEATURES] is given[POSTERIOR].mean
 
 
 def test_what_is_shown_depends_on_the_input_alone() -> None:
@@ -142,7 +143,9 @@ def test_what_is_shown_depends_on_the_input_alone() -> None:
         torch.manual_seed(2)
         assert net(x).equal(first)
         np.testing.assert_allclose(net(x.flip(0)).flip(0), first, rtol=1e-12)
-    again = StochasticBottleneck(classifier("toy-cnn", (1, 8, 8), 12, (0.15,), (0.25,)), 6, 3, priors=1, samples=4)
+    again = StochasticBottleneck(
+        classifier("toy-cnn", InSet((1, 8, 8), 12, (0.15,), (0.25,))), 6, 3, priors=1, samples=4
+    )
     assert again.noise.double().equal(net.noise)  # the same noise in every model, whatever its seed
 
 
@@ -255,18 +258,12 @@ def test_entropy_by_loops() -> None:
     np.testing.assert_allclose(score(net, x, ENTROPY), expected, rtol=1e-10)
 
 
-class Shown:
-    """Outputs that are given, not computed."""
-
-    prior = Gaussian(torch.zeros(1, 64), torch.ones(1, 64))
-
-    def __init__(self, posterior: Gaussian | None = None, logits: Tensor | None = None) -> None:
-        self.posterior, self.logits = posterior, logits
+PRIORS = Gaussian(torch.zeros(1, 64), torch.ones(1, 64))
 
 
 def test_rate_ranks_a_thousand_nats() -> None:
     distance = torch.linspace(5.5, 6.5, 50)[:, None].expand(50, 64).contiguous()
-    s = VIB.detector.score((), Shown(Gaussian(distance, torch.ones(50, 64))))  # type: ignore[arg-type]
+    s = VIB.detector.score((), Given({POSTERIOR: Gaussian(distance, torch.ones(50, 64)), PRIOR: PRIORS}))
     assert s.dtype == torch.float32
     assert -1400 < s.min() < s.max() < -900
     assert (s.diff() < 0).all()
@@ -275,7 +272,7 @@ def test_rate_ranks_a_thousand_nats() -> None:
 
 def test_entropy_ranks_margins_at_which_float32_has_one_probability() -> None:
     logits = torch.stack([torch.tensor([0.0, -margin, -margin]) for margin in range(1, 200)])
-    s = ENTROPY.detector.score((), Shown(logits=logits))  # type: ignore[arg-type]
+    s = ENTROPY.detector.score((), Given({LOGITS: logits}))
     assert (s.diff() > 0).all()
     assert (s < 0).all()
 
@@ -296,7 +293,7 @@ def test_gradient_reaches_the_pixels(row) -> None:
 
 
 def test_both_scores_share_a_training() -> None:
-    assert VIB.recipe.at("cpu", TRAINING) == ENTROPY.recipe.at("cpu", TRAINING) == Vib(TRAINING)
+    assert VIB.recipe.sized("cpu", TRAINING) == ENTROPY.recipe.sized("cpu", TRAINING) == Vib(TRAINING)
     assert (Vib().beta, Vib().latent, Vib().samples) == (0.005, 64, 12)
 
 

@@ -7,16 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from given import Given
 from oodbench.methods.viby import METHODS, Viby
 from torch import Tensor
 
 from oodbench.check.toy import IN_SET, TRAINING, blobs
+from oodbench.contract import INPUTS, LOGITS, NETWORK, POSTERIOR, PRIOR
 from oodbench.formulas import gaussian_kl
 from oodbench.models.outputs import Access, ModelOutputs, Trained
+from oodbench.models.train import start
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import PACE, StochasticBottleneck
 from oodbench.networks.gaussian import Gaussian
-from oodbench.training import TrainBatch
+from oodbench.training import InSet, TrainBatch
 
 CPU = torch.device("cpu")
 VIBY_1, VIBY_2 = METHODS
@@ -25,7 +28,7 @@ VIBY_1, VIBY_2 = METHODS
 @pytest.fixture
 def net() -> StochasticBottleneck:
     net = (
-        StochasticBottleneck(classifier("toy-cnn", (1, 8, 8), 12, (0.15,), (0.25,)), 6, 3, priors=3, samples=4)
+        StochasticBottleneck(classifier("toy-cnn", InSet((1, 8, 8), 12, (0.15,), (0.25,))), 6, 3, priors=3, samples=4)
         .double()
         .eval()
     )
@@ -124,20 +127,14 @@ def test_priors_end_where_the_rate_to_them_is_least(net: StochasticBottleneck) -
         np.testing.assert_allclose(net.prior.std[c].detach(), v, atol=1e-3)
 
 
-class Shown:
-    """Outputs that are given, not computed."""
-
-    prior = Gaussian(torch.tensor([[0.0], [1.0]]).expand(2, 64), torch.ones(2, 64))
-
-    def __init__(self, posterior: Gaussian, logits: Tensor) -> None:
-        self.posterior, self.logits = posterior, logits
+PRIORS = Gaussian(torch.tensor([[0.0], [1.0]]).expand(2, 64), torch.ones(2, 64))
 
 
 @pytest.mark.parametrize("row", METHODS, ids=lambda row: row.name)
 def test_a_thousand_nats_are_ranked(row) -> None:
     mean = torch.linspace(-6.5, -5.5, 50)[:, None].expand(50, 64).contiguous()
     logits = torch.tensor([0.0, -200.0]).expand(50, 2)
-    s = row.detector.score((), Shown(Gaussian(mean, torch.ones(50, 64)), logits))
+    s = row.detector.score((), Given({POSTERIOR: Gaussian(mean, torch.ones(50, 64)), PRIOR: PRIORS, LOGITS: logits}))
     assert s.dtype == torch.float32
     assert -1400 < s.min() < s.max() < -900
     assert (s.diff() > 0).all()
@@ -145,16 +142,16 @@ def test_a_thousand_nats_are_ranked(row) -> None:
 
 
 def test_both_scores_share_a_training() -> None:
-    assert VIBY_1.recipe.at("cpu", TRAINING) == VIBY_2.recipe.at("cpu", TRAINING) == Viby(TRAINING)
+    assert VIBY_1.recipe.sized("cpu", TRAINING) == VIBY_2.recipe.sized("cpu", TRAINING) == Viby(TRAINING)
     assert (Viby().beta, Viby().latent, Viby().samples) == (0.01, 64, 12)
-    built = Viby(TRAINING).build((1, 8, 8), 3, (0.15,), (0.25,))
+    built = start(Viby(TRAINING), InSet((1, 8, 8), 3, (0.15,), (0.25,)), torch.zeros(0, dtype=torch.int64), 0).net
     assert [part.shape for part in built.prior] == [(3, 64), (3, 64)]
 
 
 @pytest.mark.parametrize("row", METHODS, ids=lambda row: row.name)
 def test_gradient_reaches_the_pixels(net: StochasticBottleneck, row) -> None:
     x = images(2)
-    reads = Access(row.detector.reads | {"gradient"})
+    reads = Access(row.detector.reads | {INPUTS, NETWORK})
     got = ModelOutputs(Trained(net, CPU), x, reads).grad(lambda batch: row.detector.score((), batch))
     step = torch.zeros_like(x)
     step[0, 0, 2, 2] = 1e-6

@@ -22,9 +22,9 @@ def log_density_by_loops(mixture, f: np.ndarray) -> float:
 
 
 def raw_by_loops(lab, state, x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    shown = lab.outputs(x)
-    y = [max(range(3), key=lambda c, z=z: z[c]) for z in shown[LOGITS].tolist()]
-    log_p = [log_density_by_loops(state.mixtures[c], f) for c, f in zip(y, shown[FEATURES].tolist(), strict=True)]
+    given = lab.all(x)
+    y = [max(range(3), key=lambda c, z=z: z[c]) for z in given[LOGITS].tolist()]
+    log_p = [log_density_by_loops(state.mixtures[c], f) for c, f in zip(y, given[FEATURES].tolist(), strict=True)]
     return np.array(log_p), np.array(y)
 
 
@@ -42,7 +42,7 @@ def test_score_by_loops(lab) -> None:
 
 def test_mixtures_are_of_the_true_class(lab) -> None:
     state = lab.fit(ClassMixtures(K=1))
-    f = lab.show(lab.train[0])[FEATURES].numpy()
+    f = lab.all(lab.train[0])[FEATURES].numpy()
     for c in range(3):
         own = f[lab.train[1].numpy() == c]
         np.testing.assert_allclose(state.mixtures[c].mu[0], own.mean(axis=0), rtol=1e-6)
@@ -51,7 +51,7 @@ def test_mixtures_are_of_the_true_class(lab) -> None:
 
 def test_five_per_cent_of_each_predicted_class_fall_below_its_threshold(lab) -> None:
     s = lab.score(ClassMixtures(K=2), lab.validation[0])
-    y = lab.show(lab.validation[0])[LOGITS].argmax(dim=1).numpy()
+    y = lab.all(lab.validation[0])[LOGITS].argmax(dim=1).numpy()
     for c in range(3):
         assert abs((s[y == c] < 0).mean() - 0.05) <= 1 / (y == c).sum()
 
@@ -76,7 +76,7 @@ def test_cdf_orders_each_class_as_the_raw_density(lab) -> None:
     state = lab.fit(ClassMixtures(K=2))
     x = torch.cat([lab.test, lab.outliers])
     raw, share = (lab.score(ClassMixtures(K=2, normalise=how), x, state) for how in ("none", "cdf"))
-    y = lab.outputs(x)[LOGITS].argmax(dim=1).numpy()
+    y = lab.all(x)[LOGITS].argmax(dim=1).numpy()
     for c in range(3):
         assert list(raw[y == c].argsort()) == list(share[y == c].argsort())
     assert list(raw.argsort()) != list(share.argsort())
@@ -95,7 +95,7 @@ def test_a_class_with_few_training_images(lab, left: int) -> None:
 
 def test_a_class_that_is_never_predicted_on_held_out_data(lab) -> None:
     x, y = lab.validation
-    predicted = lab.outputs(x)[LOGITS].argmax(dim=1)
+    predicted = lab.all(x)[LOGITS].argmax(dim=1)
     keep = predicted != 1
     never = type(lab)(lab.net, lab.train, (x[keep], y[keep]), lab.outliers, lab.test)
     assert np.isfinite(never.score(ClassMixtures(), lab.test)).all()

@@ -10,6 +10,7 @@ from oodbench.contract import FEATURES, HEAD, LAYERS, LOGITS
 from oodbench.errors import BadMethod, UnknownName
 from oodbench.networks import TRUNKS, Headed, classifier
 from oodbench.networks.wide_resnet import WideResNet
+from oodbench.training import InSet
 
 RGB = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
@@ -34,7 +35,7 @@ def test_every_trunk_is_counted() -> None:
 @pytest.mark.parametrize(("name", "count"), PARAMETERS.items())
 def test_parameters(name: str, count: int) -> None:
     with torch.device("meta"):  # counted without being made
-        net = classifier(name, (3, 32, 32), 10, *RGB)
+        net = classifier(name, InSet((3, 32, 32), 10, *RGB))
     assert sum(weight.numel() for weight in net.parameters()) == count
 
 
@@ -48,23 +49,23 @@ def test_parameters(name: str, count: int) -> None:
         ("toy-cnn", (4, 8)),
     ],
 )
-def test_views_of_a_network_fit_together(name: str, layers: tuple[int, ...]) -> None:
+def test_outputs_of_a_network_fit_together(name: str, layers: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    net = classifier(name, (1, 28, 28), 10, (0.5,), (0.25,)).eval()
+    net = classifier(name, InSet((1, 28, 28), 10, (0.5,), (0.25,))).eval()
     x = torch.rand(2, 1, 28, 28)
     with torch.no_grad():
-        shown = net.outputs(x, frozenset({LOGITS, FEATURES, LAYERS, HEAD}))  # type: ignore[operator]
-        assert shown[LOGITS].equal(net(x))
-    assert tuple(layer.shape for layer in shown[LAYERS]) == tuple((2, width) for width in layers)
-    assert shown[FEATURES].equal(shown[LAYERS][-1])
-    torch.testing.assert_close(shown[FEATURES] @ shown[HEAD].weight.T + shown[HEAD].bias, shown[LOGITS])
+        given = {**net.outputs(x, frozenset({LOGITS, FEATURES, LAYERS})), **net.constants}  # type: ignore[operator,dict-item]
+        assert given[LOGITS].equal(net(x))
+    assert tuple(layer.shape for layer in given[LAYERS]) == tuple((2, width) for width in layers)
+    assert given[FEATURES].equal(given[LAYERS][-1])
+    torch.testing.assert_close(given[FEATURES] @ given[HEAD].weight.T + given[HEAD].bias, given[LOGITS])
 
 
 def test_pixels_are_standardised_per_channel_inside_the_network() -> None:
     torch.manual_seed(0)
     mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
-    inside = classifier("toy-cnn", (3, 8, 8), 10, mean, std).eval()
-    bare = classifier("toy-cnn", (3, 8, 8), 10, (0.0,) * 3, (1.0,) * 3).eval()
+    inside = classifier("toy-cnn", InSet((3, 8, 8), 10, mean, std)).eval()
+    bare = classifier("toy-cnn", InSet((3, 8, 8), 10, (0.0,) * 3, (1.0,) * 3)).eval()
     bare.load_state_dict(inside.state_dict())  # what it standardises by is no weight
     x = torch.rand(4, 3, 8, 8)
     z = torch.stack([(x[:, c] - mean[c]) / std[c] for c in range(3)], dim=1)
@@ -75,7 +76,7 @@ def test_dropout_drops_in_training_only() -> None:
     torch.manual_seed(0)
     x = torch.rand(4, 1, 28, 28)
     for name in TRUNKS:
-        net = classifier(name, (1, 28, 28), 10, (0.5,), (0.25,), dropout=0.5)
+        net = classifier(name, InSet((1, 28, 28), 10, (0.5,), (0.25,)), dropout=0.5)
         rates = [module.p for module in net.modules() if isinstance(module, nn.Dropout)]
         assert rates and set(rates) == {0.5}, name
         if name in ("toy-cnn", "resnet-small"):
@@ -95,13 +96,13 @@ def test_dropout_drops_in_training_only() -> None:
 )
 def test_an_unknown_network_is_told_the_nearest(name: str, message: str) -> None:
     with pytest.raises(UnknownName, match=message):
-        classifier(name, (3, 32, 32), 10, *RGB)
+        classifier(name, InSet((3, 32, 32), 10, *RGB))
 
 
 def test_timm_is_asked_for_only_when_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(BadMethod, match=r"'timm:resnet18' needs timm: pip install 'oodbench\[models\]'"):
-        classifier("timm:resnet18", (3, 32, 32), 10, *RGB)
+        classifier("timm:resnet18", InSet((3, 32, 32), 10, *RGB))
 
 
 def test_a_wide_network_has_a_depth_of_6n_plus_4() -> None:
@@ -133,11 +134,12 @@ def test_features_of_a_users_model_are_those_that_a_hook_sees(model: Users) -> N
     x = torch.rand(3, 1, 8, 8)
     with model.fc.register_forward_pre_hook(lambda _, args: seen.append(args[0])):
         logits = model(x)
-    shown = Headed(model, head="fc", layers=("body.0", "body.3")).outputs(x, frozenset({LOGITS}))
-    assert shown[FEATURES].equal(seen[0])
-    assert shown[LOGITS].equal(logits)
-    assert shown[HEAD] == (model.fc.weight, model.fc.bias)
-    first, second, last = shown[LAYERS]
+    net = Headed(model, head="fc", layers=("body.0", "body.3"))
+    given = {**net.outputs(x, frozenset({LOGITS})), **net.constants}
+    assert given[FEATURES].equal(seen[0])
+    assert given[LOGITS].equal(logits)
+    assert given[HEAD] == (model.fc.weight, model.fc.bias)
+    first, second, last = given[LAYERS]
     assert first.equal(model.body[0](x).flatten(2).mean(2))
     assert second.equal(model.body(x))
     assert last.equal(seen[0])
@@ -174,8 +176,7 @@ def test_the_head_is_the_last_linear_layer_unless_named(model: Users) -> None:
 
 def test_a_head_without_bias_has_a_bias_of_zero() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, bias=False))
-    shown = Headed(net).outputs(torch.rand(2, 1, 8, 8), frozenset())
-    assert shown[HEAD].bias.equal(torch.zeros(3))
+    assert Headed(net).constants[HEAD].bias.equal(torch.zeros(3))
 
 
 def test_a_head_that_is_not_there_or_no_head_is_named(model: Users) -> None:

@@ -15,7 +15,7 @@ from oodbench.models.outputs import Passes, Trained
 from oodbench.models.train import start
 from oodbench.recipes import Plain
 from oodbench.run.examine import Exam, examine
-from oodbench.run.models import ModelKey, is_trained, shown, trained
+from oodbench.run.models import ModelKey, is_trained, stored_outputs, trained
 from oodbench.run.registry import find
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def test_a_model_is_trained_once(tmp_path: Path) -> None:
 
 def test_models_of_another_recipe_seed_or_data_are_others() -> None:
     others = [key(), key(seed=1), key(replace(RECIPE, training=TRAINING)), replace(key(), train_sha256="0")]
-    others.append(replace(key(), classes=replace(IN_SET, count=4)))
+    others.append(replace(key(), in_set=replace(IN_SET, classes=4)))
     assert len({one.digest for one in others}) == len(others)
 
 
@@ -64,11 +64,11 @@ def test_broken_weights_in_the_cache_are_named(tmp_path: Path) -> None:
 
 
 def test_one_forward_pass_a_set_whatever_is_asked_and_how_often(model: Trained, tmp_path: Path) -> None:
-    first = shown(model, TEST, ALL, tmp_path)
+    first = stored_outputs(model, TEST, ALL, tmp_path)
     assert model.passes == Passes(len(TEST), 0)
-    again = shown(model, TEST, ALL, tmp_path)
-    shown(model, TEST, frozenset({LOGITS}), tmp_path)
-    shown(model, TEST, frozenset({HEAD, INPUTS, NETWORK}), tmp_path)
+    again = stored_outputs(model, TEST, ALL, tmp_path)
+    stored_outputs(model, TEST, frozenset({LOGITS}), tmp_path)
+    stored_outputs(model, TEST, frozenset({HEAD, INPUTS, NETWORK}), tmp_path)
     assert model.passes == Passes(len(TEST), 0)
     assert again[LOGITS].equal(first[LOGITS])
     live = model.net.outputs(torch.from_numpy(TEST.batch(slice(512, None))), ALL)  # type: ignore[operator]
@@ -77,26 +77,26 @@ def test_one_forward_pass_a_set_whatever_is_asked_and_how_often(model: Trained, 
 
 
 def test_only_views_that_are_missing_are_made(model: Trained, tmp_path: Path) -> None:
-    shown(model, FAR, frozenset({LOGITS}), tmp_path)
+    stored_outputs(model, FAR, frozenset({LOGITS}), tmp_path)
     logits = {path: path.read_bytes() for path in tmp_path.rglob("logits*")}
-    shown(model, FAR, ALL, tmp_path)
+    stored_outputs(model, FAR, ALL, tmp_path)
     assert model.passes.forward == 2 * len(FAR)
     assert logits == {path: path.read_bytes() for path in tmp_path.rglob("logits*")}
 
 
 def test_whoever_writes_on_a_view_does_not_change_the_file(model: Trained, tmp_path: Path) -> None:
-    before = shown(model, FAR, ALL, tmp_path)[LOGITS].clone()
-    shown(model, FAR, ALL, tmp_path)[LOGITS].zero_()
-    assert shown(model, FAR, ALL, tmp_path)[LOGITS].equal(before)
+    before = stored_outputs(model, FAR, ALL, tmp_path)[LOGITS].clone()
+    stored_outputs(model, FAR, ALL, tmp_path)[LOGITS].zero_()
+    assert stored_outputs(model, FAR, ALL, tmp_path)[LOGITS].equal(before)
 
 
 @pytest.mark.parametrize("broken", [b"", b"\x93NUMPY\x01\x00", b"not an array"])
 def test_a_broken_array_in_the_cache_is_named(model: Trained, tmp_path: Path, broken: bytes) -> None:
-    shown(model, FAR, ALL, tmp_path)
+    stored_outputs(model, FAR, ALL, tmp_path)
     (array,) = tmp_path.rglob("features.0.npy")
     array.write_bytes(broken)
     with pytest.raises(BadCheckpoint, match=r"features\.0\.npy: broken array in the cache .* delete its folder"):
-        shown(model, FAR, ALL, tmp_path)
+        stored_outputs(model, FAR, ALL, tmp_path)
 
 
 def test_a_forward_pass_that_was_killed_leaves_no_view_behind(model: Trained, tmp_path: Path) -> None:
@@ -104,15 +104,15 @@ def test_a_forward_pass_that_was_killed_leaves_no_view_behind(model: Trained, tm
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        shown(model, TEST, ALL, tmp_path, killer)
+        stored_outputs(model, TEST, ALL, tmp_path, killer)
     assert not list(tmp_path.rglob("*.json"))
-    assert shown(model, TEST, ALL, tmp_path)[LOGITS].isfinite().all()
+    assert stored_outputs(model, TEST, ALL, tmp_path)[LOGITS].isfinite().all()
 
 
 def test_one_forward_pass_a_set_serves_all_methods_that_need_no_gradient(model: Trained, tmp_path: Path) -> None:
     exam = Exam(
         model=model,
-        show=partial(shown, model, wanted=ALL, folder=tmp_path),
+        outputs=partial(stored_outputs, model, wanted=ALL, folder=tmp_path),
         seed=0,
         classes=3,
         train=TRAIN,

@@ -15,12 +15,12 @@ from oodbench.check.toy import IN_SET, blobs
 from oodbench.data.images import ArrayImages
 from oodbench.errors import BadCheckpoint, Diverged
 from oodbench.models import checkpoint, optimise
-from oodbench.models import train as module
+from oodbench.models.augment import flip
 from oodbench.models.optimise import Mover, RunningMean, rate
 from oodbench.models.seeding import generator, seeded, stream
-from oodbench.models.train import batches, flip, train
+from oodbench.models.train import batches, train
 from oodbench.recipes import Plain
-from oodbench.training import Player, Training
+from oodbench.training import AUGMENTATIONS, Fit, Player, Training
 
 CPU = torch.device("cpu")
 IMAGES = blobs(96, 0)
@@ -221,14 +221,15 @@ def test_averaged_training_also_ends_with_the_same_bits_after_a_kill(tmp_path: P
 class Counting(Plain):
     """Counts the training images once the weights are final."""
 
-    def build(self, *of: Any) -> nn.Module:
-        net = super().build(*of)
-        net.register_buffer("seen", torch.zeros(0, dtype=torch.int64))
-        return net
+    def start(self, *of: Any) -> Fit:
+        fit = super().start(*of)
+        fit.net.register_buffer("seen", torch.zeros(0, dtype=torch.int64))
 
-    def settle(self, net: nn.Module, batches: Any) -> None:
-        seen = [batch.index for batch in batches if torch.equal(batch.inputs, pixels(batch.index))]
-        net.seen = torch.cat(seen)  # type: ignore[assignment]
+        def finish(batches: Any) -> None:
+            seen = [batch.index for batch in batches if torch.equal(batch.inputs, pixels(batch.index))]
+            fit.net.seen = torch.cat(seen)  # type: ignore[assignment]
+
+        return dataclasses.replace(fit, finish=finish)
 
 
 def pixels(index: Tensor) -> Tensor:
@@ -289,7 +290,7 @@ def test_flip_mirrors_about_half_of_the_images_left_to_right() -> None:
 @pytest.mark.parametrize(("move", "by"), [("shift2", 2), ("crop4", 4)])
 def test_a_shift_moves_each_image_by_its_own_offset_and_zeros_move_in(move: str, by: int) -> None:
     x = torch.rand(600, 2, 7, 6) + 0.1
-    moved = module.AUGMENTATIONS[move](x, chance())
+    moved = AUGMENTATIONS.find(move)(x, chance())
     offsets = [(down, right) for down in range(-by, by + 1) for right in range(-by, by + 1)]
     fits = torch.stack([(moved == translated(x, *offset)).flatten(1).all(1) for offset in offsets])
     assert (fits.sum(0) == 1).all()  # one offset for each image
@@ -307,10 +308,10 @@ def translated(x: Tensor, down: int, right: int) -> Tensor:
     return out
 
 
-@pytest.mark.parametrize("name", module.AUGMENTATIONS)
+@pytest.mark.parametrize("name", AUGMENTATIONS.names())
 def test_augmentations_are_a_function_of_their_generator(name: str) -> None:
     x = torch.rand(64, 1, 8, 8)
-    augment: Callable[[Tensor, torch.Generator], Tensor] = module.AUGMENTATIONS[name]
+    augment: Callable[[Tensor, torch.Generator], Tensor] = AUGMENTATIONS.find(name)
     before = x.clone()
     assert augment(x, chance()).equal(augment(x, chance()))
     assert not augment(x, chance()).equal(augment(x, chance(1)))

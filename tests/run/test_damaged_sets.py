@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small import context_in, small_matrix
+from small import at, context_in, here, small_matrix
 
 from oodbench.data import cards
 from oodbench.data.cards import Card, load_cards
 from oodbench.data.matrix import OutSet, Sample
 from oodbench.errors import BadData
-from oodbench.run.engines import Inline
 from oodbench.run.execute import execute
 from oodbench.run.forecast import forecast
 from oodbench.run.plan import plan
@@ -98,14 +97,11 @@ def test_a_damaged_out_set_fails_its_cells_alone(root: Path, trained_cache: Path
     cut(root)
     made = context_in(tmp_path)
     more = (OutSet(card="fashion-mnist", n=60, group="far"), OutSet(card="pictures", n=60, group="far"))
-    context = dataclasses.replace(
-        made,
-        matrix=made.matrix.model_copy(update={"ood": (*more, *made.matrix.ood)}),
-        workspace=dataclasses.replace(made.workspace, cache=trained_cache / "cache", data=root),
-    )
+    matrix = made.matrix.model_copy(update={"ood": (*more, *made.matrix.ood)})
+    context = at(dataclasses.replace(made, matrix=matrix), cache=trained_cache / "cache", data=root)
     planned = plan(context.matrix, find(["msp"]), [0])
     assert "out-sets that are damaged; their cells will fail:\n  fashion-mnist: BadData: " in forecast(context, planned)
-    summary = execute(context, planned, Inline())
+    summary = execute(context, planned, here(context))
     (record,) = summary.records
     cells = {cell.name: cell for cell in record.cells if cell.failure == "ood"}
     assert {name: cell.status for name, cell in cells.items()} == {

@@ -14,7 +14,7 @@ from oodbench.contract import INPUTS, LOGITS, Citation, FitData, Grid, Material,
 from oodbench.data.images import ArrayImages, Images
 from oodbench.errors import BadData, BadMethod
 from oodbench.measure.ranking import ranking
-from oodbench.models.outputs import NET_VIEWS
+from oodbench.models.outputs import to_store
 from oodbench.recipes import Plain
 from oodbench.run.examine import Exam, examine
 from oodbench.run.registry import registry
@@ -58,7 +58,7 @@ def exam(**changed: Any) -> Exam:
 
     def show(images: Images) -> Any:
         with torch.no_grad():
-            return model.net.outputs(torch.from_numpy(images.batch(slice(None))), NET_VIEWS)  # type: ignore[operator]
+            return model.net.outputs(torch.from_numpy(images.batch(slice(None))), to_store(Plain.provides))  # type: ignore[operator]
 
     given: dict[str, Any] = {
         "model": model,

@@ -22,7 +22,7 @@ def to_json(value: Any, place: str = "detector") -> Any:
     if type(value) is tuple:
         return [to_json(part, f"{place}[{i}]") for i, part in enumerate(value)]
     if isinstance(value, frozenset):
-        return sorted(to_json(part, place) for part in value)
+        return [to_json(part, place) for part in sorted(value)]
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name), f"{place}.{field.name}") for field in fields(value)}
     if callable(value) and _function(name := _name(value)) is value:
@@ -39,7 +39,8 @@ def from_json(like: T, plain: Any) -> T:
     if isinstance(like, tuple):
         made = tuple(from_json(part, one) for part, one in zip(like, plain, strict=True))
     elif isinstance(like, frozenset):
-        made = frozenset(plain)
+        kind = next(iter(like), None)
+        made = frozenset(from_json(kind, one) for one in plain)
     elif is_dataclass(like) and not isinstance(like, type):
         made = replace(like, **{name: from_json(getattr(like, name), one) for name, one in plain.items()})
     elif callable(like):

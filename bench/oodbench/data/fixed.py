@@ -67,7 +67,7 @@ def _title(model: type[Fixed]) -> str:
 
 def _fault(fault: Any, model: type[Fixed], content: dict[str, Any]) -> str:
     place = ".".join(str(part) for part in fault["loc"]) or "the whole file"
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{place}: unknown key{_nearest(str(fault['loc'][-1]), _keys(model))}"
     got = _at(content, fault["loc"])
     said = fault["msg"].removeprefix("Value error, ")

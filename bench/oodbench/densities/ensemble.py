@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from oodbench.contract import LOG_DENSITY, Material, Output
 from oodbench.ensembles import bootstrap, take_weights
-from oodbench.training import Fit, InSet, Parts, Pool, Recipe, Scale, Training
+from oodbench.training import Defaults, Fit, InSet, Parts, Pool, Recipe, Scale, Training
 
 ALONE: frozenset[Output] = frozenset({LOG_DENSITY})
 
 
 @final
 @dataclass(frozen=True)
-class DensityEnsemble(Recipe):
+class DensityEnsemble(Defaults):
     """Densities of one recipe, asked together.
 
     Attributes:

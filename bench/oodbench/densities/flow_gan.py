@@ -34,12 +34,12 @@ from oodbench.contract import Material, Output
 from oodbench.densities.glow import Glow
 from oodbench.networks.flow_gan import FlowGanNet, slopes
 from oodbench.networks.glow import GlowNet
-from oodbench.training import Fit, InSet, Parts, Player, Recipe, Scale, TrainBatch, Training
+from oodbench.training import Defaults, Fit, InSet, Parts, Player, Scale, TrainBatch, Training
 
 
 @final
 @dataclass(frozen=True)
-class FlowGan(Recipe):
+class FlowGan(Defaults):
     """A flow trained by a mixture of maximum likelihood and an adversary.
 
     Attributes:

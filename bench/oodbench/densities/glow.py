@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from oodbench.contract import LATENT, LOG_DENSITY, Material, Output
 from oodbench.networks.glow import GlowNet, Volume
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Glow(Recipe):
+class Glow(Defaults):
     """A flow trained by maximum likelihood.
 
     Attributes:

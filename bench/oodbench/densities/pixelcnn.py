@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from oodbench.contract import LOG_DENSITY, Material, Output
 from oodbench.networks.pixelcnn import PixelCnnPlusPlus
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class PixelCnn(Recipe):
+class PixelCnn(Defaults):
     """A PixelCNN++ trained by maximum likelihood.
 
     Attributes:

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from oodbench.contract import LOG_DENSITY, POSTERIOR, PRIOR, Material, Output
 from oodbench.formulas import gaussian_kl
 from oodbench.networks.vae import ConvolutionalVae
-from oodbench.training import Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
 @final
 @dataclass(frozen=True)
-class Vae(Recipe):
+class Vae(Defaults):
     """A variational auto-encoder trained on its evidence lower bound.
 
     Attributes:

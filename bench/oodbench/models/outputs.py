@@ -260,7 +260,7 @@ class ModelOutputs:
 
     def _passed(self) -> Mapping[Output, Any]:
         if self._live is None:
-            wanted = of_a_pass(self._access.reads) - self._replacing.keys()
+            wanted = of_a_pass(self._access.reads).difference(self._replacing)
             if self._stored is not None:
                 wanted -= to_store(wanted)
             parts = [self._model.outputs(self._pixels(rows), wanted, at) for rows, at in self._cut(BATCH)]
