@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING
 
 from oodbench import __version__
 from oodbench.errors import OodbenchError
+from oodbench.report.diagnostics import analyse_of, find_diagnostic
+from oodbench.report.diagnostics import names as diagnostic_names
 
 if TYPE_CHECKING:
     from oodbench.run.context import Context
     from oodbench.run.graph import Backend
     from oodbench.run.plan import Job, Skip
     from oodbench.run.workspace import Workspace
-
-DIAGNOSTICS = {"likelihood": ("glow", 1000), "purification": ("gmm-1000", 1000), "adversarial-noise": ("vae", 100)}
-"""What `diagnose` can do, and on which method and how many images by default."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -252,23 +251,18 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "diagnostic",
-        choices=DIAGNOSTICS,
-        help="likelihood (of a Glow), purification (by a feature mixture) or adversarial-noise (up any log density)",
+        choices=diagnostic_names(),
+        help="which; docs/diagnostics.md tells what each finds",
     )
     sub.add_argument("matrix", metavar="MATRIX", help="name of a matrix (oodbench list)")
-    sub.add_argument("--method", help=f"whose model (default: {defaults(0)})")
+    sub.add_argument("--method", help="whose model (default: the one that the diagnostic is usually done on)")
     sub.add_argument("--seed", type=at_least(0), default=0, help="of the model (default: 0)")
-    sub.add_argument("--images", type=at_least(1), help=f"most images a set (default: {defaults(1)})")
+    sub.add_argument("--images", type=at_least(1), help="most images a set (default: the diagnostic's own)")
     sub.add_argument("--out", type=Path, help="folder to write to (default: diagnosed/MATRIX/METHOD/SEED)")
     sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
     sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
     sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
     return top
-
-
-def defaults(which: int) -> str:
-    """Return what the studies take by default: their methods (0) or numbers of images (1)."""
-    return ", ".join(f"{values[which]} for {study}" for study, values in DIAGNOSTICS.items())
 
 
 def _page_of_scores(sub: argparse.ArgumentParser, option: str, page: str) -> None:
@@ -469,22 +463,17 @@ def explain(arguments: argparse.Namespace) -> int:
 
 
 def diagnose(arguments: argparse.Namespace) -> int:
-    """Write the numbers and pictures of a study, print its table and their names."""
+    """Write the numbers and pictures of a diagnostic, print its table and their names."""
     from oodbench.run.progress import Progress
     from oodbench.run.workspace import Workspace, default_cache
 
-    if arguments.diagnostic == "likelihood":
-        from oodbench.diagnostics.likelihood import analyse as study
-    elif arguments.diagnostic == "purification":
-        from oodbench.diagnostics.purification import analyse as study
-    else:
-        from oodbench.diagnostics.adversarial_noise import analyse as study
-    usual, many = DIAGNOSTICS[arguments.diagnostic]
-    method, matrix, seed = arguments.method or usual, arguments.matrix, arguments.seed
+    diagnostic, analyse = find_diagnostic(arguments.diagnostic), analyse_of(arguments.diagnostic)
+    method, matrix, seed = arguments.method or diagnostic.method, arguments.matrix, arguments.seed
+    images = arguments.images or diagnostic.images
     workspace = Workspace(data=arguments.data, cache=arguments.cache or default_cache(), device=arguments.device)
     out = arguments.out or Path("diagnosed") / matrix / method / str(seed)
     with Progress(1) as progress:
-        made = study(method, matrix, workspace, seed, arguments.images or many, out, partial(progress.watch, method))
+        made = analyse(method, matrix, workspace, seed, images, out, partial(progress.watch, method))
     print(f"{made.table}\n")
     print("\n".join(map(str, made.files)))
     return 0

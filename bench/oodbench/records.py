@@ -1,8 +1,11 @@
-"""The record: the frozen, self-describing JSON of one (matrix, method, seed), beside its scores file and its cost.
+"""The files of a results folder: records, scores, costs, and what belongs to a model.
 
-    results/<matrix>/<method>/<seed>.json        Record: numbers and where they come from
-    results/<matrix>/<method>/<seed>.npz         Scores: what the numbers are computed from
-    results/<matrix>/<method>/<seed>.cost.json   Cost: the only file whose bytes differ between two equal runs
+    results/<matrix>/<method>/<seed>.json          Record: where the scores come from
+    results/<matrix>/<method>/<seed>.parquet       Scores: what every number is computed from
+    results/<matrix>/<method>/<seed>.cost.json     Cost: the only file whose bytes differ between two equal runs
+    results/<matrix>/<method>/<seed>.failed.txt    the traceback of a run that failed
+    results/<matrix>/models/<name>/<seed>.json     ModelRecord: how good the model is, its bits, what attacks achieved
+    results/<matrix>/models/<name>/<seed>.parquet  Outcomes: which of its inputs a classifier gets wrong
 
 Old schemas stay readable: `tests/fixtures/records` holds one record of each.
 """
@@ -16,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from oodbench.errors import BadRecord, NewerRecord
+from oodbench.outcomes import Fooled, Outcomes, read_outcomes
 from oodbench.schema import (
     SCHEMA_VERSION,
     Attack,
@@ -24,11 +28,12 @@ from oodbench.schema import (
     Cost,
     DataUsed,
     Environment,
-    Failure,
     Git,
     ModelRecord,
+    ModelUsed,
     Parameters,
     Passes,
+    Quality,
     Record,
 )
 from oodbench.scorefile import Attacked, Scores, read_scores, write_scores
@@ -43,25 +48,38 @@ __all__ = [
     "Cost",
     "DataUsed",
     "Environment",
-    "Failure",
+    "Fooled",
     "Git",
+    "ModelPaths",
     "ModelRecord",
+    "ModelUsed",
+    "Outcomes",
     "Parameters",
     "Passes",
+    "Quality",
     "Record",
     "RecordPaths",
     "Scores",
+    "model_paths",
+    "model_sha256",
     "read_cost",
+    "read_model",
+    "read_outcomes",
     "read_record",
     "read_scores",
     "record_paths",
     "verify",
     "write_cost",
+    "write_model",
     "write_record",
     "write_scores",
 ]
 
 M = TypeVar("M", bound=BaseModel)
+
+
+MODELS = "models"
+"""The folder of a matrix that holds its models; no method may have this name."""
 
 
 class RecordPaths(NamedTuple):
@@ -73,19 +91,42 @@ class RecordPaths(NamedTuple):
     failure: Path
 
 
+class ModelPaths(NamedTuple):
+    """The two files of one (matrix, model, seed)."""
+
+    record: Path
+    outcomes: Path
+
+
 def record_paths(results: Path, matrix: str, method: str, seed: int) -> RecordPaths:
     """Return where the files of one (matrix, method, seed) stand below the folder `results`.
 
     Raises:
+        BadRecord: A name would leave the folder, or is the one of the models' folder.
+    """
+    if method == MODELS:
+        raise BadRecord(
+            f"no method may be named {MODELS!r}: {results / matrix / MODELS} holds the models of the matrix"
+        )
+    folder = results / _folder(matrix) / _folder(method)
+    endings = ("json", "parquet", "cost.json", "failed.txt")
+    return RecordPaths(*(folder / f"{seed}.{ending}" for ending in endings))
+
+
+def model_paths(results: Path, matrix: str, model: str, seed: int) -> ModelPaths:
+    """Return where the files of one (matrix, model, seed) stand below the folder `results`.
+
+    Raises:
         BadRecord: A name would leave the folder.
     """
-    for name in (matrix, method):
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9@._+-]*", name):
-            raise BadRecord(f"{name!r} cannot name a folder of results (expected letters, digits and any of @ . _ + -)")
-    folder = results / matrix / method
-    return RecordPaths(
-        folder / f"{seed}.json", folder / f"{seed}.npz", folder / f"{seed}.cost.json", folder / f"{seed}.failed.txt"
-    )
+    folder = results / _folder(matrix) / MODELS / _folder(model)
+    return ModelPaths(folder / f"{seed}.json", folder / f"{seed}.parquet")
+
+
+def _folder(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9@._+-]*", name):
+        raise BadRecord(f"{name!r} cannot name a folder of results (expected letters, digits and any of @ . _ + -)")
+    return name
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -104,14 +145,31 @@ def read_record(path: Path) -> Record:
         BadRecord: The file is absent, broken, foreign, or written by a newer oodbench.
     """
     text = _read(path)
-    content = _content(text, path)
+    content = read_content(text, path)
     version = content["schema_version"]
-    if version > SCHEMA_VERSION:
-        raise NewerRecord(
-            f"{path}: written by a newer oodbench; upgrade "
-            f"(schema {version}, this program reads up to {SCHEMA_VERSION}): pip install --upgrade oodbench"
-        )
     return _parse(Record, text if version == SCHEMA_VERSION else json.dumps(upgraded(content)), path)
+
+
+def write_model(path: Path, model: ModelRecord) -> None:
+    """Write the record of a model to `path`, whole or not at all; equal records make equal bytes."""
+    _write(path, model)
+
+
+def read_model(path: Path) -> ModelRecord:
+    """Read the record of a model.
+
+    Raises:
+        BadRecord: The file is absent, broken, foreign, or written by a newer oodbench.
+    """
+    text = _read(path)
+    read_content(text, path)
+    return _parse(ModelRecord, text, path)
+
+
+def model_sha256(model: ModelRecord) -> str:
+    """Return the sha256 (hex) of what a model is and does: its numbers and outcomes, neither its key nor its recipe."""
+    content = model.model_dump(mode="json", exclude={"schema_version", "recipe", "key"}, exclude_none=True)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_cost(path: Path, cost: Cost) -> None:
@@ -128,23 +186,25 @@ def read_cost(path: Path) -> Cost:
     return _parse(Cost, _read(path), path)
 
 
-def verify(record: Record, path: Path) -> None:
-    """Check that the scores file at `path` is the one that `record` was computed from.
+def verify(record: Record, path: Path) -> Scores:
+    """Return the scores at `path`, which must be those that `record` names.
 
     Raises:
-        BadRecord: The file is absent, or its sha256 is not the record's.
+        BadRecord: The file is absent or broken, or its content has not the record's sha256.
+        BadData: A score is NaN or infinite.
     """
-    remake = f"remake both: oodbench run {record.matrix} --methods {record.method} --seeds {record.seed}"
+    remake = f"remake both: {command(record)}"
     if record.scores_sha256 is None:
         raise BadRecord(f"{path}: the record of {record.method} is {record.status} and names no scores file; {remake}")
-    if not path.exists():
-        raise BadRecord(f"{path}: no such scores file; the record names sha256 {record.scores_sha256}; {remake}")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != record.scores_sha256:
-        raise BadRecord(
-            f"{path}: the scores file does not match its record: sha256 is {found}, "
-            f"the record says {record.scores_sha256}; {remake}"
-        )
+    try:
+        return read_scores(path, record.scores_sha256)
+    except BadRecord as error:
+        raise BadRecord(f"{error}; {remake}") from error
+
+
+def command(record: Record) -> str:
+    """Return the command that makes a record."""
+    return f"oodbench run {record.matrix} --methods {record.method} --seeds {record.seed}"
 
 
 def _write(path: Path, model: BaseModel) -> None:
@@ -163,18 +223,27 @@ def _read(path: Path) -> str:
         raise BadRecord(f"{path}: no such record") from error
     except UnicodeDecodeError as error:
         raise BadRecord(f"{path}: not a record: not a text file") from error
+    except OSError as error:
+        raise BadRecord(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _content(text: str, path: Path) -> dict[str, Any]:
-    """Return what the file holds, with a schema number; the rest of a newer record may mean anything."""
+def read_content(text: str, path: Path) -> dict[str, Any]:
+    """Return what a file of this or an older schema holds; `path` stands in messages."""
     try:
         content = json.loads(text)
+    except RecursionError as error:
+        raise BadRecord(f"{path}: not an oodbench record: nested too deeply") from error
     except ValueError as error:
         raise BadRecord(f"{path}: {'empty' if not text.strip() else f'truncated or not JSON: {error}'}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if not isinstance(version, int) or version < 1:
         raise BadRecord(
             f"{path}: not an oodbench record: schema_version is {version!r}, expected 1 to {SCHEMA_VERSION}"
+        )
+    if version > SCHEMA_VERSION:
+        raise NewerRecord(
+            f"{path}: written by a newer oodbench; upgrade "
+            f"(schema {version}, this program reads up to {SCHEMA_VERSION}): pip install --upgrade oodbench"
         )
     return dict(content)
 

@@ -21,7 +21,7 @@ from pydantic import (
 SCHEMA_VERSION = 2
 
 Status = Literal["ok", "skipped", "failed"]
-Failure = Literal["ood", "adversarial", "misclassification", "corruption"]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -87,8 +87,8 @@ class Environment(_Frozen):
     machine: str | None = None
 
 
-class ModelRecord(_Frozen):
-    """The network under judgement; a number that it cannot have (a density's accuracy) is null.
+class Quality(_Frozen):
+    """How good a classifier is; a number that a model cannot have (a density's accuracy) is null.
 
     Attributes:
         parameters: How many trainable numbers it has.
@@ -144,35 +144,63 @@ class _Outcome(_Frozen):
 
 
 class CellRecord(_Outcome):
-    """The numbers of one failure set; metrics are shares in [0, 1] under their METRICS names.
+    """A failure set that has no scores, and why; numbers are not stored: they follow from the scores.
 
     Attributes:
-        failure: The kind of failure.
+        failure: The kind of failure, by its name in `oodbench.measure.kinds`.
         name: Card or attack name, "<type>-<severity>", or "misclassified".
-        intervals: 95 % interval of a metric, by its name.
-        bootstrap: Resamples behind the bootstrapped intervals; 0 where none was drawn.
     """
 
-    failure: Failure
+    status: Literal["skipped", "failed"]
+    failure: Word
     name: str
-    n_good: NonNegativeInt = 0
-    n_bad: NonNegativeInt = 0
-    metrics: dict[str, float] = {}
-    intervals: dict[str, tuple[float, float]] = {}
-    bootstrap: NonNegativeInt = 0
+
+
+class ModelUsed(_Frozen):
+    """The record of a model that a method's numbers stand on: its name, and the sha256 of its content."""
+
+    name: str
+    sha256: Sha256
+
+
+class ModelRecord(_Frozen):
+    """What belongs to one model of a matrix and seed, whichever method asks it.
+
+    Attributes:
+        name: Its folder: the recipe's name, and the fields that differ from the recipe's own defaults.
+        quality: How good a classifier it is.
+        bits_per_dimension: Mean -log2 P(8-bit image) / D of each set, by role or card, where it is a density.
+        attacks: What each attack on it achieved, by name; the rounded twin of an attack is an attack of its own.
+        outcomes_sha256: Of the content of the file beside it (`oodbench.outcomes`); null where it does not classify.
+        key: Content address of all that the model depends on: one of another key is another model of that name.
+    """
+
+    schema_version: Literal[2] = 2
+    matrix: str
+    name: str
+    seed: int
+    recipe: Json
+    quality: Quality = Quality()
+    bits_per_dimension: dict[str, float] = {}
+    attacks: dict[str, Attack] = {}
+    outcomes_sha256: Sha256 | None = None
+    key: Sha256 | None = None
 
 
 class Record(_Outcome):
-    """Numbers and provenance of one (matrix, method, seed).
+    """Where the scores of one (matrix, method, seed) come from.
 
     Attributes:
-        bits_per_dimension: Mean -log2 P(8-bit image) / D of each set, by role or card, where the model is a density.
         versions: Declared versions of the protocol, the training loop, the recipe and the detector.
         source_sha256: Digest of the code that made it, comments aside: provenance.
         behaviour: A few numbers that this code made of the toy, by group (`oodbench.run.behaviour`): other code keeps
             the record only if it makes the same ones.
         key: Content address of all that the numbers depend on (names, versions, parameters, data, seed): a run that
             would compute the same key keeps the record instead.
+        cells: The failure sets that have no scores, each with its reason.
+        model: The model whose outputs are scored.
+        reference: The classifier whose errors are judged: the model itself, or the plain classifier beside a density.
+        scores_sha256: Of the content of the scores file.
     """
 
     schema_version: Literal[2] = 2
@@ -195,11 +223,10 @@ class Record(_Outcome):
     git: Git
     packages: dict[str, str]
     environment: Environment
-    model: ModelRecord = ModelRecord()
-    bits_per_dimension: dict[str, float] = {}
     passes: Passes = Passes()
     cells: tuple[CellRecord, ...] = ()
-    attacks: dict[str, Attack] = {}
+    model: ModelUsed | None = None
+    reference: ModelUsed | None = None
     scores_sha256: Sha256 | None = None
 
     @model_validator(mode="after")

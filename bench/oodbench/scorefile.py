@@ -1,15 +1,16 @@
-"""The scores file: everything one detector said about one model's test inputs, as one .npz.
+"""The scores file: everything one detector said about one model's inputs, as `<seed>.parquet` (see `oodbench.setfile`).
 
-Members: `test`, `test.correct`, `ood/<card>`, `adversarial/<name>`, `adversarial/<name>.index`,
-`adversarial/<name>.fooled`, `corruption/<name>`. Equal scores make equal bytes: members are sorted, and the archive
-holds no time and no machine.
+| kind | set | index |
+|---|---|---|
+| test | test | place among the in-set's test images |
+| ood | card of the out-set | place in it |
+| adversarial | attack | place of the clean image among the test images |
+| corruption | "<type>-<severity>" | place of the clean image among the test images |
+
+Which test images the classifier gets right, and which attacked ones fooled it, is the model's: `oodbench.outcomes`.
 """
 
-import hashlib
-import io
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.errors import BadData, BadRecord
-from oodbench.store import atomically
+from oodbench.setfile import SetKey, Values, read_sets, write_sets
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
+TEST: SetKey = ("test", "test")
+"""The in-set's test images."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
-_THE_EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +37,10 @@ class Attacked:
     Attributes:
         scores: Scores of the attacked images [k], float32 or float64.
         index: Place of each clean image in `Scores.test` [k], int32, no place twice.
-        fooled: Whether the judged classifier was right before and is wrong after [k], bool.
     """
 
     scores: Floats
     index: NDArray[np.int32]
-    fooled: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,98 +49,60 @@ class Scores:
 
     Attributes:
         test: Scores of the in-set's n test images [n], float32 or float64.
-        correct: Whether the judged classifier is right on them [n], bool; None where there is no classifier to judge.
         ood: Scores of each out-set's images, by card name.
         adversarial: By attack name; "fgsm-8" and its twin "fgsm-8@uint8", rounded to the 256 grey levels.
         corruption: Scores of the corrupted test images [n], aligned with `test`, by "<type>-<severity>".
     """
 
     test: Floats
-    correct: NDArray[np.bool_] | None = None
     ood: dict[str, Floats] = field(default_factory=dict)
     adversarial: dict[str, Attacked] = field(default_factory=dict)
     corruption: dict[str, Floats] = field(default_factory=dict)
 
 
 def write_scores(path: Path, scores: Scores) -> str:
-    """Write `scores` to `path`, whole or not at all, and return the sha256 of the file in hex.
+    """Write `scores` to `path`, whole or not at all, and return the sha256 of their content in hex.
+
+    The column is float32 where all scores are, else float64, which holds every float32 exactly.
 
     Raises:
         BadRecord: An array has the wrong dtype or shape, or an index points outside `test`.
         BadData: A score is NaN or infinite.
     """
-    _check(scores, path)
-    data = _pack(dict(_members(scores)))
-    with atomically(path) as temporary:
-        temporary.write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
+    check_scores(scores, path)
+    return write_sets(path, "score", dict(_sets(scores)))
 
 
-def read_scores(path: Path) -> Scores:
-    """Read what `write_scores` wrote; never unpickles.
+def read_scores(path: Path, sha256: str | None = None) -> Scores:
+    """Read what `write_scores` wrote.
+
+    Args:
+        path: The file.
+        sha256: What its content must have, if that is known.
 
     Raises:
-        BadRecord: The file is absent, truncated, not a scores file, or breaks the rules that `write_scores` keeps.
+        BadRecord: The file is absent, truncated, damaged, not a scores file, another one than `sha256` names, or breaks
+            the rules that `write_scores` keeps.
         BadData: A score is NaN or infinite.
     """
-    scores = _from_members(_unpack(path), path)
-    _check(scores, path)
+    sets, found = read_sets(path, "score", "scores file")
+    if sha256 not in (None, found):
+        raise BadRecord(f"{path}: the scores file does not match its record: sha256 is {found}, not {sha256}")
+    scores = _from_sets(sets, path)
+    check_scores(scores, path)
     return scores
 
 
-def _members(scores: Scores) -> Iterator[tuple[str, NDArray[Any]]]:
-    yield "test", scores.test
-    if scores.correct is not None:
-        yield "test.correct", scores.correct
-    for name, values in scores.ood.items():
-        yield f"ood/{name}", values
-    for name, attacked in scores.adversarial.items():
-        yield f"adversarial/{name}", attacked.scores
-        yield f"adversarial/{name}.index", attacked.index
-        yield f"adversarial/{name}.fooled", attacked.fooled
-    for name, values in scores.corruption.items():
-        yield f"corruption/{name}", values
-
-
-def _from_members(members: dict[str, NDArray[Any]], path: Path) -> Scores:
-    """Sort the members into their groups; what fits no group makes the file foreign."""
-    if "test" not in members:
-        raise BadRecord(f"{path}: not a scores file: it has no member 'test' (it has {sorted(members) or 'none'})")
-    test = members.pop("test")
-    correct = members.pop("test.correct", None)
-    groups: dict[str, dict[str, NDArray[Any]]] = {"ood": {}, "adversarial": {}, "corruption": {}}
-    for member, array in members.items():
-        group, _, name = member.partition("/")
-        if group not in groups:
-            raise BadRecord(
-                f"{path}: unknown member {member!r} (expected test, test.correct, {'/..., '.join(groups)}/...)"
-            )
-        groups[group][name] = array
-    return Scores(test, correct, groups["ood"], _attacked(groups["adversarial"], path), groups["corruption"])
-
-
-def _attacked(arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, Attacked]:
-    names = sorted(name for name in arrays if not name.endswith((".index", ".fooled")))
-    expected = {name + suffix for name in names for suffix in ("", ".index", ".fooled")}
-    if broken := sorted(expected ^ arrays.keys()):
-        raise BadRecord(
-            f"{path}: an attack needs its scores, .index and .fooled together; "
-            f"members missing or without scores: {', '.join(f'adversarial/{name}' for name in broken)}"
-        )
-    return {name: Attacked(arrays[name], arrays[f"{name}.index"], arrays[f"{name}.fooled"]) for name in names}
-
-
-def _check(scores: Scores, path: Path) -> None:
-    """Refuse every array that is not what `Scores` says it is."""
+def check_scores(scores: Scores, path: Path) -> None:
+    """Refuse every array that is not what `Scores` says it is; `path` stands in the message."""
     n = _check_floats(scores.test, "test", path)
-    if scores.correct is not None:
-        _check_array(scores.correct, "test.correct", np.dtype(bool), n, path)
     for name, values in scores.ood.items():
         _check_name(name, path)
         _check_floats(values, f"ood/{name}", path)
     for name, attacked in scores.adversarial.items():
         _check_name(name, path)
-        _check_attacked(attacked, f"adversarial/{name}", n, path)
+        k = _check_floats(attacked.scores, f"adversarial/{name}", path)
+        check_index(attacked.index, f"adversarial/{name}", k, n, path)
     for name, values in scores.corruption.items():
         _check_name(name, path)
         k = _check_floats(values, f"corruption/{name}", path)
@@ -147,31 +110,64 @@ def _check(scores: Scores, path: Path) -> None:
             raise BadRecord(f"{path}: corruption/{name} has {k} scores, expected {n}: one for each score of 'test'")
 
 
-def _check_name(name: str, path: Path) -> None:
-    if not _NAME.fullmatch(name) or name.endswith((".index", ".fooled")):
-        raise BadRecord(
-            f"{path}: bad name of a set {name!r} (expected letters, digits and any of @ . _ + -, "
-            "beginning with a letter or digit, not ending in .index or .fooled)"
-        )
-
-
-def _check_attacked(attacked: Attacked, member: str, n: int, path: Path) -> None:
-    k = _check_floats(attacked.scores, member, path)
-    _check_array(attacked.index, f"{member}.index", np.dtype(np.int32), k, path)
-    _check_array(attacked.fooled, f"{member}.fooled", np.dtype(bool), k, path)
-    index = attacked.index
+def check_index(index: NDArray[Any], what: str, k: int, n: int, path: Path) -> None:
+    """Refuse what does not name k different test images out of n."""
+    check_array(index, f"{what}.index", np.dtype(np.int32), k, path)
     if outside := np.flatnonzero((index < 0) | (index >= n)).tolist():
         first = outside[0]
-        raise BadRecord(f"{path}: {member}.index[{first}] is {index[first]}, expected a place in 'test', 0 to {n - 1}")
+        raise BadRecord(f"{path}: {what}.index[{first}] is {index[first]}, expected a place in 'test', 0 to {n - 1}")
     if len(np.unique(index)) < k:
-        raise BadRecord(f"{path}: {member}.index names an image of 'test' more than once")
+        raise BadRecord(f"{path}: {what}.index names an image of 'test' more than once")
 
 
-def _check_array(array: NDArray[Any], member: str, dtype: np.dtype[Any], length: int, path: Path) -> None:
+def check_array(array: NDArray[Any], member: str, dtype: np.dtype[Any], length: int, path: Path) -> None:
+    """Refuse an array of another type, or of another length than expected."""
     if array.dtype != dtype or array.ndim != 1:
         raise BadRecord(f"{path}: {member} is {array.dtype}{list(array.shape)}, expected {dtype}[{length}]")
     if len(array) != length:
         raise BadRecord(f"{path}: {member} has {len(array)} entries, expected {length}")
+
+
+def _sets(scores: Scores) -> Iterator[tuple[SetKey, Values]]:
+    yield TEST, _whole(scores.test)
+    yield from ((("ood", name), _whole(values)) for name, values in scores.ood.items())
+    yield from ((("corruption", name), _whole(values)) for name, values in scores.corruption.items())
+    for name, attacked in scores.adversarial.items():
+        order = np.argsort(attacked.index, kind="stable")
+        yield ("adversarial", name), Values(attacked.index[order], attacked.scores[order])
+
+
+def _whole(values: Floats) -> Values:
+    return Values(np.arange(len(values), dtype=np.int32), values)
+
+
+def _from_sets(sets: dict[SetKey, Values], path: Path) -> Scores:
+    """Sort the sets into their groups; what fits no group makes the file foreign."""
+    if TEST not in sets:
+        raise BadRecord(f"{path}: not a scores file: it has no set 'test' of kind 'test' (it has {[*sets] or 'none'})")
+    groups: dict[str, dict[str, Any]] = {"ood": {}, "adversarial": {}, "corruption": {}}
+    for (kind, name), part in sets.items():
+        if (kind, name) == TEST:
+            continue
+        if kind not in groups:
+            raise BadRecord(f"{path}: unknown kind {kind!r} of set {name!r} (expected test, {', '.join(groups)})")
+        groups[kind][name] = Attacked(part.values, part.index) if kind == "adversarial" else _all(part, name, path)
+    return Scores(_all(sets[TEST], "test", path), **groups)
+
+
+def _all(part: Values, name: str, path: Path) -> NDArray[Any]:
+    """Return the values of a set that must have every input from 0 on."""
+    if len(part.index) and part.index[-1] != len(part.index) - 1:
+        raise BadRecord(f"{path}: {name} has {len(part.index)} scores, the last of them of input {part.index[-1]}")
+    return part.values
+
+
+def _check_name(name: str, path: Path) -> None:
+    if not _NAME.fullmatch(name):
+        raise BadRecord(
+            f"{path}: bad name of a set {name!r} (expected letters, digits and any of @ . _ + -, "
+            "beginning with a letter or digit)"
+        )
 
 
 def _check_floats(array: NDArray[Any], member: str, path: Path) -> int:
@@ -186,34 +182,3 @@ def _check_floats(array: NDArray[Any], member: str, path: Path) -> int:
             f"({array[first]}); every score must be finite"
         )
     return len(array)
-
-
-def _pack(members: dict[str, NDArray[Any]]) -> bytes:
-    """Return an .npz archive whose bytes depend on nothing but the arrays."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as file:
-        for member in sorted(members):
-            entry = zipfile.ZipInfo(f"{member}.npy", _THE_EPOCH_OF_ZIP)
-            entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-            header_and_data = io.BytesIO()
-            np.lib.format.write_array(header_and_data, members[member], version=(1, 0), allow_pickle=False)
-            file.writestr(entry, header_and_data.getvalue(), compresslevel=6)
-    return archive.getvalue()
-
-
-def _unpack(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(path) as file:
-            return {entry.removesuffix(".npy"): _array(file, entry) for entry in file.namelist()}
-    except FileNotFoundError as error:
-        raise BadRecord(f"{path}: no such scores file") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, MemoryError, RuntimeError) as error:
-        size = path.stat().st_size
-        what = "is empty" if size == 0 else f"is truncated or no scores file ({size} bytes: {error})"
-        raise BadRecord(f"{path}: {what}") from error
-
-
-def _array(file: zipfile.ZipFile, entry: str) -> NDArray[Any]:
-    with file.open(entry) as stream:
-        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return array

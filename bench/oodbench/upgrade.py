@@ -1,7 +1,11 @@
-"""Records of older schemas, as those of today: one function a step, from each schema to the next."""
+"""Records of older schemas, as those of today: one function a step, from each schema to the next.
 
-from collections.abc import Callable
-from typing import Any
+Schema 1 (oodbench 0.1) held every number and all that belongs to the model in each method's record, and scores as .npz.
+Its records stay readable; `python -m oodbench.migrate` moves a folder of them to the layout of today.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 Content = dict[str, Any]
 
@@ -18,24 +22,59 @@ def upgraded(content: Content) -> Content:
 
 
 def _from_1(content: Content) -> Content:
-    """Take the field's words: citation, model, misclassification, fpr95_ood_positive."""
-    renamed = {"reference": "citation", "subject": "model"}
-    cells = [
-        cell
-        | {
-            "failure": "misclassification" if cell["failure"] == "mistake" else cell["failure"],
-            "name": "misclassified" if cell["failure"] == "mistake" else cell["name"],
-            "metrics": {NAMES.get(name, name): value for name, value in cell.get("metrics", {}).items()},
-            "intervals": {NAMES.get(name, name): value for name, value in cell.get("intervals", {}).items()},
-        }
+    """Take the field's words, and leave out what belongs to the model and what follows from the scores."""
+    kept = {RENAMED.get(key, key): value for key, value in content.items() if key not in OF_THE_MODEL}
+    return kept | {"schema_version": 2, "cells": list(_unscored(content.get("cells", [])))}
+
+
+def _unscored(cells: list[Content]) -> Iterator[Content]:
+    """Yield the cells that had no inputs at all, without their empty numbers."""
+    for cell in cells:
+        if cell.get("status", "ok") != "ok" and not cell.get("n_good") and not cell.get("n_bad"):
+            yield {key: _named(cell[key]) for key in ("failure", "name", "status", "reason")}
+
+
+class OldCell(NamedTuple):
+    """What a record of schema 1 says of one cell, under the names of today."""
+
+    failure: str
+    name: str
+    n_good: int
+    n_bad: int
+    metrics: dict[str, float]
+    intervals: dict[str, list[float]]
+
+
+def cells_of_1(content: Content) -> list[OldCell]:
+    """Return the numbers that a record of schema 1 holds."""
+    return [
+        OldCell(
+            _named(cell["failure"]),
+            _named(cell["name"]),
+            cell["n_good"],
+            cell["n_bad"],
+            {_named(name): value for name, value in cell["metrics"].items()},
+            {_named(name): value for name, value in cell["intervals"].items()},
+        )
         for cell in content.get("cells", [])
+        if cell.get("status", "ok") == "ok"
     ]
-    content = {renamed.get(key, key): value for key, value in content.items()}
-    return content | {"schema_version": 2, "cells": cells}
 
 
-NAMES = {"fpr95_bad": "fpr95_ood_positive"}
-"""Metrics of schema 1 by their names of today."""
+def _named(word: str) -> str:
+    return RENAMED.get(word, word)
+
+
+RENAMED = {
+    "reference": "citation",
+    "mistake": "misclassification",
+    "mistakes": "misclassified",
+    "fpr95_bad": "fpr95_ood_positive",
+}
+"""Words of schema 1 by those of today."""
+
+OF_THE_MODEL = frozenset({"subject", "bits_per_dimension", "attacks"})
+"""Fields of a record of schema 1 that stand in the record of its model today."""
 
 STEPS: dict[int, Callable[[Content], Content]] = {1: _from_1}
 """By the schema that they start from."""

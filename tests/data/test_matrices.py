@@ -1,15 +1,17 @@
 """Every matrix of the folder, and what the schema refuses."""
 
+import hashlib
 import json
 import subprocess
 import sys
+import tomllib
 from dataclasses import asdict, replace
 
 import pytest
 
 from oodbench.data.attack_cards import Attack, find_attack, load_attacks
 from oodbench.data.cards import find_card
-from oodbench.data.fixed import parse
+from oodbench.data.fixed import cards_folder, parse
 from oodbench.data.matrix import Matrix, find_matrix, load_matrices
 from oodbench.errors import BadCard, UnknownName
 from oodbench.training import Training
@@ -44,6 +46,32 @@ def test_scores_of_sixty_methods_fit_in_git(matrix: Matrix) -> None:
 
 def test_the_matrices_of_the_issue() -> None:
     assert set(load_matrices()) == NAMES
+
+
+PUBLISHED = {
+    "cifar10-v1": "ce390881bd492f0684e89f5d9ef7984cbe2b7ba799d1e1df62d955687a6b5fc3",
+    "cifar100-v1": "3b0536a0e6282945a8e14d7fa243a2716eaf0200a5d064ca5c1e47f4fa792414",
+    "fashion-mnist-v1": "bd90910219964f548600c2cf17a4f1ac1812de0e4abfa2a089aa65b7287b4f7f",
+    "imagenet-v1": "223b78ee91b048c303caadf6eec5ada7a4229a9a1aa3a68bdf4bb6ae2626f006",
+    "mnist-v1": "6882bf004e640ffb457d32c3e32539bfde771dc9cb21a2c296fa385ff827a19e",
+    "mnist5k-v1": "d99a24f51e45584b93b9f292ae2ad5f5ebe9f11b95ad95cf3401fd6adc1dd39b",
+    "svhn-v1": "8b9664662eefcf2ce3c9a431b0889944b57a4d5b6e8d43667fee5843a009ae46",
+    "tiny-v1": "79be3173b44d88e5de61cb43405b74b932f0eaf7160ef81e7a9a653a6dcf2347",
+    "toy-v1": "8f1c198e15e340b76eb770ecf0c0fe24fc417055220664951fbfaca60c60c590",
+}
+"""sha256 of what each file says, but for the methods that run by default."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_matrix_never_changes(name: str) -> None:
+    """Whatever a number was cited from stays what it was: a change is a new version under a new name."""
+    content = tomllib.loads((cards_folder() / "matrices" / f"{name}.toml").read_text(encoding="utf-8"))
+    said = json.dumps({key: value for key, value in content.items() if key != "methods"}, sort_keys=True)
+    assert hashlib.sha256(said.encode()).hexdigest() == PUBLISHED[name]
+
+
+def test_every_matrix_is_pinned() -> None:
+    assert set(PUBLISHED) == set(load_matrices())
 
 
 def test_unknown_matrix_offers_the_nearest() -> None:

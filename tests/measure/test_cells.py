@@ -5,49 +5,61 @@ import pytest
 
 from oodbench.errors import BadData
 from oodbench.measure.cells import Cell, cells, measure
+from oodbench.measure.kinds import KINDS
 from oodbench.measure.ranking import ranking
+from oodbench.outcomes import Fooled, Outcomes
 from oodbench.records import Attacked, Scores
+
+INDEX = np.array([0, 3, 4], np.int32)
 
 
 def scores():
     return Scores(
         test=np.array([0, 1, 2, 3, 4], np.float32),
-        correct=np.array([True, True, False, True, True]),
         ood={"mnist": np.array([9, 8], np.float32), "blobs": np.array([7], np.float32)},
-        adversarial={
-            "bim-8": Attacked(
-                scores=np.array([10, 11, 12], np.float32),
-                index=np.array([4, 0, 3], np.int32),
-                fooled=np.array([True, False, True]),
-            )
-        },
+        adversarial={"bim-8": Attacked(np.array([10, 11, 12], np.float32), INDEX)},
         corruption={"fog-3": np.array([5, 5, 6, 6, 7], np.float64)},
     )
 
 
+def outcomes():
+    correct = np.array([True, True, False, True, True])
+    return Outcomes(correct, {"bim-8": Fooled(INDEX, np.array([True, False, True]))})
+
+
 def test_every_failure_has_its_good_and_its_bad():
-    found = {(cell.failure, cell.name): (cell.good.tolist(), cell.bad.tolist()) for cell in cells(scores())}
-    assert found == {
+    made = cells(scores(), outcomes())
+    assert {(cell.failure, cell.name): (cell.good.tolist(), cell.bad.tolist()) for cell in made} == {
         ("misclassification", "misclassified"): ([0, 1, 3, 4], [2]),
         ("ood", "blobs"): ([0, 1, 2, 3, 4], [7]),
         ("ood", "mnist"): ([0, 1, 2, 3, 4], [9, 8]),
-        ("adversarial", "bim-8"): ([4, 0, 3], [10, 12]),
+        ("adversarial", "bim-8"): ([0, 3, 4], [10, 12]),
         ("corruption", "fog-3"): ([0, 1, 2, 3, 4], [5, 5, 6, 6, 7]),
     }
-    assert all(cell.good.dtype == cell.bad.dtype == np.float64 for cell in cells(scores()))
+    assert all(cell.good.dtype == cell.bad.dtype == np.float64 for cell in made)
+    assert {cell.failure for cell in made} == set(KINDS)
 
 
 def test_an_attacked_image_that_was_wrong_before_is_not_good():
-    attacked = Attacked(np.array([1.0, 2.0]), np.array([2, 1], np.int32), np.array([False, True]))
-    (cell,) = (
-        cell
-        for cell in cells(Scores(scores().test, scores().correct, adversarial={"fgsm": attacked}))
-        if cell.failure == "adversarial"
-    )
+    index = np.array([1, 2], np.int32)
+    attacked = {"fgsm": Attacked(np.array([1.0, 2.0]), index)}
+    known = Outcomes(outcomes().correct, {"fgsm": Fooled(index, np.array([True, False]))})
+    made = cells(Scores(scores().test, adversarial=attacked), known)
+    (cell,) = (cell for cell in made if cell.failure == "adversarial")
     assert cell.good.tolist() == [1]
 
 
-def test_without_a_classifier_there_are_no_mistakes():
+def test_scores_of_other_images_than_those_attacked_are_refused():
+    other = Outcomes(outcomes().correct, {"bim-8": Fooled(INDEX + np.int32(0), np.ones(3, bool))})
+    assert cells(scores(), other)
+    moved = Outcomes(other.correct, {"bim-8": Fooled(np.array([0, 1, 4], np.int32), np.ones(3, bool))})
+    with pytest.raises(BadData, match="bim-8: the scores are of other images than those that were attacked"):
+        cells(scores(), moved)
+    with pytest.raises(BadData, match="bim-8: nothing is known of what this attack achieved"):
+        cells(scores(), Outcomes(other.correct))
+
+
+def test_without_a_classifier_there_are_no_misclassifications():
     found = cells(Scores(test=np.arange(3.0), ood={"a": np.arange(2.0)}))
     assert [(cell.failure, cell.name) for cell in found] == [("ood", "a")]
 
@@ -66,6 +78,5 @@ def test_measure_gives_metrics_and_intervals():
 
 
 def test_a_cell_without_bad_inputs_is_named():
-    perfect = Scores(test=np.arange(3.0), correct=np.ones(3, bool))
     with pytest.raises(BadData, match="misclassification/misclassified: bad: no scores, a one-class set"):
-        measure(cells(perfect)[0])
+        measure(cells(Scores(test=np.arange(3.0)), Outcomes(np.ones(3, bool)))[0])

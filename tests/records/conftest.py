@@ -1,20 +1,22 @@
 import numpy as np
 import pytest
 
+from oodbench.outcomes import Fooled, Outcomes
 from oodbench.records import (
-    Attack,
     Attacked,
     CellRecord,
     Citation,
     DataUsed,
     Environment,
     Git,
-    ModelRecord,
+    ModelUsed,
     Parameters,
     Passes,
     Record,
     Scores,
 )
+
+INDEX = np.array([0, 3, 7, 19], np.int32)
 
 
 @pytest.fixture
@@ -22,21 +24,24 @@ def scores():
     rng = np.random.default_rng(0)
     return Scores(
         test=rng.normal(1, 1, 20).astype(np.float32),
-        correct=rng.random(20) < 0.8,
-        ood={"blobs": rng.normal(0, 1, 7), "mnist": rng.normal(0, 1, 9).astype(np.float32)},
+        ood={"blobs": rng.normal(0, 1, 7).astype(np.float32), "mnist": rng.normal(0, 1, 9).astype(np.float32)},
         adversarial={
-            "fgsm-8": Attacked(
-                rng.normal(0, 1, 4).astype(np.float32),
-                np.array([3, 0, 19, 7], np.int32),
-                np.array([True, True, False, True]),
-            ),
-            "fgsm-8@uint8": Attacked(
-                rng.normal(0, 1, 4).astype(np.float32),
-                np.array([3, 0, 19, 7], np.int32),
-                np.array([True, False, False, True]),
-            ),
+            "fgsm-8": Attacked(rng.normal(0, 1, 4).astype(np.float32), INDEX),
+            "fgsm-8@uint8": Attacked(rng.normal(0, 1, 4).astype(np.float32), INDEX),
         },
         corruption={"fog-3": rng.normal(0, 1, 20).astype(np.float32)},
+    )
+
+
+@pytest.fixture
+def outcomes():
+    rng = np.random.default_rng(1)
+    return Outcomes(
+        rng.random(20) < 0.8,
+        {
+            "fgsm-8": Fooled(INDEX, np.array([True, True, False, True])),
+            "fgsm-8@uint8": Fooled(INDEX, np.array([True, False, False, True])),
+        },
     )
 
 
@@ -62,22 +67,13 @@ def record():
         git=Git(commit="5" * 40, dirty=False),
         packages={"numpy": "2.4.0"},
         environment=Environment(device="cpu", threads=1, dtype="float32", python="3.11.7", platform="linux"),
-        model=ModelRecord(accuracy=0.97, parameters=77600, n_test=20, ece_10=0.01, nll=0.1),
         passes=Passes(forward=2.0, gradient=1.0),
         cells=(
-            CellRecord(
-                failure="ood",
-                name="blobs",
-                n_good=20,
-                n_bad=7,
-                metrics={"auroc": 0.75, "fpr95": 1.0},
-                intervals={"auroc": (0.5, 0.9)},
-                bootstrap=200,
-            ),
             CellRecord(
                 failure="ood", name="svhn", status="skipped", reason="not on this machine: oodbench data get svhn"
             ),
         ),
-        attacks={"fgsm-8": Attack(n=4, fooled=3, success_rate=0.75, mean_linf=0.031, mean_l2=0.8)},
+        model=ModelUsed(name="plain", sha256="7" * 64),
+        reference=ModelUsed(name="plain", sha256="7" * 64),
         scores_sha256="6" * 64,
     )

@@ -15,7 +15,7 @@ ONE = {
     "statement": "A beats B",
     "source": "One 2020, Table 1",
     "paper": "99 against 98",
-    "matrix": "toy-v1",
+    "matrix": "made-v1",
     "failure": "ood",
     "metric": "auroc",
     "more": "good",

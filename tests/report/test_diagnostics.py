@@ -1,15 +1,18 @@
-"""Studies: read strictly, told over seeds, and open to claims."""
+"""Diagnostics: read strictly, told over seeds, and open to claims."""
 
 import json
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import pytest
 
 from oodbench.cli import main
-from oodbench.errors import BadRecord
-from oodbench.report.diagnostics import found_by, read_diagnostics
-from oodbench.report.diagnostics_page import page, rebuild
+from oodbench.errors import BadRecord, UnknownName
+from oodbench.report.diagnostics import find_diagnostic, metrics, names
+from oodbench.report.diagnostics_page import findings, page, read_diagnostics, rebuild
 
-MATRIX = "toy-v1"
+MATRIX = "made-v1"
 
 
 def put(results, method, seed, name, content):
@@ -63,8 +66,8 @@ def test_the_page_tells_each_study_over_its_seeds(tmp_path):
     (tmp_path / "diagnostics" / MATRIX / "glow" / "0" / "graying.png").write_bytes(b"")
     (folder / "decomposition.png").write_bytes(b"")
     text = page(tmp_path)
-    assert "## Where the likelihood comes from: `glow` on toy-v1 (2 seeds)" in text
-    assert "## Noise that climbs a density: `vae` on toy-v1 (seed 0)" in text
+    assert "## Where the likelihood comes from: `glow` on made-v1 (2 seeds)" in text
+    assert "## Noise that climbs a density: `vae` on made-v1 (seed 0)" in text
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert ["mnist-5k", "2.500 ± 0.707", "-900 ± 0", "400 ± 0", "10.00 ± 0.00", "20.00 ± 0.00", "1 of 2"] in rows
     assert ["0.5", "10 ± 0"] in rows
@@ -78,13 +81,13 @@ def test_the_page_tells_each_study_over_its_seeds(tmp_path):
 
 def test_purification_is_judged_on_test_images_at_the_setting_chosen_on_validation(tmp_path):
     purification(tmp_path, 0)
-    assert list(found_by(tmp_path, MATRIX)) == [("gmm-1000", 0, "purification_gain", "test", pytest.approx(0.3))]
+    assert list(findings(tmp_path, MATRIX)) == [("gmm-1000", 0, "purification_gain", "test", pytest.approx(0.3))]
 
 
 def test_claims_may_be_of_every_study(tmp_path):
     likelihood(tmp_path, 1)
     noise(tmp_path, 1)
-    found = {(method, metric, name): value for method, _, metric, name, value in found_by(tmp_path, MATRIX)}
+    found = {(method, metric, name): value for method, _, metric, name, value in findings(tmp_path, MATRIX)}
     assert found == {
         ("glow", "false_alarms", "test"): 6.0,
         ("glow", "second_order", "ood"): 0.0,
@@ -101,7 +104,7 @@ def test_a_broken_study_is_named_with_the_command_that_makes_it_again(tmp_path):
     content = json.loads((folder / "likelihood.json").read_text())
     (folder / "likelihood.json").write_text(json.dumps(content | {"graying": "no"}))
     with pytest.raises(
-        BadRecord, match=r"graying.*oodbench diagnose likelihood toy-v1 --method glow --seed 3 --out .*3$"
+        BadRecord, match=r"graying.*oodbench diagnose likelihood made-v1 --method glow --seed 3 --out .*3$"
     ):
         read_diagnostics(tmp_path)
     (folder / "likelihood.json").write_text("{")
@@ -112,11 +115,33 @@ def test_a_broken_study_is_named_with_the_command_that_makes_it_again(tmp_path):
 def test_a_study_of_another_seed_or_kind_is_refused(tmp_path):
     folder = likelihood(tmp_path, 3)
     folder.rename(folder.with_name("4"))
-    with pytest.raises(BadRecord, match="holds the study of toy-v1, glow, seed 3"):
+    with pytest.raises(BadRecord, match="holds what was found of made-v1, glow, seed 3"):
         read_diagnostics(tmp_path)
     (folder.with_name("4") / "likelihood.json").rename(folder.with_name("4") / "liking.json")
-    with pytest.raises(BadRecord, match=r"is no study; expected one of likelihood\.json"):
+    with pytest.raises(
+        BadRecord, match=r"is of no diagnostic; expected one of adversarial-noise\.json, likelihood\.json"
+    ):
         read_diagnostics(tmp_path)
+
+
+def test_a_diagnostic_is_found_by_its_name_and_says_all_of_itself():
+    """No list names them: each is a module here, and one of the same name that computes it."""
+    for name in names():
+        one = find_diagnostic(name)
+        assert {"method", "matrix", "seed"} <= set(one.schema.model_fields)
+        assert one.images > 0
+        assert find_spec(f"oodbench.diagnostics.{name.replace('-', '_')}")
+    assert len(set(metrics())) == len(metrics()) >= 5
+    with pytest.raises(UnknownName, match="did you mean 'likelihood'"):
+        find_diagnostic("likelihod")
+
+
+def test_tables_of_diagnostics_need_no_torch():
+    program = (
+        "import sys; from oodbench.report.diagnostics import find_diagnostic, names; "
+        "[find_diagnostic(name) for name in names()]; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_command_writes_and_compares_the_page(tmp_path, capsys):

@@ -1,5 +1,6 @@
-"""leaderboard.md: made of scores and records alone, byte for byte the same, and honest about what is missing."""
+"""The pages: made of scores and records alone, byte for byte the same, and honest about what is missing."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made import put, scores, skipped_set
+from made import Drawn, Hit, put, scores, skipped_set
 
+from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadCard, BadRecord
 from oodbench.measure.ranking import ranking
-from oodbench.records import Attacked, CellRecord, Scores, read_scores
-from oodbench.report.leaderboard import check, leaderboard, rebuild, table, write
+from oodbench.records import CellRecord, read_record, read_scores, write_record, write_scores
+from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
 from oodbench.report.summary import summary
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = Path(__file__).parent / "golden-leaderboard.md"
+GOLDEN = Path(__file__).parent / "golden-pages.md"
 
 PAPER = """
 [paper]
@@ -73,32 +75,65 @@ def of(text: str, heading: str, method: str) -> list[str]:
     return row
 
 
-OOD = "### Out-of-distribution inputs (`ood`)"
+KINDS = ("ood", "adversarial", "misclassification")
+OOD = "# Out-of-distribution inputs on `made-v1` (`ood`)"
 
 
-def test_a_golden_page(results: Path) -> None:
-    assert leaderboard(results) == GOLDEN.read_text(encoding="utf-8")
+def page(results: Path, name: str, matrix: str = "made-v1") -> str:
+    """Return the page of a matrix and kind, or of the matrix (README)."""
+    return leaderboard(results)[f"docs/leaderboard/{matrix}/{name}.md"]
+
+
+def test_the_golden_pages(results: Path) -> None:
+    made = "".join(f"===== {name}\n{text}" for name, text in leaderboard(results).items())
+    assert made == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_there_is_a_page_a_matrix_and_kind_and_a_page_a_method(results: Path) -> None:
+    folder = "docs/leaderboard"
+    methods = {f"{folder}/methods/{method}.md" for method in ("msp", "twin", "odin", "blind")}
+    kinds = {f"{folder}/made-v1/{kind}.md" for kind in (*KINDS, "README")}
+    assert set(leaderboard(results)) == {"leaderboard.md", *methods, *kinds}
+
+
+def test_every_link_of_every_page_leads_to_a_page(results: Path, tmp_path: Path) -> None:
+    write(results, tmp_path / "leaderboard.md")
+    for name, text in leaderboard(results).items():
+        targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+        assert targets, name
+        for target in targets:
+            assert (tmp_path / name).parent.joinpath(target).exists(), f"{name} links to {target}"
+
+
+def test_the_page_of_a_method_holds_every_number_of_it(results: Path) -> None:
+    text = leaderboard(results)["docs/leaderboard/methods/odin.md"]
+    assert text.splitlines()[2:5] == ["# `odin`: ODIN", "", "One. [T](https://example.org/odin), 2020."]
+    assert "Tuned on: ood_val. Its fit does not read labels." in text
+    frame = table(results).query("method == 'odin'")
+    shown = set(re.findall(r"\d+\.\d\d ± \d+\.\d\d", text))
+    for _, own in frame.groupby(["kind", "set", "metric"]):
+        assert f"{100 * own['value'].mean():.2f} ± {100 * own['value'].std():.2f}" in shown
 
 
 def test_its_numbers_are_those_of_the_scores(results: Path) -> None:
-    page = leaderboard(results)
+    text = page(results, "ood")
     fprs = []
     for seed in (0, 1):
-        said = read_scores(results / "toy-v1" / "odin" / f"{seed}.npz")
+        said = read_scores(results / "made-v1" / "odin" / f"{seed}.parquet")
         fprs.append([ranking(said.test, said.ood[name])["fpr95"] for name in ("glyphs", "hflip")])
     by_seed = 100 * np.mean(fprs, axis=1)
     expected = f"{by_seed.mean():.2f} ± {by_seed.std(ddof=1):.2f}"
-    assert of(page, OOD, "odin")[2] == expected
+    assert of(text, OOD, "odin")[2] == expected
     glyphs = 100 * np.array(fprs)[:, 0]
-    assert of(page, "#### FPR95 ↓ by set", "odin")[1] == f"{glyphs.mean():.2f} ± {glyphs.std(ddof=1):.2f}"
+    assert of(text, "## FPR95 ↓ by set", "odin")[1] == f"{glyphs.mean():.2f} ± {glyphs.std(ddof=1):.2f}"
 
 
 def test_equal_methods_share_their_rank(results: Path) -> None:
-    ranks = {row[1].split("`")[1]: row[0] for row in rows(leaderboard(results), OOD)}
+    ranks = {row[1].split("`")[1]: row[0] for row in rows(page(results, "ood"), OOD)}
     assert ranks == {"odin": "1", "msp": "2=", "twin": "2="}
 
 
-def of_accuracy(seed: int, right: int) -> Scores:
+def of_accuracy(seed: int, right: int) -> Drawn:
     """Scores of a model that is right on so many of 200 test images."""
     return replace(scores(seed, 2.0), correct=np.arange(200) < right)
 
@@ -117,13 +152,14 @@ def test_a_model_far_less_accurate_than_its_plain_twin_is_flagged(
 ) -> None:
     for seed in (0, 1):
         put(tmp_path, "msp", seed, of_accuracy(seed, plain[seed]))
-        put(tmp_path, "bin", seed, of_accuracy(seed, own[seed]), recipe={"name": "bin"})
-    page, said = leaderboard(tmp_path), summary(tmp_path, "toy-v1")
+        put(tmp_path, "bin", seed, of_accuracy(seed, own[seed]), model="bin", recipe={"name": "bin"})
+    said = summary(tmp_path, "made-v1")
     expected = np.array(own) / 2
-    for heading in (OOD, "### The model's own misclassifications (`misclassification`)"):
-        accuracy = of(page, heading, "bin")[8]
+    for kind in KINDS:
+        text = page(tmp_path, kind)
+        accuracy = of(text, text.splitlines()[2], "bin")[8]
         assert accuracy == f"{expected.mean():.2f} ± {expected.std(ddof=1):.2f}{' ▼' if flagged else ''}"
-        assert "▼" not in of(page, heading, "msp")[8]
+        assert "▼" not in of(text, text.splitlines()[2], "msp")[8]
     assert ("▼ more than 2 points" in said) is flagged
     assert said.count("▼") == (4 if flagged else 0)
 
@@ -131,11 +167,11 @@ def test_a_model_far_less_accurate_than_its_plain_twin_is_flagged(
 def test_the_twins_are_compared_at_the_seeds_that_both_have(tmp_path: Path) -> None:
     for seed, right in ((0, 180), (1, 199)):
         put(tmp_path, "msp", seed, of_accuracy(seed, right))
-    put(tmp_path, "bin", 0, of_accuracy(0, 179), recipe={"name": "bin"})
-    put(tmp_path, "binc", 1, of_accuracy(1, 180), recipe={"name": "binc"})
-    put(tmp_path, "vib", 2, of_accuracy(2, 20), recipe={"name": "vib"})
-    page = leaderboard(tmp_path)
-    assert [of(page, OOD, name)[8].endswith("▼") for name in ("msp", "bin", "binc", "vib")] == [
+    put(tmp_path, "bin", 0, of_accuracy(0, 179), model="bin", recipe={"name": "bin"})
+    put(tmp_path, "binc", 1, of_accuracy(1, 180), model="binc", recipe={"name": "binc"})
+    put(tmp_path, "vib", 2, of_accuracy(2, 20), model="vib", recipe={"name": "vib"})
+    text = page(tmp_path, "ood")
+    assert [of(text, OOD, name)[8].endswith("▼") for name in ("msp", "bin", "binc", "vib")] == [
         False,
         False,
         True,
@@ -153,39 +189,64 @@ def test_no_torch_and_no_images() -> None:
 
 def test_the_same_folder_makes_the_same_bytes_wherever_it_lies(results: Path, tmp_path: Path) -> None:
     first = leaderboard(results)
-    assert leaderboard(results.rename(tmp_path / "elsewhere")) == first
-    assert str(tmp_path) not in first
+    (tmp_path / "deeper").mkdir()
+    assert leaderboard(results.rename(tmp_path / "deeper" / "results")) == first
+    assert str(tmp_path) not in "".join(first.values())
 
 
 def test_check_finds_a_changed_byte(results: Path, tmp_path: Path) -> None:
-    page = tmp_path / "leaderboard.md"
-    assert f"oodbench table --results {results} --leaderboard {page}" in check(results, page)
-    write(results, page)
-    assert check(results, page) is None
-    page.write_bytes(page.read_bytes().replace(b"|     2= |", b"|     1= |", 1))
-    difference = check(results, page)
-    assert "is not what the scores" in difference
-    assert f"oodbench table --results {results} --leaderboard {page}" in difference
-    assert difference.count("\n-|") == 1
-    assert difference.count("\n+|") == 1
+    index = tmp_path / "leaderboard.md"
+    how = f"oodbench table --results {results} --leaderboard {index}"
+    assert how in compare(results, index)[-1]
+    write(results, index)
+    assert compare(results, index) == []
+    for name in ("leaderboard.md", "docs/leaderboard/made-v1/ood.md", "docs/leaderboard/methods/msp.md"):
+        path = tmp_path / name
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace(b"48.33", b"38.33", 1))
+        fault, last = compare(results, index)
+        assert f"{path} is not what the scores make" in fault
+        assert (fault.count("\n-|"), fault.count("\n+|")) == (1, 1)
+        assert how in last
+        path.write_bytes(whole)
+
+
+def test_check_finds_missing_and_surplus_pages_and_writing_mends_both(results: Path, tmp_path: Path) -> None:
+    index, folder = tmp_path / "leaderboard.md", tmp_path / "docs" / "leaderboard"
+    write(results, index)
+    (folder / "made-v1" / "ood.md").unlink()
+    put(results, "gone", 0, scores(0, 1.0))
+    write(results, index)
+    (folder / "made-v1" / "ood.md").unlink()
+    for path in (results / "made-v1" / "gone").iterdir():
+        path.unlink()
+    faults = "\n".join(compare(results, index))
+    assert "ood.md does not exist" in faults
+    assert "gone.md: no scores make this page" in faults
+    write(results, index)
+    assert compare(results, index) == []
+    (folder / "mine.md").write_text("written by hand")
+    assert "mine.md: no scores make this page" in compare(results, index)[0]
+    write(results, index)
+    assert (folder / "mine.md").exists(), "only what was generated is removed"
 
 
 def test_rebuild_says_what_it_did(results: Path, tmp_path: Path) -> None:
-    page, csv = tmp_path / "leaderboard.md", tmp_path / "numbers.csv"
-    assert rebuild(results, page, check=True)[1] is False
-    assert rebuild(results, page, csv=csv) == (f"wrote {page} and {csv}", True)
-    assert rebuild(results, page, check=True)[1] is True
+    index, csv = tmp_path / "leaderboard.md", tmp_path / "numbers.csv"
+    assert rebuild(results, index, check=True)[1] is False
+    assert rebuild(results, index, csv=csv) == (f"wrote {index} and 8 pages and {csv}", True)
+    assert rebuild(results, index, check=True)[1] is True
     header, *lines = csv.read_text().splitlines()
-    assert header == "matrix,failure,set,method,seed,metric,value,low,high,n_good,n_bad"
+    assert header == "matrix,kind,set,method,seed,metric,value,low,high,n_good,n_bad"
     assert len(lines) == len(table(results))
 
 
 def test_the_long_form_holds_every_metric_of_every_cell(results: Path) -> None:
     frame = table(results)
     assert len(frame) == 3 * 2 * (2 + 2 + 1) * 9
-    assert set(frame["failure"]) == {"ood", "adversarial", "misclassification"}
-    said = read_scores(results / "toy-v1" / "msp" / "1.npz")
-    chosen = frame.query("failure == 'ood' and set == 'hflip' and method == 'msp' and seed == 1").set_index("metric")
+    assert set(frame["kind"]) == {"ood", "adversarial", "misclassification"}
+    said = read_scores(results / "made-v1" / "msp" / "1.parquet")
+    chosen = frame.query("kind == 'ood' and set == 'hflip' and method == 'msp' and seed == 1").set_index("metric")
     expected = ranking(said.test, said.ood["hflip"])
     assert chosen["value"].to_dict() == {k: v for k, v in expected.items() if k not in ("n_good", "n_bad")}
     assert set(chosen["n_good"]) == {200}
@@ -196,88 +257,115 @@ def test_the_long_form_holds_every_metric_of_every_cell(results: Path) -> None:
 
 def test_one_seed_has_no_plus_minus_but_intervals(tmp_path: Path) -> None:
     put(tmp_path, "msp", 0, scores(0, 2.0))
-    page = leaderboard(tmp_path)
-    assert "±" not in page.split("## `toy-v1`")[1]
-    said = read_scores(tmp_path / "toy-v1" / "msp" / "0.npz")
+    text = page(tmp_path, "ood")
+    assert "±" not in text
+    said = read_scores(tmp_path / "made-v1" / "msp" / "0.parquet")
     auroc = ranking(said.test, said.ood["glyphs"])["auroc"]
-    text = of(page, "#### AUROC ↑ by set", "msp")[1]
-    low, high = (float(part) for part in text.split("[")[1].rstrip("]").split(", "))
-    assert text.startswith(f"{100 * auroc:.2f} [")
+    cell = of(text, "## AUROC ↑ by set", "msp")[1]
+    low, high = (float(part) for part in cell.split("[")[1].rstrip("]").split(", "))
+    assert cell.startswith(f"{100 * auroc:.2f} [")
     assert low < 100 * auroc < high
-    assert "[" not in of(page, "#### AUPR-In ↑ by set", "msp")[1]
+    assert "[" not in of(text, "## AUPR-In ↑ by set", "msp")[1]
 
 
 def test_a_missing_set_leaves_no_average_and_no_rank(results: Path) -> None:
     few = scores(0, 9.0, sets=("glyphs",))
     put(results, "best", 0, few, cells=(skipped_set("hflip"),))
-    page = leaderboard(results)
-    row = of(page, OOD, "best")
+    text = page(results, "ood")
+    row = of(text, OOD, "best")
     assert row[0] == "–"
     assert row[2:7] == ["–"] * 5
-    assert of(page, "#### FPR95 ↓ by set", "best")[1] != "–"
-    assert of(page, "#### FPR95 ↓ by set", "best")[2:] == ["–", "–"]
-    assert rows(page, OOD)[-1] == row
-    hole = of(page, "### Not measured", "best")
-    assert hole == ["`best`", "0", "ood", "hflip", "skipped", "hflip is not here; oodbench data get hflip"]
+    assert of(text, "## FPR95 ↓ by set", "best")[1] != "–"
+    assert of(text, "## FPR95 ↓ by set", "best")[2:] == ["–", "–"]
+    assert rows(text, OOD)[-1] == row
+    hole = of(page(results, "README"), "## Not measured", "best")
+    assert hole[1:] == ["0", "ood", "hflip", "skipped", "hflip is not here; oodbench data get hflip"]
+    assert "hflip is not here" in leaderboard(results)["docs/leaderboard/methods/best.md"]
 
 
 def test_a_set_missing_at_one_seed_shows_how_many_seeds_it_stands_on(results: Path) -> None:
     put(results, "msp", 1, scores(1, 2.0, sets=("glyphs",)), cells=(skipped_set("hflip"),))
-    page = leaderboard(results)
-    assert of(page, "#### FPR95 ↓ by set", "msp")[2].endswith("(n = 1)")
-    assert of(page, OOD, "msp")[2] == "–"
+    text = page(results, "ood")
+    assert of(text, "## FPR95 ↓ by set", "msp")[2].endswith("(n = 1)")
+    assert of(text, OOD, "msp")[2] == "–"
+
+
+SETS = "made-v1/{}/0.json: {}; the sets of made-v1 are .*oodbench run made-v1 --methods {} --seeds 0"
+
+
+def test_a_set_that_is_missing_without_a_reason_is_an_error(results: Path) -> None:
+    put(results, "best", 0, scores(0, 9.0, sets=("glyphs",)))
+    with pytest.raises(BadRecord, match=SETS.format("best", r"lacks hflip without a reason \(ood\)", "best")):
+        leaderboard(results)
+    put(results, "best", 0, scores(0, 9.0, attacks=()), model="robust")
+    with pytest.raises(BadRecord, match="lacks fgsm-8, fgsm-8@uint8 without a reason"):
+        leaderboard(results)
+
+
+def test_a_set_of_one_record_alone_cannot_strip_the_others_of_their_ranks(results: Path) -> None:
+    put(results, "best", 0, scores(0, 9.0, sets=("glyphs", "hflip", "easy")))
+    with pytest.raises(BadRecord, match=r"lacks easy without a reason"):
+        leaderboard(results)
+
+
+def test_a_set_that_the_matrix_does_not_name_is_an_error(tmp_path: Path) -> None:
+    put(tmp_path, "msp", 0, scores(0, 2.0, sets=("glyphs", "svhn")), matrix="tiny-v1")
+    with pytest.raises(
+        BadRecord, match=r"has scores of hflip|has scores of svhn \(ood\); the sets of tiny-v1 are digits"
+    ):
+        leaderboard(tmp_path)
 
 
 def test_failed_and_skipped_records_are_listed_with_their_reasons(results: Path) -> None:
     put(results, "broken", 1, None, status="failed", reason="ValueError: singular | matrix\nat line 3")
-    page = leaderboard(results)
-    listed = rows(page, "### Not measured")
-    assert ["`blind`", "0, 1", "all", "all", "skipped", "reads latent, which plain models do not show"] in listed
-    assert "| failed   | ValueError: singular \\| matrix at line 3" in page
-    assert "`broken`" not in page.split("### Not measured")[0]
+    text = page(results, "README")
+    blind = of(text, "## Not measured", "blind")
+    assert blind[1:] == ["0, 1", "all", "all", "skipped", "reads latent, which plain models do not show"]
+    assert "| failed | ValueError: singular \\| matrix at line 3" in text
+    assert "`broken`" not in text.split("## Not measured")[0]
 
 
 def test_an_attack_that_never_works_is_a_gap_and_no_crash(results: Path) -> None:
     said = scores(0, 2.0)
-    index = np.arange(5, dtype=np.int32)
-    feeble = Attacked(np.zeros(5, dtype=np.float32), index, np.zeros(5, dtype=bool))
-    put(results, "robust", 0, Scores(said.test, said.correct, said.ood, {"fgsm-8": feeble, "fgsm-8@uint8": feeble}))
-    page = leaderboard(results)
-    assert of(page, "### Adversarial inputs (`adversarial`)", "robust")[2] == "–"
-    reasons = {row[3]: row[5] for row in rows(page, "### Not measured") if row[0] == "`robust`"}
+    feeble = Hit(np.zeros(5, dtype=np.float32), np.arange(5, dtype=np.int32), np.zeros(5, dtype=bool))
+    attacks = {"fgsm-8": feeble, "fgsm-8@uint8": feeble}
+    put(results, "robust", 0, replace(said, adversarial=attacks), model="robust", recipe={"name": "robust"})
+    text = page(results, "adversarial")
+    assert of(text, text.splitlines()[2], "robust")[2] == "–"
+    reasons = {row[3]: row[5] for row in rows(page(results, "README"), "## Not measured") if "`robust`" in row[0]}
     assert list(reasons) == ["fgsm-8", "fgsm-8@uint8"]
     assert "no scores, a one-class set" in reasons["fgsm-8"]
 
 
 def test_a_named_matrix_has_its_sets_groups_and_seeds(tmp_path: Path) -> None:
-    said = {"matrix": "tiny-v1"}
-    put(tmp_path, "msp", 1, scores(1, 2.0, sets=("glyphs", "digits", "hflip", "vflip")), **said)
-    page = leaderboard(tmp_path)
-    assert "## MNIST, 5,000 images: `tiny-v1`" in page
-    assert "Scale tiny" in page
-    headers = next(line for line in page.splitlines() if "digits (near)" in line)
-    assert headers.index("digits (near)") < headers.index("glyphs (far)") < headers.index("constant (synthetic)")
-    assert (
-        headers.index("constant (synthetic)") < headers.index("mean (near)") < headers.index("| mean ")
-        if "| mean " in headers
-        else True
-    )
+    here = ("glyphs", "digits", "hflip", "vflip")
+    card = find_matrix("tiny-v1")
+    absent = [skipped_set(one.card) for one in card.ood if one.card not in here]
+    names = [one.attack for one in card.attacks]
+    put(tmp_path, "msp", 1, scores(1, 2.0, sets=here, attacks=names), matrix="tiny-v1", cells=tuple(absent))
+    text = page(tmp_path, "ood", "tiny-v1")
+    assert "## MNIST, 5,000 images: `tiny-v1`" in leaderboard(tmp_path)["leaderboard.md"]
+    assert "Scale tiny" in leaderboard(tmp_path)["leaderboard.md"]
+    headers = next(line for line in text.splitlines() if "digits (near)" in line)
+    order = ["digits (near)", "glyphs (far)", "constant (synthetic)", "mean (near)", "| mean |"]
+    places = [headers.index(name) for name in order]
+    assert places == sorted(places)
     cells = [cell.strip() for cell in headers.strip("|").split("|")]
-    values = dict(zip(cells, of(page, "#### FPR95 ↓ by set", "msp"), strict=True))
+    values = dict(zip(cells, of(text, "## FPR95 ↓ by set", "msp"), strict=True))
     assert values["mean (near)"] != "–"
     assert values["mean (far)"] == values["mean"] == values["uniform (synthetic)"] == "–"
-    listed = rows(page, "### Not measured")
-    assert ["`msp`", "0", "all", "all", "never run", "run it: oodbench run tiny-v1 --methods msp"] in listed
+    listed = [row[1:] for row in rows(page(tmp_path, "README", "tiny-v1"), "## Not measured")]
+    assert ["0", "all", "all", "never run", "run it: oodbench run tiny-v1 --methods msp"] in listed
 
 
 def test_the_papers_numbers_stand_apart_with_their_doubts(results: Path) -> None:
-    page = leaderboard(results)
-    listed = rows(page, "#### The papers' own numbers")
+    text = page(results, "ood")
+    listed = rows(text, "## The papers' own numbers")
     cells = {(row[0], row[2]): row for row in listed}
     assert cells["`msp`", "AUROC ↑"][4] == "90.00 ± 1.25"
     assert cells["`odin`", "FPR95 ↓"][4] == "59.8"
     assert cells["`odin`", "AUROC ↑"][4] == "99.5 (doubtful: misprint)"
-    ours = of(page, "#### FPR95 ↓ by set", "odin")[1]
+    ours = of(text, "## FPR95 ↓ by set", "odin")[1]
     assert cells["`odin`", "FPR95 ↓"][3] == ours
     assert cells["`odin`", "FPR95 ↓"][5:] == [
         "LeNet",
@@ -285,7 +373,7 @@ def test_the_papers_numbers_stand_apart_with_their_doubts(results: Path) -> None
         "in-set positive",
         "[One et al. 2019, Table 1](https://example.org/paper)",
     ]
-    assert "59.8" not in page.split("#### The papers' own numbers")[0]
+    assert "59.8" not in text.split("## The papers' own numbers")[0]
 
 
 def test_a_slip_in_the_papers_numbers_stops_the_table(results: Path) -> None:
@@ -296,9 +384,10 @@ def test_a_slip_in_the_papers_numbers_stops_the_table(results: Path) -> None:
 
 
 def test_scores_that_do_not_match_their_record(results: Path) -> None:
-    path = results / "toy-v1" / "msp" / "0.npz"
-    path.write_bytes((results / "toy-v1" / "odin" / "0.npz").read_bytes())
-    with pytest.raises(BadRecord, match=r"does not match its record.*oodbench run toy-v1 --methods msp --seeds 0"):
+    path = results / "made-v1" / "msp" / "0.parquet"
+    leaderboard(results)
+    path.write_bytes((results / "made-v1" / "odin" / "0.parquet").read_bytes())
+    with pytest.raises(BadRecord, match=r"does not match its record.*oodbench run made-v1 --methods msp --seeds 0"):
         leaderboard(results)
     path.unlink()
     with pytest.raises(BadRecord, match="no such scores file"):
@@ -306,13 +395,13 @@ def test_scores_that_do_not_match_their_record(results: Path) -> None:
 
 
 def test_a_record_in_the_wrong_place(results: Path) -> None:
-    (results / "toy-v1" / "msp" / "0.json").rename(results / "toy-v1" / "msp" / "7.json")
-    with pytest.raises(BadRecord, match=r"7\.json: holds the record of toy-v1, msp, seed 0"):
+    (results / "made-v1" / "msp" / "0.json").rename(results / "made-v1" / "msp" / "7.json")
+    with pytest.raises(BadRecord, match=r"7\.json: holds the record of made-v1, msp, seed 0"):
         leaderboard(results)
 
 
 def test_a_record_of_a_newer_program(results: Path) -> None:
-    path = results / "toy-v1" / "msp" / "0.json"
+    path = results / "made-v1" / "msp" / "0.json"
     path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 99'))
     with pytest.raises(BadRecord, match="newer"):
         leaderboard(results)
@@ -324,11 +413,11 @@ def test_no_results_folder(tmp_path: Path) -> None:
 
 
 def test_what_a_run_prints(results: Path, tmp_path: Path) -> None:
-    page = tmp_path / "leaderboard.md"
-    said = summary(results, "toy-v1", page)
-    assert page.read_text(encoding="utf-8") == leaderboard(results)
-    assert str(page) in said
-    assert str(results / "toy-v1") in said
+    index = tmp_path / "leaderboard.md"
+    said = summary(results, "made-v1", index)
+    assert index.read_text(encoding="utf-8") == leaderboard(results)["leaderboard.md"]
+    assert str(index) in said
+    assert str(results / "made-v1") in said
     lines = [line.split()[:2] for line in said.splitlines() if line.strip().startswith(("1", "2"))]
     assert lines[:3] == [["1", "odin"], ["2=", "msp"], ["2=", "twin"]]
     assert "Not measured: 1 " in said
@@ -336,8 +425,15 @@ def test_what_a_run_prints(results: Path, tmp_path: Path) -> None:
 
 def test_a_method_that_failed_on_one_attack_keeps_its_other_rows(results: Path) -> None:
     said = scores(0, 2.0)
-    failed = CellRecord(failure="adversarial", name="fgsm-8", status="failed", reason="OutOfMemory: 8 GB")
-    put(results, "hungry", 0, Scores(said.test, said.correct, said.ood, {}), cells=(failed,))
-    page = leaderboard(results)
-    assert of(page, OOD, "hungry")[0] != "–"
-    assert of(page, "### Not measured", "hungry")[-1] == "OutOfMemory: 8 GB"
+    failed = [
+        CellRecord(failure="adversarial", name=name, status="failed", reason="OutOfMemory: 8 GB")
+        for name in ("fgsm-8", "fgsm-8@uint8")
+    ]
+    put(results, "hungry", 0, said, cells=tuple(failed))
+    path = results / "made-v1" / "hungry"
+    sha256 = write_scores(path / "0.parquet", replace(said, adversarial={}).scores)
+    record = read_record(path / "0.json").model_copy(update={"scores_sha256": sha256})
+    write_record(path / "0.json", record)
+    assert of(page(results, "ood"), OOD, "hungry")[0] != "–"
+    listed = [row for row in rows(page(results, "README"), "## Not measured") if "`hungry`" in row[0]]
+    assert {row[3]: row[-1] for row in listed} == dict.fromkeys(("fgsm-8", "fgsm-8@uint8"), "OutOfMemory: 8 GB")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from made import put, scores
 
-from oodbench.report.board import boards
-from oodbench.report.leaderboard import check, write
+from oodbench.report.leaderboard import compare, write
+from oodbench.report.standings import boards
 
 pytest.importorskip("matplotlib")
 
@@ -20,7 +20,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_the_same_numbers_make_the_same_bytes(results: Path, tmp_path: Path) -> None:
-    from oodbench.report.picture import draw
+    from oodbench.report.pictures import draw
 
     (board,) = boards(results)
     draw(board, tmp_path / "one.svg")
@@ -35,12 +35,23 @@ def test_the_same_numbers_make_the_same_bytes(results: Path, tmp_path: Path) -> 
 def test_it_lies_beside_the_records_and_the_page_shows_it(results: Path, tmp_path: Path) -> None:
     page = tmp_path / "leaderboard.md"
     write(results, page)
-    assert (tmp_path / "results/toy-v1/figures/fpr95.svg").is_file()
-    assert "(results/toy-v1/figures/fpr95.svg)" in page.read_text(encoding="utf-8")
-    assert check(results, page) is None
+    assert (tmp_path / "results/made-v1/figures/fpr95.svg").is_file()
+    assert "(results/made-v1/figures/fpr95.svg)" in page.read_text(encoding="utf-8")
+    assert compare(results, page) == []
+
+
+def test_it_is_drawn_again_only_where_it_would_show_something_else(results: Path, tmp_path: Path) -> None:
+    picture = results / "made-v1" / "figures" / "fpr95.svg"
+    write(results, tmp_path / "leaderboard.md")
+    before = picture.stat().st_mtime_ns
+    write(results, tmp_path / "leaderboard.md")
+    assert picture.stat().st_mtime_ns == before
+    put(results, "new", 0, scores(0, 3.0))
+    write(results, tmp_path / "leaderboard.md")
+    assert b"new  " in picture.read_bytes()
 
 
 def test_nothing_ranked_makes_no_picture(tmp_path: Path) -> None:
     put(tmp_path / "results", "blind", 0, None, status="skipped", reason="reads latent")
     write(tmp_path / "results", tmp_path / "leaderboard.md")
-    assert not (tmp_path / "results/toy-v1/figures").exists()
+    assert not (tmp_path / "results/made-v1/figures").exists()

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from oodbench.data.cards import load_cards
-from oodbench.report.beside import known_as
-from oodbench.report.reported import MEAN, load_reported
+from oodbench.report.reported import MEAN, known_as, load_reported
 from oodbench.run.registry import registry
 
 NUMBERS = load_reported(Path(__file__).parents[2] / "results" / "reported")

@@ -6,11 +6,11 @@ from statistics import mean
 import pytest
 from tests.report.made import put, scores
 
-from oodbench.records import ModelRecord
-from oodbench.report.beside import papers
-from oodbench.report.board import boards
+from oodbench.records import Quality
 from oodbench.report.leaderboard import leaderboard, write
-from oodbench.report.sweeps import points, reported_sweep, sweep_table, sweeps
+from oodbench.report.models import points, reported_sweep, sweep_table, sweeps
+from oodbench.report.reported import papers
+from oodbench.report.standings import boards
 
 BETAS = (0, 2, 16, "inf")
 
@@ -21,13 +21,14 @@ def made(results, betas=BETAS, **more):
         for place, beta in enumerate(betas):
             said = scores(seed, 0.5 + place / 2)
             fields = {"recipe": {"name": "ibinn", "beta": beta, "m": 5} | more}
-            if beta == 0:  # judged by the plain classifier
-                fields["model"] = ModelRecord(accuracy=float(scores(seed, 1.0).correct.mean()), n_test=len(said.test))
+            if beta == 0:  # judged on the errors of the plain classifier
+                fields["density"] = "ibinn-beta-0"
             else:
-                fields["model"] = ModelRecord(accuracy=0.5 + place / 10 + seed / 100, n_test=len(said.test))
+                fields["model"] = f"ibinn-beta-{beta}"
+                fields["quality"] = Quality(accuracy=0.5 + place / 10 + seed / 100, n_test=len(said.test))
             put(results, f"ib-inn-{beta}", seed, said, bits_per_dimension={"test": 2.0 + place + seed}, **fields)
         recipe = {"name": "ibinn", "beta": 2, "m": 5} | more
-        put(results, "ib-inn-2-class-likelihood", seed, scores(seed, 9.0), recipe=recipe)
+        put(results, "ib-inn-2-class-likelihood", seed, scores(seed, 9.0), model="other", recipe=recipe)
     return boards(results)[0]
 
 
@@ -56,7 +57,7 @@ def test_a_value_has_its_own_numbers_and_no_accuracy_where_it_does_not_classify(
     first, second, *_ = points(sweep, board)
     assert (first.accuracy, second.accuracy) == ([], pytest.approx([0.6, 0.61]))
     assert second.bits == [3.0, 4.0]
-    table = rows(sweep_table(sweep, board))
+    table = rows(sweep_table(sweep, board, lambda method: f"`{method}`"))
     assert table[0][:5] == ["0", "`ib-inn-0`", "2.50 ± 0.71", "–", "–"]
     assert table[1][:4] == ["2", "`ib-inn-2`", "3.50 ± 0.71", "60.50 ± 0.71"]
     assert float(table[1][5].split()[0]) == pytest.approx(100 * mean(second.auroc["ood"]), abs=0.005)
@@ -71,11 +72,13 @@ def test_the_papers_sweep_stands_below_in_their_own_digits(tmp_path):
     assert reported_sweep(sweep, []) is None
 
 
-def test_the_leaderboard_shows_the_sweep_and_its_picture(tmp_path):
+def test_the_page_of_the_matrix_shows_the_sweep_and_its_picture(tmp_path):
     made(tmp_path)
     write(tmp_path, tmp_path / "leaderboard.md")
-    text = (tmp_path / "leaderboard.md").read_text()
-    assert "### What beta changes in ibinn" in text
-    picture = re.search(r"!\[beta of ibinn\]\([^/]+/(\S+)\)", text)
-    assert picture and (tmp_path / picture[1]).read_text().startswith("<?xml")
-    assert leaderboard(tmp_path) == text
+    page = tmp_path / "docs" / "leaderboard" / "made-v1" / "README.md"
+    text = page.read_text()
+    assert "## What beta changes in ibinn" in text
+    picture = re.search(r"!\[beta of ibinn\]\((\S+)\)", text)
+    assert picture and picture[1].endswith("/made-v1/figures/ibinn-beta.svg")
+    assert (tmp_path / "made-v1" / "figures" / "ibinn-beta.svg").read_text().startswith("<?xml")
+    assert leaderboard(tmp_path)["docs/leaderboard/made-v1/README.md"] == text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -110,12 +111,26 @@ class Matrix(Fixed):
 
 
 @cache
+def _read(path: Path) -> Matrix:
+    matrix = read_toml(path, Matrix)
+    if path.stem != matrix.name:
+        raise BadCard(f"matrices/{path.name}: name is {matrix.name!r}, expected {path.stem!r}, the file's own.")
+    return matrix
+
+
+@cache
 def _load() -> dict[str, Matrix]:
-    matrices = {path.stem: read_toml(path, Matrix) for path in toml_files(cards_folder() / "matrices")}
-    for stem, matrix in matrices.items():
-        if stem != matrix.name:
-            raise BadCard(f"matrices/{stem}.toml: name is {matrix.name!r}, expected {stem!r}, the file's own.")
-    return matrices
+    return {path.stem: _read(path) for path in toml_files(cards_folder() / "matrices")}
+
+
+def known_matrix(name: str) -> Matrix | None:
+    """Return a matrix, or None where there is none of that name; no other is read.
+
+    Raises:
+        BadCard: As `load_matrices`.
+    """
+    path = cards_folder() / "matrices" / f"{name}.toml"
+    return _read(path) if path.is_file() else None
 
 
 def load_matrices() -> dict[str, Matrix]:

@@ -1,4 +1,4 @@
-"""From a scores file to cells, what is good and what is bad in each kind of failure, and from a cell to its numbers."""
+"""From scores to cells, each with its good and its bad inputs, and from a cell to its numbers."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from oodbench.errors import BadData
 from oodbench.measure.intervals import Interval, delong
 from oodbench.measure.intervals import bootstrap as bootstrapped
+from oodbench.measure.kinds import KINDS
 from oodbench.measure.ranking import count, evaluate
-from oodbench.records import Failure, Scores
+from oodbench.records import Outcomes, Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +24,14 @@ class Cell:
         bad: Scores of what it should flag [m], float64.
     """
 
-    failure: Failure
+    failure: str
     name: str
     good: NDArray[np.float64]
     bad: NDArray[np.float64]
 
 
-def cells(scores: Scores) -> list[Cell]:
-    """Return all cells of a scores file: misclassifications, out-sets, attacks, corruptions; each by name.
+def cells(scores: Scores, outcomes: Outcomes | None = None) -> list[Cell]:
+    """Return all cells of a detector's scores: those of each kind of failure (`KINDS`), by name.
 
     | failure | good: test images | bad |
     |---|---|---|
@@ -39,19 +40,16 @@ def cells(scores: Scores) -> list[Cell]:
     | misclassification | those that the classifier gets right | those it gets wrong |
     | corruption | all | their corrupted versions |
 
+    Args:
+        scores: Of one method.
+        outcomes: What the reference classifier does; without one nothing is misclassified.
+
     A group may come out empty (no misclassification, no attack that worked): `measure` then raises.
+
+    Raises:
+        BadData: Attacked images were scored that the outcomes do not know.
     """
-    test = scores.test.astype(np.float64)
-    found: list[Cell] = []
-    if scores.correct is not None:
-        found.append(Cell("misclassification", "misclassified", test[scores.correct], test[~scores.correct]))
-    found += [Cell("ood", name, test, bad.astype(np.float64)) for name, bad in sorted(scores.ood.items())]
-    for name, attacked in sorted(scores.adversarial.items()):
-        right = attacked.index if scores.correct is None else attacked.index[scores.correct[attacked.index]]
-        fooling = attacked.scores[attacked.fooled].astype(np.float64)
-        found.append(Cell("adversarial", name, test[right], fooling))
-    found += [Cell("corruption", name, test, bad.astype(np.float64)) for name, bad in sorted(scores.corruption.items())]
-    return found
+    return [Cell(kind.name, *groups) for kind in KINDS.values() for groups in kind.groups(scores, outcomes)]
 
 
 def measure(cell: Cell, bootstrap: int = 200, seed: int = 0) -> tuple[dict[str, float], dict[str, Interval]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from oodbench.errors import BadData, UnknownName
 from oodbench.measure.ranking import RANKING, Counts, at_least_95_percent, auroc, finite
@@ -42,7 +42,7 @@ def delong(counts: Counts, level: float = LEVEL) -> Interval:
         return (bound, 1.0) if area == 1.0 else (0.0, 1 - bound)
     if pairs == 1:
         return 0.0, 1.0
-    reach = float(stats.norm.ppf((1 + level) / 2)) * delong_variance(counts) ** 0.5
+    reach = float(special.ndtri((1 + level) / 2)) * delong_variance(counts) ** 0.5
     return max(0.0, area - reach), min(1.0, area + reach)
 
 
@@ -92,7 +92,7 @@ def p_value(difference: float, variance: float, pairs: int, df: float = np.inf) 
     sign test happens by chance with 2 / 2^pairs.
     """
     if variance > 0:
-        return float(2 * stats.t.sf(abs(difference) / variance**0.5, df))
+        return float(2 * special.stdtr(df, -abs(difference) / variance**0.5))
     return min(1.0, 2.0 ** (1 - pairs)) if difference else 1.0
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from oodbench.measure.ranking import auroc, count
 
@@ -43,4 +43,4 @@ def mann_whitney(good: ArrayLike, bad: ArrayLike) -> MannWhitney:
     if variance <= 0:  # all scores are equal
         return MannWhitney(n, m, area, 0.0)
     z = abs(area - 0.5) * n * m / variance**0.5
-    return MannWhitney(n, m, area, min(0.0, (log(2) + float(stats.norm.logsf(z))) / log(10)))
+    return MannWhitney(n, m, area, min(0.0, (log(2) + float(special.log_ndtr(-z))) / log(10)))

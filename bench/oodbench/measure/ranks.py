@@ -20,10 +20,11 @@ the levels that Holm's correction asks for. It is held against a t distribution 
 levels as Welch and Satterthwaite do: S - 1 for the part of the variance that seeds make, infinitely many for the rest.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -36,13 +37,32 @@ from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranking import RANKING, at_least_95_percent, count
 
 Floats = NDArray[np.float64]
-Weights = NDArray[np.int32]
+Weights = NDArray[np.signedinteger[Any]]
 Results = Mapping[str, Mapping[int, Mapping[str, Cell]]]
 """Cells by method, by seed, by name of the failure set."""
 
 
 STREAMS = {"misclassified": "mistakes"}
 """Sets whose resamples are drawn under the name that version 0.1 gave them: published ranks stay as they are."""
+
+
+RESAMPLES = 200
+"""Of the inputs, behind ranks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One method at one seed, as far as ranks need it.
+
+    Attributes:
+        mean: Mean of the metric over sets.
+        pairs: Size of the smallest group of inputs.
+        drawn: The mean over sets on each resample [resamples].
+    """
+
+    mean: float
+    pairs: int
+    drawn: Floats
 
 
 @dataclass(frozen=True)
@@ -69,7 +89,7 @@ class Ranked:
 
 
 def shared_ranks(
-    results: Results, metric: str = "fpr95", resamples: int = 200, seed: int = 0, level: float = 0.05
+    results: Results, metric: str = "fpr95", resamples: int = RESAMPLES, seed: int = 0, level: float = 0.05
 ) -> tuple[Ranked, ...]:
     """Return all methods, best first, with ranks that are shared where a difference is not significant.
 
@@ -88,21 +108,65 @@ def shared_ranks(
         UnknownName: There is no such ranking metric.
         BadData: A method lacks a set or has no seed, or as `oodbench.measure.ranking.ranking`.
     """
+    _common_sets(results)
+    runs = {
+        method: {run: _run(cells, metric, resamples, seed) for run, cells in seeds.items()}
+        for method, seeds in results.items()
+    }
+    return ranked(runs, metric, level)
+
+
+def ranked(runs: Mapping[str, Mapping[int, Run]], metric: str, level: float = 0.05) -> tuple[Ranked, ...]:
+    """Return the methods from best to worst, from what is known of each run; see `shared_ranks`.
+
+    Args:
+        runs: By method and seed; their resamples were drawn alike.
+        metric: What their means are of.
+        level: Largest corrected p-value that separates two rows.
+    """
+    if not runs:
+        return ()
+    overall = {method: float(np.mean([run.mean for run in seeds.values()])) for method, seeds in runs.items()}
+    sign = -1 if METRICS[metric].higher_is_better else 1
+    order = sorted(runs, key=lambda method: (sign * overall[method], method))
+    return _shared(order, overall, lambda a, b: _compare(runs[a], runs[b]), level)
+
+
+def drawn_mean(cells: Iterable[Cell], metric: str, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
+    """Return the mean over cells of a metric, on each resample of their inputs [resamples].
+
+    Inputs are drawn by the name of their set, so that all methods and runs are judged on the same drawn inputs.
+
+    Raises:
+        UnknownName: There is no such ranking metric.
+    """
     if metric not in RANKING:
         raise UnknownName("ranking metric", metric, RANKING)
-    if not results:
-        return ()
-    sets = _common_sets(results)
-    means = {m: {s: _mean(cells, metric) for s, cells in seeds.items()} for m, seeds in results.items()}
-    overall = {method: float(np.mean(list(seeds.values()))) for method, seeds in means.items()}
-    sign = -1 if METRICS[metric].higher_is_better else 1
-    order = sorted(results, key=lambda method: (sign * overall[method], method))
-    drawn = _drawn(results, sets, metric, resamples, seed)
+    cells = list(cells)
+    thresholds: dict[int, Floats] = {}  # one array of good scores may serve many sets: its thresholds are found once
+    total = np.zeros(resamples)
+    for cell in cells:
+        of_good = _weights_of("good", len(cell.good), resamples, seed)
+        of_bad = _weights_of(f"bad/{STREAMS.get(cell.name, cell.name)}", len(cell.bad), resamples, seed)
+        if metric == "fpr95":
+            if id(cell.good) not in thresholds:
+                thresholds[id(cell.good)] = _threshold_95(cell.good, of_good)
+            drawn = _accepted(cell.bad, of_bad, thresholds[id(cell.good)])
+        else:
+            drawn = _remeasured(cell, of_good, of_bad, metric)
+        total += drawn / len(cells)
+    return total
 
-    def compare(a: str, b: str) -> float:
-        return _compare(means[a], means[b], drawn[a], drawn[b], _pairs(results, a, b))
 
-    return _shared(order, overall, compare, level)
+def _run(cells: Mapping[str, Cell], metric: str, resamples: int, seed: int) -> Run:
+    drawn = drawn_mean(cells.values(), metric, resamples, seed)
+    mean = float(np.mean([RANKING[metric](count(cell.good, cell.bad)) for cell in cells.values()]))
+    return Run(mean, min(min(len(cell.good), len(cell.bad)) for cell in cells.values()), drawn)
+
+
+@lru_cache(maxsize=32)  # the sets of a matrix, and those whose sizes depend on the model
+def _weights_of(group: str, size: int, resamples: int, seed: int) -> Weights:
+    return _weights(np.random.default_rng([seed, crc32(group.encode()), size]), size, resamples)
 
 
 def _common_sets(results: Results) -> tuple[str, ...]:
@@ -115,16 +179,6 @@ def _common_sets(results: Results) -> tuple[str, ...]:
             if missing := [name for name in sets if name not in cells]:
                 raise BadData(f"{method}, seed {seed}: no scores of {', '.join(missing)}: ranks need every set")
     return sets
-
-
-def _mean(cells: Mapping[str, Cell], metric: str) -> float:
-    return float(np.mean([RANKING[metric](count(cell.good, cell.bad)) for cell in cells.values()]))
-
-
-def _pairs(results: Results, *methods: str) -> int:
-    """Return the size of the smallest group of inputs behind some methods."""
-    cells = [cell for method in methods for seed in results[method].values() for cell in seed.values()]
-    return min(min(len(cell.good), len(cell.bad)) for cell in cells)
 
 
 def _shared(
@@ -141,19 +195,14 @@ def _shared(
     return tuple(rows)
 
 
-def _compare(
-    mean_a: Mapping[int, float],
-    mean_b: Mapping[int, float],
-    drawn_a: Mapping[int, Floats],
-    drawn_b: Mapping[int, Floats],
-    pairs: int,
-) -> float:
+def _compare(a: Mapping[int, Run], b: Mapping[int, Run]) -> float:
     """Return the p-value of the difference between two methods over the seeds that both have."""
-    seeds = [s for s in mean_a if s in mean_b]
+    seeds = [seed for seed in a if seed in b]
     if not seeds:
         return 1.0
-    difference = np.array([mean_a[s] - mean_b[s] for s in seeds])
-    variance, df = _variance(difference, np.stack([drawn_a[s] - drawn_b[s] for s in seeds]))
+    difference = np.array([a[seed].mean - b[seed].mean for seed in seeds])
+    variance, df = _variance(difference, np.stack([a[seed].drawn - b[seed].drawn for seed in seeds]))
+    pairs = min(run.pairs for runs in (a, b) for run in runs.values())
     return p_value(float(difference.mean()), variance, pairs, df)
 
 
@@ -175,41 +224,15 @@ def _variance(difference: Floats, drawn: Floats) -> tuple[float, float]:
     return variance, (seeds - 1) * max(1.0, variance / of_seeds) ** 2 if of_seeds else np.inf
 
 
-def _drawn(
-    results: Results, sets: Sequence[str], metric: str, resamples: int, seed: int
-) -> dict[str, dict[int, Floats]]:
-    """Return the mean over sets of the metric on each resample, by method and seed."""
-
-    @lru_cache(maxsize=8)
-    def weights(group: str, size: int) -> Weights:
-        return _weights(np.random.default_rng([seed, crc32(group.encode()), size]), size, resamples)
-
-    @cache
-    def threshold(method: str, run: int, good: int) -> Floats:
-        return _threshold_95(goods[good], weights("good", len(goods[good])))
-
-    # One array of good scores may serve many sets: its thresholds are found once.
-    goods = {id(c.good): c.good for runs in results.values() for cells in runs.values() for c in cells.values()}
-    total = {method: {run: np.zeros(resamples) for run in runs} for method, runs in results.items()}
-    for name in sets:
-        for method, runs in results.items():
-            for run, cells in runs.items():
-                cell = cells[name]
-                of_bad = weights(f"bad/{STREAMS.get(name, name)}", len(cell.bad))
-                if metric == "fpr95":
-                    drawn = _accepted(cell.bad, of_bad, threshold(method, run, id(cell.good)))
-                else:
-                    drawn = _remeasured(cell, weights("good", len(cell.good)), of_bad, metric)
-                total[method][run] += drawn / len(sets)
-    return total
-
-
 def _weights(rng: np.random.Generator, size: int, resamples: int) -> Weights:
     """Return how often each of `size` inputs is drawn in each resample [size, resamples]."""
-    drawn = np.empty((size, resamples), dtype=np.int32)
-    for resample in range(resamples):
-        drawn[:, resample] = np.bincount(rng.integers(size, size=size), minlength=size)
-    return drawn
+    drawn = np.empty((resamples, size), dtype=np.int16 if size < 2**15 else np.int32)
+    step = max(1, 2**16 // size)  # resamples at a time: what stays in a processor's cache
+    for start in range(0, resamples, step):
+        some = drawn[start : start + step]
+        places = rng.integers(size, size=some.shape) + size * np.arange(len(some))[:, None]
+        some[:] = np.bincount(places.ravel(), minlength=some.size).reshape(some.shape)
+    return np.ascontiguousarray(drawn.T)
 
 
 def _threshold_95(good: Floats, weights: Weights) -> Floats:
@@ -223,7 +246,7 @@ def _threshold_95(good: Floats, weights: Weights) -> Floats:
     order = np.argsort(good)
     looked_at = min(n, 2 * lost + 16)
     while True:
-        crossed = np.cumsum(weights[order[:looked_at]], axis=0) > lost
+        crossed = np.cumsum(weights[order[:looked_at]], axis=0, dtype=np.int32) > lost
         if crossed[-1].all():
             threshold: Floats = good[order[crossed.argmax(axis=0)]]
             return threshold
@@ -232,10 +255,9 @@ def _threshold_95(good: Floats, weights: Weights) -> Floats:
 
 def _accepted(bad: Floats, weights: Weights, threshold: Floats) -> Floats:
     """Return the share of the drawn bad inputs at or above each resample's threshold [resamples]."""
-    order = np.argsort(bad)
-    below = np.searchsorted(bad[order], threshold)
-    upto = np.cumsum(weights[order], axis=0)
-    lost = np.where(below > 0, upto[below - 1, np.arange(len(threshold))], 0)
+    between = (threshold.min() <= bad) & (bad < threshold.max())  # all others are lost in each resample, or in none
+    lost = weights[bad < threshold.min()].sum(axis=0)
+    lost += ((bad[between][:, None] < threshold) * weights[between]).sum(axis=0)
     share: Floats = (len(bad) - lost) / len(bad)
     return share
 

@@ -7,7 +7,7 @@
     source = "Hendrycks 2019, Table 1"
     paper = "97.81 against 89.27 on CIFAR-10"
     matrix = "fashion-mnist-v1"
-    metric = "auroc"                  # or what is the model's own, or what a study found (OWN, STUDIED)
+    metric = "auroc"                  # or what is the model's own (OWN), or what a diagnostic finds
     failure = "ood"                   # none for these
     sets = ["mnist-5k"]               # all of the failure's where none are named
     more = "oe-finetune"              # what the claim puts higher: a method, or a number in the metric's unit
@@ -29,17 +29,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from oodbench.data.fixed import Fixed, read_toml
 from oodbench.errors import BadCard, UnknownName
-from oodbench.records import Record
-from oodbench.report.collect import collect
-from oodbench.report.diagnostics import found_by
-from oodbench.report.generated import difference
-from oodbench.report.layout import ROUNDED
+from oodbench.measure.kinds import ROUNDED, KindName
+from oodbench.records import Quality
+from oodbench.report.diagnostics import metrics as diagnosed
+from oodbench.report.diagnostics_page import findings
+from oodbench.report.entries import Entry, collect
 from oodbench.report.markdown import NONE, table
-from oodbench.report.numbers import long_frame, measured
+from oodbench.report.numbers import numbers
+from oodbench.report.site import differs
 from oodbench.store import atomically
 
 FILE = "claims.toml"
@@ -50,9 +51,6 @@ Values = npt.NDArray[np.float64]
 
 OWN = {"accuracy": 100.0, "oce": 1.0, "bits_per_dimension": 1.0}
 """What is the model's own rather than a failure set's, and what it is printed in: percent, a ratio, or bits."""
-
-STUDIED = ("purification_gain", "false_alarms", "second_order", "graying_gain", "climbed_auroc")
-"""What studies find: points of accuracy, percent of in-set images, percent of sets, nats, percent."""
 
 HEADER = """# What the papers say, and what holds here
 
@@ -72,7 +70,7 @@ class Claim(Fixed):
     paper: str
     matrix: str
     metric: str
-    failure: Literal["ood", "adversarial", "misclassification", "corruption"] | None = None
+    failure: KindName | None = None
     sets: tuple[str, ...] = ()
     more: str | float
     less: str | float
@@ -81,7 +79,7 @@ class Claim(Fixed):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        alone = [*OWN, *STUDIED]
+        alone = [*OWN, *diagnosed()]
         if (self.failure is None) != (self.metric in alone):
             raise ValueError(f"metric {self.metric!r} with failure {self.failure!r}: one of {alone} has none")
         if (self.expected == "holds") == bool(self.why):
@@ -117,7 +115,7 @@ class Found:
     def margin(self) -> float:
         """Half the width of its 95 % interval."""
         each = self.more - self.less
-        return float(t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)))
+        return float(stdtrit(len(each) - 1, 0.975) * each.std(ddof=1) / np.sqrt(len(each)))
 
     @property
     def verdict(self) -> Verdict:
@@ -144,7 +142,7 @@ def judge(results: Path) -> list[Found]:
 
     Raises:
         BadCard: a claim names what has no number.
-        BadRecord: as `oodbench.report.collect.collect`.
+        BadRecord: as `oodbench.report.entries.collect`.
     """
     claims = read_claims(results)
     frames = {matrix: _frame(results, matrix) for matrix in dict.fromkeys(one.matrix for one in claims)}
@@ -152,27 +150,29 @@ def judge(results: Path) -> list[Found]:
 
 
 def _frame(results: Path, matrix: str) -> pd.DataFrame:
-    """Return every number of a matrix in the unit that it is printed in: method, seed, metric, failure, set, value."""
+    """Return every number of a matrix in the unit that it is printed in: method, seed, metric, kind, set, value."""
     entries = collect(results, matrix)
-    numbers = long_frame(measured(entries)[0])
-    numbers = numbers[~numbers["set"].str.endswith(ROUNDED)]
-    frame = numbers[["method", "seed", "metric", "failure", "set", "value"]].assign(value=100 * numbers["value"])
-    own = [row for entry in entries for row in _own(entry.record)]
-    own += [(method, seed, metric, None, *rest) for method, seed, metric, *rest in found_by(results, matrix)]
+    found = numbers(results, entries).frame
+    found = found[(found["metric"] != "") & ~found["set"].str.endswith(ROUNDED)]
+    frame = found[["method", "seed", "metric", "kind", "set", "value"]].assign(value=100 * found["value"])
+    own = [row for entry in entries for row in _own(entry)]
+    own += [(method, seed, metric, "", *rest) for method, seed, metric, *rest in findings(results, matrix)]
     return pd.concat([frame, pd.DataFrame(own, columns=frame.columns)], ignore_index=True)
 
 
-def _own(record: Record) -> Iterable[tuple[object, ...]]:
-    for metric, value in (("accuracy", record.model.accuracy), ("oce", record.model.oce)):
+def _own(entry: Entry) -> Iterable[tuple[object, ...]]:
+    """Yield what belongs to the models; they stand without a kind of failure."""
+    where = entry.record.method, entry.record.seed
+    quality = entry.reference.quality if entry.reference else Quality()
+    for metric, value in (("accuracy", quality.accuracy), ("oce", quality.oce)):
         if value is not None:
-            yield record.method, record.seed, metric, None, "test", OWN[metric] * value
-    for name, bits in record.bits_per_dimension.items():
-        yield record.method, record.seed, "bits_per_dimension", None, name, OWN["bits_per_dimension"] * bits
+            yield *where, metric, "", "test", OWN[metric] * value
+    for name, bits in (entry.model.bits_per_dimension if entry.model else {}).items():
+        yield *where, "bits_per_dimension", "", name, OWN["bits_per_dimension"] * bits
 
 
 def _found(one: Claim, frame: pd.DataFrame) -> Found:
-    kind = frame["failure"].isna() if one.failure is None else frame["failure"] == one.failure
-    frame = frame[kind & (frame["metric"] == one.metric)]
+    frame = frame[(frame["kind"] == (one.failure or "")) & (frame["metric"] == one.metric)]
     if one.sets:
         for name in one.sets:
             if name not in set(frame["set"]):
@@ -240,8 +240,8 @@ def rebuild(results: Path, path: Path, *, check: bool = False) -> tuple[str, boo
     ]
     text = page(found)
     if check:
-        differs = difference(results, path, text, f"{COMMAND} --results {results} --page {path}")
-        wrong += [differs] if differs else []
+        fault = differs(path, text)
+        wrong += [fault, f"rebuild it: {COMMAND} --results {results} --page {path}"] if fault else []
         return "\n".join(wrong) or f"{path} is what the scores in {results} make.", not wrong
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomically(path) as temporary:

@@ -2,18 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
-from tabulate import tabulate
-
-from oodbench.measure.metrics import METRICS
 from oodbench.measure.summary import Spread
 
 NONE = "–"
-
-
-def metric_title(metric: str, failure: str) -> str:
-    """Return a metric's heading, with an arrow to better; AUPR has names of its own for misclassification."""
-    own = {"aupr_in": "AUPR-Success", "aupr_out": "AUPR-Error"} if failure == "misclassification" else {}
-    return f"{own.get(metric, METRICS[metric].title)} {'↑' if METRICS[metric].higher_is_better else '↓'}"
 
 
 def percent(share: float) -> str:
@@ -42,11 +33,10 @@ def link(text: str, url: str | None) -> str:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str] = ()) -> str:
-    """Return a table, flushed right but for the columns of `words`."""
-    align = ["left" if header in words else "right" for header in headers]
-    cells = [[_one_line(text) for text in row] for row in rows]
-    return tabulate(cells, headers=list(headers), tablefmt="pipe", colalign=align, disable_numparse=True)
+    """Return a table without padding, flushed right but for the columns of `words`."""
+    rule = "|".join([":--" if header in words else "--:" for header in headers])
+    return "\n".join([_row(headers), f"|{rule}|", *map(_row, rows)])
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(' '.join(text.split()).replace('|', chr(92) + '|') for text in cells)} |"

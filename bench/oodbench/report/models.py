@@ -1,14 +1,18 @@
-"""What was judged: how good each classifier is, and how many bits each density spends on every set."""
+"""What was judged: how good each classifier is, what each density spends on every set, what one setting changes."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from oodbench.measure.kinds import averaged
 from oodbench.measure.summary import Spread, spread
-from oodbench.records import Record
-from oodbench.report.beside import known_as
-from oodbench.report.board import Board
+from oodbench.records import ModelRecord
+from oodbench.report.entries import Entry
 from oodbench.report.markdown import NONE, link, mean_and_std, plainly, table
-from oodbench.report.reported import Reported
+from oodbench.report.reported import MEAN, NUMBERS, Reported, known_as
+from oodbench.report.standings import Board
+from oodbench.report.tables import Linked
 
 SHARES = {"accuracy": "Accuracy ↑", "ece_15": "ECE ↓"}
 """Printed in percent."""
@@ -19,40 +23,80 @@ RATIOS = {"oce": "OCE ↓", "nll": "NLL ↓"}
 IN_SET = ("train", "validation", "test")
 """The parts of the in-set, in the order that they are shown."""
 
+LEAST = 4
+"""Fewest values that make a sweep rather than a pair of variants."""
 
-def model_table(board: Board) -> str:
+PRINTED = ("bits_per_dim", "accuracy", "oce", "auroc")
+"""What papers print of a sweep; of AUROC the mean over sets."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A model at its seeds, and the methods that stand on it."""
+
+    name: str
+    by_seed: Mapping[int, ModelRecord]
+    methods: Sequence[str]
+
+    def spread(self, name: str) -> Spread | None:
+        """Return the spread of one of its numbers over its seeds."""
+        values = [getattr(one.quality, name) for one in self.by_seed.values()]
+        return spread([value for value in values if value is not None])
+
+
+def classifiers(board: Board) -> list[Judged]:
+    """Return the classifiers whose errors methods are judged on, in the order of the methods."""
+    return _judged((entry.record.method, entry.reference) for entry in board.entries)
+
+
+def densities(board: Board) -> list[Judged]:
+    """Return the models that have bits per dimension, in the order of the methods."""
+    known = ((entry.record.method, entry.model) for entry in board.entries)
+    return _judged((method, model) for method, model in known if model and model.bits_per_dimension)
+
+
+def _judged(used: Iterable[tuple[str, ModelRecord | None]]) -> list[Judged]:
+    models: dict[str, dict[int, ModelRecord]] = {}
+    methods: dict[str, dict[str, None]] = {}
+    for method, model in used:
+        if model is not None:
+            models.setdefault(model.name, {})[model.seed] = model
+            methods.setdefault(model.name, {})[method] = None
+    return [Judged(name, by_seed, list(methods[name])) for name, by_seed in models.items()]
+
+
+def model_table(board: Board, linked: Linked) -> str:
     """Return accuracy and calibration of every classifier, and the methods that judge it.
 
     A density that does not classify stands with the plain classifier, whose misclassifications it is asked about.
     """
     headers = ["Classifier", "Parameters", *SHARES.values(), *RATIOS.values(), "Judged by"]
     rows = []
-    for records in _alike(board.records, lambda record: record.model.model_dump_json()):
-        first = min(records, key=lambda record: bool(record.bits_per_dimension))
-        own = _one_a_seed(records)
-        size = f"{first.model.parameters:,}" if first.model.parameters else NONE
-        shares = [mean_and_std(_spread(own, name)) for name in SHARES]
-        ratios = [plainly(_spread(own, name), 3) for name in RATIOS]
-        rows.append([str(first.recipe["name"]), size, *shares, *ratios, _methods(records)])
+    for one in classifiers(board):
+        first = next(iter(one.by_seed.values())).quality
+        size = f"{first.parameters:,}" if first.parameters else NONE
+        shares = [mean_and_std(one.spread(name)) for name in SHARES]
+        ratios = [plainly(one.spread(name), 3) for name in RATIOS]
+        rows.append([f"`{one.name}`", size, *shares, *ratios, ", ".join(map(linked, one.methods))])
     return table(headers, rows, ("Classifier", "Judged by"))
 
 
-def bits_table(board: Board) -> str | None:
+def bits_table(board: Board, linked: Linked) -> str | None:
     """Return the mean bits per dimension of every set under each density; None where there is no density."""
-    dense = [record for record in board.records if record.bits_per_dimension]
-    known = sorted({name for record in dense for name in record.bits_per_dimension})
+    dense = densities(board)
+    known = sorted({name for one in dense for model in one.by_seed.values() for name in model.bits_per_dimension})
     sets = [*(name for name in IN_SET if name in known), *(name for name in known if name not in IN_SET)]
     rows = []
-    for records in _alike(dense, lambda record: json.dumps(record.bits_per_dimension)):
-        bits = [record.bits_per_dimension for record in _one_a_seed(records)]
+    for one in dense:
+        bits = [model.bits_per_dimension for model in one.by_seed.values()]
         cells = [spread([each[name] for each in bits if name in each]) for name in sets]
-        rows.append([_methods(records), *(plainly(cell, 3) for cell in cells)])
-    return table(["Density", *sets], rows, ("Density",)) if rows else None
+        rows.append([f"`{one.name}`", *(plainly(cell, 3) for cell in cells), ", ".join(map(linked, one.methods))])
+    return table(["Density", *sets, "Judged by"], rows, ("Density", "Judged by")) if rows else None
 
 
 def reported_bits(board: Board, reported: Iterable[Reported]) -> str | None:
     """Return the bits per dimension that papers print for densities of the same in-set; None if none does."""
-    methods = {record.method for record in board.records if record.bits_per_dimension}
+    methods = {method for one in densities(board) for method in one.methods}
     rows = [
         [f"`{one.method}`", one.out_set or one.split, f"{one.value:.{one.places}f}", one.network, _source(one)]
         for one in reported
@@ -65,30 +109,114 @@ def reported_bits(board: Board, reported: Iterable[Reported]) -> str | None:
     return table(words, rows, words) if rows else None
 
 
-def _alike(records: Iterable[Record], key: Callable[[Record], str]) -> list[list[Record]]:
-    """Return records in groups of methods: those whose first seeds have one key stand on one model."""
-    by_method: dict[str, list[Record]] = {}
-    for record in records:
-        if record.status == "ok":
-            by_method.setdefault(record.method, []).append(record)
-    groups: dict[str, list[Record]] = {}
-    for own in by_method.values():
-        groups.setdefault(key(own[0]), []).extend(own)
-    return list(groups.values())
-
-
-def _one_a_seed(records: Iterable[Record]) -> list[Record]:
-    return list({record.seed: record for record in records}.values())
-
-
-def _methods(records: Iterable[Record]) -> str:
-    return ", ".join(f"`{method}`" for method in dict.fromkeys(record.method for record in records))
-
-
-def _spread(records: Iterable[Record], name: str) -> Spread | None:
-    values = [getattr(record.model, name) for record in records]
-    return spread([value for value in values if value is not None])
-
-
 def _source(one: Reported) -> str:
     return link(one.short, one.paper.url) + (f" (doubtful: {one.doubt})" if one.doubt else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A field of a recipe, and what stands on each of its values.
+
+    Attributes:
+        recipe: The recipe's name.
+        field: What differs.
+        values: Each value, the method that stands for it and its entries, from the smallest value up.
+    """
+
+    recipe: str
+    field: str
+    values: Sequence[tuple[Any, str, Sequence[Entry]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """What was measured at one value, a number a seed: bits per dimension, accuracy, OCE; mean AUROC by kind."""
+
+    value: Any
+    method: str
+    bits: Sequence[float]
+    accuracy: Sequence[float]
+    oce: Sequence[float]
+    auroc: Mapping[str, Sequence[float]]
+
+
+def sweeps(board: Board) -> list[Sweep]:
+    """Return the sweeps of a matrix: recipes of one name whose parameters differ in a single field."""
+    by_recipe: dict[str, dict[str, list[Entry]]] = {}
+    for entry in board.entries:
+        if entry.record.status == "ok":
+            recipe, method = str(entry.record.recipe["name"]), entry.record.method
+            by_recipe.setdefault(recipe, {}).setdefault(method, []).append(entry)
+    return [sweep for name, by_method in by_recipe.items() for sweep in _sweep(name, by_method)]
+
+
+def _sweep(name: str, by_method: Mapping[str, list[Entry]]) -> Iterator[Sweep]:
+    first = {method: entries[0].record.recipe for method, entries in by_method.items()}
+    fields = dict.fromkeys(field for recipe in first.values() for field in recipe)
+    differing = [field for field in fields if len({_text(recipe.get(field)) for recipe in first.values()}) > 1]
+    if len(differing) != 1:
+        return
+    (field,) = differing
+    standing: dict[str, tuple[Any, str, Sequence[Entry]]] = {}
+    for method in sorted(by_method, key=len):  # of several detectors on one model, that with the plainest name
+        value = first[method].get(field)
+        standing.setdefault(_text(value), (value, method, by_method[method]))
+    if len(standing) >= LEAST:
+        yield Sweep(name, field, sorted(standing.values(), key=lambda one: _size(one[0])))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _size(value: Any) -> tuple[float, str]:
+    try:
+        return float(value), ""  # "inf" too
+    except (TypeError, ValueError):
+        return float("inf"), str(value)
+
+
+def points(sweep: Sweep, board: Board) -> list[Point]:
+    """Return the numbers of a sweep; accuracy and OCE of models that classify alone."""
+    return [_point(value, method, entries, board) for value, method, entries in sweep.values]
+
+
+def _point(value: Any, method: str, entries: Sequence[Entry], board: Board) -> Point:
+    models = [entry.model for entry in entries if entry.model]
+    own = [entry.model.quality for entry in entries if entry.model and entry.record.model == entry.record.reference]
+    aurocs: dict[str, Sequence[float]] = {
+        one.kind.name: one.by_seed("auroc", method, averaged(one.columns))
+        for one in board.kinds
+        if method in one.entries
+    }
+    bits = [model.bits_per_dimension["test"] for model in models if "test" in model.bits_per_dimension]
+    accuracy = [one.accuracy for one in own if one.accuracy is not None]
+    return Point(value, method, bits, accuracy, [one.oce for one in own if one.oce is not None], aurocs)
+
+
+def sweep_table(sweep: Sweep, board: Board, linked: Linked) -> str:
+    """Return a row a value: bits per dimension of the test images, accuracy, OCE, and mean AUROC by kind."""
+    headers = [f"`{sweep.field}`", "Method", "Bits per dimension ↓", "Accuracy ↑", "OCE ↓"]
+    headers += [f"{one.kind.short} AUROC ↑" for one in board.kinds]
+    rows = []
+    for one in points(sweep, board):
+        aurocs = [mean_and_std(spread(one.auroc.get(standings.kind.name, ()))) for standings in board.kinds]
+        own = [plainly(spread(one.bits), 2), mean_and_std(spread(one.accuracy)), plainly(spread(one.oce), 2)]
+        rows.append([str(one.value), linked(one.method), *own, *aurocs])
+    return table(headers, rows, ("Method",))
+
+
+def reported_sweep(sweep: Sweep, reported: Iterable[Reported]) -> str | None:
+    """Return what papers print of the same methods, whatever their in-set; None if nothing."""
+    methods = [method for _, method, _ in sweep.values]
+    cells: dict[tuple[str, str, str], dict[str, str]] = {}
+    for one in reported:
+        whole = one.out_set is None or one.out_set == MEAN
+        if one.method in methods and one.metric in PRINTED and whole and one.value is not None:
+            key = one.method, one.in_set, link(one.short.split(",")[0], one.paper.url)
+            value = one.value if one.metric in NUMBERS else 100 * one.value
+            cells.setdefault(key, {})[one.metric] = f"{value:.{one.places}f}" + (" (doubtful)" if one.doubt else "")
+    headers = ["Method", "In-set", "Bits per dimension", "Accuracy", "OCE", "Mean AUROC", "Source"]
+    ordered = sorted(cells, key=lambda key: (methods.index(key[0]), key))
+    rows = [[f"`{m}`", s, *(cells[m, s, at].get(metric, NONE) for metric in PRINTED), at] for m, s, at in ordered]
+    return table(headers, rows, ("Method", "In-set", "Source")) if rows else None

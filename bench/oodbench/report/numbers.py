@@ -1,88 +1,254 @@
-"""Every number and every gap of a results folder, one a line; the numbers are recomputed from the scores."""
+"""Every number of a results folder, as one table: recomputed from the scores, once for each content of them.
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, get_args
+`results/metrics.parquet` keeps the table, with what each number was computed from in the column `inputs`: only what is
+new is measured. It is a cache and is never believed over the scores: `oodbench table --check` measures everything anew
+and compares. What ranks need besides (the metric on resampled inputs) is kept in `results/.cache`, which git ignores.
+"""
 
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from oodbench.errors import BadData
 from oodbench.measure.cells import Cell, measure
-from oodbench.records import Failure, Record
-from oodbench.report.collect import Entry
+from oodbench.measure.kinds import KINDS, ROUNDED
+from oodbench.measure.ranks import drawn_mean
+from oodbench.report.entries import Entry
+from oodbench.store import atomically, digest
 
-FAILURES: tuple[Failure, ...] = get_args(Failure)
+METRICS_VERSION = 1
+"""Of the code that turns scores into numbers and draws: one more wherever a number changes."""
 
 RESAMPLES = 200
-"""Behind the interval of fpr95."""
+"""Behind the interval of fpr95, and behind ranks."""
+
+RANKED_BY = "fpr95"
+
+COLUMNS = {
+    "matrix": "str",
+    "kind": "str",
+    "set": "str",
+    "method": "str",
+    "seed": "int64",
+    "metric": "str",
+    "value": "float64",
+    "low": "float64",
+    "high": "float64",
+    "n_good": "int64",
+    "n_bad": "int64",
+}
+"""Of the table: a row a number, in [0, 1] for shares; low and high are a 95 % interval, where there is one."""
+
+FILE = "metrics.parquet"
+CACHE = ".cache"
+
+TOLERANCE = 1e-9
+"""By how much a number may differ between machines, whose sums round differently."""
+
+Floats = NDArray[np.float64]
+Draws = dict[tuple[str, str], Floats]
+"""The ranking metric on resampled inputs, mean over an entry's sets [resamples], by its inputs and the kind."""
 
 
-class Number(NamedTuple):
-    """One metric of one cell, in [0, 1]; `low` and `high` are a 95 % interval, where there is one."""
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """What was measured.
 
-    matrix: str
-    failure: Failure
-    set: str
-    method: str
-    seed: int
-    metric: str
-    value: float
-    low: float | None
-    high: float | None
-    n_good: int
-    n_bad: int
+    Attributes:
+        frame: Columns as in COLUMNS, and `inputs`; a row without a metric is a set with good or bad inputs alone.
+        draws: For ranks.
+    """
+
+    frame: pd.DataFrame
+    draws: Draws
 
 
-class Gap(NamedTuple):
-    """A record or cell that was skipped, failed, or has nothing to measure; a whole record has no failure and set."""
+def numbers(results: Path, entries: Sequence[Entry], *, trust: bool = True) -> Numbers:
+    """Return the numbers of entries, in their order.
 
-    matrix: str
-    failure: Failure | None
-    set: str | None
-    method: str
-    seed: int
-    status: str
-    reason: str
+    Args:
+        results: Their folder.
+        entries: Of it.
+        trust: Whether what was measured before is taken where its inputs are the same, byte for byte.
+
+    Raises:
+        BadRecord: A file of arrays is broken, or not the one that its record names.
+        BadData: A score is NaN or infinite.
+    """
+    kept = read_metrics(results) if trust else _frame([])
+    draws = _read_draws(results) if trust else {}
+    verified = _read_verified(results) if trust else {}
+    known = set(_names(kept))
+    rows: list[tuple[Any, ...]] = []
+    made: Draws = {}
+    seals: dict[str, str] = {}
+    scored = [entry for entry in entries if entry.record.scores_sha256 is not None]
+    for entry in sorted(scored, key=_model):  # those of one model one after the other: they share resamples
+        inputs, own = inputs_of(entry), _seals(results, entry)
+        if any(verified.get(name) != seal for name, seal in own.items()):
+            _ = entry.cells  # is read, and verified
+        if _name(entry) not in known:
+            rows += [row for cell in entry.cells for row in _rows(entry, cell, inputs)]
+        made |= _draws(entry, inputs, draws)
+        seals |= own
+        entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
+    _write_verified(results, verified, seals)
+    frame = pd.concat([kept, _frame(rows)], ignore_index=True) if len(kept) and rows else _frame(rows) if rows else kept
+    return Numbers(_in_order(frame, entries), made)
 
 
-def measured(entries: Iterable[Entry]) -> tuple[list[Number], list[Gap]]:
-    """Return the numbers of `entries`, and what is missing: an attack that never worked has nothing to measure."""
-    numbers: list[Number] = []
-    gaps: dict[tuple[object, ...], Gap] = {}
-    for entry in entries:
-        missing = list(_recorded(entry.record))
-        for cell in entry.cells:
-            try:
-                numbers += _numbers(entry.record, cell)
-            except BadData as error:
-                missing.append(_gap(entry.record, cell.failure, cell.name, "skipped", str(error)))
-        for gap in missing:
-            gaps.setdefault(gap[:5], gap)
-    return numbers, list(gaps.values())
+def keep(results: Path, found: Numbers, matrix: str | None = None) -> None:
+    """Write what was measured, for the next time; of one matrix alone, what is kept of the others stays."""
+    old = read_metrics(results)
+    frame, draws = found.frame, found.draws
+    if matrix is not None:
+        frame = pd.concat([old[old["matrix"] != matrix], frame]).sort_values("matrix", kind="stable")
+        draws = _read_draws(results) | draws
+    if not _same(old, frame, 0.0):
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+        with atomically(results / FILE) as temporary:
+            pq.write_table(table, temporary, compression="zstd", compression_level=9, store_schema=False)
+    if _read_draws(results).keys() != draws.keys():
+        # Without a place to keep them they are drawn again the next time.
+        with suppress(OSError), atomically(results / CACHE / "draws.npz") as temporary, temporary.open("wb") as file:
+            keys = np.array(["\t".join(key) for key in draws], dtype=np.str_)
+            np.savez(file, keys=keys, draws=np.array(list(draws.values())).reshape(len(draws), RESAMPLES))
 
 
-def long_frame(numbers: Iterable[Number]) -> pd.DataFrame:
-    """Return numbers as a frame: a row for each, a column for each field of `Number`."""
-    return pd.DataFrame(list(numbers), columns=list(Number._fields))
+def difference(results: Path, found: Numbers) -> str | None:
+    """Return how the table that is kept differs from what was measured; None if it does not."""
+    path = results / FILE
+    if not path.exists():
+        return f"{path} does not exist"
+    return None if _same(read_metrics(results), found.frame, TOLERANCE) else f"{path} is not what the scores make"
 
 
-def _numbers(record: Record, cell: Cell) -> list[Number]:
-    metrics, intervals = measure(cell, RESAMPLES, record.seed)
-    n = len(cell.good), len(cell.bad)
+def read_metrics(results: Path) -> pd.DataFrame:
+    """Return the table that is kept; an empty one where there is none, or none that can be read."""
+    try:
+        frame: pd.DataFrame = pq.read_table(results / FILE).to_pandas()
+        return frame[[*COLUMNS, "inputs"]].astype({**COLUMNS, "inputs": "str"})
+    except (pa.ArrowException, OSError, ValueError, KeyError):
+        return _frame([])
+
+
+def inputs_of(entry: Entry) -> str:
+    """Return the sha256 (hex, its beginning) of all that the numbers of an entry are computed from."""
+    outcomes = entry.outcomes.sha256 if entry.outcomes else None
+    return digest(METRICS_VERSION, RESAMPLES, entry.record.scores_sha256, outcomes, entry.record.seed)[:16]
+
+
+def _model(entry: Entry) -> tuple[str, str, int]:
+    return entry.record.matrix, entry.reference.name if entry.reference else "", entry.record.seed
+
+
+def _name(entry: Entry) -> tuple[str, str, int, str]:
+    return entry.record.matrix, entry.record.method, entry.record.seed, inputs_of(entry)
+
+
+def _names(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Yield what a row belongs to, and what it was computed from."""
+    columns = ("matrix", "method", "seed", "inputs")
+    return zip(*(frame[column].to_numpy(dtype=object).tolist() for column in columns), strict=True)
+
+
+def _rows(entry: Entry, cell: Cell, inputs: str) -> Iterable[tuple[Any, ...]]:
+    record = entry.record
     where = record.matrix, cell.failure, cell.name, record.method, record.seed
-    rows = []
+    n = len(cell.good), len(cell.bad)
+    if not all(n):
+        yield (*where, "", None, None, None, *n, inputs)
+        return
+    metrics, intervals = measure(cell, RESAMPLES, record.seed)
     for metric, value in metrics.items():
-        low, high = intervals.get(metric, (None, None))
-        rows.append(Number(*where, metric, value, low, high, *n))
-    return rows
+        yield (*where, metric, value, *intervals.get(metric, (None, None)), *n, inputs)
 
 
-def _recorded(record: Record) -> Iterator[Gap]:
-    if record.status != "ok":
-        yield _gap(record, None, None, record.status, record.reason)
-    for cell in record.cells:
-        if cell.status != "ok":
-            yield _gap(record, cell.failure, cell.name, cell.status, cell.reason)
+def _draws(entry: Entry, inputs: str, known: Draws) -> Draws:
+    """Return the draws of each kind of failure that an entry can be ranked in."""
+    found = {key: draws for key, draws in ((key, known.get(key)) for key in _keys(inputs)) if draws is not None}
+    if found:
+        return found
+    by_kind: dict[str, list[Cell]] = {}
+    for cell in entry.cells:
+        if not cell.name.endswith(ROUNDED):
+            by_kind.setdefault(cell.failure, []).append(cell)
+    whole = {kind: own for kind, own in by_kind.items() if all(len(one.good) and len(one.bad) for one in own)}
+    return {(inputs, kind): drawn_mean(own, RANKED_BY, RESAMPLES) for kind, own in whole.items()}
 
 
-def _gap(record: Record, failure: Failure | None, name: str | None, status: str, reason: str | None) -> Gap:
-    return Gap(record.matrix, failure, name, record.method, record.seed, status, reason or "")
+def _keys(inputs: str) -> list[tuple[str, str]]:
+    return [(inputs, kind) for kind in KINDS]
+
+
+def _in_order(frame: pd.DataFrame, entries: Sequence[Entry]) -> pd.DataFrame:
+    """Return the rows of entries in their order, each entry's in the order in which they were measured."""
+    place = {_name(entry): at for at, entry in enumerate(entries) if entry.record.scores_sha256 is not None}
+    places = np.array([place.get(name, -1) for name in _names(frame)], dtype=np.int64)
+    order = np.argsort(places, kind="stable")
+    return frame.iloc[order[(places >= 0)[order]]].reset_index(drop=True)
+
+
+def _frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=[*COLUMNS, "inputs"]).astype({**COLUMNS, "inputs": "str"})
+
+
+def _same(a: pd.DataFrame, b: pd.DataFrame, tolerance: float) -> bool:
+    """Whether two tables have the same rows, their numbers within a tolerance."""
+    numeric = ["value", "low", "high"]
+    if len(a) != len(b) or not a.drop(columns=numeric).reset_index(drop=True).equals(
+        b.drop(columns=numeric).reset_index(drop=True)
+    ):
+        return False
+    return bool(np.allclose(a[numeric].to_numpy(), b[numeric].to_numpy(), rtol=0, atol=tolerance, equal_nan=True))
+
+
+def _read_draws(results: Path) -> Draws:
+    try:
+        with (results / CACHE / "draws.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            keys, draws = arrays["keys"].tolist(), arrays["draws"]
+        return {
+            (inputs, kind): row for (inputs, kind), row in zip((key.split("\t") for key in keys), draws, strict=True)
+        }
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return {}
+
+
+def _seals(results: Path, entry: Entry) -> dict[str, str]:
+    """Return the sha256 of the bytes of an entry's files and of the content that its records name, by path."""
+    said = {entry.scores: entry.record.scores_sha256}
+    if entry.outcomes:
+        said[entry.outcomes.path] = entry.outcomes.sha256
+    return {path.relative_to(results).as_posix(): f"{_bytes_sha256(path)} {sha}" for path, sha in said.items()}
+
+
+def _write_verified(results: Path, known: Mapping[str, str], seals: dict[str, str]) -> None:
+    """Keep which bytes were found to have which content: they need not be decoded again."""
+    if any(known.get(name) != seal for name, seal in seals.items()):
+        with suppress(OSError), atomically(results / CACHE / "verified.json") as temporary:
+            temporary.write_text(json.dumps({**known, **seals}, indent=0, sort_keys=True))
+
+
+def _bytes_sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "absent"
+
+
+def _read_verified(results: Path) -> Mapping[str, str]:
+    try:
+        content = json.loads((results / CACHE / "verified.json").read_text())
+        return {str(name): str(seal) for name, seal in content.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}

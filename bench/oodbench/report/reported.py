@@ -20,11 +20,14 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from oodbench.data.fixed import Fixed, parse
+from oodbench.data.cards import load_cards
+from oodbench.data.fixed import Fixed, cards_folder, parse
 from oodbench.errors import BadCard, UnknownName
-from oodbench.report.printed import in_our_unit
+from oodbench.measure.kinds import KindName
+from oodbench.report.decimals import in_our_unit
+from oodbench.report.entries import REPORTED, visible
 
-Failure = Literal["ood", "adversarial", "misclassification", "corruption", "model"]
+Failure = KindName | Literal["model"]
 """What was detected; `model`: nothing, the number is the classifier's or the density's own."""
 
 Tuning = Literal["none", "id_val", "ood_val", "ood_val_same", "adversarial_val", "adversarial_val_same", "unknown"]
@@ -163,7 +166,29 @@ def load_reported(folder: Path) -> tuple[Reported, ...]:
     Raises:
         BadCard: A file is not TOML, has an unknown key or name, or a number outside its range; says where.
     """
-    return tuple(number for path in sorted(folder.glob("*.toml")) for number in read_reported(path))
+    return tuple(number for path in visible(folder, "*.toml") for number in read_reported(path))
+
+
+def papers(results: Path) -> tuple[Reported, ...]:
+    """Return the papers' numbers: those of a results folder, else those that come with the cards.
+
+    Raises:
+        BadCard: A file breaks the schema.
+    """
+    for folder in (results / REPORTED, cards_folder().parent / "results" / REPORTED):
+        if folder.is_dir():
+            return load_reported(folder)
+    return ()
+
+
+def known_as(name: str) -> tuple[str, ...]:
+    """Return what papers may call a set: its card, and the card of the whole where it is a part of another's images."""
+    cards = load_cards()
+    own = cards.get(name)
+    whole = cards.get(own.origin) if own else None
+    if own is None or whole is None or own.source.kind == "generator" or own.shape != whole.shape:
+        return (name,)
+    return tuple(dict.fromkeys((name, whole.name)))
 
 
 def read_reported(path: Path) -> tuple[Reported, ...]:

@@ -5,15 +5,14 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from oodbench.report.board import boards
-from oodbench.report.header import SCALES, failure_title
-from oodbench.report.layout import averaged
+from oodbench.measure.kinds import averaged
+from oodbench.report.entries import collect
 from oodbench.report.leaderboard import write
-from oodbench.report.markdown import NONE, mean_and_std, metric_title
-from oodbench.report.section import Section
-from oodbench.report.tables import BEHIND, accuracy_text
-
-SHOWN = ("fpr95", "auroc")
+from oodbench.report.markdown import NONE, mean_and_std
+from oodbench.report.numbers import keep, numbers
+from oodbench.report.pages import SCALES
+from oodbench.report.standings import Standings, boards_of
+from oodbench.report.tables import BEHIND, FIRST, accuracy_text
 
 
 def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
@@ -23,12 +22,17 @@ def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
         BadRecord: As `oodbench.report.leaderboard.leaderboard`.
     """
     parts = []
-    for board in boards(results, matrix):
-        parts += [_ranking(section) for section in board.sections]
-        if any(section.falls_behind(method) for section in board.sections for method in section.entries):
+    entries = collect(results, matrix)
+    found = numbers(results, entries)
+    keep(results, found, matrix)
+    for board in boards_of(entries, found):
+        parts += [_ranking(standings) for standings in board.kinds]
+        if any(standings.falls_behind(method) for standings in board.kinds for method in standings.entries):
             parts.append(f"{BEHIND} more than 2 points less accurate than the plain classifier at the same seeds.")
         parts += [SCALES[board.scale].replace("*", "")] if board.scale in SCALES else []
-        parts += [f"Not measured: {len(board.holes)} (leaderboard.md gives the reasons)."] if board.holes else []
+        parts += (
+            [f"Not measured: {len(board.holes)} (the page of the matrix gives the reasons)."] if board.holes else []
+        )
     where = [f"records and scores: {results / matrix}"]
     if leaderboard:
         write(results, leaderboard)
@@ -36,17 +40,19 @@ def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
     return "\n\n".join([*parts, "\n".join(where)])
 
 
-def _ranking(section: Section) -> str:
-    headers = ["rank", "method", *(metric_title(metric, section.failure) for metric in SHOWN), "accuracy"]
-    sets = averaged(section.columns)
+def _ranking(standings: Standings) -> str:
+    headers = ["rank", "method", *(standings.kind.heading(metric) for metric in FIRST), "accuracy"]
+    sets = averaged(standings.columns)
     rows = [
-        [rank or NONE, method, *_means(section, method, sets), accuracy_text(section, method)]
-        for method, rank in section.ranks.items()
+        [rank or NONE, method, *_means(standings, method, sets), accuracy_text(standings, method)]
+        for method, rank in standings.ranks.items()
     ]
-    title = f"{failure_title(section.failure)}, mean over {len(sets)} set{'s' * (len(sets) > 1)}, percent"
-    aligned = ("right", "left", *["right"] * (len(SHOWN) + 1))
+    title = (
+        f"{standings.kind.title} (`{standings.kind.name}`), mean over {len(sets)} set{'s' * (len(sets) > 1)}, percent"
+    )
+    aligned = ("right", "left", *["right"] * (len(FIRST) + 1))
     return f"{title}\n{tabulate(rows, headers, 'simple', colalign=aligned, disable_numparse=True)}"
 
 
-def _means(section: Section, method: str, sets: Sequence[str]) -> list[str]:
-    return [mean_and_std(section.over_sets(metric, method, sets)) for metric in SHOWN]
+def _means(standings: Standings, method: str, sets: Sequence[str]) -> list[str]:
+    return [mean_and_std(standings.over_sets(metric, method, sets)) for metric in FIRST]

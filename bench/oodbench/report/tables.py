@@ -1,81 +1,145 @@
-"""The tables of one section."""
+"""The tables of one matrix and kind of failure, of all kinds of a matrix, and of one method."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from oodbench.measure.kinds import Column, averaged
+from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
-from oodbench.records import Record
-from oodbench.report.layout import Column, averaged
-from oodbench.report.markdown import NONE, link, mean_and_std, metric_title, percent, table
-from oodbench.report.section import Section
+from oodbench.records import ModelRecord, Record
+from oodbench.report.gaps import Hole
+from oodbench.report.markdown import NONE, mean_and_std, percent, table
+from oodbench.report.standings import Board, Standings
 
 SHOWN = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
-"""The metrics of the leaderboard; the others are in `oodbench table --csv`."""
+"""The metrics of a table; the others are on the page of a method, in metrics.parquet and in `oodbench table --csv`."""
+
+FIRST = ("fpr95", "auroc")
+"""The metrics of an overview."""
 
 BEHIND = "▼"
 """Stands beside the accuracy of a model that falls behind its plain twin."""
 
 WORDS = ("Method", "Tuned on", "Labels")
 
+Linked = Callable[[str], str]
+"""Returns a method's name as a link to its page."""
 
-def summary_table(section: Section) -> str:
+
+def overview_table(board: Board, linked: Linked) -> str:
+    """Return rank, FPR95 and AUROC of every method on every kind of failure, in the order of the first."""
+    headers = ["Method"]
+    for one in board.kinds:
+        headers += [f"{one.kind.short}: {what}" for what in ("rank", *map(one.kind.heading, FIRST))]
+    methods = dict.fromkeys(method for one in board.kinds for method in one.ranks)
+    rows = [[linked(method), *(cell for one in board.kinds for cell in _overview(one, method))] for method in methods]
+    return table(headers, rows, ("Method",))
+
+
+def first_table(standings: Standings, rows: int, linked: Linked) -> str:
+    """Return rank, FPR95, AUROC and accuracy of the first rows."""
+    headers = ["Rank", "Method", *map(standings.kind.heading, FIRST), "Model accuracy"]
+    methods = list(standings.ranks)[:rows]
+    return table(headers, [first_row(standings, method, linked) for method in methods], WORDS)
+
+
+def first_row(standings: Standings, method: str, linked: Linked) -> list[str]:
+    """Return a row of `first_table`."""
+    rank, *means = _overview(standings, method)
+    return [rank, linked(method), *means, accuracy_text(standings, method)]
+
+
+def summary_table(standings: Standings, linked: Linked) -> str:
     """Return rank, means over all sets, and what each method needs."""
-    metrics = [metric_title(metric, section.failure) for metric in SHOWN]
+    metrics = list(map(standings.kind.heading, SHOWN))
     headers = ["Rank", "Method", *metrics, "n", "Model accuracy", "Tuned on", "Labels", "Passes"]
-    return table(headers, [_summary_row(section, method) for method in section.ranks], WORDS)
+    return table(headers, [_summary_row(standings, method, linked) for method in standings.ranks], WORDS)
 
 
-def metric_table(section: Section, metric: str) -> str:
+def metric_table(standings: Standings, metric: str, linked: Linked) -> str:
     """Return one metric with a column a set, and the mean of each group that has several."""
-    sets = [column.name for column in section.columns]
-    means = _means(section.columns)
-    headers = ["Method", *(_heading(column) for column in section.columns), *means]
+    sets = [column.name for column in standings.columns]
+    means = _means(standings.columns)
+    headers = ["Method", *(_heading(column) for column in standings.columns), *means]
     rows = []
-    for method in section.ranks:
-        row = [_of_set(section, metric, method, name) for name in sets]
-        row += [mean_and_std(section.over_sets(metric, method, names)) for names in means.values()]
-        rows.append([_method(section.records(method)[0]), *row])
+    for method in standings.ranks:
+        row = [_of_set(standings, metric, method, name) for name in sets]
+        row += [mean_and_std(standings.over_sets(metric, method, names)) for names in means.values()]
+        rows.append([linked(method), *row])
     return table(headers, rows, WORDS)
 
 
-def attack_table(section: Section) -> str:
+def attack_table(standings: Standings) -> str:
     """Return how often each attack fooled each model, and by how much it changed the pixels."""
     headers = ["Attack", "Model", "Attacked", "Success rate", "Mean ℓ∞", "Mean ℓ2"]
     rows = []
-    for column in section.columns:
-        for model, records in _by_model(section):
-            attacks = [record.attacks[column.name] for record in records if column.name in record.attacks]
+    for column in standings.columns:
+        for name, models in _references(standings).items():
+            attacks = [model.attacks[column.name] for model in models if column.name in model.attacks]
             rates = spread([attack.success_rate for attack in attacks if attack.success_rate is not None])
             linf = spread([attack.mean_linf for attack in attacks if attack.mean_linf is not None])
             l2 = spread([attack.mean_l2 for attack in attacks if attack.mean_l2 is not None])
             n = spread([attack.n for attack in attacks])
             if n:
                 changes = [f"{change.mean:.4f}" if change else NONE for change in (linf, l2)]
-                rows.append([column.name, model, f"{n.mean:.0f}", mean_and_std(rates), *changes])
+                rows.append([column.name, f"`{name}`", f"{n.mean:.0f}", mean_and_std(rates), *changes])
     return table(headers, rows, ("Attack", "Model"))
 
 
-def _summary_row(section: Section, method: str) -> list[str]:
-    records = section.records(method)
-    sets = averaged(section.columns)
-    means = [mean_and_std(section.over_sets(metric, method, sets)) for metric in SHOWN]
-    first = records[0]
-    needs = [first.tuning_access, "yes" if first.fits_on_labels else "no", _passes(records)]
-    rank = section.ranks[method] or NONE
-    return [rank, _method(first), *means, str(len(records)), accuracy_text(section, method), *needs]
+def method_table(standings: Standings, method: str) -> str:
+    """Return every number of one method: a row a set, a column a metric."""
+    headers = ["Set", *map(standings.kind.heading, RANKING)]
+    rows = []
+    for column in standings.columns:
+        rows.append([_heading(column), *(_of_set(standings, metric, method, column.name) for metric in RANKING)])
+    means = _means(standings.columns) if len(standings.columns) > 1 else {}
+    for name, sets in means.items():
+        rows.append([name, *(mean_and_std(standings.over_sets(metric, method, sets)) for metric in RANKING)])
+    return table(headers, rows, ("Set",))
 
 
-def accuracy_text(section: Section, method: str) -> str:
+def hole_table(found: Sequence[Hole], linked: Linked) -> str:
+    """Return what is missing as a table."""
+    headers = ("Methods", "Seeds", "Kind", "Set", "Status", "Reason")
+    rows = [
+        [
+            ", ".join(map(linked, hole.methods)),
+            ", ".join(map(str, hole.seeds)),
+            hole.missing.kind or "all",
+            hole.missing.set or "all",
+            hole.missing.status,
+            hole.missing.reason or NONE,
+        ]
+        for hole in found
+    ]
+    return table(headers, rows, headers)
+
+
+def accuracy_text(standings: Standings, method: str) -> str:
     """Return the accuracy of a method's model, marked where it falls behind its plain twin's."""
-    return mean_and_std(section.accuracy(method)) + (f" {BEHIND}" if section.falls_behind(method) else "")
+    behind = f" {BEHIND}" if standings.falls_behind(method) else ""
+    return mean_and_std(standings.accuracy(method)) + behind
 
 
-def _method(record: Record) -> str:
-    return link(f"`{record.method}`", record.citation.url)
+def _overview(standings: Standings, method: str) -> list[str]:
+    if method not in standings.ranks:
+        return [NONE] * (1 + len(FIRST))
+    sets = averaged(standings.columns)
+    numbers = [mean_and_std(standings.over_sets(metric, method, sets)) for metric in FIRST]
+    return [standings.ranks[method] or NONE, *numbers]
 
 
-def _passes(records: Sequence[Record]) -> str:
+def _summary_row(standings: Standings, method: str, linked: Linked) -> list[str]:
+    records = standings.records(method)
+    sets = averaged(standings.columns)
+    means = [mean_and_std(standings.over_sets(metric, method, sets)) for metric in SHOWN]
+    first = records[0]
+    needs = [first.tuning_access, "yes" if first.fits_on_labels else "no", passes_text(records)]
+    rank = standings.ranks[method] or NONE
+    return [rank, linked(method), *means, str(len(records)), accuracy_text(standings, method), *needs]
+
+
+def passes_text(records: Sequence[Record]) -> str:
     """Return the mean over seeds of the passes that one input costs: tuning may choose a cheaper variant for a seed."""
     forward, gradient = (fmean(getattr(record.passes, kind) for record in records) for kind in ("forward", "gradient"))
     return f"{forward:.3g} + {gradient:.3g} ∇" if gradient else f"{forward:.3g}"
@@ -95,17 +159,17 @@ def _heading(column: Column) -> str:
     return f"{column.name} ({column.group})" if column.group else column.name
 
 
-def _of_set(section: Section, metric: str, method: str, name: str) -> str:
-    text = mean_and_std(section.over_seeds(metric, method, name), len(section.entries[method]))
-    interval = section.interval(metric, method, name)
+def _of_set(standings: Standings, metric: str, method: str, name: str) -> str:
+    text = mean_and_std(standings.over_seeds(metric, method, name), len(standings.entries[method]))
+    interval = standings.interval(metric, method, name)
     return f"{text} [{percent(interval[0])}, {percent(interval[1])}]" if interval else text
 
 
-def _by_model(section: Section) -> list[tuple[str, list[Record]]]:
-    """Return each model's name and one record a seed: methods that share a model were attacked alike."""
-    found: dict[str, dict[int, Record]] = {}
-    for method in section.entries:
-        for record in section.records(method):
-            found.setdefault(json.dumps(record.recipe, sort_keys=True), {}).setdefault(record.seed, record)
-    by_seed = [list(records.values()) for records in found.values()]
-    return [(str(records[0].recipe["name"]), records) for records in by_seed]
+def _references(standings: Standings) -> dict[str, list[ModelRecord]]:
+    """Return the classifiers that were attacked by name, one a seed."""
+    found: dict[str, dict[int, ModelRecord]] = {}
+    for seeds in standings.entries.values():
+        for seed, entry in seeds.items():
+            if entry.reference is not None:
+                found.setdefault(entry.reference.name, {})[seed] = entry.reference
+    return {name: list(models.values()) for name, models in found.items()}

@@ -15,7 +15,7 @@ from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
 from oodbench.run.attack import Attempt, Target, attempts
 from oodbench.run.guard import Guard
-from oodbench.run.models import ModelKey, outputs_of, refresh, trained
+from oodbench.run.models import ModelKey, model_name, outputs_of, refresh, trained
 from oodbench.run.sets import Sets, in_set, open_sets
 from oodbench.run.workspace import Workspace
 from oodbench.training import Recipe
@@ -49,6 +49,10 @@ class Context:
         sha256 = outliers.sha256() if outliers is not None and "outliers" in recipe.wants else None
         parts = tuple(self.key(part, its_seed) for part, its_seed in recipe.parts(seed, self.matrix.seeds))
         return ModelKey(recipe, seed, in_set(self.matrix), self.sets.train.sha256(), sha256, parts)
+
+    def name(self, recipe: Recipe) -> str:
+        """Return what results call the model of a recipe."""
+        return model_name(recipe, lambda one: one.sized(self.matrix.scale, self.matrix.training))
 
     def folder(self, recipe: Recipe, seed: int) -> Path:
         """Return a model's folder in the cache."""

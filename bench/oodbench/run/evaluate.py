@@ -16,6 +16,7 @@ from oodbench.measure.cells import cells, measure
 from oodbench.models.outputs import BATCH, Passes, Trained, joined, of_a_pass, to_store
 from oodbench.networks import Classifier, Headed
 from oodbench.recipes import Plain
+from oodbench.records import Outcomes
 from oodbench.run.arrays import Array, check_classes, images, labelled
 from oodbench.run.examine import Exam, examine
 from oodbench.run.plan import why_not
@@ -151,7 +152,8 @@ def _rows(method: Method, exam: Exam) -> list[Row]:
     except BadData as error:
         return [_note(method, str(error))]
     rows = []
-    for cell in cells(outcome.scores):
+    outcomes = Outcomes(exam.correct) if exam.correct is not None else None
+    for cell in sorted(cells(outcome.scores, outcomes), key=lambda cell: cell.failure):
         try:
             metrics, intervals = measure(cell, bootstrap=0, seed=exam.seed)
         except BadData as error:  # nothing to tell apart: a classifier that makes no misclassification

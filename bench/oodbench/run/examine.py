@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,10 @@ from oodbench.data.joined import JoinedImages
 from oodbench.errors import BadData
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import Report, silent
-from oodbench.records import Attacked, ModelRecord, Scores
+from oodbench.records import Attacked, Quality, Scores
 from oodbench.run.attack import Attempt
 from oodbench.run.fit_data import HandOut, as_fit_data, contrasts, labels_used
 from oodbench.run.tune import Floats, Tuned, scores_of, tune
-
-Failure = Literal["ood", "adversarial", "misclassification", "corruption"]
 
 OutputsOf = Callable[[Images], Mapping[Output, Any]]
 """The model's stored outputs for a set: the same forward pass for every method."""
@@ -52,7 +50,7 @@ class Exam:
     attacks: Mapping[str, Attempt] = field(default_factory=dict)
     adversarial_validation: Images | None = None
     n_validation: int = 0
-    quality: ModelRecord = ModelRecord()
+    quality: Quality = Quality()
     bits: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -75,7 +73,7 @@ class Outcome:
     tuned: Tuned
     forward: float
     gradient: float
-    failed: dict[tuple[Failure, str], str]
+    failed: dict[tuple[str, str], str]
     seconds: dict[str, float]
     access: Access
     opened: frozenset[str]
@@ -153,13 +151,13 @@ def _fit_and_tune(method: Method, exam: Exam, access: Access, data: HandOut, rep
 
 def _score_all(
     tuned: Tuned, exam: Exam, sealed: Access, report: Report
-) -> tuple[Scores, dict[tuple[Failure, str], str], int]:
-    failed: dict[tuple[Failure, str], str] = {}
+) -> tuple[Scores, dict[tuple[str, str], str], int]:
+    failed: dict[tuple[str, str], str] = {}
     total = 1 + len(exam.ood) + len(exam.attacks)
     done = 0
     n = 0
 
-    def score(failure: Failure, name: str, images: Images) -> Floats | None:
+    def score(failure: str, name: str, images: Images) -> Floats | None:
         nonlocal done, n
         values = scores_of(tuned.detector, tuned.state, _outputs(exam, images, sealed, labelled=False))
         done, n = done + 1, n + len(images)
@@ -176,12 +174,9 @@ def _score_all(
     attacked = {name: score("adversarial", name, attempt.images) for name, attempt in exam.attacks.items()}
     scores = Scores(
         test=test,
-        correct=exam.correct,
         ood={name: values for name, values in ood.items() if values is not None},
         adversarial={
-            name: Attacked(values, exam.attacks[name].index, exam.attacks[name].fooled)
-            for name, values in attacked.items()
-            if values is not None
+            name: Attacked(values, exam.attacks[name].index) for name, values in attacked.items() if values is not None
         },
         corruption={},
     )

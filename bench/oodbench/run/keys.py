@@ -7,6 +7,7 @@ from oodbench.data.matrix import Matrix
 from oodbench.identity import PROTOCOL, address
 from oodbench.run.context import Context
 from oodbench.run.plan import Job, reference_of
+from oodbench.training import Recipe
 
 PROSE = {"title", "source"}
 """What cards say to people."""
@@ -27,6 +28,12 @@ def record_key(context: Context, job: Job) -> str:
         content(matrix),
         {f"{role} {name}": images.sha256() for name, role, images in context.sets},
     )
+
+
+def model_record_key(context: Context, recipe: Recipe, seed: int) -> str:
+    """Return the content address (sha256, hex) of the record of a model: all that is in it depends on."""
+    data = {f"{role} {name}": images.sha256() for name, role, images in context.sets}
+    return address(PROTOCOL, context.key(recipe, seed).address, content(context.matrix), data)
 
 
 def content(matrix: Matrix) -> dict[str, Any]:

@@ -10,12 +10,14 @@ for another.
 import json
 import logging
 import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkstemp
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ from oodbench.models.train import Report, labels_of, silent, start, train
 from oodbench.run.guard import Guard, Made
 from oodbench.run.machine import machine_class, slug
 from oodbench.run.sealed import seal, unsealed
+from oodbench.store import digest
 from oodbench.training import InSet, Recipe
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,51 @@ class ModelKey:
 def describe(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's name and fields, as records hold them."""
     return {"name": type(recipe).__name__.lower(), **json.loads(json.dumps(asdict(recipe)))}  # type: ignore[call-overload]
+
+
+def model_name(recipe: Recipe, sized: Callable[[Recipe], Recipe]) -> str:
+    """Return what a matrix calls a model: its recipe's name, and each field that is not as the recipe's author left it.
+
+    "plain", "glow-volume-constant", "densityensemble-glow". It is the name of a folder of results: the same whichever
+    methods run and in which order, and another one for another recipe. A recipe from outside has its package before it.
+
+    Args:
+        recipe: As the matrix trains it.
+        sized: Returns a recipe as the matrix trains it.
+    """
+    package = type(recipe).__module__.split(".")[0]
+    words = [type(recipe).__name__.lower(), *_differing(recipe, _usual(type(recipe), sized), sized)]
+    name = "-".join([*([] if package == "oodbench" else [package]), *words])
+    return name if len(name) <= 80 else f"{name[:60]}-{digest(name)[:8]}"
+
+
+def _usual(kind: type[Any], sized: Callable[[Recipe], Recipe]) -> Any:
+    """Return a recipe, or a part of one, as its author left it: as far as its fields have defaults."""
+    try:
+        made = kind()
+    except TypeError:
+        return SimpleNamespace(**{field.name: field.default for field in fields(kind)})
+    return sized(made) if hasattr(kind, "provides") else made
+
+
+def _differing(value: Any, usual: Any, sized: Callable[[Recipe], Recipe]) -> Iterator[str]:
+    for field in fields(value):
+        own, other = getattr(value, field.name), getattr(usual, field.name)
+        if own == other:
+            continue
+        if not is_dataclass(own) or isinstance(own, type):
+            yield from (field.name, _word(own))
+        elif type(own) is type(other):
+            yield from (field.name, *_differing(own, other, sized))
+        else:  # nothing usual: another recipe, by its own name
+            yield from (type(own).__name__.lower(), *_differing(own, _usual(type(own), sized), sized))
+
+
+def _word(value: Any) -> str:
+    """Return a value as a part of a folder's name."""
+    text = str(value).lower()
+    plain = isinstance(value, bool | int | float | str) and re.fullmatch(r"[a-z0-9][a-z0-9._+-]*", text)
+    return text if plain else digest(repr(value))[:8]
 
 
 def is_trained(key: ModelKey, cache: Path, device: torch.device) -> bool:

@@ -10,15 +10,15 @@ from oodbench.data.images import Images
 from oodbench.measure.calibration import report
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.outputs import Trained
-from oodbench.records import ModelRecord
+from oodbench.records import Quality
 from oodbench.run.sets import Sets
 
 
-def quality(model: Trained, logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> ModelRecord:
+def quality(model: Trained, logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> Quality:
     """Return the facts of a classifier from its logits [n C] and the true classes [n]."""
     numbers = report(logits, labels)
     parameters = sum(weight.numel() for weight in model.net.parameters())
-    return ModelRecord(parameters=parameters, n_test=len(labels), **numbers)
+    return Quality(parameters=parameters, n_test=len(labels), **numbers)
 
 
 def bits(log_density: Callable[[Images], npt.NDArray[np.float64]], sets: Sets) -> dict[str, float]:

@@ -7,23 +7,20 @@ from typing import Any, Literal
 from oodbench.contract import Method
 from oodbench.data.cards import card_sha256, find_card
 from oodbench.identity import PROTOCOL, TRAINING
-from oodbench.measure.cells import Cell, cells, measure
-from oodbench.records import Attack, CellRecord, Citation, DataUsed, Parameters, Passes, Record
+from oodbench.records import CellRecord, Citation, DataUsed, Parameters, Passes, Record
 from oodbench.run import provenance
-from oodbench.run.attack import Attempt
 from oodbench.run.behaviour import method_source
 from oodbench.run.context import Context
-from oodbench.run.evaluation import Evaluation
 from oodbench.run.examine import Outcome
 from oodbench.run.guard import Made
+from oodbench.run.model_records import ModelsUsed
 from oodbench.run.models import describe
 from oodbench.run.plan import Job, Skip
 
-BOOTSTRAP = 200
-"""Resamples behind the interval of a metric that has no closed form."""
 
-
-def make_record(context: Context, job: Job, key: str, made: Made, found: Evaluation, scores_sha256: str) -> Record:
+def make_record(
+    context: Context, job: Job, key: str, made: Made, outcome: Outcome, models: ModelsUsed, scores_sha256: str
+) -> Record:
     """Return the record of an evaluation.
 
     Args:
@@ -31,19 +28,18 @@ def make_record(context: Context, job: Job, key: str, made: Made, found: Evaluat
         job: What was to be done.
         key: Its content address.
         made: The code that made it, and its behaviour.
-        found: What came of the job.
+        outcome: What came of the job.
+        models: The model, and the classifier whose errors it is judged on.
         scores_sha256: Of its scores.
     """
-    outcome, exam, attacks = found.outcome, found.exam, found.attacks
     return Record(
         **identity(context, job, key, outcome.chosen),
         behaviour={name: tuple(numbers) for name, numbers in made.behaviour.items()},
         data=data_used(context),
-        model=exam.quality,
-        bits_per_dimension=dict(exam.bits),
         passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
-        cells=cell_records(context, job, outcome),
-        attacks={name: attack_record(attempt) for name, attempt in attacks.items()},
+        cells=cell_records(context, outcome),
+        model=models.model,
+        reference=models.reference,
         scores_sha256=scores_sha256,
     )
 
@@ -114,35 +110,12 @@ def data_used(context: Context) -> dict[str, DataUsed]:
     return used
 
 
-def cell_records(context: Context, job: Job, outcome: Outcome) -> tuple[CellRecord, ...]:
-    """Return the numbers of every failure set, and the reasons of those that have none."""
-    made = [cell_record(cell, job.seed) for cell in cells(outcome.scores)]
-    for (failure, name), reason in outcome.failed.items():
-        made.append(CellRecord(failure=failure, name=name, status="failed", reason=reason))
-    for name, reason in context.sets.absent.items():
-        made.append(CellRecord(failure="ood", name=name, status="skipped", reason=reason))
-    for name, reason in context.sets.damaged.items():
-        made.append(CellRecord(failure="ood", name=name, status="failed", reason=reason))
-    return tuple(made)
-
-
-def cell_record(cell: Cell, seed: int) -> CellRecord:
-    """Return the numbers of one failure set; a set without good or without bad inputs has none."""
-    known: dict[str, Any] = {
-        "failure": cell.failure,
-        "name": cell.name,
-        "n_good": len(cell.good),
-        "n_bad": len(cell.bad),
-    }
-    if not len(cell.good) or not len(cell.bad):
-        lacking = "bad inputs: nothing here failed" if len(cell.good) else "good inputs"
-        return CellRecord(**known, status="skipped", reason=f"a one-class set, it has no {lacking}")
-    metrics, intervals = measure(cell, bootstrap=BOOTSTRAP, seed=seed)
-    return CellRecord(**known, metrics=metrics, intervals=intervals, bootstrap=BOOTSTRAP)
-
-
-def attack_record(attempt: Attempt) -> Attack:
-    """Return what an attack achieved."""
-    n, fooled = len(attempt.fooled), int(attempt.fooled.sum())
-    rate = fooled / n if n else None
-    return Attack(n=n, fooled=fooled, success_rate=rate, mean_linf=attempt.linf, mean_l2=attempt.l2)
+def cell_records(context: Context, outcome: Outcome) -> tuple[CellRecord, ...]:
+    """Return the failure sets that have no scores, and why."""
+    sets = context.sets
+    said: list[tuple[Literal["skipped", "failed"], str, str, str]] = [
+        *(("failed", failure, name, reason) for (failure, name), reason in outcome.failed.items()),
+        *(("skipped", "ood", name, reason) for name, reason in sets.absent.items()),
+        *(("failed", "ood", name, reason) for name, reason in sets.damaged.items()),
+    ]
+    return tuple(CellRecord(status=status, failure=kind, name=name, reason=why) for status, kind, name, why in said)

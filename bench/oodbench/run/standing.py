@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from oodbench.errors import BadData, BadRecord, NewerRecord
 from oodbench.records import Record, read_record, record_paths, verify
@@ -11,6 +10,7 @@ from oodbench.run.context import Context
 from oodbench.run.engines import reason
 from oodbench.run.guard import Made
 from oodbench.run.keys import record_key
+from oodbench.run.model_records import verify_models
 from oodbench.run.plan import Job
 from oodbench.run.records import unmade_record
 from oodbench.run.registry import Registered
@@ -36,9 +36,8 @@ def standing(context: Context, job: Job) -> Standing:
 
     What is broken, empty or half-written is made again, and said; what a newer program wrote is never replaced.
     """
-    path = _path(context, job)
     try:
-        record = _read(path)
+        record = _read(context, job)
     except NewerRecord as error:
         return Standing(unmade_record(context, job, "failed", reason(error)), str(error))
     except (BadRecord, BadData, OSError) as error:
@@ -66,7 +65,7 @@ def suspects(context: Context, jobs: Sequence[Job]) -> list[Registered]:
         if job.method.name in found:
             continue
         try:
-            record = _read(_path(context, job))
+            record = _read(context, job)
         except (BadRecord, BadData, OSError):
             continue
         if record is None or record.status != "ok" or record.key != record_key(context, job):
@@ -76,17 +75,16 @@ def suspects(context: Context, jobs: Sequence[Job]) -> list[Registered]:
     return list(found.values())
 
 
-def _path(context: Context, job: Job) -> Path:
-    return record_paths(context.workspace.results, context.matrix.name, job.method.name, job.seed).record
-
-
-def _read(path: Path) -> Record | None:
-    """Return a record whose scores are the ones that it names, or None where there is none."""
+def _read(context: Context, job: Job) -> Record | None:
+    """Return a record whose scores and models are the ones that it names, or None where there is none."""
+    results = context.workspace.results
+    path = record_paths(results, context.matrix.name, job.method.name, job.seed).record
     if not path.exists():
         return None
     record = read_record(path)
     if record.status == "ok":
-        verify(record, path.with_suffix(".npz"))
+        verify(record, path.with_suffix(".parquet"))
+        verify_models(results, record)
     return record
 
 

@@ -19,6 +19,7 @@ from oodbench.run.evaluation import evaluation
 from oodbench.run.graph import Needs
 from oodbench.run.guard import Made
 from oodbench.run.keys import record_key
+from oodbench.run.model_records import write_models
 from oodbench.run.models import describe, is_trained
 from oodbench.run.plan import Job
 from oodbench.run.records import make_record
@@ -131,8 +132,9 @@ class Evaluate:
         with spending(place.torch_device) as spent:
             found = evaluation(context, job, report)
         made = context.guard.made_method(job.entry)
+        models = write_models(context, job, found)
         sha256 = write_scores(paths.scores, found.outcome.scores)
-        record = make_record(context, job, record_key(context, job), made, found, sha256)
+        record = make_record(context, job, record_key(context, job), made, found.outcome, models, sha256)
         write_cost(paths.cost, cost(context, job, spent, found.outcome.seconds, began))
         write_record(paths.record, record)  # last: a record stands only beside its scores
         paths.failure.unlink(missing_ok=True)

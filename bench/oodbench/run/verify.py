@@ -12,11 +12,12 @@ from tabulate import tabulate
 
 from oodbench.errors import BadSetting
 from oodbench.measure.cells import Cell, cells, measure
-from oodbench.records import Record, read_record, read_scores, record_paths
+from oodbench.records import Record, read_record, record_paths, verify
 from oodbench.run.context import Context
 from oodbench.run.execute import execute
 from oodbench.run.graph import Backend
 from oodbench.run.machine import machine_class
+from oodbench.run.model_records import outcomes_of
 from oodbench.run.plan import Job, Skip
 from oodbench.run.workspace import Workspace
 
@@ -109,8 +110,10 @@ def _compared(context: Context, job: Job, record: Record, fresh: Workspace) -> R
 
 
 def _cells(results: Path, context: Context, job: Job) -> dict[tuple[str, str], Cell]:
-    scores = read_scores(record_paths(results, context.matrix.name, job.method.name, job.seed).scores)
-    return {(cell.failure, cell.name): cell for cell in cells(scores)}
+    paths = record_paths(results, context.matrix.name, job.method.name, job.seed)
+    record = read_record(paths.record)
+    found = cells(verify(record, paths.scores), outcomes_of(results, record))
+    return {(cell.failure, cell.name): cell for cell in found}
 
 
 def _equal(a: Cell, b: Cell) -> bool:

@@ -1,0 +1,197 @@
+"""The kinds of failure: each is one value, and whatever tells them apart is asked of it.
+
+Good inputs are what a detector should accept, bad ones what it should flag. A kind says which inputs of a scores file
+are good and bad, which sets of it a matrix names, and how all this is told to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator
+
+from oodbench.errors import BadData, UnknownName
+from oodbench.measure.metrics import METRICS
+from oodbench.records import Outcomes, Scores
+
+if TYPE_CHECKING:
+    from oodbench.data.matrix import Matrix
+
+Floats = NDArray[np.float64]
+
+ROUNDED = "@uint8"
+"""Ending of an attack whose images were rounded to the 256 grey levels before they were scored."""
+
+
+class Groups(NamedTuple):
+    """The scores of one failure set: its name, its good and its bad inputs, float64."""
+
+    name: str
+    good: Floats
+    bad: Floats
+
+
+class Column(NamedTuple):
+    """A failure set and the group that it stands in."""
+
+    name: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of failure.
+
+    Attributes:
+        name: As in records, commands and files.
+        title: As a heading.
+        short: As a heading of columns.
+        good: What is good, in words.
+        bad: What is bad, in words.
+        groups: The failure sets of a scores file, given what the reference classifier does; a group may be empty.
+        planned: The failure sets that a matrix names, those of a group together.
+        group: The group of a failure set that no matrix names, by its name.
+        headings: Titles of metrics that have another name here.
+    """
+
+    name: str
+    title: str
+    short: str
+    good: str
+    bad: str
+    groups: Callable[[Scores, Outcomes | None], Iterator[Groups]]
+    planned: Callable[[Matrix], tuple[Column, ...]] = lambda matrix: ()
+    group: Callable[[str], str] = lambda name: ""
+    headings: Mapping[str, str] = field(default_factory=dict)
+
+    def heading(self, metric: str) -> str:
+        """Return a metric's title, with an arrow to better."""
+        found = METRICS[metric]
+        return f"{self.headings.get(metric, found.title)} {'↑' if found.higher_is_better else '↓'}"
+
+    @property
+    def said(self) -> str:
+        """What is good and what is bad."""
+        return f"Good: {self.good}. Bad: {self.bad}."
+
+
+def _ood(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
+    test = scores.test.astype(np.float64)
+    for name, bad in sorted(scores.ood.items()):
+        yield Groups(name, test, bad.astype(np.float64))
+
+
+def _ood_of(matrix: Matrix) -> tuple[Column, ...]:
+    order = ("near", "far", "synthetic")
+    return tuple(sorted((Column(one.card, one.group) for one in matrix.ood), key=lambda one: order.index(one.group)))
+
+
+def _adversarial(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
+    """Raise BadData where the scores are not of the images that were attacked."""
+    test = scores.test.astype(np.float64)
+    for name, attacked in sorted(scores.adversarial.items()):
+        found = outcomes.attacks.get(name) if outcomes else None
+        if outcomes is None or found is None:
+            raise BadData(f"adversarial/{name}: nothing is known of what this attack achieved")
+        if not np.array_equal(found.index, attacked.index):
+            raise BadData(f"adversarial/{name}: the scores are of other images than those that were attacked")
+        right = attacked.index[outcomes.correct[attacked.index]]
+        yield Groups(name, test[right], attacked.scores[found.fooled].astype(np.float64))
+
+
+def _adversarial_of(matrix: Matrix) -> tuple[Column, ...]:
+    names = [one.attack for one in matrix.attacks]
+    return tuple(Column(name, _precision(name)) for name in (*names, *(name + ROUNDED for name in names)))
+
+
+def _precision(name: str) -> str:
+    return "rounded" if name.endswith(ROUNDED) else "exact"
+
+
+def _misclassification(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
+    if outcomes is not None:
+        test = scores.test.astype(np.float64)
+        yield Groups("misclassified", test[outcomes.correct], test[~outcomes.correct])
+
+
+def _corruption(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
+    test = scores.test.astype(np.float64)
+    for name, bad in sorted(scores.corruption.items()):
+        yield Groups(name, test, bad.astype(np.float64))
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "ood",
+            "Out-of-distribution inputs",
+            "OOD",
+            "in-set test images",
+            "images of other sets",
+            _ood,
+            _ood_of,
+        ),
+        Kind(
+            "adversarial",
+            "Adversarial inputs",
+            "Adversarial",
+            "attacked images as they were, where the model is right",
+            f"their attacked versions that fooled it; `{ROUNDED}`: rounded to 256 grey levels before scoring, "
+            "not part of the mean",
+            _adversarial,
+            _adversarial_of,
+            _precision,
+        ),
+        Kind(
+            "misclassification",
+            "The model's own misclassifications",
+            "Misclassifications",
+            "in-set test images that the model gets right",
+            "those it gets wrong",
+            _misclassification,
+            lambda matrix: (Column("misclassified", ""),),
+            headings={"aupr_in": "AUPR-Success", "aupr_out": "AUPR-Error"},
+        ),
+        Kind(
+            "corruption",
+            "Corrupted inputs",
+            "Corruptions",
+            "in-set test images",
+            "their corrupted versions, type-severity",
+            _corruption,
+            group=lambda name: name.rsplit("-", 1)[0],
+        ),
+    )
+}
+"""All kinds by name, in the order in which they are shown."""
+
+
+def find_kind(name: str) -> Kind:
+    """Return the kind of failure of that name.
+
+    Raises:
+        UnknownName: There is none; the nearest is offered.
+    """
+    if name not in KINDS:
+        raise UnknownName("kind of failure", name, KINDS)
+    return KINDS[name]
+
+
+def _known(name: str) -> str:
+    if name not in KINDS:
+        raise ValueError(str(UnknownName("kind of failure", name, KINDS)))
+    return name
+
+
+KindName = Annotated[str, AfterValidator(_known)]
+"""The name of a kind, as a field of a file."""
+
+
+def averaged(columns: Iterable[Column]) -> tuple[str, ...]:
+    """Return the sets that the overall mean is over: all, but each attack once."""
+    return tuple(column.name for column in columns if not column.name.endswith(ROUNDED))

@@ -1,0 +1,59 @@
+"""The papers' own numbers beside ours: never in one column."""
+
+from collections.abc import Iterable
+
+from oodbench.measure.ranking import RANKING
+from oodbench.report.markdown import link, mean_and_std, table
+from oodbench.report.reported import Reported, known_as
+from oodbench.report.standings import Standings
+
+
+def comparable(standings: Standings, in_set: str, reported: Iterable[Reported]) -> list[Reported]:
+    """Return what papers print for the methods, sets and metrics of a table, in its order."""
+    methods, metrics = list(standings.entries), list(RANKING)
+    sets, in_sets = _shown(standings), known_as(in_set)
+    found = [
+        one
+        for one in reported
+        if one.failure == standings.kind.name
+        and one.in_set in in_sets
+        and one.method in methods
+        and one.out_set in sets
+        and one.metric in metrics
+    ]
+    order = list(sets)
+    return sorted(found, key=lambda one: (methods.index(one.method), order.index(str(one.out_set)), one.metric))
+
+
+def _shown(standings: Standings) -> dict[str, str]:
+    """Return our own sets by what papers call them; a set of that very name goes first."""
+    names = [column.name for column in standings.columns]
+    called = {other: name for name in names for other in known_as(name)}
+    return called | {name: name for name in names}
+
+
+def reported_table(standings: Standings, scale: str, numbers: Iterable[Reported]) -> str:
+    """Return the papers' numbers, each with what was measured here, its convention and its source."""
+    words = ("Method", "Set", "Metric", "Network", "Tuned on", "Convention", "Source")
+    headers = [*words[:3], f"Measured here (scale {scale})", "In the paper", *words[3:]]
+    return table(headers, [_row(standings, one) for one in numbers], words)
+
+
+def as_printed(number: Reported) -> str:
+    """Return a number in the paper's own digits, in percent; a doubtful one says so and why."""
+    parts = [part for part in (number.value, number.low, number.high) if part is not None]
+    text = " to ".join(_digits(part, number.places) for part in parts) or "illegible"
+    text += f" ± {_digits(number.std, number.places)}" if number.std is not None else ""
+    return f"{text} (doubtful: {number.doubt})" if number.doubt else text
+
+
+def _digits(share: float, places: int) -> str:
+    return f"{100 * share:.{places}f}"
+
+
+def _row(standings: Standings, one: Reported) -> list[str]:
+    own = _shown(standings)[str(one.out_set)]
+    ours = mean_and_std(standings.over_seeds(one.metric, one.method, own))
+    name = own if own == one.out_set else f"{own} (there {one.out_set})"
+    what = [f"`{one.method}`", name, standings.kind.heading(one.metric)]
+    return [*what, ours, as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]

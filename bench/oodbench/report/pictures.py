@@ -1,0 +1,78 @@
+"""Which pictures a matrix has: FPR95 of every method, and sweeps, seeds as points.
+
+A picture names the sha256 of what it shows, and is drawn again only where that is another.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from oodbench.measure.kinds import averaged
+from oodbench.report.models import Sweep, points
+from oodbench.report.numbers import RANKED_BY
+from oodbench.report.standings import Board, Standings
+from oodbench.store import digest
+
+LOOK = 1
+"""Of `oodbench.report.drawing`: one more where a picture of the same numbers looks otherwise."""
+
+Points = Sequence[tuple[float, float]]
+
+
+class Panel(NamedTuple):
+    """The methods of one kind of failure, from best to worst: names, and seeds and means as points."""
+
+    title: str
+    names: list[str]
+    seeds: Points
+    means: Points
+
+
+def draw(board: Board, path: Path) -> None:
+    """Write the picture of a matrix to `path` as SVG, a panel a kind of failure; none where nothing is ranked."""
+    panels = [_panel(standings) for standings in board.kinds if standings.ranked]
+    title = f"{board.card.title if board.card else board.matrix} ({board.matrix}, scale {board.scale})"
+    seal = f"oodbench: shows {digest(LOOK, title, panels)}"
+    if panels and not _shows(path, seal):
+        from oodbench.report import drawing
+
+        drawing.save(lambda: drawing.ranking(title, panels), path, seal)
+
+
+def _panel(standings: Standings) -> Panel:
+    sets = averaged(standings.columns)
+    seeds = [
+        (100 * mean, place)
+        for place, one in enumerate(standings.ranked)
+        for mean in standings.by_seed(RANKED_BY, one.method, sets)
+    ]
+    means = [(100 * one.mean, place) for place, one in enumerate(standings.ranked)]
+    names = [f"{one.method}  {standings.ranks[one.method]}" for one in standings.ranked]
+    return Panel(standings.kind.title, names, seeds, means)
+
+
+def draw_sweep(sweep: Sweep, board: Board, path: Path) -> None:
+    """Write the picture of a sweep to `path` as SVG: bits, accuracy, and mean AUROC by kind against the value."""
+    found = points(sweep, board)
+    panels: dict[str, list[Sequence[float]]] = {
+        "Bits per dimension": [one.bits for one in found],
+        "Accuracy in percent": [[100 * share for share in one.accuracy] for one in found],
+    }
+    for kind in (standings.kind for standings in board.kinds):
+        by_value = [[100 * share for share in one.auroc.get(kind.name, ())] for one in found]
+        panels[f"{kind.title}: AUROC in percent"] = list(by_value)
+    shown = {name: numbers for name, numbers in panels.items() if any(map(len, numbers))}
+    title, values = f"{sweep.field} of {sweep.recipe} on {board.matrix}", [str(one.value) for one in found]
+    seal = f"oodbench: shows {digest(LOOK, title, values, shown)}"
+    if not _shows(path, seal):
+        from oodbench.report import drawing
+
+        drawing.save(lambda: drawing.curves(title, sweep.field, values, shown), path, seal)
+
+
+def _shows(path: Path, seal: str) -> bool:
+    """Whether a picture of the same numbers lies there."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return seal in file.read(2000)

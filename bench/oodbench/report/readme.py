@@ -1,0 +1,71 @@
+"""The table in README.md: a few rows of the first matrix, between two marks, written by `oodbench table`."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from oodbench.measure.kinds import averaged
+from oodbench.report.markdown import NONE, link, mean_and_std, table
+from oodbench.report.numbers import RANKED_BY
+from oodbench.report.site import COMMAND, Pages, Site
+from oodbench.report.standings import Board, Standings
+
+FILE = "README.md"
+BEGIN = f"<!-- {COMMAND} writes what stands from here -->"
+END = "<!-- to here -->"
+
+ROWS = 8
+
+BASELINE = "msp"
+"""The row that others are held against."""
+
+
+def with_block(folder: Path, site: Site, boards: Sequence[Board]) -> Pages:
+    """Return README.md with its table made anew, if it lies in `folder` and has the marks; else nothing."""
+    path = folder / FILE
+    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not boards or BEGIN not in old or END not in old.split(BEGIN, 1)[1]:
+        return {}
+    before, rest = old.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    return {FILE: f"{before}{BEGIN}\n\n{block(site, boards[0])}\n\n{END}{after}"}
+
+
+def block(site: Site, board: Board) -> str:
+    """Return the best methods of each kind of failure, and the baseline: FPR95 on every kind."""
+    headers = ["Method", *(one.kind.short for one in board.kinds)]
+    rows = [
+        [link(f"`{method}`", site.of_method(method)), *(_cell(one, method) for one in board.kinds)]
+        for method in chosen(board)
+    ]
+    seeds = len({record.seed for record in board.records})
+    whole = link("leaderboard.md", site.index)
+    said = (
+        f"FPR95 ↓ in percent (and rank) on `{board.matrix}`, mean ± standard deviation over {seeds} seeds: the best of "
+        f"each kind of failure, one a paper, and the baseline `{BASELINE}`. All methods, sets and metrics: {whole}."
+    )
+    return f"{table(headers, rows, ('Method',))}\n\n{said}"
+
+
+def chosen(board: Board) -> list[str]:
+    """Return the best methods of each kind in turn, one a paper, and the baseline, in the order of the first kind."""
+    papers = {record.method: (record.citation.title, record.citation.url) for record in board.records}
+    taken: dict[str, None] = {}
+    for method in _in_turn([one.ranks for one in board.kinds]):
+        if len(taken) < ROWS - 1 and method != BASELINE and papers[method] not in {papers[other] for other in taken}:
+            taken[method] = None
+    order = list(dict.fromkeys(method for one in board.kinds for method in one.ranks))
+    return sorted({*taken, *({BASELINE} & papers.keys())}, key=order.index)
+
+
+def _in_turn(ranks: Sequence[dict[str, str]]) -> Iterator[str]:
+    """Yield the first method of each kind, then the second of each, and so on; those without a rank are left out."""
+    places = [[method for method, rank in by_method.items() if rank] for by_method in ranks]
+    for place in range(max(map(len, places), default=0)):
+        yield from (methods[place] for methods in places if place < len(methods))
+
+
+def _cell(standings: Standings, method: str) -> str:
+    if method not in standings.ranks:
+        return NONE
+    mean = mean_and_std(standings.over_sets(RANKED_BY, method, averaged(standings.columns)))
+    return f"{mean} ({standings.ranks[method]})" if standings.ranks[method] else mean

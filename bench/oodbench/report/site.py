@@ -1,0 +1,80 @@
+"""Where the generated pages lie, how one links to another, and how one differs from what lies there."""
+
+import posixpath
+from difflib import unified_diff
+from pathlib import Path
+
+from oodbench.report.markdown import link
+from oodbench.report.standings import Board, Standings
+from oodbench.report.tables import Linked
+
+COMMAND = "oodbench table"
+
+MARK = f"<!-- made by `{COMMAND}`; do not edit -->"
+"""First line of every generated page: one that has it, and is not made any more, is removed."""
+
+PICTURE = "figures/fpr95.svg"
+"""Below the folder of a matrix."""
+
+METHODS = "methods"
+"""The folder of the methods' pages, beside those of the matrices."""
+
+Pages = dict[str, str]
+"""Text by path, relative to the folder of leaderboard.md, with slashes."""
+
+
+class Site:
+    """Where pages lie, and how one links to another.
+
+    Attributes:
+        index: Name of the file that lists all, leaderboard.md as a rule.
+        folder: Folder of all others, relative to that file.
+        results: Folder of results.
+    """
+
+    def __init__(self, results: Path, index: str) -> None:
+        self.index = index
+        self.folder = f"docs/{Path(index).stem}"
+        self.results = results
+
+    def of_matrix(self, board: Board) -> str:
+        """Return the page of a matrix."""
+        return f"{self.folder}/{board.matrix}/README.md"
+
+    def of_kind(self, standings: Standings) -> str:
+        """Return the page of a matrix and kind."""
+        return f"{self.folder}/{standings.matrix}/{standings.kind.name}.md"
+
+    def of_method(self, method: str) -> str:
+        """Return the page of a method."""
+        return f"{self.folder}/{METHODS}/{method}.md"
+
+    def linked(self, here: str) -> Linked:
+        """Return what makes a link from a page to the page of a method."""
+        return lambda method: link(f"`{method}`", to(here, self.of_method(method)))
+
+    def picture(self, here: str, board: Board, name: str, text: str) -> list[str]:
+        """Return a picture of a matrix, if it has been drawn."""
+        drawn = (self.results / board.matrix / name).is_file()
+        return [f"![{text}]({to(here, f'{self.results.name}/{board.matrix}/{name}')})"] if drawn else []
+
+
+def to(here: str, there: str) -> str:
+    """Return a relative link from one page to another file."""
+    return posixpath.relpath(there, posixpath.dirname(here) or ".")
+
+
+def sweep_picture(recipe: str, field: str) -> str:
+    """Return where the picture of a sweep lies below the folder of a matrix."""
+    return f"figures/{recipe}-{field}.svg"
+
+
+def differs(path: Path, new: str) -> str | None:
+    """Return how the file at `path` differs from the page `new`; None if it does not."""
+    if not path.exists():
+        return f"{path} does not exist"
+    old = path.read_bytes().decode("utf-8", errors="replace")
+    if old == new:
+        return None
+    lines = unified_diff(old.splitlines(), new.splitlines(), str(path), f"{path} (rebuilt)", lineterm="", n=0)
+    return f"{path} is not what the scores make\n" + "\n".join(lines)

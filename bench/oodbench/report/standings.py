@@ -1,0 +1,244 @@
+"""Who stands where: the methods of one matrix on one kind of failure, with every number a table may ask for."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from oodbench.data.matrix import Matrix, known_matrix
+from oodbench.errors import BadRecord
+from oodbench.measure.kinds import KINDS, Column, Kind, averaged
+from oodbench.measure.ranks import Ranked, Run, ranked
+from oodbench.measure.summary import Spread, average, spread
+from oodbench.records import Record, command
+from oodbench.report.entries import Entry, collect
+from oodbench.report.gaps import Hole, holes
+from oodbench.report.numbers import RANKED_BY, Draws, Numbers, inputs_of, numbers
+
+SCALES = ("paper", "cpu", "tiny")
+
+PLAIN = "plain"
+"""What records call the recipe of a matrix's plain classifier."""
+
+TOLERATED = 0.02
+"""By how much a model's accuracy may fall below its plain twin's."""
+
+Values = Mapping[tuple[str, str, int], Mapping[str, float]]
+"""Numbers by set, by metric, method and seed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Standings:
+    """The methods of one matrix, judged on one kind of failure.
+
+    Attributes:
+        matrix: Its name.
+        kind: The kind of failure.
+        columns: The sets, those of a group together.
+        entries: By method and seed, of all methods that have scores of this kind.
+        values: What was measured.
+        intervals: 95 % intervals of it, where there are any.
+        sizes: Good and bad inputs by method and seed, by set.
+        plain: Accuracy of the matrix's plain classifier by seed.
+        draws: What ranks need of resampled inputs.
+    """
+
+    matrix: str
+    kind: Kind
+    columns: tuple[Column, ...]
+    entries: Mapping[str, Mapping[int, Entry]]
+    values: Values
+    intervals: Mapping[tuple[str, str, int], Mapping[str, tuple[float, float]]]
+    sizes: Mapping[tuple[str, int], Mapping[str, tuple[int, int]]]
+    plain: Mapping[int, float]
+    draws: Draws
+
+    @cached_property
+    def ranked(self) -> tuple[Ranked, ...]:
+        """The methods that have every set at each of their seeds, best first."""
+        sets = averaged(self.columns)
+        complete = [method for method in self.entries if self.over_sets(RANKED_BY, method, sets)]
+        return ranked({method: self._runs(method, sets) for method in complete}, RANKED_BY)
+
+    @cached_property
+    def ranks(self) -> dict[str, str]:
+        """Rank by method, in the order of the table: "2=" where it is shared, empty where a set is missing."""
+        places = [one.rank for one in self.ranked]
+        ranks = {one.method: f"{one.rank}{'=' if places.count(one.rank) > 1 else ''}" for one in self.ranked}
+        return ranks | {method: "" for method in self.entries if method not in ranks}
+
+    def records(self, method: str) -> list[Record]:
+        """Return a method's records, in order of seed."""
+        return [entry.record for entry in self.entries[method].values()]
+
+    def accuracy(self, method: str) -> Spread | None:
+        """Return the spread over seeds of the accuracy of the classifier that a method is judged on."""
+        return spread(list(accuracies(self.entries[method].values()).values()))
+
+    def falls_behind(self, method: str) -> bool:
+        """Whether that classifier is more than 2 points less accurate than its plain twin, over seeds of both."""
+        own = accuracies(self.entries[method].values())
+        lost = spread([self.plain[seed] - accuracy for seed, accuracy in own.items() if seed in self.plain])
+        return lost is not None and lost.mean > TOLERATED + 1e-9  # 0.92 - 0.90 is a little more than 0.02
+
+    def over_seeds(self, metric: str, method: str, name: str) -> Spread | None:
+        """Return the spread of one set's number over the seeds that have it; None where none has."""
+        by_seed = [self.values.get((metric, method, seed), {}) for seed in self.entries[method]]
+        return spread([values[name] for values in by_seed if name in values])
+
+    def by_seed(self, metric: str, method: str, sets: Sequence[str]) -> list[float]:
+        """Return the mean over sets of each seed that has them all."""
+        means = [average(self.values.get((metric, method, seed), {}), sets) for seed in self.entries[method]]
+        return [mean for mean in means if mean is not None]
+
+    def over_sets(self, metric: str, method: str, sets: Sequence[str]) -> Spread | None:
+        """Return the spread over seeds of the mean over sets; None where any seed lacks any set."""
+        means = self.by_seed(metric, method, sets)
+        return spread(means) if len(means) == len(self.entries[method]) else None
+
+    def interval(self, metric: str, method: str, name: str) -> tuple[float, float] | None:
+        """Return the 95 % interval of one set's number, for a method with a single seed."""
+        seeds = list(self.entries[method])
+        return self.intervals.get((metric, method, seeds[0]), {}).get(name) if len(seeds) == 1 else None
+
+    def _runs(self, method: str, sets: Sequence[str]) -> dict[int, Run]:
+        ordered = sorted(sets)  # the order in which the draws were averaged
+        runs = {}
+        for seed, entry in self.entries[method].items():
+            sizes = [self.sizes[method, seed][name] for name in ordered]
+            mean = average(self.values[RANKED_BY, method, seed], ordered)
+            assert mean is not None
+            runs[seed] = Run(mean, min(map(min, sizes)), self.draws[inputs_of(entry), self.kind.name])
+        return runs
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """Everything that the pages and pictures of one matrix are made from.
+
+    Attributes:
+        matrix: Its name.
+        card: The matrix itself, if it is known here.
+        entries: Its entries, by method and seed; at least one.
+        kinds: Its kinds of failure.
+        holes: What it lacks.
+    """
+
+    matrix: str
+    card: Matrix | None
+    entries: Sequence[Entry]
+    kinds: Sequence[Standings]
+    holes: Sequence[Hole]
+
+    @property
+    def records(self) -> list[Record]:
+        """Its records."""
+        return [entry.record for entry in self.entries]
+
+    @property
+    def in_set(self) -> str:
+        """Card of the in-set."""
+        return self.entries[0].record.in_set
+
+    @property
+    def scale(self) -> str:
+        """How large the matrix's recipes are."""
+        return self.entries[0].record.scale
+
+
+def boards(results: Path, matrix: str | None = None) -> list[Board]:
+    """Return the boards of a results folder, or of one matrix in it: the papers' scale first, then by name.
+
+    Raises:
+        BadRecord: As `boards_of`, `oodbench.report.entries.collect` and `oodbench.report.numbers.numbers`.
+    """
+    entries = collect(results, matrix)
+    return boards_of(entries, numbers(results, entries))
+
+
+def boards_of(entries: Sequence[Entry], found: Numbers) -> list[Board]:
+    """Return the boards of entries and their numbers.
+
+    Raises:
+        BadRecord: A method has scores of a set that its matrix does not name, or lacks one without a reason.
+    """
+    made = []
+    tables = _tables(found)
+    for name in dict.fromkeys(entry.record.matrix for entry in entries):
+        own = [entry for entry in entries if entry.record.matrix == name]
+        card = known_matrix(name)
+        kinds = [
+            _standings(name, kind, card, own, tables.get((name, kind.name), _Table({}, {}, {})), found.draws)
+            for kind in KINDS.values()
+        ]
+        shown = [standings for standings in kinds if standings.entries]
+        made.append(Board(name, card, own, shown, holes(name, card, own, found.frame)))
+    return sorted(made, key=lambda board: (SCALES.index(board.scale), board.matrix))
+
+
+def accuracies(entries: Iterable[Entry]) -> dict[int, float]:
+    """Return the accuracy of the entries' reference classifiers by seed."""
+    known = {one.record.seed: one.reference.quality.accuracy for one in entries if one.reference}
+    return {seed: accuracy for seed, accuracy in known.items() if accuracy is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """The numbers of one matrix and kind, looked up rather than searched."""
+
+    values: dict[tuple[str, str, int], dict[str, float]]
+    intervals: dict[tuple[str, str, int], dict[str, tuple[float, float]]]
+    sizes: dict[tuple[str, int], dict[str, tuple[int, int]]]
+
+
+def _tables(found: Numbers) -> dict[tuple[str, str], _Table]:
+    tables: dict[tuple[str, str], _Table] = {}
+    columns = ("matrix", "kind", "set", "method", "seed", "metric", "value", "low", "high", "n_good", "n_bad")
+    lists = (found.frame[column].to_numpy(dtype=object).tolist() for column in columns)
+    for matrix, kind, name, method, seed, metric, value, low, high, n_good, n_bad in zip(*lists, strict=True):
+        table = tables.setdefault((matrix, kind), _Table({}, {}, {}))
+        table.sizes.setdefault((method, seed), {})[name] = n_good, n_bad
+        if metric:
+            table.values.setdefault((metric, method, seed), {})[name] = value
+        if low == low:  # not NaN
+            table.intervals.setdefault((metric, method, seed), {})[name] = low, high
+    return tables
+
+
+def _standings(
+    matrix: str, kind: Kind, card: Matrix | None, entries: Sequence[Entry], table: _Table, draws: Draws
+) -> Standings:
+    by_method: dict[str, dict[int, Entry]] = {method: {} for method in sorted({method for method, _ in table.sizes})}
+    for entry in entries:
+        if entry.record.method in by_method and entry.record.scores_sha256 is not None:
+            by_method[entry.record.method][entry.record.seed] = entry
+    columns = _columns(kind, card, table)
+    for entry in entries:
+        if entry.record.scores_sha256 is not None:
+            _check_sets(entry, kind, columns, table.sizes.get((entry.record.method, entry.record.seed), {}))
+    plain = accuracies(entry for entry in entries if entry.record.recipe["name"] == PLAIN)
+    return Standings(matrix, kind, columns, by_method, table.values, table.intervals, table.sizes, plain, draws)
+
+
+def _columns(kind: Kind, card: Matrix | None, table: _Table) -> tuple[Column, ...]:
+    """Return the sets that a matrix names; of one that is not known here, all that were scored."""
+    if card is not None:
+        return kind.planned(card)
+    scored = {name for sets in table.sizes.values() for name in sets}
+    return tuple(Column(name, kind.group(name)) for name in sorted(scored))
+
+
+def _check_sets(entry: Entry, kind: Kind, columns: Sequence[Column], scored: Iterable[str]) -> None:
+    """Refuse a record whose sets are not those of its matrix: one of its own would cost every other row its rank."""
+    record, names, scored = entry.record, [column.name for column in columns], set(scored)
+    excused = {cell.name for cell in record.cells if cell.failure == kind.name}
+    if entry.reference:
+        excused |= {name for name, attack in entry.reference.attacks.items() if attack.n == 0}
+    foreign = sorted(scored - set(names))
+    lacking = [name for name in names if name not in scored | excused]
+    if foreign or lacking:
+        what = f"has scores of {', '.join(foreign)}" if foreign else f"lacks {', '.join(lacking)} without a reason"
+        raise BadRecord(
+            f"{entry.scores.with_suffix('.json')}: {what} ({kind.name}); the sets of {record.matrix} are "
+            f"{', '.join(names) or 'none'}; make it again: {command(record)}"
+        )

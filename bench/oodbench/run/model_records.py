@@ -1,0 +1,158 @@
+"""From an examination to the records of its models: written once a model, whichever method comes first."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from oodbench.errors import BadRecord
+from oodbench.outcomes import outcomes_sha256, write_outcomes
+from oodbench.records import (
+    Attack,
+    Fooled,
+    ModelPaths,
+    ModelRecord,
+    ModelUsed,
+    Outcomes,
+    Record,
+    model_paths,
+    model_sha256,
+    read_model,
+    read_outcomes,
+    write_model,
+)
+from oodbench.run.attack import Attempt
+from oodbench.run.context import Context
+from oodbench.run.evaluation import Evaluation
+from oodbench.run.examine import Exam
+from oodbench.run.keys import model_record_key
+from oodbench.run.models import describe
+from oodbench.run.plan import Job, reference_of
+from oodbench.training import Recipe
+
+
+class ModelsUsed(NamedTuple):
+    """The model that a method stands on, and the classifier whose errors it is judged on."""
+
+    model: ModelUsed
+    reference: ModelUsed
+
+
+def write_models(context: Context, job: Job, found: Evaluation) -> ModelsUsed:
+    """Write the records of a job's model and of the classifier whose errors it is judged on; return both.
+
+    Raises:
+        BadRecord: As `put_model`.
+    """
+    exam, reference = found.exam, reference_of(job.recipe, context.matrix)
+    outcomes = _outcomes(exam)
+    judged = _record(context, reference, job.seed).model_copy(
+        update={
+            "quality": exam.quality,
+            "attacks": {name: attack_record(attempt) for name, attempt in exam.attacks.items()},
+            "outcomes_sha256": outcomes_sha256(outcomes),
+        }
+    )
+    if reference == job.recipe:
+        judged = judged.model_copy(update={"bits_per_dimension": dict(exam.bits)})
+    used = put_model(context.workspace.results, judged, outcomes)
+    if reference == job.recipe:
+        return ModelsUsed(used, used)
+    density = _record(context, job.recipe, job.seed).model_copy(update={"bits_per_dimension": dict(exam.bits)})
+    return ModelsUsed(put_model(context.workspace.results, density, None), used)
+
+
+def put_model(results: Path, model: ModelRecord, outcomes: Outcomes | None) -> ModelUsed:
+    """Write the record of a model, unless it stands there already; return what names it.
+
+    A record of another key, or a broken one, is replaced: it is of other code or data, and so are the methods' records
+    that name it.
+
+    Raises:
+        BadRecord: A record of the same key says something else.
+    """
+    paths = model_paths(results, model.matrix, model.name, model.seed)
+    used = ModelUsed(name=model.name, sha256=model_sha256(model))
+    standing = _standing(paths)
+    if standing is not None and model_sha256(standing) == used.sha256:
+        return used
+    if standing is not None and standing.key in (None, model.key):
+        raise BadRecord(
+            f"{paths.record}: this model came out otherwise than the methods' records here say "
+            f"({_differences(standing, model)}); were they made on another machine? Write elsewhere (--results DIR), "
+            f"or delete {paths.record.parent} and run again every method on that model"
+        )
+    if outcomes is not None:
+        write_outcomes(paths.outcomes, outcomes)
+    write_model(paths.record, model)  # last: a record stands only beside its outcomes
+    return used
+
+
+def verify_models(results: Path, record: Record) -> None:
+    """Check that the models that a method's record names lie there, whole.
+
+    Raises:
+        BadRecord: One of them is absent, broken, or another one by now.
+    """
+    for used in dict.fromkeys(one for one in (record.model, record.reference) if one):
+        paths = model_paths(results, record.matrix, used.name, record.seed)
+        model = _read(paths)
+        if model_sha256(model) != used.sha256:
+            raise BadRecord(f"{paths.record}: is another model by now than the one that {record.method} was scored on")
+    if record.model is None or record.reference is None:
+        raise BadRecord(
+            f"the record of {record.method}, seed {record.seed} names no model; was it made by oodbench 0.1?"
+        )
+
+
+def outcomes_of(results: Path, record: Record) -> Outcomes | None:
+    """Return what the classifier does whose errors a method is judged on; None where it does not classify.
+
+    Raises:
+        BadRecord: Its record, or its file of outcomes, is absent or broken.
+    """
+    if record.reference is None:
+        return None
+    paths = model_paths(results, record.matrix, record.reference.name, record.seed)
+    sha256 = read_model(paths.record).outcomes_sha256
+    return read_outcomes(paths.outcomes, sha256) if sha256 else None
+
+
+def _read(paths: ModelPaths) -> ModelRecord:
+    model = read_model(paths.record)
+    if model.outcomes_sha256 is not None:
+        read_outcomes(paths.outcomes, model.outcomes_sha256)
+    return model
+
+
+def _standing(paths: ModelPaths) -> ModelRecord | None:
+    """Return the record of a model that lies at a place; None for none, or a broken one."""
+    try:
+        return _read(paths)
+    except BadRecord:
+        return None
+
+
+def _differences(standing: ModelRecord, model: ModelRecord) -> str:
+    left, right = (one.model_dump(exclude={"key", "recipe"}) for one in (standing, model))
+    return ", ".join(f"{name}: {left[name]} there, {right[name]} here" for name in left if left[name] != right[name])
+
+
+def _record(context: Context, recipe: Recipe, seed: int) -> ModelRecord:
+    return ModelRecord(
+        matrix=context.matrix.name,
+        name=context.name(recipe),
+        seed=seed,
+        recipe=describe(recipe),
+        key=model_record_key(context, recipe, seed),
+    )
+
+
+def _outcomes(exam: Exam) -> Outcomes:
+    assert exam.correct is not None
+    return Outcomes(exam.correct, {name: Fooled(one.index, one.fooled) for name, one in exam.attacks.items()})
+
+
+def attack_record(attempt: Attempt) -> Attack:
+    """Return what an attack achieved."""
+    n, fooled = len(attempt.fooled), int(attempt.fooled.sum())
+    rate = fooled / n if n else None
+    return Attack(n=n, fooled=fooled, success_rate=rate, mean_linf=attempt.linf, mean_l2=attempt.l2)
