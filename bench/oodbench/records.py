@@ -144,10 +144,7 @@ def read_record(path: Path) -> Record:
     Raises:
         BadRecord: The file is absent, broken, foreign, or written by a newer oodbench.
     """
-    text = _read(path)
-    content = read_content(text, path)
-    version = content["schema_version"]
-    return _parse(Record, text if version == SCHEMA_VERSION else json.dumps(upgraded(content)), path)
+    return _parse(Record, json.dumps(upgraded(_unsealed(read_content(_read(path), path), path))), path)
 
 
 def write_model(path: Path, model: ModelRecord) -> None:
@@ -161,20 +158,22 @@ def read_model(path: Path) -> ModelRecord:
     Raises:
         BadRecord: The file is absent, broken, foreign, or written by a newer oodbench.
     """
-    text = _read(path)
-    read_content(text, path)
-    return _parse(ModelRecord, text, path)
+    return _parse(ModelRecord, json.dumps(_unsealed(read_content(_read(path), path), path)), path)
+
+
+NOT_CONTENT = {"schema_version", "recipe", "key", "source_sha256", "machine"}
+"""Fields of the record of a model that say where it comes from, not what it is and does."""
 
 
 def model_sha256(model: ModelRecord) -> str:
-    """Return the sha256 (hex) of what a model is and does: its numbers and outcomes, neither its key nor its recipe."""
-    content = model.model_dump(mode="json", exclude={"schema_version", "recipe", "key"}, exclude_none=True)
+    """Return the sha256 (hex) of what a model is and does: its numbers and outcomes, not where it comes from."""
+    content = model.model_dump(mode="json", exclude=NOT_CONTENT, exclude_none=True)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_cost(path: Path, cost: Cost) -> None:
     """Write `cost` to `path`, whole or not at all."""
-    _write(path, cost)
+    _write(path, cost, sealed=False)
 
 
 def read_cost(path: Path) -> Cost:
@@ -207,13 +206,23 @@ def command(record: Record) -> str:
     return f"oodbench run {record.matrix} --methods {record.method} --seeds {record.seed}"
 
 
-def _write(path: Path, model: BaseModel) -> None:
+SEAL = "seal"
+"""Under this name a record holds the sha256 of all else in it: a bit that flipped is noticed."""
+
+
+def _write(path: Path, model: BaseModel, *, sealed: bool = True) -> None:
+    content = model.model_dump(mode="json")
     try:
-        text = json.dumps(model.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
+        said = content | ({SEAL: _sha256(content)} if sealed else {})
+        text = json.dumps(said, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
     except ValueError as error:
         raise BadRecord(f"{path}: a record holds finite numbers only: {error}") from error
     with atomically(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8", newline="\n")
+
+
+def _sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def _read(path: Path) -> str:
@@ -246,6 +255,14 @@ def read_content(text: str, path: Path) -> dict[str, Any]:
             f"(schema {version}, this program reads up to {SCHEMA_VERSION}): pip install --upgrade oodbench"
         )
     return dict(content)
+
+
+def _unsealed(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a record's content without its seal, which must fit; a record without one is taken as it is."""
+    seal = content.pop(SEAL, None)
+    if seal is not None and seal != _sha256(content):
+        raise BadRecord(f"{path}: is damaged, or was changed by hand: its seal does not fit its content")
+    return content
 
 
 def _parse(model: type[M], text: str, path: Path) -> M:

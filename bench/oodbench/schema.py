@@ -173,6 +173,8 @@ class ModelRecord(_Frozen):
         attacks: What each attack on it achieved, by name; the rounded twin of an attack is an attack of its own.
         outcomes_sha256: Of the content of the file beside it (`oodbench.outcomes`); null where it does not classify.
         key: Content address of all that the model depends on: one of another key is another model of that name.
+        source_sha256: Digest of the code that made it, comments aside: provenance.
+        machine: Class of the machine that made it: provenance.
     """
 
     schema_version: Literal[2] = 2
@@ -185,6 +187,8 @@ class ModelRecord(_Frozen):
     attacks: dict[str, Attack] = {}
     outcomes_sha256: Sha256 | None = None
     key: Sha256 | None = None
+    source_sha256: Sha256 | None = None
+    machine: str | None = None
 
 
 class Record(_Outcome):

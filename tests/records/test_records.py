@@ -44,6 +44,7 @@ def test_equal_records_make_equal_bytes_that_people_can_read(tmp_path, record):
     assert text.splitlines()[1].startswith(' "behaviour"')
     assert json.loads(text)["schema_version"] == 2
     assert list(json.loads(text)) == sorted(json.loads(text))
+    assert len(json.loads(text)["seal"]) == 64
 
 
 def test_a_record_cannot_be_changed(record):
@@ -141,6 +142,28 @@ def test_a_truncated_record_is_named_wherever_it_ends(tmp_path, record):
             read_record(tmp_path / "3.json")
 
 
+def test_no_flipped_bit_changes_a_record(tmp_path, record):
+    path = tmp_path / "3.json"
+    write_record(path, record)
+    whole = path.read_bytes()
+    noticed = 0
+    for place in range(0, len(whole), 11):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            assert read_record(path) == record
+        except BadRecord:
+            noticed += 1
+    assert noticed > len(whole) / 11 / 2
+
+
+def test_a_record_that_was_changed_by_hand_says_so(tmp_path, record):
+    write_record(tmp_path / "3.json", record)
+    text = (tmp_path / "3.json").read_text()
+    (tmp_path / "3.json").write_text(text.replace('"forward": 2.0', '"forward": 1.0'))
+    with pytest.raises(BadRecord, match="its seal does not fit its content"):
+        read_record(tmp_path / "3.json")
+
+
 def test_nan_has_no_place_in_a_record(tmp_path, record):
     with pytest.raises(ValidationError, match="finite number"):
         Quality(nll=float("nan"))
@@ -156,6 +179,7 @@ def test_paths_of_a_record():
         Path("results/tiny-v1/msp/0.json"),
         Path("results/tiny-v1/msp/0.parquet"),
         Path("results/tiny-v1/msp/0.cost.json"),
+        Path("results/tiny-v1/msp/0.failed.txt"),
     )
     for matrix, method in (("..", "msp"), ("tiny-v1", "a/b"), ("tiny-v1", "")):
         with pytest.raises(BadRecord, match="cannot name a folder of results"):
@@ -203,6 +227,7 @@ def test_the_record_of_a_model_comes_back(tmp_path):
     ("change", "same"),
     [
         ({"key": "1" * 64}, True),
+        ({"source_sha256": "1" * 64, "machine": "cpu AVX2"}, True),
         ({"recipe": {"name": "plain", "new_field": 0}}, True),  # a new field of recipes leaves every model as it is
         ({"quality": Quality(accuracy=0.91)}, False),
         ({"bits_per_dimension": {"test": 3.0}}, False),

@@ -90,8 +90,9 @@ def _environment() -> dict[str, str]:
 
 
 def bytes_of(results: Path) -> dict[str, bytes]:
-    """Every file of a results folder but costs, which are the clock's, and the lock."""
+    """Every file of a results folder but costs, which are the clock's, the lock, and what follows from all others."""
+    follows = {results / ".lock", results / "metrics.parquet", *(results / ".cache").rglob("*")}
     files = sorted(
-        p for p in results.rglob("*") if p.is_file() and not p.name.endswith(".cost.json") and p.name != ".lock"
+        p for p in results.rglob("*") if p.is_file() and not p.name.endswith(".cost.json") and p not in follows
     )
     return {str(p.relative_to(results)): p.read_bytes() for p in files}

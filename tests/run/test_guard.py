@@ -44,8 +44,9 @@ def edited(monkeypatch: Patch) -> None:
     """Let all code look edited, as a moved line would."""
     monkeypatch.setattr(behaviour, "method_source", lambda entry: "e" * 64)
     monkeypatch.setattr(behaviour, "model_source", lambda recipe: "e" * 64)
-    from oodbench.run import records, standing
+    from oodbench.run import model_records, records, standing
 
+    monkeypatch.setattr(model_records, "model_record_source", lambda recipe: "e" * 64)
     monkeypatch.setattr(records, "method_source", lambda entry: "e" * 64)
     monkeypatch.setattr(standing, "method_source", lambda entry: "e" * 64)
 

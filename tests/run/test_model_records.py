@@ -8,6 +8,7 @@ from small import at, bytes_of, context_in, here
 from oodbench.data.matrix import find_matrix, load_matrices
 from oodbench.recipes import Plain
 from oodbench.records import (
+    ModelUsed,
     Quality,
     model_paths,
     model_sha256,
@@ -16,6 +17,7 @@ from oodbench.records import (
     read_scores,
     record_paths,
     write_model,
+    write_record,
 )
 from oodbench.run.execute import execute
 from oodbench.run.models import model_name
@@ -87,6 +89,26 @@ def test_a_model_that_came_out_otherwise_is_an_error_that_says_so(context):
     records = run(context, "msp", "energy")
     assert {record.status for record in records.values()} == {"ok"}
     assert records["msp"] == first
+
+
+def test_what_is_made_again_on_purpose_takes_its_model_with_it(context):
+    first = run(context, "msp", "energy")
+    path = model_paths(context.workspace.results, "small-v1", "plain", 0).record
+    model = read_model(path)
+    other = model.model_copy(update={"bits_per_dimension": {"test": 1.0}})
+    write_model(path, other)  # as if another machine had made it
+    for method in ("msp", "energy"):
+        paths = record_paths(context.workspace.results, "small-v1", method, 0)
+        used = ModelUsed(name="plain", sha256=model_sha256(other))
+        write_record(paths.record, first[method].model_copy(update={"model": used, "reference": used}))
+    jobs = plan(context.matrix, find(["msp"]), [0])
+    (one,) = execute(context, jobs, here(context), remake=True).records
+    assert "came out otherwise" in one.reason, "energy stands on it, and is not made again"
+    assert read_model(path) == other
+    jobs = plan(context.matrix, find(["msp", "energy"]), [0])
+    records = execute(context, jobs, here(context), remake=True).records
+    assert {record.method: record for record in records} == first
+    assert read_model(path) == model
 
 
 @pytest.mark.parametrize("name", ["0.json", "0.parquet"])

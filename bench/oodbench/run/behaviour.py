@@ -61,6 +61,11 @@ def model_source(recipe: Recipe) -> str:
     return source_digest(*_modules(recipe), "oodbench.run.context")
 
 
+def model_record_source(recipe: Recipe) -> str:
+    """Return the digest of all code that what is recorded of a model comes from, its quality among it."""
+    return source_digest(*_modules(recipe), PIPELINE)
+
+
 def _modules(*values: object) -> list[str]:
     return [type(value).__module__ for value in values]
 

@@ -16,6 +16,7 @@ from oodbench.run.context import ANSWER, Context
 from oodbench.run.evaluation import wanted_outputs
 from oodbench.run.graph import Backend, Done, Needs, Task, schedule
 from oodbench.run.machine import kind_of, machine_class
+from oodbench.run.model_records import release
 from oodbench.run.plan import Job, Skip, reference_of
 from oodbench.run.progress import Progress
 from oodbench.run.records import unmade_record
@@ -84,6 +85,8 @@ def execute(
         clean(context.workspace.results, context.workspace.cache)
         context.sets  # noqa: B018  a missing in-set stops the run here, before any work
         jobs = [item for item in planned if isinstance(item, Job)]
+        if remake:
+            release(context.workspace.results, context.matrix.name, [_name(job) for job in jobs])
         stand = {} if remake else _stand(context, jobs, backend)
         made: dict[Name, Record] = {_name(skip): _skipped(context, skip) for skip in planned if isinstance(skip, Skip)}
         made |= {name: one.record for name, one in stand.items() if one.record is not None}

@@ -1,11 +1,15 @@
 """From an examination to the records of its models: written once a model, whichever method comes first."""
 
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from oodbench.errors import BadRecord
 from oodbench.outcomes import outcomes_sha256, write_outcomes
 from oodbench.records import (
+    MODELS,
+    NOT_CONTENT,
     Attack,
     Fooled,
     ModelPaths,
@@ -17,13 +21,16 @@ from oodbench.records import (
     model_sha256,
     read_model,
     read_outcomes,
+    read_record,
     write_model,
 )
 from oodbench.run.attack import Attempt
+from oodbench.run.behaviour import model_record_source
 from oodbench.run.context import Context
 from oodbench.run.evaluation import Evaluation
 from oodbench.run.examine import Exam
 from oodbench.run.keys import model_record_key
+from oodbench.run.machine import machine_class
 from oodbench.run.models import describe
 from oodbench.run.plan import Job, reference_of
 from oodbench.training import Recipe
@@ -63,27 +70,58 @@ def write_models(context: Context, job: Job, found: Evaluation) -> ModelsUsed:
 def put_model(results: Path, model: ModelRecord, outcomes: Outcomes | None) -> ModelUsed:
     """Write the record of a model, unless it stands there already; return what names it.
 
-    A record of another key, or a broken one, is replaced: it is of other code or data, and so are the methods' records
-    that name it.
+    One that says something else is replaced where it is broken, of another key, or of other code on such a machine: the
+    methods' records that name it are made again as well.
 
     Raises:
-        BadRecord: A record of the same key says something else.
+        BadRecord: A record of the same key says something else, and neither versions nor code explain it.
     """
     paths = model_paths(results, model.matrix, model.name, model.seed)
     used = ModelUsed(name=model.name, sha256=model_sha256(model))
     standing = _standing(paths)
-    if standing is not None and model_sha256(standing) == used.sha256:
+    if standing == model:
         return used
-    if standing is not None and standing.key in (None, model.key):
+    if standing is not None and model_sha256(standing) != used.sha256 and not _explained(standing, model):
         raise BadRecord(
             f"{paths.record}: this model came out otherwise than the methods' records here say "
-            f"({_differences(standing, model)}); were they made on another machine? Write elsewhere (--results DIR), "
-            f"or delete {paths.record.parent} and run again every method on that model"
+            f"({_differences(standing, model)}); were they made on another machine, or by another release of torch? "
+            f"Write elsewhere (--results DIR), or make them all again: oodbench run {model.matrix} --all --remake"
         )
     if outcomes is not None:
         write_outcomes(paths.outcomes, outcomes)
     write_model(paths.record, model)  # last: a record stands only beside its outcomes
     return used
+
+
+def _explained(standing: ModelRecord, model: ModelRecord) -> bool:
+    """Whether declared versions, or the code, say why a model is another one by now."""
+    if standing.key not in (None, model.key):
+        return True
+    return standing.machine == model.machine and standing.source_sha256 not in (None, model.source_sha256)
+
+
+def release(results: Path, matrix: str, names: Collection[tuple[str, int]]) -> None:
+    """Remove the records of models that no method's record stands on but those named, by method and seed.
+
+    These are about to be made again, and their models with them, whatever comes out.
+    """
+    users: dict[Path, set[tuple[str, int]]] = {}
+    for path in results.glob(f"{matrix}/*/*.json"):
+        if path.parent.name == MODELS or path.name[0] == "." or path.name.endswith(".cost.json"):
+            continue
+        with suppress(BadRecord):
+            record = read_record(path)
+            for used in (one for one in (record.model, record.reference) if one):
+                model = model_paths(results, matrix, used.name, record.seed).record
+                users.setdefault(model, set()).add((record.method, record.seed))
+    for model, methods in users.items():
+        if methods <= set(names):
+            model.unlink(missing_ok=True)
+
+
+def _differences(standing: ModelRecord, model: ModelRecord) -> str:
+    left, right = (one.model_dump(exclude=NOT_CONTENT) for one in (standing, model))
+    return ", ".join(f"{name}: {left[name]} there, {right[name]} here" for name in left if left[name] != right[name])
 
 
 def verify_models(results: Path, record: Record) -> None:
@@ -131,11 +169,6 @@ def _standing(paths: ModelPaths) -> ModelRecord | None:
         return None
 
 
-def _differences(standing: ModelRecord, model: ModelRecord) -> str:
-    left, right = (one.model_dump(exclude={"key", "recipe"}) for one in (standing, model))
-    return ", ".join(f"{name}: {left[name]} there, {right[name]} here" for name in left if left[name] != right[name])
-
-
 def _record(context: Context, recipe: Recipe, seed: int) -> ModelRecord:
     return ModelRecord(
         matrix=context.matrix.name,
@@ -143,6 +176,8 @@ def _record(context: Context, recipe: Recipe, seed: int) -> ModelRecord:
         seed=seed,
         recipe=describe(recipe),
         key=model_record_key(context, recipe, seed),
+        source_sha256=model_record_source(recipe),
+        machine=machine_class(context.workspace.device),
     )
 
 
