@@ -2,7 +2,8 @@
 
 Scores become Parquet, what belongs to the model moves from every method's record into the model's own, and numbers
 leave the records. Nothing is taken on trust: methods that share a classifier must agree on what it does, and every
-number of an old record must come out of the new files. A folder that does not pass stays as it was.
+number of an old record must come out of the new files. A folder that does not pass stays as it was. Then records get
+today's addresses, where they are of what is declared today (`oodbench.run.adopt`).
 """
 
 import argparse
@@ -36,7 +37,7 @@ from oodbench.records import (
     write_scores,
 )
 from oodbench.store import digest
-from oodbench.upgrade import Content, OldCell, cells_of_1
+from oodbench.upgrade import Content, OldCell, cells_of_1, covers
 
 BOOTSTRAP = 200
 """Resamples behind the intervals of schema 1."""
@@ -245,20 +246,16 @@ def registered_names() -> Names:
     return names
 
 
-def covers(today: Content, then: Content) -> bool:
-    """Whether all that a recipe said then holds today; fields that are newer have their defaults."""
-    return all(
-        covers(today.get(name, {}), value) if isinstance(value, dict) else today.get(name) == value
-        for name, value in then.items()
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Migrate the folder that is named; return 0, or 2 where that cannot be."""
+    from oodbench.run.adopt import adopted
+
     parser = argparse.ArgumentParser(prog="python -m oodbench.migrate", description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="folder of records, changed in place; keep a copy")
     try:
-        print(migrate(parser.parse_args(argv).results))
+        results = parser.parse_args(argv).results
+        print(migrate(results))
+        print(adopted(results))
     except OodbenchError as error:
         print(f"oodbench.migrate: {error}", file=sys.stderr)
         return 2

@@ -4,7 +4,7 @@ Schema 1 (oodbench 0.1) held every number and all that belongs to the model in e
 Its records stay readable; `python -m oodbench.migrate` moves a folder of them to the layout of today.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 Content = dict[str, Any]
@@ -78,3 +78,16 @@ OF_THE_MODEL = frozenset({"subject", "bits_per_dimension", "attacks"})
 
 STEPS: dict[int, Callable[[Content], Content]] = {1: _from_1}
 """By the schema that they start from."""
+
+
+def covers(today: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
+    """Return whether all that was said then holds today; fields that are newer have their defaults.
+
+    Example:
+        >>> covers({"lr": 0.1, "new": 0}, {"lr": 0.1})
+        True
+    """
+    return all(
+        covers(today.get(name, {}), value) if isinstance(value, Mapping) else today.get(name) == value
+        for name, value in then.items()
+    )

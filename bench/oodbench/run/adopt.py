@@ -5,21 +5,29 @@ data are those of today's method on today's matrix; its numbers stay as they are
 kept in it, so that later edits are held against it. `oodbench verify` shows by re-runs that the numbers come out alike.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from oodbench.data.matrix import load_matrices
-from oodbench.records import Record, read_record, record_paths, write_record
+from oodbench.records import (
+    Record,
+    model_paths,
+    read_model,
+    read_record,
+    record_paths,
+    write_model,
+    write_record,
+)
 from oodbench.run.context import Context
-from oodbench.run.keys import record_key
+from oodbench.run.keys import model_record_key, record_key
 from oodbench.run.models import describe
-from oodbench.run.plan import Job, plan
+from oodbench.run.plan import Job, plan, reference_of
 from oodbench.run.records import data_used, declared_versions, parameters
 from oodbench.run.registry import find, registry
 from oodbench.run.tasks import guarded
 from oodbench.run.workspace import Workspace
+from oodbench.upgrade import covers
 
 
 def adopt(workspace: Workspace) -> Iterator[tuple[str, str | None]]:
@@ -40,6 +48,7 @@ def adopt(workspace: Workspace) -> Iterator[tuple[str, str | None]]:
                 continue
             why = "this matrix cannot feed it" if not isinstance(item, Job) else why_not(context, item, record)
             if why is None and isinstance(item, Job):
+                _adopt_models(context, item, record)
                 write_record(path, _adopted(context, item, record))
             yield str(path.relative_to(workspace.results)), why
 
@@ -48,9 +57,9 @@ def why_not(context: Context, job: Job, record: Record) -> str | None:
     """Return in what a record is not of today's method, matrix or data; None where it is of all of them."""
     today = parameters(job, {})
     then = record.parameters
-    if not _covers(describe(job.recipe), record.recipe):
+    if not covers(describe(job.recipe), record.recipe):
         return "its recipe is another"
-    if not _covers({**today.given, **today.default}, {**then.given, **then.default}):
+    if not covers({**today.given, **today.default}, {**then.given, **then.default}):
         return "its parameters are others"
     now = {name: (one.data_sha256, one.n) for name, one in data_used(context).items()}
     for name, one in record.data.items():
@@ -60,12 +69,16 @@ def why_not(context: Context, job: Job, record: Record) -> str | None:
     return f"it lacks {', '.join(sorted(missing))}" if missing else None
 
 
-def _covers(today: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
-    """Return whether all that was said then holds today; fields that are newer have their defaults."""
-    return all(
-        _covers(today.get(name, {}), value) if isinstance(value, Mapping) else today.get(name) == value
-        for name, value in then.items()
-    )
+def _adopt_models(context: Context, job: Job, record: Record) -> None:
+    """Give its address to the record of the method's model, and to that of the classifier it is judged on."""
+    for used, recipe in ((record.model, job.recipe), (record.reference, reference_of(job.recipe, context.matrix))):
+        if used is None:
+            continue
+        path = model_paths(context.workspace.results, record.matrix, used.name, record.seed).record
+        model = read_model(path)
+        key = model_record_key(context, recipe, record.seed)
+        if model.key != key:
+            write_model(path, model.model_copy(update={"key": key, "recipe": describe(recipe)}))
 
 
 def _adopted(context: Context, job: Job, record: Record) -> Record:
