@@ -19,6 +19,7 @@ from oodbench.records import (
     write_model,
     write_record,
 )
+from oodbench.run.behaviour import model_record_source
 from oodbench.run.context import Context
 from oodbench.run.keys import model_record_key, record_key
 from oodbench.run.models import describe
@@ -78,7 +79,8 @@ def _adopt_models(context: Context, job: Job, record: Record) -> None:
         model = read_model(path)
         key = model_record_key(context, recipe, record.seed)
         if model.key != key:
-            write_model(path, model.model_copy(update={"key": key, "recipe": describe(recipe)}))
+            said = {"key": key, "recipe": describe(recipe), "source_sha256": model_record_source(recipe)}
+            write_model(path, model.model_copy(update=said))
 
 
 def _adopted(context: Context, job: Job, record: Record) -> Record:
