@@ -1,6 +1,7 @@
 """Noise that climbs a density: the path, who is asked, and what is compared."""
 
 import json
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -133,7 +134,7 @@ def test_a_method_without_a_density_of_its_own_is_refused(tmp_path, method: str)
 def few(monkeypatch) -> None:
     """tiny-v1 with fewer images and nothing trained."""
     tiny = find_matrix("tiny-v1")
-    untrained = tiny.training.model_copy(update={"epochs": 0})
+    untrained = replace(tiny.training, epochs=0)
     small = tiny.model_copy(update={"training": untrained, "n_test": 60, "ood": tiny.ood[:1], "seeds": (0, 1)})
     monkeypatch.setattr(adversarial_noise, "find_matrix", lambda name: small)
 

@@ -69,7 +69,7 @@ def test_the_summary_by_hand() -> None:
     variances = {"train": 5.1, "test": 5.0, "flat": 1.0, "noise": 4.0}
     study = summary(parts, variances, {"black": {1.0: np.array([-10.0, -11.0])}}, SHAPE)
     flat, noise = study["sets"]["flat"], study["sets"]["noise"]
-    assert (flat["log_prior"], flat["log_det"], flat[LOG_DENSITY]) == (-6.0, 2.0, -4.0)
+    assert (flat["log_prior"], flat["log_det"], flat["log_density"]) == (-6.0, 2.0, -4.0)
     assert flat["auroc_log_density"] == 0.0
     assert flat["likelier_by"] == 6.0
     assert flat["less_variance"] == 4.0

@@ -116,7 +116,7 @@ def test_the_verb_writes_arrays_and_pictures(capsys, tmp_path, monkeypatch):
         how = Training(network="ib-inn", epochs=1, batch=500, optimiser="adam", lr=1e-3)
         return IbInn(how, self.beta, SIZES)
 
-    monkeypatch.setattr(IbInn, "at", small)
+    monkeypatch.setattr(IbInn, "sized", small)
     words = ["explain", "ib-inn-2", "tiny-v1", "--images", "3", "--out", tmp_path / "o", "--cache", tmp_path / "c"]
     assert main([str(word) for word in words]) == 0
     printed = capsys.readouterr().out.split()

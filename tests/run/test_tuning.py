@@ -56,13 +56,13 @@ def forgetful() -> None:
 def exam(**changed: Any) -> Exam:
     model = toy(Plain()).model
 
-    def show(images: Images) -> Any:
+    def outputs(images: Images) -> Any:
         with torch.no_grad():
             return model.net.outputs(torch.from_numpy(images.batch(slice(None))), to_store(Plain.provides))  # type: ignore[operator]
 
     given: dict[str, Any] = {
         "model": model,
-        "show": show,
+        "outputs": outputs,
         "seed": 0,
         "classes": 3,
         "train": blobs(60, 20),

@@ -71,7 +71,7 @@ def bim(
 def craft(
     attack: Attack,
     x: Float[Tensor, "n c h w"],
-    y: Int[Tensor, "n"],
+    y: Int[Tensor, "_"],
     predict: Predict,
     gradient: Gradient,
     batch: int = 256,

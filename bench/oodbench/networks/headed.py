@@ -70,10 +70,9 @@ class Headed(nn.Module):
         bias = self.head.bias if self.head.bias is not None else torch.zeros_like(self.head.weight[:, 0])
         return {HEAD: Head(self.head.weight, bias)}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits [n C] of pixels [n c h w]."""
-        logits: Tensor = self.model(self.standardise(x))
-        return logits
+    def forward(self, x: Tensor) -> Any:
+        """Return what the model answers to pixels [n c h w]: logits [n C], if it is as it should be."""
+        return self.model(self.standardise(x))
 
     def outputs(
         self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
