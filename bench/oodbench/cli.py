@@ -138,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
         sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
         sub.add_argument(
-            "--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)"
+            "--cache", type=Path, help="folder of weights and outputs (default: $OODBENCH_CACHE or ~/.cache)"
         )
         sub.add_argument(
             "--device", default="cpu", help='"cpu", "cuda", "cuda:1" ..., several as "cuda:0,cuda:1" (default: cpu)'
@@ -238,7 +238,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--images", type=at_least(1), default=8, help="how many test images (default: 8)")
     sub.add_argument("--out", type=Path, help="folder to write to (default: explained/MATRIX/METHOD/SEED)")
     sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
-    sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
+    sub.add_argument("--cache", type=Path, help="folder of weights and outputs (default: $OODBENCH_CACHE or ~/.cache)")
     sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
 
     sub = verb(
@@ -260,7 +260,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--images", type=at_least(1), help="most images a set (default: the diagnostic's own)")
     sub.add_argument("--out", type=Path, help="folder to write to (default: diagnosed/MATRIX/METHOD/SEED)")
     sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
-    sub.add_argument("--cache", type=Path, help="folder of weights and views (default: $OODBENCH_CACHE or ~/.cache)")
+    sub.add_argument("--cache", type=Path, help="folder of weights and outputs (default: $OODBENCH_CACHE or ~/.cache)")
     sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
     return top
 

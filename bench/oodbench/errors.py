@@ -10,7 +10,7 @@
     ├── BadRecord          a record or scores file that is broken or foreign
     │   └── NewerRecord    one that a newer program wrote: it is never replaced
     ├── BadMethod          a method that breaks the contract
-    ├── Undeclared         a read of a view or material that the method did not declare
+    ├── Undeclared         a read of an output or material that the method did not declare
     ├── BadSetting         a device, folder or number that a run cannot use
     ├── Diverged           a training run whose loss is no longer finite
     └── Busy               a results folder that another run is writing to
@@ -59,7 +59,7 @@ class BadMethod(OodbenchError):
 
 
 class Undeclared(OodbenchError):
-    """A method read a view or material that it did not declare."""
+    """A method read an output or material that it did not declare."""
 
 
 class BadSetting(OodbenchError):

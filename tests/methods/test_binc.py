@@ -215,8 +215,8 @@ def test_scores_rank_where_the_probability_is_one() -> None:
         trained.net.binary.weight.zero_()
         for value in (20.0, 40.0, 1000.0):
             trained.net.binary.bias[1] = value
-            views = ModelOutputs(trained, images(1), Access(METHOD.detector.reads))
-            assert METHOD.detector.score((), views).item() == value
+            outputs = ModelOutputs(trained, images(1), Access(METHOD.detector.reads))
+            assert METHOD.detector.score((), outputs).item() == value
 
 
 def test_the_binary_head_starts_at_the_prior_odds() -> None:

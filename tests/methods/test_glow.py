@@ -270,10 +270,10 @@ def test_codes_of_training_inputs_are_about_standard_normal() -> None:
 
 def test_shell_and_norm_by_loops() -> None:
     latent = randn(6, 49, seed=3) * torch.tensor([0.0, 0.5, 1, 1, 2, 1e4])[:, None]
-    views = Given({LATENT: latent})
+    outputs = Given({LATENT: latent})
     lengths = [math.sqrt(sum(v * v for v in row)) for row in latent.tolist()]
-    np.testing.assert_allclose(shell(views), [-abs(length - 7) for length in lengths], rtol=1e-12)
-    np.testing.assert_allclose(norm(views), [-length for length in lengths], rtol=1e-12)
+    np.testing.assert_allclose(shell(outputs), [-abs(length - 7) for length in lengths], rtol=1e-12)
+    np.testing.assert_allclose(norm(outputs), [-length for length in lengths], rtol=1e-12)
 
 
 def test_rows_share_two_trainings() -> None:

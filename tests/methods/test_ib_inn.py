@@ -354,8 +354,8 @@ def test_there_is_a_row_for_each_beta() -> None:
 
 
 def test_without_labels_it_is_no_classifier() -> None:
-    assert "logits" not in IbInn(beta=0).provides
-    assert all("logits" in IbInn(beta=beta).provides for beta in BETAS if beta)
+    assert LOGITS not in IbInn(beta=0).provides
+    assert all(LOGITS in IbInn(beta=beta).provides for beta in BETAS if beta)
     assert all(row.detector.reads <= row.recipe.provides for row in METHODS)
 
 

@@ -1,6 +1,7 @@
 """mahalanobis-a to -d against loops over classes, layers and inputs, and the degenerate covariances."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from oodbench.methods.mahalanobis import METHODS, LayeredMahalanobis, Mahalanobis
 from torch import Tensor
 
-from oodbench.contract import FEATURES
+from oodbench.contract import FEATURES, LAYERS, LOGITS, Output
 from oodbench.estimators import fit_log_odds
 from oodbench.networks import Classifier
 
@@ -69,11 +70,11 @@ def test_all_layers_by_loops(lab, gradient, eps: float) -> None:
 
 
 def test_each_layer_takes_its_own_step(lab) -> None:
-    views = lab.outputs(LayeredMahalanobis(0.01), lab.test)
+    outputs = lab.outputs(LayeredMahalanobis(0.01), lab.test)
     state = lab.fit(LayeredMahalanobis(0.01))
     with torch.no_grad():
-        LayeredMahalanobis(0.01).score(state, views)
-    assert (views._model.passes.forward, views._model.passes.gradient) == (4 * 15, 2 * 15)
+        LayeredMahalanobis(0.01).score(state, outputs)
+    assert (outputs._model.passes.forward, outputs._model.passes.gradient) == (4 * 15, 2 * 15)
 
 
 def test_a_step_raises_the_confidence(lab) -> None:
@@ -85,12 +86,13 @@ def with_features(lab, change: Callable[[Tensor], Tensor]):
     """Return the lab with its penultimate features changed."""
 
     class Changed(Classifier):
-        def layers(self, x: Tensor) -> tuple[Tensor, ...]:
-            first, last = super().layers(x)
-            return first, change(last)
+        def outputs(self, x: Tensor, wanted: frozenset[Output]) -> dict[Output, Any]:
+            first, last = self.layers(x)
+            features = change(last)
+            return {LAYERS: (first, features), FEATURES: features, LOGITS: self.head(features)}
 
     net = Changed(lab.net.trunk, 3, (0.4,), (0.3,)).double()
-    features = net.layers(lab.test)[-1]
+    features = change(net.layers(lab.test)[-1])
     net.head = torch.nn.Linear(features.shape[1], 3, dtype=features.dtype)
     return type(lab)(net, lab.train, lab.validation, lab.outliers, lab.test)
 
@@ -143,5 +145,5 @@ def test_rows() -> None:
     assert (a.search, c.search) == (None, None)
     for tuned in (b, d):
         assert set(tuned.search.over[0][1]) == {0, 0.01, 0.005, 0.002, 0.0014, 0.001, 0.0005}
-    assert a.detector.reads == {"features"}
-    assert c.detector.reads == {"layers"}
+    assert a.detector.reads == {FEATURES}
+    assert c.detector.reads == {LAYERS}

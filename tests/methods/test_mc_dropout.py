@@ -94,9 +94,9 @@ def test_logits_are_of_the_mean_probabilities_and_the_row_ranks_by_minus_its_ent
     given = toy(McDropout()).examples["test"].outputs
     p = given[LOGITS.of_members].double().softmax(dim=2).mean(dim=1)
     np.testing.assert_allclose(given[LOGITS].double().exp(), p, rtol=1e-5)
-    views = Given(given)
+    outputs = Given(given)
     (row,) = METHODS
-    np.testing.assert_allclose(row.detector.score((), views), (p * p.log()).sum(dim=1), rtol=1e-5)
+    np.testing.assert_allclose(row.detector.score((), outputs), (p * p.log()).sum(dim=1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("network", sorted(set(TRUNKS) - {"wrn-28-10", "resnet-34"}))

@@ -87,10 +87,10 @@ def test_float32_at_1000_ranks_as_float64(lab, lab32) -> None:
 
 def test_the_step_costs_one_gradient_and_none_without_it(lab) -> None:
     for eps, forward, backward in ((0.0014, 2, 1), (0.0, 1, 0)):
-        views = lab.outputs(Odin(eps=eps), lab.test)
+        outputs = lab.outputs(Odin(eps=eps), lab.test)
         with torch.no_grad():
-            Odin(eps=eps).score((), views)
-        passes = views._model.passes
+            Odin(eps=eps).score((), outputs)
+        passes = outputs._model.passes
         assert (passes.forward, passes.gradient) == (forward * 15, backward * 15)
 
 

@@ -203,9 +203,9 @@ def test_log_density_by_loops(channels: int, stages: int) -> None:
 
 def test_the_score_is_total_nats_in_float64() -> None:
     net, x = network().float(), levels(3, 1, 8, 8).float()
-    views = ModelOutputs(Trained(net, CPU), x, Access(ROW.detector.reads))
+    outputs = ModelOutputs(Trained(net, CPU), x, Access(ROW.detector.reads))
     with torch.no_grad():
-        score = ROW.detector.score((), views)
+        score = ROW.detector.score((), outputs)
     assert score.dtype == torch.float64
     assert score.equal(log_density(net, x))
     exact = log_density(net.double(), x.double())

@@ -89,14 +89,14 @@ def test_every_candidate_of_a_grid_reads_no_more_than_was_declared(row: Method) 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.recipe == Plain()], ids=each)
 def test_needs_are_honest_and_scores_are_finite_float32(lab32, row: Method) -> None:
     detector = small(row)
-    data, views = lab32.data(detector), lab32.outputs(detector, lab32.test)
+    data, outputs = lab32.data(detector), lab32.outputs(detector, lab32.test)
     with torch.no_grad():
         state = detector.fit(data)
-        score = detector.score(state, views)
+        score = detector.score(state, outputs)
     assert score.dtype == torch.float32
     assert score.shape == (15,)
     assert score.isfinite().all()
-    opened = {name for part in (data.train, *data.materials.values(), views) for name in part._access.touched}
+    opened = {name for part in (data.train, *data.materials.values(), outputs) for name in part._access.touched}
     assert opened - {"labels"} == {output.name for output in detector.reads}
     assert data.touched | (opened & {"labels"}) == detector.fits_on
 

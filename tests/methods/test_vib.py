@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from oodbench.check.toy import IN_SET, TRAINING, blobs
-from oodbench.contract import FEATURES, LAYERS, LOGITS, POSTERIOR, PRIOR
+from oodbench.contract import FEATURES, INPUTS, LAYERS, LOGITS, NETWORK, POSTERIOR, PRIOR, Output
 from oodbench.formulas import gaussian_kl
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks import classifier
@@ -44,13 +44,13 @@ def images(n: int = 5) -> Tensor:
     return torch.from_numpy(blobs(n, 3).pixels).double()
 
 
-def views(net: StochasticBottleneck, x: Tensor, row=VIB, *more: str) -> ModelOutputs:
+def opened(net: StochasticBottleneck, x: Tensor, row=VIB, *more: Output) -> ModelOutputs:
     return ModelOutputs(Trained(net, CPU), x, Access(row.detector.reads | set(more)))
 
 
 def score(net: StochasticBottleneck, x: Tensor, row=VIB) -> Tensor:
     with torch.no_grad():
-        return row.detector.score((), views(net, x, row))
+        return row.detector.score((), opened(net, x, row))
 
 
 def kl_by_loops(mean, std, prior_mean, prior_std) -> float:
@@ -280,7 +280,7 @@ def test_entropy_ranks_margins_at_which_float32_has_one_probability() -> None:
 @pytest.mark.parametrize("row", METHODS, ids=lambda row: row.name)
 def test_gradient_reaches_the_pixels(row) -> None:
     net, x = network(), images(2)
-    got = views(net, x, row, "gradient").grad(lambda batch: row.detector.score((), batch))
+    got = opened(net, x, row, INPUTS, NETWORK).grad(lambda batch: row.detector.score((), batch))
     for i, place in ((0, (0, 2, 2)), (1, (0, 5, 4))):
         step = torch.zeros_like(x)
         step[i][place] = 1e-6

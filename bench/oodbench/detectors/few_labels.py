@@ -45,8 +45,8 @@ class FewLabelsMahalanobis:
 
     def fit(self, data: FitData) -> Gaussians:
         """Return the Gaussians of the labelled images' features."""
-        seen = data.labelled
-        return fit_gaussians(data.train.features[seen], data.train.labels[seen], self.rtol)
+        mask = data.labelled
+        return fit_gaussians(data.train.features[mask], data.train.labels[mask], self.rtol)
 
     def score(self, state: Gaussians, batch: Outputs) -> Float[Tensor, "n"]:
         """Return minus the squared distance to the nearest class mean."""

@@ -42,8 +42,11 @@ class FeatureVae(nn.Module):
         """The decoder's variances."""
         return self.floor + (PACE * self.log_variance).exp()
 
-    def bound(self, x: Float[Tensor, "n F"], noise: Float[Tensor, "K #n L"]) -> Float[Tensor, "n"]:
-        """Return the bound of log p(x) in nats, in float64; with K = 1 it is the evidence lower bound."""
+    def bound(self, x: Float[Tensor, "n F"], noise: Float[Tensor, "K ... L"]) -> Float[Tensor, "n"]:
+        """Return the bound of log p(x) in nats, in float64; with K = 1 it is the evidence lower bound.
+
+        Noise vectors are those of all inputs, [K L], or of each, [K n L].
+        """
         mu, rho = self.encoder(x).chunk(2, dim=1)
         rho = rho.clamp(-LIMIT, LIMIT)
         log_weights = []

@@ -59,7 +59,7 @@ def log_mass(mixture: Mixture, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 
     return (mixture.logits.log_softmax(dim=1) + log_bins).logsumexp(dim=1)
 
 
-def conditional_means(mixture: Mixture, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n K c h w"]:
+def conditional_means(mixture: Mixture, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "#n K c h w"]:
     """Return m_kc, given the channels before c."""
     means = list(mixture.means.unbind(dim=2))
     coefficients = iter(mixture.coefficients.unbind(dim=2))
