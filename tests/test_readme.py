@@ -8,7 +8,10 @@ import pandas as pd
 import torch
 from torch import nn
 
+from oodbench.measure.ranking import ranking
+from oodbench.outcomes import Outcomes, write_outcomes
 from oodbench.report.readme import BEGIN, END
+from oodbench.scorefile import Scores, write_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,6 +41,22 @@ def test_the_python_of_the_readme_runs(capsys):
     assert set(table.failure) == {"ood", "misclassification"}
     assert table.auroc.between(0, 1).all()
     assert "mahalanobis-a" in capsys.readouterr().out
+
+
+def test_the_python_of_the_page_on_results_says_what_the_table_says(tmp_path):
+    rng = np.random.default_rng(0)
+    correct = rng.random(200) < 0.9
+    scores = Scores(rng.normal(2, 1, 200) - ~correct, {"glyphs": rng.normal(0, 1, 90)})
+    write_scores(tmp_path / "tiny-v1" / "msp" / "0.parquet", scores)
+    write_outcomes(tmp_path / "tiny-v1" / "models" / "plain" / "0.parquet", Outcomes(correct))
+    expected = ranking(scores.test, scores.ood["glyphs"])["fpr95"]
+    row = {"method": "msp", "set": "glyphs", "metric": "fpr95", "value": expected}
+    pd.DataFrame([row]).to_parquet(tmp_path / "metrics.parquet")
+    names = {"results": tmp_path}
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "results.md").read_text(), re.DOTALL)
+    exec(program, names)
+    assert names["fpr95"] == names["same"]["value"].item() == expected
+    assert names["mean_when_right"] > names["mean_when_wrong"]
 
 
 def test_what_it_is_two_commands_and_a_picture_come_before_any_table():

@@ -82,6 +82,10 @@ MODELS = "models"
 """The folder of a matrix that holds its models; no method may have this name."""
 
 
+NO_MATRIX = frozenset({"diagnostics", "methods", "reported"})
+"""Folders beside those of the matrices, in results or among the generated pages; no matrix may have these names."""
+
+
 class RecordPaths(NamedTuple):
     """The files of one (matrix, method, seed); `failure` holds the traceback of a run that failed."""
 
@@ -108,6 +112,8 @@ def record_paths(results: Path, matrix: str, method: str, seed: int) -> RecordPa
         raise BadRecord(
             f"no method may be named {MODELS!r}: {results / matrix / MODELS} holds the models of the matrix"
         )
+    if matrix in NO_MATRIX:
+        raise BadRecord(f"no matrix may be named {matrix!r}: {results / matrix} holds something else")
     folder = results / _folder(matrix) / _folder(method)
     endings = ("json", "parquet", "cost.json", "failed.txt")
     return RecordPaths(*(folder / f"{seed}.{ending}" for ending in endings))

@@ -191,6 +191,9 @@ def test_paths_of_a_record():
 def test_no_method_may_take_the_folder_of_the_models():
     with pytest.raises(BadRecord, match=r"no method may be named 'models': .*results/tiny-v1/models holds"):
         record_paths(Path("results"), "tiny-v1", "models", 0)
+    for name in ("diagnostics", "methods", "reported"):
+        with pytest.raises(BadRecord, match=f"no matrix may be named '{name}'"):
+            record_paths(Path("results"), name, "msp", 0)
 
 
 def test_verify_compares_the_scores_with_their_record(tmp_path, record, scores):

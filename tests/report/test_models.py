@@ -7,14 +7,14 @@ from made import put, scores
 from oodbench.records import Quality
 from oodbench.report.models import bits_table, model_table, reported_bits
 from oodbench.report.reported import Citation, Reported
-from oodbench.report.standings import boards
+from oodbench.report.standings import read_matrices
 
 
 def lines(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
 
 
-def board(results: Path, **bits: float):
+def matrix(results: Path, **bits: float):
     for seed in (0, 1):
         plain = Quality(accuracy=0.9 + seed / 50, parameters=1234, ece_15=0.02, oce=1.5, nll=0.25)
         other = plain.model_copy(update={"accuracy": 0.8, "parameters": 99})
@@ -24,7 +24,7 @@ def board(results: Path, **bits: float):
         put(results, "own", seed, said, model="own", quality=other, recipe={"name": "own"})
         own = {name: value + seed / 10 for name, value in bits.items()}
         put(results, "glow", seed, said, quality=plain, density="glow", recipe={"name": "glow"}, bits_per_dimension=own)
-    (made,) = boards(results)
+    (made,) = read_matrices(results)
     return made
 
 
@@ -33,7 +33,7 @@ def code(name: str) -> str:
 
 
 def test_methods_on_one_model_share_a_row_and_a_density_stands_with_its_judge(tmp_path):
-    headers, _, *rows = lines(model_table(board(tmp_path, test=3.0), code))
+    headers, _, *rows = lines(model_table(matrix(tmp_path, test=3.0), code))
     assert headers == ["Classifier", "Parameters", "Accuracy ↑", "ECE ↓", "OCE ↓", "NLL ↓", "Judged by"]
     assert rows == [
         ["`plain`", "1,234", "91.00 ± 1.41", "2.00 ± 0.00", "1.500 ± 0.000", "0.250 ± 0.000", "`glow`, `msp`, `odin`"],
@@ -42,13 +42,13 @@ def test_methods_on_one_model_share_a_row_and_a_density_stands_with_its_judge(tm
 
 
 def test_bits_stand_by_set(tmp_path):
-    headers, _, *rows = lines(bits_table(board(tmp_path, train=2.9, test=3.0, constant=0.5), code))
+    headers, _, *rows = lines(bits_table(matrix(tmp_path, train=2.9, test=3.0, constant=0.5), code))
     assert headers == ["Density", "train", "test", "constant", "Judged by"]
     assert rows == [["`glow`", "2.950 ± 0.071", "3.050 ± 0.071", "0.550 ± 0.071", "`glow`"]]
 
 
 def test_no_density_no_table(tmp_path):
-    assert bits_table(board(tmp_path), code) is None
+    assert bits_table(matrix(tmp_path), code) is None
 
 
 def test_the_papers_bits_are_those_of_the_in_set_and_of_densities_here(tmp_path):
@@ -69,7 +69,7 @@ def test_the_papers_bits_are_those_of_the_in_set_and_of_densities_here(tmp_path)
             **known,
         )
 
-    made = board(tmp_path, test=3.0)
+    made = matrix(tmp_path, test=3.0)
     _, _, *rows = lines(reported_bits(made, [printed(), printed(in_set="cifar-10"), printed(method="vae")]))
     assert rows == [["`glow`", "constant", "0.339", "Glow", "[One 2019, Table 1](https://example.org)"]]
     assert reported_bits(made, [printed(method="vae")]) is None

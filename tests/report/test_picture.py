@@ -6,7 +6,7 @@ import pytest
 from made import put, scores
 
 from oodbench.report.leaderboard import compare, write
-from oodbench.report.standings import boards
+from oodbench.report.standings import read_matrices
 
 pytest.importorskip("matplotlib")
 
@@ -22,9 +22,9 @@ def results(tmp_path: Path) -> Path:
 def test_the_same_numbers_make_the_same_bytes(results: Path, tmp_path: Path) -> None:
     from oodbench.report.pictures import draw
 
-    (board,) = boards(results)
-    draw(board, tmp_path / "one.svg")
-    draw(board, tmp_path / "two.svg")
+    (matrix,) = read_matrices(results)
+    draw(matrix, tmp_path / "one.svg")
+    draw(matrix, tmp_path / "two.svg")
     picture = (tmp_path / "one.svg").read_bytes()
     assert picture == (tmp_path / "two.svg").read_bytes()
     assert b"odin  1<" in picture

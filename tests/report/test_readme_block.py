@@ -7,7 +7,7 @@ from made import put, scores
 
 from oodbench.report.leaderboard import compare, write
 from oodbench.report.readme import BEGIN, END
-from oodbench.report.standings import boards
+from oodbench.report.standings import read_matrices
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_few_rows_one_a_paper_and_the_baseline(results: Path) -> None:
     papers = [int(row.removeprefix("method-")) // 2 for row in rows if row != "msp"]
     assert sorted(papers) == list(range(6))
     assert "msp" in rows
-    firsts = [standings.ranked[0].method for board in boards(results) for standings in board.kinds]
+    firsts = [standings.ranked[0].method for matrix in read_matrices(results) for standings in matrix.kinds]
     assert {int(method.removeprefix("method-")) // 2 for method in firsts} <= set(papers)
     assert firsts[0] in rows
     assert "(docs/leaderboard/methods/msp.md)" in text

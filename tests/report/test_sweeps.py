@@ -10,7 +10,7 @@ from oodbench.records import Quality
 from oodbench.report.leaderboard import leaderboard, write
 from oodbench.report.models import points, reported_sweep, sweep_table, sweeps
 from oodbench.report.reported import papers
-from oodbench.report.standings import boards
+from oodbench.report.standings import read_matrices
 
 BETAS = (0, 2, 16, "inf")
 
@@ -29,7 +29,7 @@ def made(results, betas=BETAS, **more):
             put(results, f"ib-inn-{beta}", seed, said, bits_per_dimension={"test": 2.0 + place + seed}, **fields)
         recipe = {"name": "ibinn", "beta": 2, "m": 5} | more
         put(results, "ib-inn-2-class-likelihood", seed, scores(seed, 9.0), model="other", recipe=recipe)
-    return boards(results)[0]
+    return read_matrices(results)[0]
 
 
 def rows(text):
@@ -44,28 +44,28 @@ def test_recipes_alike_but_for_one_field_are_a_sweep_in_order_of_its_values(tmp_
 
 def test_three_values_or_two_fields_are_none(tmp_path):
     assert sweeps(made(tmp_path / "three", BETAS[:3])) == []
-    board = made(tmp_path / "two")
+    matrix = made(tmp_path / "two")
     for seed in (0, 1):
         put(tmp_path / "two", "ib-inn-4", seed, scores(seed, 1.0), recipe={"name": "ibinn", "beta": 4, "m": 6})
-    assert sweeps(boards(tmp_path / "two")[0]) == []
-    assert len(sweeps(board)) == 1
+    assert sweeps(read_matrices(tmp_path / "two")[0]) == []
+    assert len(sweeps(matrix)) == 1
 
 
 def test_a_value_has_its_own_numbers_and_no_accuracy_where_it_does_not_classify(tmp_path):
-    board = made(tmp_path)
-    (sweep,) = sweeps(board)
-    first, second, *_ = points(sweep, board)
+    matrix = made(tmp_path)
+    (sweep,) = sweeps(matrix)
+    first, second, *_ = points(sweep, matrix)
     assert (first.accuracy, second.accuracy) == ([], pytest.approx([0.6, 0.61]))
     assert second.bits == [3.0, 4.0]
-    table = rows(sweep_table(sweep, board, lambda method: f"`{method}`"))
+    table = rows(sweep_table(sweep, matrix, lambda method: f"`{method}`"))
     assert table[0][:5] == ["0", "`ib-inn-0`", "2.50 ± 0.71", "–", "–"]
     assert table[1][:4] == ["2", "`ib-inn-2`", "3.50 ± 0.71", "60.50 ± 0.71"]
     assert float(table[1][5].split()[0]) == pytest.approx(100 * mean(second.auroc["ood"]), abs=0.005)
 
 
 def test_the_papers_sweep_stands_below_in_their_own_digits(tmp_path):
-    board = made(tmp_path)
-    (sweep,) = sweeps(board)
+    matrix = made(tmp_path)
+    (sweep,) = sweeps(matrix)
     theirs = {row[0]: row[1:6] for row in rows(reported_sweep(sweep, papers(tmp_path)))}
     assert theirs["`ib-inn-2`"] == ["imagenet", "6.14", "71.73", "4.13", "73.6"]
     assert theirs["`ib-inn-0`"] == ["imagenet", "2.59", "–", "–", "77.51"]

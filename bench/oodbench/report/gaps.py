@@ -9,7 +9,7 @@ from oodbench.data.matrix import Matrix
 from oodbench.report.entries import Entry
 
 
-class Missing(NamedTuple):
+class Gap(NamedTuple):
     """What is missing, and why; no kind of failure and no set: a whole record."""
 
     kind: str | None
@@ -18,19 +18,19 @@ class Missing(NamedTuple):
     reason: str
 
 
-class Hole(NamedTuple):
+class SharedGap(NamedTuple):
     """The same thing missing from several methods, at the same seeds."""
 
-    missing: Missing
+    gap: Gap
     seeds: tuple[int, ...]
     methods: tuple[str, ...]
 
 
-Gap = tuple[str, int, Missing]
+Lacking = tuple[str, int, Gap]
 """A method, a seed, and what they lack."""
 
 
-def holes(matrix: str, card: Matrix | None, entries: Sequence[Entry], frame: pd.DataFrame) -> list[Hole]:
+def gaps(matrix: str, card: Matrix | None, entries: Sequence[Entry], frame: pd.DataFrame) -> list[SharedGap]:
     """Return what is missing from a matrix, alike things together.
 
     Args:
@@ -39,37 +39,41 @@ def holes(matrix: str, card: Matrix | None, entries: Sequence[Entry], frame: pd.
         entries: Its entries.
         frame: Numbers, of any matrices.
     """
-    gaps: dict[tuple[object, ...], Gap] = {}
-    for gap in (*_recorded(entries), *_one_class(frame[frame["matrix"] == matrix]), *_never_run(matrix, card, entries)):
-        method, seed, missing = gap
-        gaps.setdefault((method, seed, missing.kind, missing.set), gap)
-    seeds: dict[tuple[str, Missing], list[int]] = {}
-    for method, seed, missing in gaps.values():
-        seeds.setdefault((method, missing), []).append(seed)
-    methods: dict[tuple[Missing, tuple[int, ...]], list[str]] = {}
-    for (method, missing), lacking in sorted(seeds.items(), key=repr):
-        methods.setdefault((missing, tuple(sorted(lacking))), []).append(method)
-    return [Hole(missing, at, tuple(names)) for (missing, at), names in methods.items()]
+    found: dict[tuple[object, ...], Lacking] = {}
+    for lacking in (
+        *_recorded(entries),
+        *_one_class(frame[frame["matrix"] == matrix]),
+        *_never_run(matrix, card, entries),
+    ):
+        method, seed, gap = lacking
+        found.setdefault((method, seed, gap.kind, gap.set), lacking)
+    seeds: dict[tuple[str, Gap], list[int]] = {}
+    for method, seed, gap in found.values():
+        seeds.setdefault((method, gap), []).append(seed)
+    methods: dict[tuple[Gap, tuple[int, ...]], list[str]] = {}
+    for (method, gap), own in sorted(seeds.items(), key=repr):
+        methods.setdefault((gap, tuple(sorted(own))), []).append(method)
+    return [SharedGap(gap, at, tuple(names)) for (gap, at), names in methods.items()]
 
 
-def _recorded(entries: Iterable[Entry]) -> Iterator[Gap]:
+def _recorded(entries: Iterable[Entry]) -> Iterator[Lacking]:
     for entry in entries:
         record = entry.record
         if record.status != "ok":
-            yield record.method, record.seed, Missing(None, None, record.status, record.reason or "")
+            yield record.method, record.seed, Gap(None, None, record.status, record.reason or "")
         for cell in record.cells:
-            yield record.method, record.seed, Missing(cell.failure, cell.name, cell.status, cell.reason or "")
+            yield record.method, record.seed, Gap(cell.failure, cell.name, cell.status, cell.reason or "")
 
 
-def _one_class(frame: pd.DataFrame) -> Iterator[Gap]:
+def _one_class(frame: pd.DataFrame) -> Iterator[Lacking]:
     """Yield the sets that were scored and have nothing to measure: an attack that never worked, say."""
     for row in frame[frame["metric"] == ""].itertuples():
         side = "good" if not row.n_good else "bad"
         reason = f"{row.kind}/{row.set}: {side}: no scores, a one-class set: every metric needs good and bad inputs"
-        yield str(row.method), int(str(row.seed)), Missing(str(row.kind), str(row.set), "skipped", reason)
+        yield str(row.method), int(str(row.seed)), Gap(str(row.kind), str(row.set), "skipped", reason)
 
 
-def _never_run(matrix: str, card: Matrix | None, entries: Iterable[Entry]) -> Iterator[Gap]:
+def _never_run(matrix: str, card: Matrix | None, entries: Iterable[Entry]) -> Iterator[Lacking]:
     """Yield the matrix's seeds that a method has no record of."""
     seeds: dict[str, set[int]] = {}
     for entry in entries:
@@ -77,7 +81,7 @@ def _never_run(matrix: str, card: Matrix | None, entries: Iterable[Entry]) -> It
     for method, run in seeds.items():
         how = f"run it: oodbench run {matrix} --methods {method}"
         yield from (
-            (method, seed, Missing(None, None, "never run", how))
+            (method, seed, Gap(None, None, "never run", how))
             for seed in (card.seeds if card else ())
             if seed not in run
         )

@@ -13,7 +13,7 @@ from oodbench.report.pages import pages
 from oodbench.report.readme import with_block
 from oodbench.report.reported import papers
 from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, differs, sweep_picture
-from oodbench.report.standings import Board, boards_of
+from oodbench.report.standings import MatrixResults, matrices_of
 from oodbench.store import atomically
 
 
@@ -39,7 +39,7 @@ def leaderboard(results: Path, index: str = "leaderboard.md") -> Pages:
         BadCard: A file of the papers' own numbers breaks its schema.
     """
     entries = collect(results)
-    return pages(Site(results, index), boards_of(entries, numbers(results, entries)), papers(results))
+    return pages(Site(results, index), matrices_of(entries, numbers(results, entries)), papers(results))
 
 
 def rebuild(results: Path, path: Path, *, check: bool = False, csv: Path | None = None) -> tuple[str, bool]:
@@ -73,12 +73,12 @@ def write(results: Path, path: Path) -> int:
     """
     entries = collect(results)
     found = numbers(results, entries)
-    made = boards_of(entries, found)
+    matrices = matrices_of(entries, found)
     if find_spec("matplotlib"):
-        _draw(results, made)
+        _draw(results, matrices)
     site = Site(results, path.name)
-    texts = pages(site, made, papers(results))
-    for name, text in (texts | with_block(path.parent, site, made)).items():
+    texts = pages(site, matrices, papers(results))
+    for name, text in (texts | with_block(path.parent, site, matrices)).items():
         place = path.parent / name
         if not place.is_file() or place.read_bytes() != text.encode():
             with atomically(place) as temporary:
@@ -98,14 +98,14 @@ def compare(results: Path, path: Path) -> list[str]:
     """
     entries = collect(results)
     found = numbers(results, entries, trust=False)
-    made = boards_of(entries, found)
+    matrices = matrices_of(entries, found)
     site = Site(results, path.name)
-    texts = pages(site, made, papers(results))
+    texts = pages(site, matrices, papers(results))
     faults = [fault for name, text in texts.items() if (fault := differs(path.parent / name, text))]
     faults += [f"{one}: no scores make this page" for one in _surplus(path.parent, site, texts)]
     faults += [
         fault
-        for name, text in with_block(path.parent, site, made).items()
+        for name, text in with_block(path.parent, site, matrices).items()
         if (fault := differs(path.parent / name, text))
     ]
     faults += [fault] if (fault := difference(results, found)) else []
@@ -119,10 +119,10 @@ def _surplus(folder: Path, site: Site, texts: Pages) -> list[Path]:
     return [path for path in here if path.relative_to(folder).as_posix() not in texts and path.name[0] != "."]
 
 
-def _draw(results: Path, made: Sequence[Board]) -> None:
+def _draw(results: Path, matrices: Sequence[MatrixResults]) -> None:
     from oodbench.report.pictures import draw, draw_sweep
 
-    for board in made:
-        draw(board, results / board.matrix / PICTURE)
-        for sweep in sweeps(board):
-            draw_sweep(sweep, board, results / board.matrix / sweep_picture(sweep.recipe, sweep.field))
+    for matrix in matrices:
+        draw(matrix, results / matrix.name / PICTURE)
+        for sweep in sweeps(matrix):
+            draw_sweep(sweep, matrix, results / matrix.name / sweep_picture(sweep.recipe, sweep.field))

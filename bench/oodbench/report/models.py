@@ -11,7 +11,7 @@ from oodbench.records import ModelRecord
 from oodbench.report.entries import Entry
 from oodbench.report.markdown import NONE, link, mean_and_std, plainly, table
 from oodbench.report.reported import MEAN, NUMBERS, Reported, known_as
-from oodbench.report.standings import Board
+from oodbench.report.standings import MatrixResults
 from oodbench.report.tables import Linked
 
 SHARES = {"accuracy": "Accuracy ↑", "ece_15": "ECE ↓"}
@@ -44,14 +44,14 @@ class Judged:
         return spread([value for value in values if value is not None])
 
 
-def classifiers(board: Board) -> list[Judged]:
+def classifiers(matrix: MatrixResults) -> list[Judged]:
     """Return the classifiers whose errors methods are judged on, in the order of the methods."""
-    return _judged((entry.record.method, entry.reference) for entry in board.entries)
+    return _judged((entry.record.method, entry.reference) for entry in matrix.entries)
 
 
-def densities(board: Board) -> list[Judged]:
+def densities(matrix: MatrixResults) -> list[Judged]:
     """Return the models that have bits per dimension, in the order of the methods."""
-    known = ((entry.record.method, entry.model) for entry in board.entries)
+    known = ((entry.record.method, entry.model) for entry in matrix.entries)
     return _judged((method, model) for method, model in known if model and model.bits_per_dimension)
 
 
@@ -65,14 +65,14 @@ def _judged(used: Iterable[tuple[str, ModelRecord | None]]) -> list[Judged]:
     return [Judged(name, by_seed, list(methods[name])) for name, by_seed in models.items()]
 
 
-def model_table(board: Board, linked: Linked) -> str:
+def model_table(matrix: MatrixResults, linked: Linked) -> str:
     """Return accuracy and calibration of every classifier, and the methods that judge it.
 
     A density that does not classify stands with the plain classifier, whose misclassifications it is asked about.
     """
     headers = ["Classifier", "Parameters", *SHARES.values(), *RATIOS.values(), "Judged by"]
     rows = []
-    for one in classifiers(board):
+    for one in classifiers(matrix):
         first = next(iter(one.by_seed.values())).quality
         size = f"{first.parameters:,}" if first.parameters else NONE
         shares = [mean_and_std(one.spread(name)) for name in SHARES]
@@ -81,9 +81,9 @@ def model_table(board: Board, linked: Linked) -> str:
     return table(headers, rows, ("Classifier", "Judged by"))
 
 
-def bits_table(board: Board, linked: Linked) -> str | None:
+def bits_table(matrix: MatrixResults, linked: Linked) -> str | None:
     """Return the mean bits per dimension of every set under each density; None where there is no density."""
-    dense = densities(board)
+    dense = densities(matrix)
     known = sorted({name for one in dense for model in one.by_seed.values() for name in model.bits_per_dimension})
     sets = [*(name for name in IN_SET if name in known), *(name for name in known if name not in IN_SET)]
     rows = []
@@ -94,14 +94,14 @@ def bits_table(board: Board, linked: Linked) -> str | None:
     return table(["Density", *sets, "Judged by"], rows, ("Density", "Judged by")) if rows else None
 
 
-def reported_bits(board: Board, reported: Iterable[Reported]) -> str | None:
+def reported_bits(matrix: MatrixResults, reported: Iterable[Reported]) -> str | None:
     """Return the bits per dimension that papers print for densities of the same in-set; None if none does."""
-    methods = {method for one in densities(board) for method in one.methods}
+    methods = {method for one in densities(matrix) for method in one.methods}
     rows = [
         [f"`{one.method}`", one.out_set or one.split, f"{one.value:.{one.places}f}", one.network, _source(one)]
         for one in reported
         if one.metric == "bits_per_dim"
-        and one.in_set in known_as(board.in_set)
+        and one.in_set in known_as(matrix.in_set)
         and one.method in methods
         and one.value is not None
     ]
@@ -140,10 +140,10 @@ class Point:
     auroc: Mapping[str, Sequence[float]]
 
 
-def sweeps(board: Board) -> list[Sweep]:
+def sweeps(matrix: MatrixResults) -> list[Sweep]:
     """Return the sweeps of a matrix: recipes of one name whose parameters differ in a single field."""
     by_recipe: dict[str, dict[str, list[Entry]]] = {}
-    for entry in board.entries:
+    for entry in matrix.entries:
         if entry.record.status == "ok":
             recipe, method = str(entry.record.recipe["name"]), entry.record.method
             by_recipe.setdefault(recipe, {}).setdefault(method, []).append(entry)
@@ -176,17 +176,17 @@ def _size(value: Any) -> tuple[float, str]:
         return float("inf"), str(value)
 
 
-def points(sweep: Sweep, board: Board) -> list[Point]:
+def points(sweep: Sweep, matrix: MatrixResults) -> list[Point]:
     """Return the numbers of a sweep; accuracy and OCE of models that classify alone."""
-    return [_point(value, method, entries, board) for value, method, entries in sweep.values]
+    return [_point(value, method, entries, matrix) for value, method, entries in sweep.values]
 
 
-def _point(value: Any, method: str, entries: Sequence[Entry], board: Board) -> Point:
+def _point(value: Any, method: str, entries: Sequence[Entry], matrix: MatrixResults) -> Point:
     models = [entry.model for entry in entries if entry.model]
     own = [entry.model.quality for entry in entries if entry.model and entry.record.model == entry.record.reference]
     aurocs: dict[str, Sequence[float]] = {
         one.kind.name: one.by_seed("auroc", method, averaged(one.columns))
-        for one in board.kinds
+        for one in matrix.kinds
         if method in one.entries
     }
     bits = [model.bits_per_dimension["test"] for model in models if "test" in model.bits_per_dimension]
@@ -194,13 +194,13 @@ def _point(value: Any, method: str, entries: Sequence[Entry], board: Board) -> P
     return Point(value, method, bits, accuracy, [one.oce for one in own if one.oce is not None], aurocs)
 
 
-def sweep_table(sweep: Sweep, board: Board, linked: Linked) -> str:
+def sweep_table(sweep: Sweep, matrix: MatrixResults, linked: Linked) -> str:
     """Return a row a value: bits per dimension of the test images, accuracy, OCE, and mean AUROC by kind."""
     headers = [f"`{sweep.field}`", "Method", "Bits per dimension ↓", "Accuracy ↑", "OCE ↓"]
-    headers += [f"{one.kind.short} AUROC ↑" for one in board.kinds]
+    headers += [f"{one.kind.short} AUROC ↑" for one in matrix.kinds]
     rows = []
-    for one in points(sweep, board):
-        aurocs = [mean_and_std(spread(one.auroc.get(standings.kind.name, ()))) for standings in board.kinds]
+    for one in points(sweep, matrix):
+        aurocs = [mean_and_std(spread(one.auroc.get(standings.kind.name, ()))) for standings in matrix.kinds]
         own = [plainly(spread(one.bits), 2), mean_and_std(spread(one.accuracy)), plainly(spread(one.oce), 2)]
         rows.append([str(one.value), linked(one.method), *own, *aurocs])
     return table(headers, rows, ("Method",))

@@ -18,12 +18,12 @@ from oodbench.report.models import bits_table, model_table, reported_bits, repor
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.reported import Reported
 from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, sweep_picture, to
-from oodbench.report.standings import Board, Standings
+from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.tables import (
     SHOWN,
     attack_table,
     first_table,
-    hole_table,
+    gap_table,
     method_table,
     metric_table,
     overview_table,
@@ -65,80 +65,80 @@ SCALES = {
 }
 
 
-def pages(site: Site, boards: Sequence[Board], reported: Sequence[Reported]) -> Pages:
+def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Reported]) -> Pages:
     """Return all generated pages of a results folder."""
-    made = {site.index: _index(site, boards)}
-    for board in boards:
-        made[site.of_matrix(board)] = _matrix(site, board, reported)
-        made |= {site.of_kind(one): _kind(site, board, one, reported) for one in board.kinds}
-    methods = sorted({record.method for board in boards for record in board.records})
-    return made | {site.of_method(method): _method(site, boards, method) for method in methods}
+    made = {site.index: _index(site, matrices)}
+    for matrix in matrices:
+        made[site.of_matrix(matrix)] = _matrix(site, matrix, reported)
+        made |= {site.of_kind(one): _kind(site, matrix, one, reported) for one in matrix.kinds}
+    methods = sorted({record.method for matrix in matrices for record in matrix.records})
+    return made | {site.of_method(method): _method(site, matrices, method) for method in methods}
 
 
 def _text(parts: Sequence[str]) -> str:
     return "\n\n".join([MARK, *parts]) + "\n"
 
 
-def _index(site: Site, boards: Sequence[Board]) -> str:
+def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
     here = site.index
     parts = [HEADER.format(command=COMMAND)]
-    for board in boards:
-        parts += [_title(board), *_facts(board)]
-        parts += site.picture(here, board, PICTURE, f"FPR95 of every method on {board.matrix}")
-        for one in board.kinds:
+    for matrix in matrices:
+        parts += [_title(matrix), *_facts(matrix)]
+        parts += site.picture(here, matrix, PICTURE, f"FPR95 of every method on {matrix.name}")
+        for one in matrix.kinds:
             rest = len(one.ranks) - FIRST_ROWS
             all_of_it = link("by set, and all metrics", to(here, site.of_kind(one)))
             more = f"The first {FIRST_ROWS} of {len(one.ranks)}; all rows" if rest > 0 else "More"
             shown = first_table(one, FIRST_ROWS, site.linked(here))
             parts += [f"### {one.kind.title} (`{one.kind.name}`)", shown, f"{more}: {all_of_it}."]
-        whole = link(f"the page of {board.matrix}", to(here, site.of_matrix(board)))
+        whole = link(f"the page of {matrix.name}", to(here, site.of_matrix(matrix)))
         parts.append(f"All kinds of failure in one table, what was judged, and what is not measured: {whole}.")
     return _text(parts)
 
 
-def _matrix(site: Site, board: Board, reported: Sequence[Reported]) -> str:
-    here = site.of_matrix(board)
+def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported]) -> str:
+    here = site.of_matrix(matrix)
     linked = site.linked(here)
-    kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in board.kinds]
-    parts = [_title(board, "#"), *_facts(board), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
-    parts += site.picture(here, board, PICTURE, f"FPR95 of every method on {board.matrix}")
-    if len(board.kinds) > 1:
-        parts += ["## All kinds of failure", overview_table(board, linked)]
-    parts += ["## What was judged", model_table(board, linked)]
-    ours, theirs = bits_table(board, linked), reported_bits(board, reported)
+    kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
+    parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
+    parts += site.picture(here, matrix, PICTURE, f"FPR95 of every method on {matrix.name}")
+    if len(matrix.kinds) > 1:
+        parts += ["## All kinds of failure", overview_table(matrix, linked)]
+    parts += ["## What was judged", model_table(matrix, linked)]
+    ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
     parts += ["### Bits per dimension", ours] if ours else []
     parts += ["### Bits per dimension in the papers", theirs] if theirs else []
-    for sweep in sweeps(board):
+    for sweep in sweeps(matrix):
         title = f"{sweep.field} of {sweep.recipe}"
-        parts += [f"## What {sweep.field} changes in {sweep.recipe}", sweep_table(sweep, board, linked)]
-        parts += site.picture(here, board, sweep_picture(sweep.recipe, sweep.field), title)
+        parts += [f"## What {sweep.field} changes in {sweep.recipe}", sweep_table(sweep, matrix, linked)]
+        parts += site.picture(here, matrix, sweep_picture(sweep.recipe, sweep.field), title)
         printed = reported_sweep(sweep, reported)
         parts += ["### In the papers", printed] if printed else []
-    if board.holes:
-        parts += ["## Not measured", hole_table(board.holes, linked)]
+    if matrix.gaps:
+        parts += ["## Not measured", gap_table(matrix.gaps, linked)]
     return _text(parts)
 
 
-def _kind(site: Site, board: Board, standings: Standings, reported: Sequence[Reported]) -> str:
+def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Sequence[Reported]) -> str:
     here = site.of_kind(standings)
     linked, kind = site.linked(here), standings.kind
-    above = [link("How to read it", f"{to(here, site.index)}#how-to-read-it"), link(board.matrix, "README.md")]
-    parts = [f"# {kind.title} on `{board.matrix}` (`{kind.name}`)", " · ".join(above), _sizes(standings)]
+    above = [link("How to read it", f"{to(here, site.index)}#how-to-read-it"), link(matrix.name, "README.md")]
+    parts = [f"# {kind.title} on `{matrix.name}` (`{kind.name}`)", " · ".join(above), _sizes(standings)]
     parts.append(summary_table(standings, linked))
-    if any(entry.reference and entry.reference.attacks for entry in board.entries) and kind.name == "adversarial":
-        parts += ["## What the attacks achieved", attack_table(standings)]
+    attacks = attack_table(standings)
+    parts += ["## What the attacks achieved", attacks] if attacks else []
     if len(standings.columns) > 1:
         for metric in SHOWN:
             parts += [f"## {kind.heading(metric)} by set", metric_table(standings, metric, linked)]
-    found = comparable(standings, board.in_set, reported)
-    parts += ["## The papers' own numbers", reported_table(standings, board.scale, found)] if found else []
+    found = comparable(standings, matrix.in_set, reported)
+    parts += ["## The papers' own numbers", reported_table(standings, matrix.scale, found)] if found else []
     return _text(parts)
 
 
-def _method(site: Site, boards: Sequence[Board], method: str) -> str:
+def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
     here = site.of_method(method)
-    own = [(board, [record for record in board.records if record.method == method]) for board in boards]
-    own = [(board, records) for board, records in own if records]
+    own = [(matrix, [record for record in matrix.records if record.method == method]) for matrix in matrices]
+    own = [(matrix, records) for matrix, records in own if records]
     first = own[0][1][0]
     paper = first.citation
     source = f"{paper.authors}. {link(paper.title, paper.url)}" + (f", {paper.year}." if paper.year else ".")
@@ -148,19 +148,19 @@ def _method(site: Site, boards: Sequence[Board], method: str) -> str:
         f"Tuned on: {first.tuning_access}. Its fit {'reads' if first.fits_on_labels else 'does not read'} labels. "
         f"{link('How to read the tables', f'{to(here, site.index)}#how-to-read-it')}; percent.",
     ]
-    for board, records in own:
-        parts += [f"## {link(board.matrix, to(here, site.of_matrix(board)))}", _made_with(board, records)]
-        for one in board.kinds:
+    for matrix, records in own:
+        parts += [f"## {link(matrix.name, to(here, site.of_matrix(matrix)))}", _made_with(records)]
+        for one in matrix.kinds:
             if method in one.entries:
                 title = link(one.kind.title, to(here, site.of_kind(one)))
                 rank = one.ranks[method] or NONE
                 parts += [f"### {title}: rank {rank}", method_table(one, method)]
-        lacking = [hole for hole in board.holes if method in hole.methods]
-        parts += ["### Not measured", hole_table(lacking, site.linked(here))] if lacking else []
+        lacking = [one for one in matrix.gaps if method in one.methods]
+        parts += ["### Not measured", gap_table(lacking, site.linked(here))] if lacking else []
     return _text(parts)
 
 
-def _made_with(board: Board, records: Sequence[Record]) -> str:
+def _made_with(records: Sequence[Record]) -> str:
     """Return parameters, seeds, model and costs of a method on a matrix."""
     parameters = records[0].parameters
     chosen = {str(record.seed): record.parameters.chosen for record in records if record.parameters.chosen}
@@ -185,18 +185,18 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _title(board: Board, level: str = "##") -> str:
-    return f"{level} {board.card.title}: `{board.matrix}`" if board.card else f"{level} `{board.matrix}`"
+def _title(matrix: MatrixResults, level: str = "##") -> str:
+    return f"{level} {matrix.card.title}: `{matrix.name}`" if matrix.card else f"{level} `{matrix.name}`"
 
 
-def _facts(board: Board) -> list[str]:
+def _facts(matrix: MatrixResults) -> list[str]:
     """Return what a matrix's numbers were made with."""
-    seeds = sorted({record.seed for record in board.records})
+    seeds = sorted({record.seed for record in matrix.records})
     facts = [
-        f"- in-set: `{board.in_set}`; scale: {board.scale}; seeds: {', '.join(map(str, seeds))}",
-        f"- methods: {len({record.method for record in board.records})}; code: {', '.join(_commits(board.records))}",
+        f"- in-set: `{matrix.in_set}`; scale: {matrix.scale}; seeds: {', '.join(map(str, seeds))}",
+        f"- methods: {len({record.method for record in matrix.records})}; code: {', '.join(_commits(matrix.records))}",
     ]
-    warning = [f"> {SCALES[board.scale]}"] if board.scale in SCALES else []
+    warning = [f"> {SCALES[matrix.scale]}"] if matrix.scale in SCALES else []
     return [*warning, "\n".join(facts)]
 
 

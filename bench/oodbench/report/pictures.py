@@ -10,7 +10,7 @@ from typing import NamedTuple
 from oodbench.measure.kinds import averaged
 from oodbench.report.models import Sweep, points
 from oodbench.report.numbers import RANKED_BY
-from oodbench.report.standings import Board, Standings
+from oodbench.report.standings import MatrixResults, Standings
 from oodbench.store import digest
 
 LOOK = 1
@@ -28,10 +28,10 @@ class Panel(NamedTuple):
     means: Points
 
 
-def draw(board: Board, path: Path) -> None:
+def draw(matrix: MatrixResults, path: Path) -> None:
     """Write the picture of a matrix to `path` as SVG, a panel a kind of failure; none where nothing is ranked."""
-    panels = [_panel(standings) for standings in board.kinds if standings.ranked]
-    title = f"{board.card.title if board.card else board.matrix} ({board.matrix}, scale {board.scale})"
+    panels = [_panel(standings) for standings in matrix.kinds if standings.ranked]
+    title = f"{matrix.card.title if matrix.card else matrix.name} ({matrix.name}, scale {matrix.scale})"
     seal = f"oodbench: shows {digest(LOOK, title, panels)}"
     if panels and not _shows(path, seal):
         from oodbench.report import drawing
@@ -51,18 +51,18 @@ def _panel(standings: Standings) -> Panel:
     return Panel(standings.kind.title, names, seeds, means)
 
 
-def draw_sweep(sweep: Sweep, board: Board, path: Path) -> None:
+def draw_sweep(sweep: Sweep, matrix: MatrixResults, path: Path) -> None:
     """Write the picture of a sweep to `path` as SVG: bits, accuracy, and mean AUROC by kind against the value."""
-    found = points(sweep, board)
+    found = points(sweep, matrix)
     panels: dict[str, list[Sequence[float]]] = {
         "Bits per dimension": [one.bits for one in found],
         "Accuracy in percent": [[100 * share for share in one.accuracy] for one in found],
     }
-    for kind in (standings.kind for standings in board.kinds):
+    for kind in (standings.kind for standings in matrix.kinds):
         by_value = [[100 * share for share in one.auroc.get(kind.name, ())] for one in found]
         panels[f"{kind.title}: AUROC in percent"] = list(by_value)
     shown = {name: numbers for name, numbers in panels.items() if any(map(len, numbers))}
-    title, values = f"{sweep.field} of {sweep.recipe} on {board.matrix}", [str(one.value) for one in found]
+    title, values = f"{sweep.field} of {sweep.recipe} on {matrix.name}", [str(one.value) for one in found]
     seal = f"oodbench: shows {digest(LOOK, title, values, shown)}"
     if not _shows(path, seal):
         from oodbench.report import drawing

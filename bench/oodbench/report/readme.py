@@ -7,7 +7,7 @@ from oodbench.measure.kinds import averaged
 from oodbench.report.markdown import NONE, link, mean_and_std, table
 from oodbench.report.numbers import RANKED_BY
 from oodbench.report.site import COMMAND, Pages, Site
-from oodbench.report.standings import Board, Standings
+from oodbench.report.standings import MatrixResults, Standings
 
 FILE = "README.md"
 BEGIN = f"<!-- {COMMAND} writes what stands from here -->"
@@ -19,41 +19,41 @@ BASELINE = "msp"
 """The row that others are held against."""
 
 
-def with_block(folder: Path, site: Site, boards: Sequence[Board]) -> Pages:
+def with_block(folder: Path, site: Site, matrices: Sequence[MatrixResults]) -> Pages:
     """Return README.md with its table made anew, if it lies in `folder` and has the marks; else nothing."""
     path = folder / FILE
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if not boards or BEGIN not in old or END not in old.split(BEGIN, 1)[1]:
+    if not matrices or BEGIN not in old or END not in old.split(BEGIN, 1)[1]:
         return {}
     before, rest = old.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
-    return {FILE: f"{before}{BEGIN}\n\n{block(site, boards[0])}\n\n{END}{after}"}
+    return {FILE: f"{before}{BEGIN}\n\n{block(site, matrices[0])}\n\n{END}{after}"}
 
 
-def block(site: Site, board: Board) -> str:
+def block(site: Site, matrix: MatrixResults) -> str:
     """Return the best methods of each kind of failure, and the baseline: FPR95 on every kind."""
-    headers = ["Method", *(one.kind.short for one in board.kinds)]
+    headers = ["Method", *(one.kind.short for one in matrix.kinds)]
     rows = [
-        [link(f"`{method}`", site.of_method(method)), *(_cell(one, method) for one in board.kinds)]
-        for method in chosen(board)
+        [link(f"`{method}`", site.of_method(method)), *(_cell(one, method) for one in matrix.kinds)]
+        for method in chosen(matrix)
     ]
-    seeds = len({record.seed for record in board.records})
+    seeds = len({record.seed for record in matrix.records})
     whole = link("leaderboard.md", site.index)
     said = (
-        f"FPR95 ↓ in percent (and rank) on `{board.matrix}`, mean ± standard deviation over {seeds} seeds: the best of "
+        f"FPR95 ↓ in percent (and rank) on `{matrix.name}`, mean ± standard deviation over {seeds} seeds: the best of "
         f"each kind of failure, one a paper, and the baseline `{BASELINE}`. All methods, sets and metrics: {whole}."
     )
     return f"{table(headers, rows, ('Method',))}\n\n{said}"
 
 
-def chosen(board: Board) -> list[str]:
+def chosen(matrix: MatrixResults) -> list[str]:
     """Return the best methods of each kind in turn, one a paper, and the baseline, in the order of the first kind."""
-    papers = {record.method: (record.citation.title, record.citation.url) for record in board.records}
+    papers = {record.method: (record.citation.title, record.citation.url) for record in matrix.records}
     taken: dict[str, None] = {}
-    for method in _in_turn([one.ranks for one in board.kinds]):
+    for method in _in_turn([one.ranks for one in matrix.kinds]):
         if len(taken) < ROWS - 1 and method != BASELINE and papers[method] not in {papers[other] for other in taken}:
             taken[method] = None
-    order = list(dict.fromkeys(method for one in board.kinds for method in one.ranks))
+    order = list(dict.fromkeys(method for one in matrix.kinds for method in one.ranks))
     return sorted({*taken, *({BASELINE} & papers.keys())}, key=order.index)
 
 

@@ -5,7 +5,7 @@ from difflib import unified_diff
 from pathlib import Path
 
 from oodbench.report.markdown import link
-from oodbench.report.standings import Board, Standings
+from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.tables import Linked
 
 COMMAND = "oodbench table"
@@ -37,9 +37,9 @@ class Site:
         self.folder = f"docs/{Path(index).stem}"
         self.results = results
 
-    def of_matrix(self, board: Board) -> str:
+    def of_matrix(self, matrix: MatrixResults) -> str:
         """Return the page of a matrix."""
-        return f"{self.folder}/{board.matrix}/README.md"
+        return f"{self.folder}/{matrix.name}/README.md"
 
     def of_kind(self, standings: Standings) -> str:
         """Return the page of a matrix and kind."""
@@ -53,10 +53,10 @@ class Site:
         """Return what makes a link from a page to the page of a method."""
         return lambda method: link(f"`{method}`", to(here, self.of_method(method)))
 
-    def picture(self, here: str, board: Board, name: str, text: str) -> list[str]:
+    def picture(self, here: str, matrix: MatrixResults, name: str, text: str) -> list[str]:
         """Return a picture of a matrix, if it has been drawn."""
-        drawn = (self.results / board.matrix / name).is_file()
-        return [f"![{text}]({to(here, f'{self.results.name}/{board.matrix}/{name}')})"] if drawn else []
+        drawn = (self.results / matrix.name / name).is_file()
+        return [f"![{text}]({to(here, f'{self.results.name}/{matrix.name}/{name}')})"] if drawn else []
 
 
 def to(here: str, there: str) -> str:

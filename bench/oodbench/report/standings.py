@@ -12,7 +12,7 @@ from oodbench.measure.ranks import Ranked, Run, ranked
 from oodbench.measure.summary import Spread, average, spread
 from oodbench.records import Record, command
 from oodbench.report.entries import Entry, collect
-from oodbench.report.gaps import Hole, holes
+from oodbench.report.gaps import SharedGap, gaps
 from oodbench.report.numbers import RANKED_BY, Draws, Numbers, inputs_of, numbers
 
 SCALES = ("paper", "cpu", "tiny")
@@ -113,22 +113,22 @@ class Standings:
 
 
 @dataclass(frozen=True, eq=False)
-class Board:
+class MatrixResults:
     """Everything that the pages and pictures of one matrix are made from.
 
     Attributes:
-        matrix: Its name.
+        name: Its name.
         card: The matrix itself, if it is known here.
         entries: Its entries, by method and seed; at least one.
         kinds: Its kinds of failure.
-        holes: What it lacks.
+        gaps: What it lacks.
     """
 
-    matrix: str
+    name: str
     card: Matrix | None
     entries: Sequence[Entry]
     kinds: Sequence[Standings]
-    holes: Sequence[Hole]
+    gaps: Sequence[SharedGap]
 
     @property
     def records(self) -> list[Record]:
@@ -146,18 +146,18 @@ class Board:
         return self.entries[0].record.scale
 
 
-def boards(results: Path, matrix: str | None = None) -> list[Board]:
-    """Return the boards of a results folder, or of one matrix in it: the papers' scale first, then by name.
+def read_matrices(results: Path, matrix: str | None = None) -> list[MatrixResults]:
+    """Return the matrices of a results folder, or one of them: the papers' scale first, then by name.
 
     Raises:
-        BadRecord: As `boards_of`, `oodbench.report.entries.collect` and `oodbench.report.numbers.numbers`.
+        BadRecord: As `matrices_of`, `oodbench.report.entries.collect` and `oodbench.report.numbers.numbers`.
     """
     entries = collect(results, matrix)
-    return boards_of(entries, numbers(results, entries))
+    return matrices_of(entries, numbers(results, entries))
 
 
-def boards_of(entries: Sequence[Entry], found: Numbers) -> list[Board]:
-    """Return the boards of entries and their numbers.
+def matrices_of(entries: Sequence[Entry], found: Numbers) -> list[MatrixResults]:
+    """Return the matrices of entries and their numbers.
 
     Raises:
         BadRecord: A method has scores of a set that its matrix does not name, or lacks one without a reason.
@@ -172,8 +172,8 @@ def boards_of(entries: Sequence[Entry], found: Numbers) -> list[Board]:
             for kind in KINDS.values()
         ]
         shown = [standings for standings in kinds if standings.entries]
-        made.append(Board(name, card, own, shown, holes(name, card, own, found.frame)))
-    return sorted(made, key=lambda board: (SCALES.index(board.scale), board.matrix))
+        made.append(MatrixResults(name, card, own, shown, gaps(name, card, own, found.frame)))
+    return sorted(made, key=lambda matrix: (SCALES.index(matrix.scale), matrix.name))
 
 
 def accuracies(entries: Iterable[Entry]) -> dict[int, float]:

@@ -11,7 +11,7 @@ from oodbench.report.leaderboard import write
 from oodbench.report.markdown import NONE, mean_and_std
 from oodbench.report.numbers import keep, numbers
 from oodbench.report.pages import SCALES
-from oodbench.report.standings import Standings, boards_of
+from oodbench.report.standings import Standings, matrices_of
 from oodbench.report.tables import BEHIND, FIRST, accuracy_text
 
 
@@ -25,14 +25,12 @@ def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
     entries = collect(results, matrix)
     found = numbers(results, entries)
     keep(results, found, matrix)
-    for board in boards_of(entries, found):
-        parts += [_ranking(standings) for standings in board.kinds]
-        if any(standings.falls_behind(method) for standings in board.kinds for method in standings.entries):
+    for one in matrices_of(entries, found):
+        parts += [_ranking(standings) for standings in one.kinds]
+        if any(standings.falls_behind(method) for standings in one.kinds for method in standings.entries):
             parts.append(f"{BEHIND} more than 2 points less accurate than the plain classifier at the same seeds.")
-        parts += [SCALES[board.scale].replace("*", "")] if board.scale in SCALES else []
-        parts += (
-            [f"Not measured: {len(board.holes)} (the page of the matrix gives the reasons)."] if board.holes else []
-        )
+        parts += [SCALES[one.scale].replace("*", "")] if one.scale in SCALES else []
+        parts += [f"Not measured: {len(one.gaps)} (the page of the matrix gives the reasons)."] if one.gaps else []
     where = [f"records and scores: {results / matrix}"]
     if leaderboard:
         write(results, leaderboard)

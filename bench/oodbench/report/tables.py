@@ -7,9 +7,9 @@ from oodbench.measure.kinds import Column, averaged
 from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
 from oodbench.records import ModelRecord, Record
-from oodbench.report.gaps import Hole
+from oodbench.report.gaps import SharedGap
 from oodbench.report.markdown import NONE, mean_and_std, percent, table
-from oodbench.report.standings import Board, Standings
+from oodbench.report.standings import MatrixResults, Standings
 
 SHOWN = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
 """The metrics of a table; the others are on the page of a method, in metrics.parquet and in `oodbench table --csv`."""
@@ -26,13 +26,13 @@ Linked = Callable[[str], str]
 """Returns a method's name as a link to its page."""
 
 
-def overview_table(board: Board, linked: Linked) -> str:
+def overview_table(matrix: MatrixResults, linked: Linked) -> str:
     """Return rank, FPR95 and AUROC of every method on every kind of failure, in the order of the first."""
     headers = ["Method"]
-    for one in board.kinds:
+    for one in matrix.kinds:
         headers += [f"{one.kind.short}: {what}" for what in ("rank", *map(one.kind.heading, FIRST))]
-    methods = dict.fromkeys(method for one in board.kinds for method in one.ranks)
-    rows = [[linked(method), *(cell for one in board.kinds for cell in _overview(one, method))] for method in methods]
+    methods = dict.fromkeys(method for one in matrix.kinds for method in one.ranks)
+    rows = [[linked(method), *(cell for one in matrix.kinds for cell in _overview(one, method))] for method in methods]
     return table(headers, rows, ("Method",))
 
 
@@ -69,8 +69,8 @@ def metric_table(standings: Standings, metric: str, linked: Linked) -> str:
     return table(headers, rows, WORDS)
 
 
-def attack_table(standings: Standings) -> str:
-    """Return how often each attack fooled each model, and by how much it changed the pixels."""
+def attack_table(standings: Standings) -> str | None:
+    """Return how often each attack fooled each model, and by how much it changed the pixels; None for no attacks."""
     headers = ["Attack", "Model", "Attacked", "Success rate", "Mean ℓ∞", "Mean ℓ2"]
     rows = []
     for column in standings.columns:
@@ -83,7 +83,7 @@ def attack_table(standings: Standings) -> str:
             if n:
                 changes = [f"{change.mean:.4f}" if change else NONE for change in (linf, l2)]
                 rows.append([column.name, f"`{name}`", f"{n.mean:.0f}", mean_and_std(rates), *changes])
-    return table(headers, rows, ("Attack", "Model"))
+    return table(headers, rows, ("Attack", "Model")) if rows else None
 
 
 def method_table(standings: Standings, method: str) -> str:
@@ -98,19 +98,19 @@ def method_table(standings: Standings, method: str) -> str:
     return table(headers, rows, ("Set",))
 
 
-def hole_table(found: Sequence[Hole], linked: Linked) -> str:
+def gap_table(found: Sequence[SharedGap], linked: Linked) -> str:
     """Return what is missing as a table."""
     headers = ("Methods", "Seeds", "Kind", "Set", "Status", "Reason")
     rows = [
         [
-            ", ".join(map(linked, hole.methods)),
-            ", ".join(map(str, hole.seeds)),
-            hole.missing.kind or "all",
-            hole.missing.set or "all",
-            hole.missing.status,
-            hole.missing.reason or NONE,
+            ", ".join(map(linked, one.methods)),
+            ", ".join(map(str, one.seeds)),
+            one.gap.kind or "all",
+            one.gap.set or "all",
+            one.gap.status,
+            one.gap.reason or NONE,
         ]
-        for hole in found
+        for one in found
     ]
     return table(headers, rows, headers)
 
