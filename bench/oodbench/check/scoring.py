@@ -5,8 +5,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from oodbench.check.toy import CLASSES
 from oodbench.check.trial import Fitted, Trial
+from oodbench.data.toys import CLASSES
 from oodbench.errors import BadMethod
 from oodbench.measure.ranking import ranking
 

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.contract import LOGITS, Material, Output
+from oodbench.data import toys
 from oodbench.data.images import ArrayImages, Images
+from oodbench.data.toys import CLASSES, SIDE
 from oodbench.models import checkpoint
 from oodbench.models.outputs import Trained, to_store
 from oodbench.models.seeding import stream
@@ -28,13 +30,8 @@ from oodbench.run.models import describe
 from oodbench.store import digest
 from oodbench.training import InSet, Recipe, Training
 
-CLASSES = 3
-SIDE = 8
 N_TRAIN = 360
 CPU = torch.device("cpu")
-CENTRES = np.array([[2.0, 2.0], [2.0, 5.0], [5.0, 3.5]])
-"""Row and column about which the blobs of each class lie."""
-
 TRAINING = Training(network="toy-cnn", epochs=12, batch=32, lr=0.05)
 IN_SET = InSet((1, SIDE, SIDE), CLASSES, mean=(0.15,), std=(0.25,))
 
@@ -126,14 +123,7 @@ def _examples(model: Trained, images: Images, recipe: Recipe) -> Examples:
 
 def blobs(n: int, seed: int) -> ArrayImages:
     """Return n labelled images, their classes in turn: a Gaussian blob about its class's place, a little noise."""
-    rng = np.random.default_rng(stream(seed, "blobs"))
-    y = np.arange(n, dtype=np.int64) % CLASSES
-    centre = CENTRES[y] + rng.normal(0, 0.6, (n, 2))
-    rows, columns = (np.arange(SIDE) - centre[:, axis, None] for axis in (0, 1))
-    squared = rows[:, :, None] ** 2 + columns[:, None, :] ** 2
-    width, height = rng.uniform(1.0, 1.6, (n, 1, 1)), rng.uniform(0.6, 1.0, (n, 1, 1))
-    x = height * np.exp(-squared / (2 * width**2)) + rng.normal(0, 0.05, squared.shape)
-    return _images(x[:, None], y)
+    return _images(*toys.blobs(np.random.default_rng(stream(seed, "blobs")), n))
 
 
 def blends(n: int, seed: int) -> ArrayImages:
@@ -144,7 +134,7 @@ def blends(n: int, seed: int) -> ArrayImages:
 
 def noise(n: int, seed: int) -> ArrayImages:
     """Return n images whose pixels are independent and uniform in [0, 1/2]."""
-    return _images(np.random.default_rng(stream(seed, "noise")).uniform(0, 0.5, (n, 1, SIDE, SIDE)))
+    return _images(*toys.noise(np.random.default_rng(stream(seed, "noise")), n))
 
 
 def _images(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None = None) -> ArrayImages:

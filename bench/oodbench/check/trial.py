@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from oodbench.check.toy import CLASSES, MATERIALS, Toy, toy
+from oodbench.check.toy import MATERIALS, Toy, toy
 from oodbench.check.world import differences, snapshot, unusual_generators
 from oodbench.contract import Detector, Material, Method, Output
+from oodbench.data.toys import CLASSES
 from oodbench.errors import Undeclared
 from oodbench.models.outputs import OF_EVERY_MODEL, Access, ModelOutputs
 from oodbench.run.fit_data import HandOut, as_fit_data, labels_used
