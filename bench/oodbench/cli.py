@@ -94,10 +94,13 @@ def told_on_stderr() -> Iterator[None]:
             tqdm.write(f"oodbench: {record.getMessage()}", file=sys.stderr)
 
     log, lines = logging.getLogger("oodbench"), Lines()
+    before = log.level
     log.addHandler(lines)
+    log.setLevel(logging.INFO)
     try:
         yield
     finally:
+        log.setLevel(before)
         log.removeHandler(lines)
 
 
@@ -135,14 +138,8 @@ def parser() -> argparse.ArgumentParser:
         which.add_argument("--methods", nargs="+", metavar="METHOD", help="names; default: the matrix's own, or all")
         which.add_argument("--all", action="store_true", help="every method")
         sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
-        sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
-        sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
-        sub.add_argument(
-            "--cache", type=Path, help="folder of weights and outputs (default: $OODBENCH_CACHE or ~/.cache)"
-        )
-        sub.add_argument(
-            "--device", default="cpu", help='"cpu", "cuda", "cuda:1" ..., several as "cuda:0,cuda:1" (default: cpu)'
-        )
+        _results(sub)
+        _places(sub, device='"cpu", "cuda", "cuda:1" ..., several as "cuda:0,cuda:1"')
         if name == "run":
             _workers(sub)
             sub.add_argument("--remake", action="store_true", help="make the records again that stand")
@@ -167,9 +164,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--draw", type=at_least(0), default=0, help="seed of the draw (default: 0)")
     sub.add_argument("--methods", nargs="+", metavar="METHOD", help="draw from these (default: all)")
     sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
-    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
-    sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+    _results(sub)
+    _places(sub, cache=False)
     _workers(sub)
 
     sub = verb(
@@ -237,9 +233,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=at_least(0), default=0, help="of the model (default: 0)")
     sub.add_argument("--images", type=at_least(1), default=8, help="how many test images (default: 8)")
     sub.add_argument("--out", type=Path, help="folder to write to (default: explained/MATRIX/METHOD/SEED)")
-    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
-    sub.add_argument("--cache", type=Path, help="folder of weights and outputs (default: $OODBENCH_CACHE or ~/.cache)")
-    sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+    _places(sub)
 
     sub = verb(
         "diagnose",
@@ -259,19 +253,32 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=at_least(0), default=0, help="of the model (default: 0)")
     sub.add_argument("--images", type=at_least(1), help="most images a set (default: the diagnostic's own)")
     sub.add_argument("--out", type=Path, help="folder to write to (default: diagnosed/MATRIX/METHOD/SEED)")
-    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
-    sub.add_argument("--cache", type=Path, help="folder of weights and outputs (default: $OODBENCH_CACHE or ~/.cache)")
-    sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+    _places(sub)
     return top
 
 
 def _page_of_scores(sub: argparse.ArgumentParser, option: str, page: str) -> None:
     """Add the options of a verb that writes a page from the stored scores, or compares it."""
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+    _results(sub)
     sub.add_argument(option, type=Path, default=Path(page), help=f"file to write (default: {page})")
     sub.add_argument(
         "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
     )
+
+
+def _results(sub: argparse.ArgumentParser) -> None:
+    """Add the option that says where records lie."""
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+
+
+def _places(sub: argparse.ArgumentParser, device: str = '"cpu", "cuda", "cuda:1" ...', *, cache: bool = True) -> None:
+    """Add the options that say where data sets and models lie, and on what to compute; `device` is said in the help."""
+    sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
+    if cache:
+        sub.add_argument(
+            "--cache", type=Path, help="folder of weights and outputs (default: $OODBENCH_CACHE or ~/.cache)"
+        )
+    sub.add_argument("--device", default="cpu", help=f"{device} (default: cpu)")
 
 
 def _workers(sub: argparse.ArgumentParser) -> None:

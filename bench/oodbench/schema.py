@@ -173,7 +173,8 @@ class ModelRecord(_Frozen):
         attacks: What each attack on it achieved, by name; the rounded twin of an attack is an attack of its own.
         outcomes_sha256: Of the content of the file beside it (`oodbench.outcomes`); null where it does not classify.
         key: Content address of all that the model depends on: one of another key is another model of that name.
-        source_sha256: Digest of the code that made it, comments aside: provenance.
+        source_sha256: Digest of the code that made it, comments aside: provenance. Of what was moved from schema 1 it
+            is the code that its method was tried with at the move; `git` names the code that made the record.
         machine: Class of the machine that made it: provenance.
     """
 
@@ -196,7 +197,8 @@ class Record(_Outcome):
 
     Attributes:
         versions: Declared versions of the protocol, the training loop, the recipe and the detector.
-        source_sha256: Digest of the code that made it, comments aside: provenance.
+        source_sha256: Digest of the code that made it, comments aside: provenance. Of what was moved from schema 1 it
+            is the code that its method was tried with at the move; `git` names the code that made the record.
         behaviour: A few numbers that this code made of the toy, by group (`oodbench.run.behaviour`): other code keeps
             the record only if it makes the same ones.
         key: Content address of all that the numbers depend on (names, versions, parameters, data, seed): a run that

@@ -180,7 +180,8 @@ def test_two_runs_into_one_folder_are_refused(context):
 def test_what_killed_runs_left_is_swept_away_when_it_is_old(context, tmp_path):
     """A young part file may be a live worker's, of another run on the same cache."""
     own = at(context, cache=tmp_path / "cache")
-    places = [own.workspace.results / "small-v1" / "msp", own.workspace.cache / "models" / "cpu" / "x" / "outputs"]
+    places = [own.workspace.results / "small-v1" / "msp", own.workspace.results / "small-v1" / "models" / "plain"]
+    places += [own.workspace.cache / "models" / "cpu" / "x" / "outputs", own.workspace.cache / "toy" / "x" / "models"]
     for place in places:
         place.mkdir(parents=True)
         for name, hours in ((".old.npy.x1.tmp", 25), (".new.npy.x1.tmp", 23)):

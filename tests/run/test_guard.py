@@ -104,7 +104,9 @@ def another_training(monkeypatch: Patch) -> None:
     monkeypatch.setattr(models, "train", train)
 
 
-def test_an_edit_that_changes_nothing_costs_nothing(context: Context, monkeypatch: Patch) -> None:
+def test_an_edit_that_changes_nothing_costs_nothing(
+    context: Context, monkeypatch: Patch, caplog: pytest.LogCaptureFixture
+) -> None:
     run(context, "msp", "odin")
     before = bytes_of(context.workspace.results)
     kept = [*context.workspace.cache.rglob("*.npy"), *context.workspace.cache.rglob("weights.*")]
@@ -112,7 +114,9 @@ def test_an_edit_that_changes_nothing_costs_nothing(context: Context, monkeypatc
     edited(monkeypatch)
     planned = plan(context.matrix, find(["msp"]), [0])
     assert "a run compares their behaviour on the toy" in forecast(context, planned)
-    run(context, "msp", "odin")
+    with caplog.at_level(logging.INFO, logger="oodbench"):
+        run(context, "msp", "odin")
+    assert "held against what this code does on the toy: msp, odin" in caplog.text
     assert bytes_of(context.workspace.results) == before
     run(context, "energy")  # stands on the cached model
     assert {path: path.stat().st_mtime_ns for path in cached} == cached

@@ -6,7 +6,6 @@ kept in it, so that later edits are held against it. `oodbench verify` shows by 
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from oodbench.data.matrix import load_matrices
@@ -99,8 +98,7 @@ def _adopted(context: Context, job: Job, record: Record) -> Record:
 
 def adopted(results: Path) -> str:
     """Adopt every record below a folder; return what was done, for people."""
-    workspace = replace(Workspace(), results=results)
-    found = list(adopt(workspace))
+    found = list(adopt(Workspace(results=results)))
     left = [f"  {path}: {why}" for path, why in found if why]
     return "\n".join(
         [f"{results}: {len(found) - len(left)} of {len(found)} records without an address have one now", *left]

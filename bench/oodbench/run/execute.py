@@ -101,7 +101,8 @@ def _stand(context: Context, jobs: Sequence[Job], backend: Backend) -> dict[Name
     """Return how each job's record stands; methods whose records other code made are tried on the toy, all at once."""
     doubtful = suspects(context, jobs) if context.guard is not None else []
     if doubtful:
-        log.info("%d methods have records that other code made: their behaviour on the toy is compared", len(doubtful))
+        names = ", ".join(entry.method.name for entry in doubtful)
+        log.info("records that other code made are held against what this code does on the toy: %s", names)
         tasks = [TryOnToy(context.matrix, entry) for entry in doubtful]
         with Progress(len(tasks)) as progress:
             for done in schedule(tasks, backend, progress.watch):
@@ -246,8 +247,8 @@ def alone(results: Path, *, shared: bool = False) -> Iterator[None]:
 def clean(results: Path, cache: Path) -> None:
     """Remove part files that killed runs left a day ago or longer."""
     before = time.time() - OLD
-    for folder, pattern in ((results, "*/*/.*.tmp"), (cache, "models/**/.*.part"), (cache, "models/**/.*.tmp")):
-        for left in folder.glob(pattern):
+    for folder in (results, cache / "models", cache / "toy"):  # not the whole cache: data sets may lie there
+        for left in (*folder.glob("**/.*.part"), *folder.glob("**/.*.tmp")):
             with suppress(OSError):
                 if left.stat().st_mtime < before:
                     left.unlink()
