@@ -1,20 +1,22 @@
 """What the author of a recipe reads: how a model is built and trained. Importing it needs no torch.
 
-@final
-@dataclass(frozen=True)
-class Plain(Defaults):
-training: Training = Training(network="resnet-small", epochs=8)
+Recipe = everything that a method needs to train its models. A small one, whole:
 
-version: ClassVar[int] = 1
-provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, LAYERS, HEAD})
-wants: ClassVar[frozenset[Material]] = frozenset()
+    @final
+    @dataclass(frozen=True)
+    class Plain(Defaults):
+        training: Training = Training(network="resnet-small", epochs=8)
 
-def sized(self, scale: Scale, training: Training) -> "Plain":
-return replace(self, training=training)
+        version: ClassVar[int] = 1
+        provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, LAYERS, HEAD})
+        wants: ClassVar[frozenset[Material]] = frozenset()
 
-def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
-net = classifier(self.training.network, in_set)
-return alone(net, lambda batch: cross_entropy(net(batch.inputs), batch.labels))
+        def sized(self, scale: Scale, training: Training) -> "Plain":
+            return replace(self, training=training)
+
+        def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+            net = classifier(self.training.network, in_set)
+            return alone(net, lambda batch: cross_entropy(net(batch.inputs), batch.labels))
 """
 
 from __future__ import annotations

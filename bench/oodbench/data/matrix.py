@@ -137,7 +137,7 @@ def load_matrices() -> dict[str, Matrix]:
     """Return every matrix by name.
 
     Raises:
-        BadCard: A file breaks the schema, names what does not exist, or or tunes on a source that is tested.
+        BadCard: A file breaks the schema, names what does not exist, or tunes on a source that is tested.
     """
     return dict(_load())
 
