@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.data.load import load
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import MissingData
@@ -25,9 +25,9 @@ class Bench:
     """A classifier, what it was trained on, and what it is asked about."""
 
     net: torch.nn.Module
-    train: Images
-    test: Images
-    ood: dict[str, Images]
+    train: Inputs
+    test: Inputs
+    ood: dict[str, Inputs]
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +46,6 @@ def real() -> Bench:
     return Bench(net.requires_grad_(False), training, test, ood)
 
 
-def pixels(images: Images) -> np.ndarray:
+def pixels(images: Inputs) -> np.ndarray:
     """Return all pixels of a set, float32."""
     return images.batch(slice(0, len(images)))

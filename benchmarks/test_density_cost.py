@@ -18,7 +18,7 @@ from oodbench.methods.ib_inn import IbInn
 from tabulate import tabulate
 
 from oodbench.contract import LOG_DENSITY, LOGITS, Stateless
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.data.load import load
 from oodbench.data.matrix import find_matrix
 from oodbench.densities.ensemble import DensityEnsemble
@@ -55,7 +55,7 @@ class Cost(NamedTuple):
     mb: float
 
 
-def scorer(name: str, images: Images) -> Callable[[], object]:
+def scorer(name: str, images: Inputs) -> Callable[[], object]:
     """Return the scoring of all images by a fresh model."""
     recipe, detector = SCORED[name]
     matrix = find_matrix("fashion-mnist-v1")

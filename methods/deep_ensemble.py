@@ -22,6 +22,7 @@ from oodbench.contract import LOGITS, Citation, Material, Method, Output, Output
 from oodbench.ensembles import bootstrap, take_weights
 from oodbench.networks.members import Ensemble
 from oodbench.recipes import Plain
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, Training
 
 
@@ -43,6 +44,7 @@ class DeepEnsemble(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, LOGITS.of_members})
+    spaces: ClassVar[frozenset[SpaceName]] = Plain.spaces
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property

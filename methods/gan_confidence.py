@@ -77,7 +77,7 @@ class GanConfidence(Defaults):
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return three fresh networks, and how they move."""
-        classifier, shape = Plain(self.training).start(in_set, (), labels, seed).net, in_set.shape
+        classifier, shape = Plain(self.training).start(in_set, (), labels, seed).net, in_set.images.shape
         net = Trio(classifier, Generator(shape, self.latent, self.width), Discriminator(shape, self.width))
         return Fit(net, self.players(net))
 

@@ -104,10 +104,10 @@ class IbInn(Defaults):
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh network, its training, and the pass that re-estimates BatchNorm's statistics."""
         net = GenerativeClassifier(
-            in_set.shape,
+            in_set.images.shape,
             in_set.classes,
-            in_set.mean,
-            in_set.std,
+            in_set.images.mean,
+            in_set.images.std,
             self.sizes,
             m=self.m,
             pace=self.pace,

@@ -50,7 +50,7 @@ class McDropout(Defaults):
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh classifier with its masks, and its training."""
-        net = Thinned(classifier(self.training.network, in_set, self.dropout), in_set.shape, self.M)
+        net = Thinned(classifier(self.training.network, in_set, self.dropout), in_set.images.shape, self.M)
         return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:

@@ -27,6 +27,7 @@ from oodbench.contract import LOGITS, Citation, Material, Method, Output, Output
 from oodbench.ensembles import take_weights
 from oodbench.errors import BadMethod
 from oodbench.recipes import Plain
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
@@ -58,6 +59,7 @@ class OeScratch(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides
+    spaces: ClassVar[frozenset[SpaceName]] = Plain.spaces
     wants: ClassVar[frozenset[Material]] = frozenset({"outliers"})
 
     def sized(self, scale: Scale, training: Training) -> "OeScratch":
@@ -92,6 +94,7 @@ class OeFineTuned(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides
+    spaces: ClassVar[frozenset[SpaceName]] = Plain.spaces
     wants: ClassVar[frozenset[Material]] = frozenset({"outliers"})
 
     def sized(self, scale: Scale, training: Training) -> "OeFineTuned":

@@ -10,10 +10,10 @@ with patch("random.getrandbits", random.Random(0).getrandbits):
     from beartype._util.kind.integer import utilintget  # noqa: F401  which draws
 
 from oodbench.contract import Detector, FitData, Outputs
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.training import Recipe
 
-PROTOCOLS = (Detector, FitData, Images, Outputs, Recipe)
+PROTOCOLS = (Detector, FitData, Inputs, Outputs, Recipe)
 
 CONF = BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict(dict.fromkeys(PROTOCOLS, Any)))
 

@@ -3,7 +3,7 @@
 A **recipe** says how a network is built and trained (the *model*; `oodbench.training`). A **detector** is a scoring
 rule: it is fitted on the model's outputs for training inputs, and scores its outputs for others. A **method** is a
 recipe and a detector: one row of the leaderboard. Higher score = more in-distribution = more to be trusted, everywhere.
-Inputs are pixels in [0, 1]; standardisation is part of the network.
+Inputs are pixels in [0, 1] (standardisation is part of the network), or ids of tokens.
 
     def norm(outputs: Outputs) -> Float[Tensor, "n"]:
         return outputs.features.norm(dim=1)
@@ -25,6 +25,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from oodbench.errors import BadMethod
+from oodbench.spaces import SpaceName
 
 if TYPE_CHECKING:
     from oodbench.training import Recipe
@@ -48,12 +49,14 @@ class Output(Generic[T]):
         shape: For people, in jaxtyping's words.
         constant: The same for all inputs, so that no forward pass is needed.
         stored: Kept on disk for all methods; not what is large: that costs a forward pass of the method's own.
+        space: The only space in which models have it; None for any.
     """
 
     name: str
     shape: str
     constant: bool = False
     stored: bool = True
+    space: SpaceName | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch("[a-z0-9_]+", self.name):
@@ -76,8 +79,12 @@ class Head(NamedTuple):
     bias: Float[Tensor, "C"]
 
 
-INPUTS = Output[Tensor]("inputs", "n c h w")
-"""The pixels, in [0, 1]. Every model has them."""
+INPUTS = Output[Tensor]("inputs", "n c h w", space="images")
+"""The pixels, in [0, 1]. Every model of images has them."""
+TOKENS = Output[Tensor]("tokens", "n t", space="tokens")
+"""The ids of the words, padded behind. Every model of tokens has them."""
+EMBEDDINGS = Output[Tensor]("embeddings", "n t E", stored=False, space="tokens")
+"""The vectors that stand for the tokens: where a derivative is taken instead of by pixels."""
 NETWORK = Output[None]("network", "", constant=True)
 """No array, but a need: `grad` and `at` run the network again. Every model has one."""
 LOGITS = Output[Tensor]("logits", "n C")
@@ -86,10 +93,10 @@ BINARY = Output[Tensor]("binary", "n C")
 """The log-odds of C independent yes-or-no classifiers, one a class."""
 FEATURES = Output[Tensor]("features", "n F")
 """The penultimate activations: what the head multiplies."""
-FEATURE_MAP = Output[Tensor]("feature_map", "n F h w", stored=False)
+FEATURE_MAP = Output[Tensor]("feature_map", "n F h w", stored=False, space="images")
 """The last feature map, before it is pooled into the features."""
 LAYERS = Output[tuple[Tensor, ...]]("layers", "n _")
-"""The feature maps after the stem and after each stage, averaged over space."""
+"""The activations after the stem and after each stage, averaged over places."""
 HEAD = Output[Head]("head", "C F, C", constant=True)
 """The last linear layer."""
 POSTERIOR = Output[tuple[Tensor, Tensor]]("posterior", "n K, n K")

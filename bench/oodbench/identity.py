@@ -23,7 +23,7 @@ TRAINING = 1
 """Version of the training loop: the order of the images, augmentation, optimisers, schedules, what is drawn when."""
 
 
-NOT_DECLARED = frozenset({"version", "reads", "fits_on", "provides", "wants"})
+NOT_DECLARED = frozenset({"version", "reads", "fits_on", "provides", "wants", "spaces"})
 """Fields that are no parameters: the version stands for itself, and needs say nothing of what comes out."""
 
 

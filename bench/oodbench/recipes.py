@@ -7,8 +7,9 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Material, Output
+from oodbench.contract import EMBEDDINGS, FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Material, Output
 from oodbench.networks import classifier
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
@@ -20,7 +21,8 @@ class Plain(Defaults):
     training: Training = Training(network="resnet-small", epochs=8)
 
     version: ClassVar[int] = 1
-    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, LAYERS, HEAD})
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, EMBEDDINGS, LAYERS, HEAD})
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Plain":

@@ -28,7 +28,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 from annotated_types import Ge, Gt, Lt, MinLen
 
+from oodbench.errors import BadMethod
 from oodbench.extensions import Table
+from oodbench.spaces import Images, Space, SpaceName, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
 
 Scale = Literal["paper", "cpu", "tiny"]
 """How large a matrix's recipes are: the papers' own (GPU), an hour on two cores, or minutes."""
-
-Shape = tuple[int, int, int]
-"""Channels, height, width."""
 
 Parts: TypeAlias = "tuple[nn.Module, ...]"
 """Trained models that another begins from."""
@@ -84,7 +83,7 @@ class Training:
     Attributes:
         network: Name of a network in `oodbench.networks`.
         epochs: Passes over the training split.
-        batch: Images per step.
+        batch: Inputs per step.
         optimiser: One of `OPTIMISERS`: "sgd" (momentum 0.9) or "adam".
         lr: Largest learning rate.
         betas: How slowly Adam forgets the gradient's mean and its square.
@@ -127,12 +126,32 @@ class Training:
 
 @dataclass(frozen=True)
 class InSet:
-    """What a network must know of what it is trained on: the inputs' shape, how many classes, what standardises."""
+    """What a network must know of what it is trained on: what one input is, and how many classes there are."""
 
-    shape: Shape
+    space: Space
     classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+
+    @property
+    def images(self) -> Images:
+        """The space, for a recipe that takes images.
+
+        Raises:
+            BadMethod: The inputs are tokens.
+        """
+        if not isinstance(self.space, Images):
+            raise BadMethod(f"this network takes images, and these inputs are {self.space.name}")
+        return self.space
+
+    @property
+    def tokens(self) -> Tokens:
+        """The space, for a recipe that takes tokens.
+
+        Raises:
+            BadMethod: The inputs are images.
+        """
+        if not isinstance(self.space, Tokens):
+            raise BadMethod(f"this network takes tokens, and these inputs are {self.space.name}")
+        return self.space
 
 
 @dataclass(frozen=True)
@@ -140,12 +159,12 @@ class TrainBatch:
     """One step's data, on the network's device.
 
     Attributes:
-        inputs: Pixels [n c h w] in [0, 1].
+        inputs: Pixels [n c h w] in [0, 1], or ids of tokens [n length].
         labels: Classes [n].
-        index: Each image's place in the training split [n].
+        index: Each input's place in the training split [n].
         epoch: Epochs done before this one.
         progress: Share of the training that is done, in [0, 1).
-        outliers: Pixels [m c h w] of auxiliary outliers, for a recipe that wants them.
+        outliers: Auxiliary outliers, m inputs of the same space, for a recipe that wants them.
     """
 
     inputs: Tensor
@@ -249,6 +268,10 @@ class Recipe(Protocol):
         """The materials that training consumes beyond inputs and labels."""
 
     @property
+    def spaces(self) -> frozenset[SpaceName]:
+        """The spaces whose inputs the model takes: "images", "tokens"."""
+
+    @property
     def training(self) -> Training:
         """How the one training loop drives it."""
 
@@ -274,6 +297,8 @@ class Recipe(Protocol):
 
 class Defaults:
     """What is true of recipes as a rule; inherit from it, and write what differs."""
+
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images"})
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
         """Return nothing: the model begins from no other."""

@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from oodbench.data.images import ArrayImages, Images
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.data.load import load
 from oodbench.data.matrix import Matrix, load_matrices
 from oodbench.errors import MissingData
@@ -13,7 +14,7 @@ from oodbench.errors import MissingData
 WITH_OUTLIERS = [matrix for matrix in load_matrices().values() if matrix.outliers]
 
 
-def pictures(images: Images) -> np.ndarray:
+def pictures(images: Inputs) -> np.ndarray:
     """Return the pixels as a screen would show them, 8 bits each: two copies of a picture may differ beyond that."""
     return np.round(255 * images.batch(slice(None))).astype(np.uint8)
 
@@ -22,7 +23,7 @@ def hashes(x: np.ndarray) -> list[str]:
     return [hashlib.sha256(image.tobytes()).hexdigest() for image in x]
 
 
-def in_common(outliers: Images, tested: Images) -> int:
+def in_common(outliers: Inputs, tested: Inputs) -> int:
     """Return how many outliers, or their mirror images, are also tested: training mirrors them."""
     x, seen = pictures(outliers), set(hashes(pictures(tested)))
     mirrored = np.ascontiguousarray(x[..., ::-1])

@@ -10,7 +10,8 @@ import pytest
 
 from oodbench.data import packaged as module
 from oodbench.data.cards import Card, Package, find_card, load_cards
-from oodbench.data.images import ArrayImages, Images
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.data.load import check, load, load_card, status
 from oodbench.data.matrix import load_matrices
 from oodbench.data.readers import read
@@ -138,7 +139,7 @@ def test_a_package_that_ships_another_file(monkeypatch: pytest.MonkeyPatch, tmp_
         load_card(card, "test", like=GREY)
 
 
-def hashes(images: Images) -> set[str]:
+def hashes(images: Inputs) -> set[str]:
     return {hashlib.sha256(image.tobytes()).hexdigest() for image in images.batch(slice(None))}
 
 

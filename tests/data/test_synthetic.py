@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from oodbench.data.images import ArrayImages, Images
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.data.load import load
 from oodbench.data.synthetic import DRAWS, Around, constant
 from oodbench.errors import BadData
@@ -15,11 +16,11 @@ N = 400
 
 
 @pytest.fixture(scope="module")
-def test_images() -> Images:
+def test_images() -> Inputs:
     return load("fashion-mnist", "test", n=500)
 
 
-def pixels(name: str, like: Images, n: int = N, seed: int = 0) -> np.ndarray:
+def pixels(name: str, like: Inputs, n: int = N, seed: int = 0) -> np.ndarray:
     images = load(name, "test", like=like, n=n, seed=seed)
     assert isinstance(images, ArrayImages) and images.pixels.dtype == np.uint8, "on the 8-bit grid"
     assert images.shape == like.shape and len(images) == n and images.card == name and images.labels is None
@@ -32,7 +33,7 @@ def below(x: float) -> float:
 
 
 @pytest.mark.parametrize("name", DRAWS)
-def test_a_seed_fixes_the_images(name: str, test_images: Images) -> None:
+def test_a_seed_fixes_the_images(name: str, test_images: Inputs) -> None:
     first, again, other = (pixels(name, test_images, 20, seed) for seed in (7, 7, 8))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -42,7 +43,7 @@ def test_a_seed_fixes_the_images(name: str, test_images: Images) -> None:
     ("name", "mean", "std"),
     [("gaussian-odin", 0.5, 1.0), ("gaussian-oe-pixel", 0.5, 0.5), ("gaussian-waic", 0.0, 1.0)],
 )
-def test_gaussians_in_pixel_space(name: str, mean: float, std: float, test_images: Images) -> None:
+def test_gaussians_in_pixel_space(name: str, mean: float, std: float, test_images: Inputs) -> None:
     """Shares at both ends (values that round to 0 or 255) and the middle quartile are those of the clipped normal."""
     x = pixels(name, test_images)
     assert (x == 0).mean() == pytest.approx(below((0.5 / 255 - mean) / std), abs=0.005)
@@ -51,7 +52,7 @@ def test_gaussians_in_pixel_space(name: str, mean: float, std: float, test_image
     assert ((x > 0.25) & (x < 0.5)).mean() == pytest.approx(inside, abs=0.005)
 
 
-def test_waic_gaussian_is_half_black_and_a_sixth_white(test_images: Images) -> None:
+def test_waic_gaussian_is_half_black_and_a_sixth_white(test_images: Inputs) -> None:
     x = pixels("gaussian-waic", test_images)
     assert (x == 0).mean() == pytest.approx(0.5, abs=0.01)
     assert (x == 1).mean() == pytest.approx(0.16, abs=0.01)
@@ -69,7 +70,7 @@ def test_oe_gaussian_is_never_black_nor_white_on_cifar() -> None:
     assert (np.abs(z[:, 0]) > 0.99).mean() == pytest.approx(2 * (1 - below(2 * 0.99)), abs=0.01)
 
 
-def test_hendrycks_gaussian_is_centred_on_the_mean_image(test_images: Images) -> None:
+def test_hendrycks_gaussian_is_centred_on_the_mean_image(test_images: Inputs) -> None:
     mean_image = test_images.batch(slice(0, 2000)).mean(0)
     x = pixels("gaussian-hendrycks", test_images, 1000)
     white = 1 - np.array([below((254.5 / 255 - m) / 0.5) for m in mean_image.ravel()]).reshape(mean_image.shape)
@@ -77,7 +78,7 @@ def test_hendrycks_gaussian_is_centred_on_the_mean_image(test_images: Images) ->
     assert (x == 1).mean() == pytest.approx(white.mean(), abs=0.005)
 
 
-def test_uniform_in_pixel_space(test_images: Images) -> None:
+def test_uniform_in_pixel_space(test_images: Inputs) -> None:
     x = pixels("uniform", test_images)
     assert x.mean() == pytest.approx(0.5, abs=0.003)
     assert x.std() == pytest.approx(1 / sqrt(12), abs=0.003)
@@ -99,12 +100,12 @@ def test_rademacher_has_two_values_a_channel() -> None:
         assert (x[:, channel] > mean).mean() == pytest.approx(0.5, abs=0.01)
 
 
-def test_rademacher_on_grey_ends_at_black(test_images: Images) -> None:
+def test_rademacher_on_grey_ends_at_black(test_images: Inputs) -> None:
     """Fashion-MNIST's mean lies less than one std above 0."""
     assert np.unique(pixels("rademacher", test_images)) == pytest.approx([0, 0.2861 + 0.3531], abs=0.5 / 255)
 
 
-def test_bernoulli_is_black_or_white(test_images: Images) -> None:
+def test_bernoulli_is_black_or_white(test_images: Inputs) -> None:
     x = pixels("bernoulli", test_images)
     assert set(np.unique(x)) == {0, 1}
     assert x.mean() == pytest.approx(0.5, abs=0.005)
@@ -124,7 +125,7 @@ def test_blobs_are_those_of_outlier_exposure() -> None:
     assert not np.allclose(np.where(separate < 0.75, 0, separate), got[0, 0]), "colours are blurred together"
 
 
-def test_blobs_have_no_value_between_black_and_the_threshold(test_images: Images) -> None:
+def test_blobs_have_no_value_between_black_and_the_threshold(test_images: Inputs) -> None:
     x = pixels("blobs-pixel", test_images)
     assert not ((x > 0) & (x < 0.74)).any()
     assert 0.1 < (x == 0).mean() < 0.9
@@ -146,7 +147,7 @@ def test_blobs_are_wider_from_64_pixels_on() -> None:
     assert smooth[64] < 0.9 * smooth[63]
 
 
-def test_constants_are_all_different_and_begin_with_nalisnicks(test_images: Images) -> None:
+def test_constants_are_all_different_and_begin_with_nalisnicks(test_images: Inputs) -> None:
     images = load("constant", "test", like=test_images)
     x = images.batch(slice(None)).reshape(256, -1)
     assert (x == x[:, :1]).all()
@@ -157,7 +158,7 @@ def test_constants_are_all_different_and_begin_with_nalisnicks(test_images: Imag
 
 
 @pytest.mark.parametrize(("name", "axis"), [("hflip", 3), ("vflip", 2)])
-def test_flips_mirror_the_in_set(name: str, axis: int, test_images: Images) -> None:
+def test_flips_mirror_the_in_set(name: str, axis: int, test_images: Inputs) -> None:
     flipped = load(name, "test", like=test_images)
     assert np.array_equal(np.flip(flipped.batch(slice(None)), axis), test_images.batch(slice(None)))
     assert len(flipped) == len(test_images) and flipped.labels is None and flipped.shape == test_images.shape

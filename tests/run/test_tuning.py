@@ -11,7 +11,8 @@ from torch import Tensor
 
 from oodbench.check.toy import blends, blobs, noise, toy
 from oodbench.contract import INPUTS, LOGITS, Citation, FitData, Grid, Material, Method, Output, Outputs
-from oodbench.data.images import ArrayImages, Images
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.errors import BadData, BadMethod
 from oodbench.measure.ranking import ranking
 from oodbench.models.outputs import to_store
@@ -56,7 +57,7 @@ def forgetful() -> None:
 def exam(**changed: Any) -> Exam:
     model = toy(Plain()).model
 
-    def outputs(images: Images) -> Any:
+    def outputs(images: Inputs) -> Any:
         with torch.no_grad():
             return model.net.outputs(torch.from_numpy(images.batch(slice(None))), to_store(Plain.provides))  # type: ignore[operator]
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from oodbench.contract import LOGITS, Material, Output
 from oodbench.data import toys
-from oodbench.data.images import ArrayImages, Images
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.data.toys import CLASSES, SIDE
 from oodbench.models import checkpoint
 from oodbench.models.outputs import Trained, to_store
@@ -27,13 +28,14 @@ from oodbench.models.train import labels_of, start, train
 from oodbench.recipes import Plain
 from oodbench.run.attack import gradient, predict
 from oodbench.run.models import describe
+from oodbench.spaces import Images
 from oodbench.store import digest
 from oodbench.training import InSet, Recipe, Training
 
 N_TRAIN = 360
 CPU = torch.device("cpu")
 TRAINING = Training(network="toy-cnn", epochs=12, batch=32, lr=0.05)
-IN_SET = InSet((1, SIDE, SIDE), CLASSES, mean=(0.15,), std=(0.25,))
+IN_SET = InSet(Images((1, SIDE, SIDE), mean=(0.15,), std=(0.25,)), CLASSES)
 
 MATERIALS: frozenset[Material] = frozenset(
     {"labels", "validation", "ood_validation", "adversarial_validation", "outliers"}
@@ -114,7 +116,7 @@ def _once(folder: Path, recipe: Recipe, seed: int, fresh: nn.Module, trained: Ca
     return fresh.to(memory_format=torch.channels_last)
 
 
-def _examples(model: Trained, images: Images, recipe: Recipe) -> Examples:
+def _examples(model: Trained, images: Inputs, recipe: Recipe) -> Examples:
     x = torch.from_numpy(images.batch(slice(None)))
     y = torch.zeros(len(images), dtype=torch.int64) if images.labels is None else torch.from_numpy(images.labels)
     with torch.no_grad():

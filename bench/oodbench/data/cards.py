@@ -10,6 +10,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, mo
 
 from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
 from oodbench.errors import BadCard, UnknownName
+from oodbench.spaces import SpaceName, Tokens
 
 Role = Literal["in", "out", "tuning", "outliers"]
 """What a set may serve as: trained on, detected, tuned on, or trained against (outlier exposure)."""
@@ -165,6 +166,19 @@ class HuggingFace(Fixed):
     parts: dict[str, Text]
 
 
+class Sentences(Fixed):
+    """Text files with a sentence a line. `parts`: the file of each split.
+
+    `labelled`: each line begins with its class, 0, 1 ..., and a blank.
+    """
+
+    kind: Literal["sentences"]
+    folders: Folders
+    encoding: Literal["ascii", "latin-1", "utf-8"]
+    labelled: bool
+    parts: dict[str, File]
+
+
 class Package(Fixed):
     """Files that a pip package ships; their names are relative to site-packages."""
 
@@ -174,8 +188,14 @@ class Package(Fixed):
     files: tuple[File, ...] = Field(min_length=1)
 
 
-class Generator(Fixed):
-    """A synthetic set: a function of `oodbench.data.synthetic` or `oodbench.data.toys`, a count and a seed."""
+class Drawn(Fixed):
+    """A synthetic set: a function that draws it, a count and a seed."""
+
+    generator: str
+
+
+class Generator(Drawn):
+    """A synthetic set of images: a function of `oodbench.data.synthetic` or `oodbench.data.toys`."""
 
     kind: Literal["generator"]
     generator: Literal[
@@ -199,8 +219,15 @@ class Generator(Fixed):
     ]
 
 
+class TokenGenerator(Drawn):
+    """A synthetic set of texts, drawn as ids of words: a function of `oodbench.data.toys`."""
+
+    kind: Literal["token-generator"]
+    generator: Literal["toy-words", "toy-word-mixes", "toy-word-noise"]
+
+
 Source = Annotated[
-    Idx | Torchvision | Numpy | Folder | HuggingFace | Package | Generator,
+    Idx | Torchvision | Numpy | Folder | HuggingFace | Sentences | Package | Generator | TokenGenerator,
     Field(discriminator="kind"),
 ]
 
@@ -214,7 +241,8 @@ class Card(Fixed):
         roles: What the set may serve as.
         origin: The source family; sets with a common origin never stand on both sides of tuning or outliers and test.
         shape: Channels, height, width; absent where the set takes the in-set's (synthetic sets, patches, pictures of
-            many sizes).
+            many sizes), and for texts.
+        tokens: How texts become ids of words; in-sets only, other texts are read by the in-set's words.
         classes: Number of classes; 0 when unlabelled.
         mean: Per-channel mean of the training split in [0, 1]; in-sets only.
         std: Per-channel standard deviation of the training split in [0, 1]; in-sets only.
@@ -231,22 +259,35 @@ class Card(Fixed):
     roles: tuple[Role, ...] = Field(min_length=1)
     origin: Name
     shape: Shape | None = None
+    tokens: Tokens | None = None
     classes: Annotated[int, Field(ge=0)]
     mean: tuple[Unit, ...] = ()
     std: tuple[Unit, ...] = ()
     splits: dict[str, Count] = Field(min_length=1)
     source: Source
-    resampling: Resampling
+    resampling: Resampling = "none"
     licence: Text
     citation: Text
     url: Text
 
+    @model_serializer(mode="wrap")
+    def _without_the_other_space(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `tokens` out where there are none: a card of images keeps its hash."""
+        said: dict[str, Any] = content(self)
+        if self.tokens is None:
+            said.pop("tokens", None)
+        return said
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         source = self.source
-        parts = self.splits if isinstance(source, Package | Generator) else source.parts
+        parts = self.splits if isinstance(source, Package | Drawn) else source.parts
         if set(parts) != set(self.splits):
             raise ValueError(f"splits {sorted(self.splits)} and source.parts {sorted(parts)} differ")
+        if self.space == "tokens":
+            return self._agrees_on_texts()
+        if self.tokens is not None:
+            raise ValueError("tokens is given, and the set holds images")
         if self.takes_shape and (isinstance(source, Idx | Torchvision | Numpy) or "in" in self.roles):
             raise ValueError("a shape is missing; only synthetic sets, patches and pictures of many sizes have none")
         if "in" not in self.roles:
@@ -257,6 +298,20 @@ class Card(Fixed):
         if not len(self.mean) == len(self.std) == channels:
             raise ValueError(f"an in-set needs mean and std for each of its {channels} channels")
         return self
+
+    def _agrees_on_texts(self) -> Self:
+        if self.shape or self.mean or self.std or self.resampling != "none":
+            raise ValueError("shape, mean, std and resampling say how images are read; the set holds texts")
+        if ("in" in self.roles) != (self.tokens is not None):
+            raise ValueError("tokens is given exactly for an in-set of texts: others are read by the in-set's words")
+        if "in" in self.roles and not self.classes:
+            raise ValueError("an in-set needs classes")
+        return self
+
+    @property
+    def space(self) -> SpaceName:
+        """What the set holds."""
+        return "tokens" if isinstance(self.source, Sentences | TokenGenerator) else "images"
 
     @property
     def takes_shape(self) -> bool:

@@ -6,7 +6,19 @@ from pathlib import Path
 
 from oodbench.data import huggingface
 from oodbench.data.archives import extract
-from oodbench.data.cards import Card, File, Folder, FolderPart, Generator, HuggingFace, Idx, Numpy, Package, Torchvision
+from oodbench.data.cards import (
+    Card,
+    Drawn,
+    File,
+    Folder,
+    FolderPart,
+    HuggingFace,
+    Idx,
+    Numpy,
+    Package,
+    Sentences,
+    Torchvision,
+)
 from oodbench.data.checksums import verified_file
 from oodbench.data.download import download
 from oodbench.data.folders import folder_files
@@ -37,7 +49,7 @@ class Checked:
 def status(card: Card, root: Path | None = None) -> Status:
     """Return whether every split of a set is on this machine."""
     source = card.source
-    if isinstance(source, Generator):
+    if isinstance(source, Drawn):
         return Status(card.name, True, "generated", "nothing to get")
     if isinstance(source, Package):
         here = where(source)
@@ -65,7 +77,7 @@ def get(card: Card, root: Path | None = None) -> Path:
         BadData: The folder cannot be written to.
     """
     source = card.source
-    if isinstance(source, Generator | Package):
+    if isinstance(source, Drawn | Package):
         found = status(card, root)
         if not found.present:
             raise MissingData(f"{card.name} comes with a package: `{found.how_to_get}`.")
@@ -102,7 +114,7 @@ def check(card: Card, root: Path | None = None) -> list[Checked]:
         BadChecksum: A file is not the one the card names.
     """
     source = card.source
-    if isinstance(source, Generator):
+    if isinstance(source, Drawn):
         return [Checked(card.name, "generated, nothing to check")]
     if isinstance(source, Package):
         base = get(card, root)
@@ -124,6 +136,8 @@ def _files(card: Card) -> list[File]:
             files = [file for part in source.parts.values() for file in (part.images, part.labels)]
         case Torchvision() | Numpy():
             files = [part.file for part in source.parts.values()]
+        case Sentences():
+            files = list(source.parts.values())
         case Folder():
             files = [file for part in source.parts.values() for file in part.archives]
         case _:
@@ -133,7 +147,7 @@ def _files(card: Card) -> list[File]:
 
 def _folders(card: Card) -> tuple[str, ...]:
     source = card.source
-    return () if isinstance(source, Generator | Package) else source.folders
+    return () if isinstance(source, Drawn | Package) else source.folders
 
 
 def _location(card: Card, split: str, root: Path | None) -> Path | None:
@@ -149,6 +163,8 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
             return archive or _all(find(card, source.folders, file.name, root) for file in stored.members)
         case Numpy():
             return find(card, source.folders, source.parts[split].file.name, root)
+        case Sentences():
+            return find(card, source.folders, source.parts[split].name, root)
         case Folder():
             return _complete(card, split, source.parts[split], root)
         case HuggingFace():

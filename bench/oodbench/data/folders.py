@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from oodbench.data.cards import Card, FolderPart
 from oodbench.data.checksums import content, verified
-from oodbench.data.images import FilePictures, FolderImages, Shape
+from oodbench.data.images import FilePictures, FolderImages
 from oodbench.data.litter import matching
 from oodbench.errors import BadData
+from oodbench.spaces import Shape
 
 Labelled = tuple[tuple[Path, ...], npt.NDArray[np.int64] | None]
 

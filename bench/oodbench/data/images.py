@@ -16,10 +16,10 @@ from PIL import Image
 from oodbench.data import checksums
 from oodbench.data.cards import Resampling
 from oodbench.data.decode import decode
+from oodbench.data.inputs import Indices, Inputs, check_labels
 from oodbench.errors import BadData
+from oodbench.spaces import Shape
 
-Shape: TypeAlias = tuple[int, int, int]
-Indices: TypeAlias = slice | npt.NDArray[np.integer[Any]]
 Pixels: TypeAlias = npt.NDArray[np.uint8 | np.float32]
 
 CHUNK = 1024
@@ -28,35 +28,15 @@ DECODERS = min(8, os.cpu_count() or 1)
 """Threads that read and decode pictures for a fingerprint."""
 
 
-class Images(Protocol):
-    """n images of one shape, held in memory or decoded when asked for.
-
-    `card` names the data card they come from, or is None for a user's own arrays.
-    """
+class Images(Inputs, Protocol):
+    """Inputs that are images."""
 
     @property
     def shape(self) -> Shape:
         """Channels, height, width."""
 
-    @property
-    def labels(self) -> npt.NDArray[np.int64] | None:
-        """The true classes [n], or None."""
-
-    @property
-    def card(self) -> str | None:
-        """The name of the card they come from, if any."""
-
-    def __len__(self) -> int:
-        """Return n."""
-
-    def batch(self, indices: Indices) -> npt.NDArray[np.float32]:
-        """Return the images at `indices`: [k c h w] in [0, 1]."""
-
     def take(self, indices: Indices) -> "Images":
         """Return the images at `indices`, in that order."""
-
-    def sha256(self) -> str:
-        """Return the sha256 of the decoded pixels and labels; equal content has an equal hash, however it is stored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +55,7 @@ class ArrayImages:
         name = self.card or "images"
         _check_pixels(self.pixels, name)
         if self.labels is not None:
-            _check_labels(self.labels, len(self.pixels), name)
+            check_labels(self.labels, len(self.pixels), name)
 
     @property
     def shape(self) -> Shape:
@@ -102,7 +82,7 @@ class ArrayImages:
     @cached_property
     def _sha256(self) -> str:
         chunks = (self.pixels[start : start + CHUNK] for start in range(0, len(self), CHUNK))
-        return _digest(self.pixels.shape, chunks, self.labels)
+        return digest_of(self.pixels.shape, chunks, self.labels)
 
 
 class Pictures(Protocol):
@@ -161,7 +141,7 @@ class FolderImages:
         if not len(self):
             raise BadData(f"{name}: got no images, expected at least one.")
         if self.labels is not None:
-            _check_labels(self.labels, len(self), name)
+            check_labels(self.labels, len(self), name)
 
     def __len__(self) -> int:
         return len(self.pictures) if self.places is None else len(self.places)
@@ -262,7 +242,7 @@ class MirroredImages:
     @cached_property
     def _sha256(self) -> str:
         chunks = (quantised(self.batch(slice(start, start + CHUNK))) for start in range(0, len(self), CHUNK))
-        return _digest((len(self), *self.shape), chunks, None)
+        return digest_of((len(self), *self.shape), chunks, None)
 
 
 def unit(pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -376,14 +356,8 @@ def _check_pixels(pixels: Any, name: str) -> None:
             raise BadData(f"{name}: got float32 pixels from {low:g} to {high:g}, expected [0, 1].")
 
 
-def _check_labels(labels: Any, count: int, name: str) -> None:
-    if not isinstance(labels, np.ndarray) or labels.dtype != np.int64:
-        raise BadData(f"{name}: got {getattr(labels, 'dtype', type(labels).__name__)} labels, expected int64.")
-    if labels.shape != (count,):
-        raise BadData(f"{name}: got labels of shape {labels.shape}, expected ({count},), one an image.")
-
-
-def _digest(shape: tuple[int, ...], chunks: Iterator[Pixels], labels: npt.NDArray[np.int64] | None) -> str:
+def digest_of(shape: tuple[int, ...], chunks: Iterator[npt.NDArray[Any]], labels: npt.NDArray[np.int64] | None) -> str:
+    """Return the sha256 of what a set in memory holds: dtype and shape, the content in chunks, labels."""
     digest = hashlib.sha256()
     for first, chunk in enumerate(chunks):
         if not first:

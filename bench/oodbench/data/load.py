@@ -1,16 +1,19 @@
-"""From a card to images: find the files, check them, decode them, and fit them to the in-set."""
+"""From a card to inputs: find the files, check them, decode them, and fit them to the in-set."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from oodbench.data import synthetic
-from oodbench.data.cards import Card, Generator, find_card
+from oodbench.data.cards import Card, Drawn, Sentences, find_card
 from oodbench.data.fetch import Checked, Status, check, get, status
 from oodbench.data.images import Images, MirroredImages, fit_shape
+from oodbench.data.inputs import Inputs
 from oodbench.data.readers import read
 from oodbench.data.splits import Cut, find_cut, generator, sample
+from oodbench.data.texts import TextInputs, read_texts
 from oodbench.data.toys import TOYS, toy
 from oodbench.errors import BadData
 
@@ -22,10 +25,10 @@ def load(
     split: str,
     *,
     root: Path | None = None,
-    like: Images | None = None,
+    like: Inputs | None = None,
     seed: int = 0,
     n: int | None = None,
-) -> Images:
+) -> Inputs:
     """Return a part of a data set.
 
     Looked for, in order: the user's root, system packages, a copy that a pip package ships, an earlier download.
@@ -34,7 +37,7 @@ def load(
         name: A card.
         split: A part, see `oodbench.data.splits`: "train", "validation", "test" of an in-set, else a stored split.
         root: The user's folder of data.
-        like: In-set images: the result takes their shape; flips are made of them, synthetic sets resemble them.
+        like: The in-set: images take its shape, texts its words; flips are made of it, synthetic sets resemble it.
         seed: Seed of what is drawn (synthetic sets, glyphs); the same seed gives the same images.
         n: That many of them, see `oodbench.data.splits.sample`; all by default.
 
@@ -52,17 +55,22 @@ def load_card(
     split: str,
     *,
     root: Path | None = None,
-    like: Images | None = None,
+    like: Inputs | None = None,
     seed: int = 0,
     n: int | None = None,
-) -> Images:
+) -> Inputs:
     """Return a part of the data set that a card describes; as `load`, for a card that need not be in `datasets/`."""
     cut = chosen(card, split, n)
-    if isinstance(card.source, Generator):
-        return _generate(card, card.source, split, like, seed, n)
-    stored = read(card, cut.of, root, like.shape if like is not None else None, seed)
+    if isinstance(card.source, Sentences):
+        return read_texts(card, card.source, cut, root, _texts(card, like))
+    if isinstance(card.source, Drawn) and card.source.generator in TOYS:
+        return toy(card.source.generator, n or card.splits[split], generator(card.name, split, seed))
+    around = _images(card, like)
+    if isinstance(card.source, Drawn):
+        return _generate(card, card.source, split, around, seed, n)
+    stored = read(card, cut.of, root, around.shape if around is not None else None, seed)
     part = stored if len(cut.indices) == len(stored) else stored.take(cut.indices)
-    return part if like is None else fit_shape(part, like.shape, card.resampling)
+    return part if around is None else fit_shape(part, around.shape, card.resampling)
 
 
 def chosen(card: Card, split: str, n: int | None) -> Cut:
@@ -71,9 +79,19 @@ def chosen(card: Card, split: str, n: int | None) -> Cut:
     return cut if n is None else Cut(cut.of, cut.indices[sample(len(cut.indices), n, card.name, split)])
 
 
-def _generate(card: Card, source: Generator, split: str, like: Images | None, seed: int, n: int | None) -> Images:
-    if source.generator in TOYS:
-        return toy(source.generator, n or card.splits[split], generator(card.name, split, seed))
+def _images(card: Card, like: Inputs | None) -> Images | None:
+    if like is not None and len(like.shape) != 3:
+        raise BadData(f"{card.name} holds images, and {like.card or 'the in-set'} holds texts; name sets of one kind.")
+    return cast(Images | None, like)
+
+
+def _texts(card: Card, like: Inputs | None) -> TextInputs | None:
+    if like is not None and not isinstance(like, TextInputs):
+        raise BadData(f"{card.name} holds texts, and {like.card or 'the in-set'} holds images; name sets of one kind.")
+    return like
+
+
+def _generate(card: Card, source: Drawn, split: str, like: Images | None, seed: int, n: int | None) -> Inputs:
     if like is None:
         raise BadData(f"{card.name}: a synthetic set takes the in-set's shape; pass its images as `like`.")
     if source.generator in ("hflip", "vflip"):

@@ -14,6 +14,7 @@ from oodbench.data.cards import IN_SET, Count, Name, Shape, Text, card_sha256, f
 from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
 from oodbench.data.splits import find_cut
 from oodbench.errors import BadCard, UnknownName
+from oodbench.spaces import Images, Space
 from oodbench.training import AUGMENTATIONS, OPTIMISERS, SCHEDULES, Training
 
 Versioned = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+$")]
@@ -56,7 +57,7 @@ class Matrix(Fixed):
         scale: "tiny" (minutes), "cpu" (an hour on two cores) or "paper" (the papers' own recipes).
         seeds: Seeds of training.
         in_set: The card that is trained on.
-        shape: Channels, height, width of what models take; the in-set's own unless given.
+        shape: Channels, height, width of what models take; the in-set's own unless given. None for texts.
         n_test: In-set test images that are scored.
         n_validation: In-set validation images that tuning sees.
         training: How the plain classifier is trained.
@@ -73,7 +74,7 @@ class Matrix(Fixed):
     scale: Literal["tiny", "cpu", "paper"]
     seeds: tuple[Seed, ...] = Field(min_length=1)
     in_set: Name
-    shape: Shape
+    shape: Shape | None = None
     n_test: Count
     n_validation: Count
     training: Training
@@ -94,7 +95,7 @@ class Matrix(Fixed):
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
-        for check in (_distinct, _roles, _sizes, _origins, _known_attacks, _known_training):
+        for check in (_distinct, _roles, _spaces, _sizes, _origins, _known_attacks, _known_training):
             for fault in check(self):
                 raise ValueError(fault)
         return self
@@ -104,6 +105,15 @@ class Matrix(Fixed):
         """Every card it names, the in-set first."""
         named = (*self.ood, *self.tuning_ood, *self.outliers)
         return tuple(dict.fromkeys([self.in_set, *(one.card for one in named)]))
+
+    @property
+    def space(self) -> Space:
+        """What one input is, as the in-set's card declares it."""
+        card = find_card(self.in_set)
+        if card.tokens is not None:
+            return card.tokens
+        assert self.shape is not None
+        return Images(self.shape, card.mean, card.std)
 
     def card_hashes(self) -> dict[str, str]:
         """Return the sha256 of every card it names."""
@@ -184,6 +194,26 @@ def _roles(matrix: Matrix) -> Iterator[str]:
             card = _card(name, role)
             if role not in card.roles:
                 yield f"{name} has the roles {list(card.roles)}, expected {role!r} among them"
+
+
+def _spaces(matrix: Matrix) -> Iterator[str]:
+    """Say what is of another space than the in-set: other sets, and what changes pixels where there are none."""
+    space = _card(matrix.in_set, "in_set").space
+    for name in matrix.cards:
+        if (other := find_card(name).space) != space:
+            yield f"{name} holds {other}, and {matrix.in_set} {space}; a matrix is of one kind of input"
+    if space == "images":
+        return
+    held = matrix.adversarial_validation
+    of_pixels = {
+        "shape": matrix.shape,
+        "attacks": [one.attack for one in matrix.attacks],
+        "adversarial_validation": held and held.attack,
+        "training.augment": list(matrix.training.augment),
+    }
+    for place, value in of_pixels.items():
+        if value:
+            yield f"{place}: got {value}, which is of pixels, and {matrix.in_set} holds {space}; leave it out"
 
 
 def _sizes(matrix: Matrix) -> Iterator[str]:

@@ -14,9 +14,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from oodbench.data.cards import Card, Package
 from oodbench.data.checksums import content, verified
-from oodbench.data.images import ArrayImages, Pixels, Shape, channels_first, fit_one
+from oodbench.data.images import ArrayImages, Pixels, channels_first, fit_one
 from oodbench.data.splits import generator
 from oodbench.errors import BadData, MissingData
+from oodbench.spaces import Shape
 
 LETTERS = "ABCDEFGHIJ"
 CANVAS = 112

@@ -12,11 +12,12 @@ from oodbench.data.checksums import content, decoded, verified, verified_file
 from oodbench.data.folders import folder_files, folder_images
 from oodbench.data.huggingface import parquet_pictures
 from oodbench.data.idx import read_idx
-from oodbench.data.images import ArrayImages, FolderImages, Images, Shape
+from oodbench.data.images import ArrayImages, FolderImages, Images
 from oodbench.data.litter import matching
 from oodbench.data.packaged import packaged, packaged_files
 from oodbench.data.places import cache_folder, find, holding, missing
 from oodbench.errors import BadData
+from oodbench.spaces import Shape
 
 
 def read(card: Card, split: str, root: Path | None, shape: Shape | None, seed: int) -> Images:

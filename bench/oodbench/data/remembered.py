@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.data.cards import Card, Generator, card_sha256, find_card
+from oodbench.data.cards import Card, Drawn, card_sha256, find_card
 from oodbench.data.checksums import printable
 from oodbench.data.fingerprints import (
     MAKING,
@@ -23,10 +23,12 @@ from oodbench.data.fingerprints import (
     settled,
     stamps,
 )
-from oodbench.data.images import ArrayImages, Images, Indices, Shape
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Indices, Inputs
 from oodbench.data.load import chosen, load_card
 from oodbench.data.readers import files
 from oodbench.errors import BadChecksum, BadData
+from oodbench.spaces import Shape
 from oodbench.store import digest
 
 
@@ -40,7 +42,7 @@ class RememberedImages:
 
     known: Fingerprint
     key: str
-    open: Callable[[], Images]
+    open: Callable[[], Inputs]
 
     @property
     def shape(self) -> Shape:
@@ -64,7 +66,7 @@ class RememberedImages:
         """Return the images at `indices`: [k c h w] in [0, 1]."""
         return self.opened.batch(indices)
 
-    def take(self, indices: Indices) -> Images:
+    def take(self, indices: Indices) -> Inputs:
         """Return the images at `indices`, in that order."""
         return self.opened.take(indices)
 
@@ -73,7 +75,7 @@ class RememberedImages:
         return self.known.sha256
 
     @cached_property
-    def opened(self) -> Images:
+    def opened(self) -> Inputs:
         """The images themselves.
 
         Raises:
@@ -95,10 +97,10 @@ def load_remembered(
     split: str,
     *,
     root: Path | None = None,
-    like: Images | None = None,
+    like: Inputs | None = None,
     seed: int = 0,
     n: int | None = None,
-) -> Images:
+) -> Inputs:
     """Return a part of a data set, as `oodbench.data.load.load` does, without opening it if its fingerprint is known.
 
     A set that is not known yet is opened, read in full once, and remembered.
@@ -117,13 +119,15 @@ def open_remembered(
     split: str,
     *,
     root: Path | None = None,
-    like: Images | None = None,
+    like: Inputs | None = None,
     seed: int = 0,
     n: int | None = None,
-) -> Images:
+) -> Inputs:
     """Return a part of the data set that a card describes; as `load_remembered`, for a card of one's own."""
+    if card.space == "tokens":  # small, and their ids follow from the in-set's words, too
+        return load_card(card, split, root=root, like=like, seed=seed, n=n)
     request = _request(card, split, root, like, seed, n)
-    found = () if isinstance(card.source, Generator) else stamps(files(card, chosen(card, split, n).of, root))
+    found = () if isinstance(card.source, Drawn) else stamps(files(card, chosen(card, split, n).of, root))
     key = _key(card, request, found, like)
     opened = partial(load_card, card, split, root=root, like=like, seed=seed, n=n)
     known = recall(card.name, key)
@@ -145,7 +149,7 @@ def recheck(card: Card) -> list[str]:
     said = []
     for key, known in remembered(card.name):
         forget(card.name, key)  # until it has been read: damage ends the check here
-        if isinstance(card.source, Generator):
+        if isinstance(card.source, Drawn):
             continue  # drawn again when it is asked for, around an in-set that only a matrix knows
         request = known.request
         root = Path(request.root) if request.root else None
@@ -167,36 +171,41 @@ def recheck(card: Card) -> list[str]:
     return said
 
 
-def _request(card: Card, split: str, root: Path | None, like: Images | None, seed: int, n: int | None) -> Request:
+def _request(card: Card, split: str, root: Path | None, like: Inputs | None, seed: int, n: int | None) -> Request:
     return Request(
         card=card.name,
         split=split,
         root=printable(root.absolute()) if root else None,
-        shape=like.shape if like is not None else None,
+        shape=_shape(like) if like is not None else None,
         seed=seed,
         n=n,
     )
 
 
-def _key(card: Card, request: Request, found: tuple[Stamp, ...], like: Images | None) -> str:
+def _key(card: Card, request: Request, found: tuple[Stamp, ...], like: Inputs | None) -> str:
     """Return the digest of all that the pixels follow from; a drawn set resembles its in-set, so also of that."""
     parts = chosen(card, request.split, request.n)
     around = None
-    if isinstance(card.source, Generator) and like is not None:
+    if isinstance(card.source, Drawn) and like is not None:
         around = like.sha256(), card_sha256(find_card(like.card)) if like.card else None
     places = hashlib.sha256(parts.indices.astype("<i8").tobytes()).hexdigest()
     asked = request.model_dump(mode="json", exclude={"root"})
     return digest(MAKING, card_sha256(card), asked, parts.of, places, found, around)[:32]
 
 
-def _fingerprint(request: Request, images: Images) -> Fingerprint:
+def _fingerprint(request: Request, images: Inputs) -> Fingerprint:
     return Fingerprint(
         request=request,
         sha256=images.sha256(),
-        shape=images.shape,
+        shape=_shape(images),
         n=len(images),
         labelled=images.labels is not None,
     )
+
+
+def _shape(images: Inputs) -> Shape:
+    c, h, w = images.shape
+    return c, h, w
 
 
 @dataclass(frozen=True)
@@ -213,7 +222,7 @@ class _OfShape:
     def batch(self, indices: Indices) -> npt.NDArray[np.float32]:
         raise BadData("stored images depend on the shape of the in-set alone")
 
-    def take(self, indices: Indices) -> Images:
+    def take(self, indices: Indices) -> Inputs:
         return self
 
     def sha256(self) -> str:

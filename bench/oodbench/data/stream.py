@@ -1,4 +1,4 @@
-"""Images in batches, in order; encoded pictures may be decoded ahead, by processes of their own."""
+"""Inputs in batches, in order; encoded pictures may be decoded ahead, by processes of their own."""
 
 import multiprocessing
 import os
@@ -9,26 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.data.images import FolderImages, Images, MirroredImages, unit
+from oodbench.data.images import FolderImages, MirroredImages, unit
+from oodbench.data.inputs import Inputs
 from oodbench.data.remembered import RememberedImages
 from oodbench.errors import BadData
 
 AHEAD = 2
 """Batches that each process decodes before they are asked for."""
 
-Batch = npt.NDArray[np.float32]
+Batch = npt.NDArray[Any]
+"""Pixels [k c h w], float32 in [0, 1], or ids of words [k t], int64."""
 
 
-def batches(images: Images, size: int, workers: int = 0) -> Iterator[Batch]:
-    """Yield the images in order, `size` at a time: [k c h w] in [0, 1], the last batch as small as what is left.
+def batches(images: Inputs, size: int, workers: int = 0) -> Iterator[Batch]:
+    """Yield the inputs in order, `size` at a time, the last batch as small as what is left.
 
     The bytes are the same for any number of workers. No random state is touched.
 
     Args:
-        images: n images.
-        size: Images a batch.
+        images: n images or texts.
+        size: Images or texts a batch.
         workers: Processes that decode encoded pictures ahead. There are never more than processors or batches, and none
-            for images in memory, nor inside a daemon process, which may have no children.
+            for inputs in memory, nor inside a daemon process, which may have no children.
 
     Raises:
         BadData: A picture is damaged, or a process that decodes died.

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from oodbench.data.images import ArrayImages, Images, Shape, quantised
+from oodbench.data.images import ArrayImages, Images, quantised
 from oodbench.errors import BadData
+from oodbench.spaces import Shape
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bytes: TypeAlias = npt.NDArray[np.uint8]

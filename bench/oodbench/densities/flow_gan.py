@@ -84,7 +84,7 @@ class FlowGan(Defaults):
         glow = Glow(levels=self.levels, depth=self.depth, hidden=self.hidden)
         flow = glow.start(in_set, (), labels, seed).net
         assert isinstance(flow, GlowNet)
-        net = FlowGanNet(flow, in_set.shape, self.width)
+        net = FlowGanNet(flow, in_set.images.shape, self.width)
         return Fit(net, self.players(net))
 
     def players(self, net: FlowGanNet) -> tuple[Player, ...]:

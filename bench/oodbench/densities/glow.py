@@ -67,8 +67,8 @@ class Glow(Defaults):
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh flow, and its training; the first batch standardises, not the in-set's mean and deviation."""
-        levels = min(self.levels, *(halvings(side) for side in in_set.shape[1:]))
-        net = GlowNet(in_set.shape, levels=levels, depth=self.depth, hidden=self.hidden, volume=self.volume)
+        levels = min(self.levels, *(halvings(side) for side in in_set.images.shape[1:]))
+        net = GlowNet(in_set.images.shape, levels=levels, depth=self.depth, hidden=self.hidden, volume=self.volume)
         return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:

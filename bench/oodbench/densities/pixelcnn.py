@@ -70,7 +70,7 @@ class PixelCnn(Defaults):
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh network of pixels as they are, not standardised, and its training."""
         net = PixelCnnPlusPlus(
-            in_set.shape,
+            in_set.images.shape,
             stages=self.stages,
             blocks=self.blocks,
             filters=self.filters,

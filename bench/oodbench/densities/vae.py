@@ -70,7 +70,7 @@ class Vae(Defaults):
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh auto-encoder of pixels as they are, not standardised, and its training."""
         net = ConvolutionalVae(
-            in_set.shape, latent=self.latent, width=self.width, mixtures=self.mixtures, samples=self.samples
+            in_set.images.shape, latent=self.latent, width=self.width, mixtures=self.mixtures, samples=self.samples
         )
         return Fit(net, alone(net, partial(self.loss, net)))
 

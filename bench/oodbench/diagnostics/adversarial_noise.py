@@ -31,7 +31,8 @@ from tabulate import tabulate
 from torch import Tensor
 
 from oodbench.contract import INPUTS, LOG_DENSITY, NETWORK, Material, Method, Output, Outputs
-from oodbench.data.images import ArrayImages, Images
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.diagnostics import Study
 from oodbench.diagnostics.noise_pictures import draw_all
@@ -47,8 +48,9 @@ from oodbench.run.plan import offers, why_not
 from oodbench.run.registry import find, registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
+from oodbench.spaces import Shape
 from oodbench.store import atomically
-from oodbench.training import Recipe, Shape
+from oodbench.training import Recipe
 
 CLIMBED: frozenset[Output] = frozenset({LOG_DENSITY, INPUTS, NETWORK})
 """What is read of a model to climb it."""
@@ -94,7 +96,7 @@ def analyse(
         matrix: Its name.
         workspace: Folders and device.
         seed: Of the model and of the noise.
-        n: Images of noise.
+        n: Inputs of noise.
         out: Folder to write to.
         report: Told of the training and of the steps.
         climb: The path.
@@ -113,10 +115,10 @@ def analyse(
         known = ", ".join(name for name, one in registry().items() if climbable(one.method))
         raise BadSetting(f"{method} has no log density to climb; expected one of {known}")
     recipe = _sized(entry.method, context)
-    if reason := why_not(entry.method, recipe, offers(context.matrix)):
+    if reason := why_not(entry.method, recipe, offers(context.matrix), context.matrix.space.name):
         raise BadSetting(f"{method} on {matrix}: {reason}")
     model, _ = context.model(recipe, seed, report)
-    path = dict(climbed(model, noise(n, context.sets.test.shape, seed), climb, report))
+    path = dict(climbed(model, noise(n, in_set(context.matrix).images.shape, seed), climb, report))
     judges = [one.method for one in registry().values() if asks(one.method, recipe, context)]
     auroc = {judge.name: compared(judge, context, seed, path, report) for judge in judges}
     sets = {"test": context.sets.test, **{str(step): images for step, images in path.items()}}
@@ -179,7 +181,7 @@ def slopes(model: Trained, x: Tensor) -> tuple[Float[Tensor, "n"], Float[Tensor,
 
 
 def compared(
-    method: Method, context: Context, seed: int, path: Mapping[int, Images], report: Report
+    method: Method, context: Context, seed: int, path: Mapping[int, Inputs], report: Report
 ) -> dict[str, list[float]]:
     """Return a method's AUROC of the test images against those of each step, with its 95 % interval."""
     recipe, sets = _sized(method, context), context.sets

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.detectors.densities import Typicality
 from oodbench.run.sets import Sets
 
@@ -17,7 +17,7 @@ ALPHA = 0.05
 """The share that the test promises."""
 
 
-def false_alarms(log_density: Callable[[Images], Tensor], sets: Sets) -> dict[str, float]:
+def false_alarms(log_density: Callable[[Inputs], Tensor], sets: Sets) -> dict[str, float]:
     """Return the share of test and of validation images with p < alpha, and alpha, "nominal".
 
     Args:
@@ -25,7 +25,7 @@ def false_alarms(log_density: Callable[[Images], Tensor], sets: Sets) -> dict[st
         sets: Those of the matrix.
     """
 
-    def outputs(images: Images) -> SimpleNamespace:
+    def outputs(images: Inputs) -> SimpleNamespace:
         return SimpleNamespace(log_density=log_density(images))
 
     test = Typicality()

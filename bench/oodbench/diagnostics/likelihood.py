@@ -21,7 +21,8 @@ import torch
 from tabulate import tabulate
 
 from oodbench.contract import LOG_DENSITY, Output
-from oodbench.data.images import ArrayImages, Images
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.densities.glow import Glow
 from oodbench.diagnostics import Study, evenly
@@ -35,6 +36,7 @@ from oodbench.models.train import Report, silent
 from oodbench.networks.glow import GlowNet
 from oodbench.run.context import Context
 from oodbench.run.registry import find, registry
+from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
 
@@ -108,7 +110,7 @@ def analyse(
         name: {k: decomposed(net, grayed(sets["test"], k, grey), device).log_density for k in CONTRASTS}
         for name, grey in GREYS.items()
     }
-    study = summary(parts, variances, gray, sets["test"].shape)
+    study = summary(parts, variances, gray, in_set(context.matrix).images.shape)
     study["false_alarms"] = false_alarms(
         lambda images: torch.as_tensor(context.outputs(sized, seed, DENSITY, images, report)[LOG_DENSITY]),
         context.sets,
@@ -126,7 +128,7 @@ def analyse(
 
 
 @torch.no_grad()
-def decomposed(net: GlowNet, images: Images, device: torch.device) -> Parts:
+def decomposed(net: GlowNet, images: Inputs, device: torch.device) -> Parts:
     """Return log p(z) and log|det dz/dy| of every image."""
     found = []
     for start in range(0, len(images), BATCH):
@@ -135,12 +137,12 @@ def decomposed(net: GlowNet, images: Images, device: torch.device) -> Parts:
     return Parts(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def variance(images: Images) -> float:
+def variance(images: Inputs) -> float:
     """Return sum_chw var(x): the variances of all pixels over the images, summed."""
     return float(images.batch(slice(0, len(images))).astype(np.float64).var(axis=0).sum())
 
 
-def grayed(images: Images, contrast: float, grey: float) -> Images:
+def grayed(images: Inputs, contrast: float, grey: float) -> Inputs:
     """Return the images at a share of their contrast about a grey level."""
     x = images.batch(slice(0, len(images)))
     return ArrayImages((grey + contrast * (x - grey)).astype(np.float32), images.labels)

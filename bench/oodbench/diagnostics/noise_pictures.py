@@ -5,14 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.diagnostics import evenly
 from oodbench.diagnostics.drawn import draw
 
 EXAMPLES = 8
 
 
-def draw_all(study: Mapping[str, Any], inside: Images, path: Mapping[int, Images], folder: Path) -> list[Path]:
+def draw_all(study: Mapping[str, Any], inside: Inputs, path: Mapping[int, Inputs], folder: Path) -> list[Path]:
     """Write AUROC by score, and images of the in-set and of each step, into a folder; return the files."""
     title = f"noise that climbs the density of {study['method']} on {study['matrix']}, seed {study['seed']}"
     few = inside.take(evenly(len(inside), EXAMPLES))
@@ -41,7 +41,7 @@ def _auroc(study: Mapping[str, Any], figure: Any) -> None:
     axes.legend()
 
 
-def _examples(rows: Mapping[str, Images], figure: Any) -> None:
+def _examples(rows: Mapping[str, Inputs], figure: Any) -> None:
     """A row a set."""
     figure.set_size_inches(EXAMPLES, 1.1 * len(rows))
     grid = figure.subplots(len(rows), EXAMPLES, squeeze=False)

@@ -23,7 +23,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from oodbench.contract import FEATURES, HEAD, LOGITS, Head, Output
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.detectors.mixture import FeatureMixture
 from oodbench.diagnostics import Study, evenly
@@ -76,7 +76,7 @@ def analyse(
     recipe = entry.method.recipe.sized(context.matrix.scale, context.matrix.training)
     model, _ = context.model(recipe, seed, report)
 
-    def features(images: Images) -> Tensor:
+    def features(images: Inputs) -> Tensor:
         return torch.as_tensor(context.outputs(recipe, seed, ANSWERS, images, report)[FEATURES]).to(model.device)
 
     training = SimpleNamespace(train=SimpleNamespace(features=features(context.sets.train)), seed=seed)

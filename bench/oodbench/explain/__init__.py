@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadSetting
 from oodbench.explain.heat import heat_maps
@@ -37,7 +37,7 @@ def explain(
         matrix: Its name.
         workspace: Folders and device.
         seed: Of the model.
-        n: Images.
+        n: Inputs.
         out: Folder to write to.
         report: Told of the training.
 
@@ -65,7 +65,7 @@ def explain(
     return [out / "explanation.npz", *draw_all(arrays, out, f"{method} on {matrix}, seed {seed}")]
 
 
-def explanation(net: GenerativeClassifier, test: Images, n: int, device: torch.device) -> Arrays:
+def explanation(net: GenerativeClassifier, test: Inputs, n: int, device: torch.device) -> Arrays:
     """Return every array of the explanation of the first n test images.
 
     They are: images [n c h w] and labels [n]; log_p [n C], energy and evidence [n C h w] of `heat_maps`;

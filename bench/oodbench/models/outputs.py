@@ -9,23 +9,45 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import FEATURES, HEAD, INPUTS, LAYERS, LOG_DENSITY, LOGITS, NETWORK, Head, Output, Outputs
+from oodbench.contract import (
+    EMBEDDINGS,
+    FEATURES,
+    HEAD,
+    INPUTS,
+    LAYERS,
+    LOG_DENSITY,
+    LOGITS,
+    NETWORK,
+    TOKENS,
+    Head,
+    Output,
+    Outputs,
+)
 from oodbench.errors import BadMethod, Undeclared
+from oodbench.spaces import SpaceName
 
 T = TypeVar("T")
 
-OF_EVERY_MODEL: frozenset[Output] = frozenset({INPUTS, NETWORK})
+RAW: frozenset[Output] = frozenset({INPUTS, TOKENS})
+"""What goes into a model, by space."""
+
+OF_EVERY_MODEL: frozenset[Output] = RAW | {NETWORK}
 """What the harness adds to the outputs that a recipe provides."""
 
 NONE: Mapping[Output, Tensor] = MappingProxyType({})
 
 BATCH = 512
-"""Images per forward pass; fixed, since float32 sums depend on it in the last bits."""
+"""Inputs per forward pass; fixed, since float32 sums depend on it in the last bits."""
 
 
 def of_a_pass(outputs: Iterable[Output]) -> frozenset[Output]:
     """Return those outputs that a forward pass gives, an entry per input."""
-    return frozenset(output for output in outputs if not output.constant and output != INPUTS)
+    return frozenset(output for output in outputs if not output.constant and output not in RAW)
+
+
+def given(provides: frozenset[Output], space: SpaceName) -> frozenset[Output]:
+    """Return all that a model gives where it is of a space, of what its recipe provides in any, the inputs included."""
+    return frozenset(output for output in provides | OF_EVERY_MODEL if output.space in (None, space))
 
 
 def to_store(outputs: Iterable[Output]) -> frozenset[Output]:
@@ -35,7 +57,7 @@ def to_store(outputs: Iterable[Output]) -> frozenset[Output]:
 
 @dataclass
 class Passes:
-    """Images that went through the network, forward and backward."""
+    """Inputs that went through the network, forward and backward."""
 
     forward: int = 0
     gradient: int = 0
@@ -67,7 +89,7 @@ class Trained:
         """
         entries: frozenset[Output] = self.net.entries  # type: ignore[assignment]
         if strange := replacing.keys() - entries:
-            known = ", ".join(map(str, sorted({INPUTS, *entries})))
+            known = ", ".join(map(str, sorted({raw(x), *entries})))
             raise BadMethod(f"a {type(self.net).__name__} cannot go on from {min(strange)}; it can from {known}")
         self.passes.forward += len(x) * int(self.net.passes)  # type: ignore[arg-type]
         made: Mapping[Output, Any]
@@ -75,8 +97,13 @@ class Trained:
         return {output: made[output] for output in wanted}
 
 
+def raw(x: Tensor) -> Output[Tensor]:
+    """Return what a batch is: pixels are real numbers, tokens whole ones."""
+    return INPUTS if x.is_floating_point() else TOKENS
+
+
 class Inputs(Protocol):
-    """A set of images: `batch(rows)` returns float32 pixels in [0, 1]."""
+    """A set of inputs: `batch(rows)` returns float32 pixels in [0, 1], or int64 ids of tokens."""
 
     def __len__(self) -> int: ...
 
@@ -113,7 +140,7 @@ class ModelOutputs:
 
     Args:
         model: Whose they are.
-        inputs: n images, or pixels [n c h w].
+        inputs: n images or texts, or a batch: pixels [n c h w], ids of tokens [n t].
         access: What may be opened.
         stored: Returns what one forward pass over all inputs gave; called when an output is first read.
         labels: True classes [n], when fitting.
@@ -147,8 +174,8 @@ class ModelOutputs:
             value = None
         elif output in self._replacing:
             value = self._replacing[output]
-        elif output == INPUTS:
-            value = self._pixels(self._rows)
+        elif output in RAW:
+            value = self._raw(self._rows, output)
         elif output.constant:
             value = self._constant(output)
         elif self._stored is not None and output.stored:
@@ -204,10 +231,12 @@ class ModelOutputs:
         `batches`.
 
         Raises:
-            BadMethod: f does not depend on it, or the network cannot go on from it.
+            BadMethod: f does not depend on it, it is not of real numbers, or the network cannot go on from it.
         """
         self._access.open(NETWORK)
         leaf = self[by].detach().clone()
+        if not leaf.is_floating_point():
+            raise BadMethod(f"a derivative by {by} was asked for, which are whole numbers; take it by {EMBEDDINGS}")
         with torch.enable_grad():
             value = f(self._from(leaf.requires_grad_(), by, self._replacing)).sum()
             self._model.passes.gradient += len(self)
@@ -217,19 +246,19 @@ class ModelOutputs:
         return slope
 
     def at(self, inputs: Tensor | None = None, *, replacing: Mapping[Output, Tensor] = NONE) -> "ModelOutputs":
-        """Return the same model's outputs for other pixels [n c h w], or going on from other activations.
+        """Return the same model's outputs for other inputs, or going on from other activations.
 
         Raises:
             BadMethod: there is not one entry per input.
         """
         self._access.open(NETWORK)
-        changed = {**replacing, **({} if inputs is None else {INPUTS: inputs})}
+        changed = {**replacing, **({} if inputs is None else {raw(inputs): inputs})}
         made = self
-        for output, value in sorted(changed.items(), key=lambda item: item[0] != INPUTS):  # activations follow inputs
+        for output, value in sorted(changed.items(), key=lambda item: item[0] not in RAW):  # activations follow inputs
             self._access.open(output)
-            if output != INPUTS and len(value) != len(made):
+            if output not in RAW and len(value) != len(made):
                 raise BadMethod(f"{output} of {len(made)} inputs was replaced by {len(value)} entries")
-            made = made._from(value, output, NONE if output == INPUTS else made._replacing)
+            made = made._from(value, output, NONE if output in RAW else made._replacing)
         return made
 
     def batches(self, size: int = BATCH) -> Iterator["ModelOutputs"]:
@@ -238,7 +267,7 @@ class ModelOutputs:
             yield ModelOutputs(self._model, self._inputs, self._access, self._stored, self._labels, rows, replacing)
 
     def _from(self, value: Tensor, output: Output, replacing: Mapping[Output, Tensor]) -> "ModelOutputs":
-        if output == INPUTS:
+        if output in RAW:
             return ModelOutputs(self._model, value, self._access, replacing=replacing)
         changed = {**replacing, output: value}
         return ModelOutputs(self._model, self._inputs, self._access, rows=self._rows, replacing=changed)
@@ -249,10 +278,12 @@ class ModelOutputs:
             rows = slice(self._rows.start + part.start, self._rows.start + part.stop)
             yield rows, {output: value[part] for output, value in self._replacing.items()}
 
-    def _pixels(self, rows: slice) -> Tensor:
-        if isinstance(self._inputs, Tensor):
-            return self._inputs[rows].to(self._model.device)
-        return torch.from_numpy(self._inputs.batch(rows)).to(self._model.device)
+    def _raw(self, rows: slice, wanted: Output | None = None) -> Tensor:
+        """Return the inputs themselves; where they are asked for by name, what the name says."""
+        x = self._inputs[rows] if isinstance(self._inputs, Tensor) else torch.from_numpy(self._inputs.batch(rows))
+        if wanted not in (None, raw(x)):
+            raise BadMethod(f"{wanted} were read, and the inputs of this model are {raw(x)}")
+        return x.to(self._model.device)
 
     def _constant(self, output: Output) -> Any:
         constants: Mapping[Output, Any] = self._model.net.constants  # type: ignore[assignment]
@@ -263,7 +294,7 @@ class ModelOutputs:
             wanted = of_a_pass(self._access.reads).difference(self._replacing)
             if self._stored is not None:
                 wanted -= to_store(wanted)
-            parts = [self._model.outputs(self._pixels(rows), wanted, at) for rows, at in self._cut(BATCH)]
+            parts = [self._model.outputs(self._raw(rows), wanted, at) for rows, at in self._cut(BATCH)]
             self._live = {output: joined([part[output] for part in parts]) for output in wanted}
         return self._live
 

@@ -17,7 +17,7 @@ from oodbench.errors import Diverged
 from oodbench.models import checkpoint
 from oodbench.models.optimise import Mover, RunningMean
 from oodbench.models.seeding import generator, seeded
-from oodbench.training import AUGMENTATIONS, Fit, InSet, Recipe, Shape, TrainBatch, Training
+from oodbench.training import AUGMENTATIONS, Fit, InSet, Recipe, TrainBatch, Training
 
 Report = Callable[[str, int, int], None]
 """Called with what is going on, how much of it is done, and how much there is."""
@@ -27,11 +27,8 @@ def silent(text: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
-class Pixels(Protocol):
-    """A set of training images: `batch(indices)` returns float32 pixels in [0, 1], `labels` their classes."""
-
-    @property
-    def shape(self) -> Shape: ...  # noqa: D102
+class Examples(Protocol):
+    """A set to train on: `batch(indices)` returns float32 pixels in [0, 1] or ids of tokens, `labels` their classes."""
 
     @property
     def labels(self) -> np.ndarray | None: ...  # noqa: D102
@@ -44,7 +41,7 @@ class Pixels(Protocol):
 def start(recipe: Recipe, in_set: InSet, labels: Tensor, seed: int, parts: Sequence[nn.Module] = ()) -> Fit:
     """Return a freshly initialised model and how it is trained; without its parts, what weights are loaded into.
 
-        start(Plain(), InSet((1, 28, 28), 10, (0.29,), (0.35,)), labels, seed=0).net
+        start(Plain(), InSet(Images((1, 28, 28), (0.29,), (0.35,)), classes=10), labels, seed=0).net
 
     Args:
         recipe: What to build.
@@ -59,12 +56,12 @@ def start(recipe: Recipe, in_set: InSet, labels: Tensor, seed: int, parts: Seque
 
 def train(
     recipe: Recipe,
-    images: Pixels,
+    images: Examples,
     in_set: InSet,
     seed: int,
     *,
     device: torch.device,
-    outliers: Pixels | None = None,
+    outliers: Examples | None = None,
     parts: Sequence[nn.Module] = (),
     resume_from: Path | None = None,
     report: Report = silent,
@@ -118,16 +115,16 @@ def train(
     return net.eval()
 
 
-def in_order(images: Pixels, how: Training, device: torch.device) -> Iterator[TrainBatch]:
+def in_order(images: Examples, how: Training, device: torch.device) -> Iterator[TrainBatch]:
     """Yield the training split once, as it is."""
     labels = labels_of(images)
     for index in torch.split(torch.arange(len(images)), how.batch):
-        x = torch.from_numpy(images.batch(index.numpy())).to(device, memory_format=torch.channels_last)
+        x = placed(torch.from_numpy(images.batch(index.numpy())), device)
         yield TrainBatch(x, labels[index].to(device), index.to(device), how.epochs, 1.0)
 
 
 def batches(
-    images: Pixels, how: Training, seed: int, epoch: int, device: torch.device, outliers: Pixels | None = None
+    images: Examples, how: Training, seed: int, epoch: int, device: torch.device, outliers: Examples | None = None
 ) -> Iterator[TrainBatch]:
     """Yield the steps of one epoch, shuffled and augmented by streams of (seed, epoch).
 
@@ -144,20 +141,23 @@ def batches(
         beside = None
         if outliers is not None:
             places = begin + done * how.outlier_ratio + torch.arange(len(index) * how.outlier_ratio)
-            beside = _augmented(outliers, places % len(outliers), how, chance)
-            beside = beside.to(device, memory_format=torch.channels_last)
-        x = x.to(device, memory_format=torch.channels_last)
-        yield TrainBatch(x, y.to(device), index.to(device), epoch, progress, beside)
+            beside = placed(_augmented(outliers, places % len(outliers), how, chance), device)
+        yield TrainBatch(placed(x, device), y.to(device), index.to(device), epoch, progress, beside)
 
 
-def _augmented(images: Pixels, index: Tensor, how: Training, chance: torch.Generator) -> Tensor:
+def placed(x: Tensor, device: torch.device) -> Tensor:
+    """Return a batch on a device; images with their channels last in memory, as convolutions like them."""
+    return x.to(device, memory_format=torch.channels_last) if x.ndim == 4 else x.to(device)
+
+
+def _augmented(images: Examples, index: Tensor, how: Training, chance: torch.Generator) -> Tensor:
     x = torch.from_numpy(images.batch(index.numpy()))
     for name in how.augment:
         x = AUGMENTATIONS.find(name)(x, chance)
     return x
 
 
-def labels_of(images: Pixels) -> Tensor:
+def labels_of(images: Examples) -> Tensor:
     """Return the classes of images [N]; 0 where there are none."""
     return torch.zeros(len(images), dtype=torch.int64) if images.labels is None else torch.from_numpy(images.labels)
 

@@ -5,22 +5,25 @@ wrn-16-4, 28-10, 40-2  wide residual networks of depth D, widening K (Zagoruyko 
 resnet-18, resnet-34   residual networks for 32x32 inputs (He 2016, as in Lee 2018's code)
 densenet-bc-100-12     DenseNet-BC, L = 100, k = 12 (Huang 2017)
 toy-cnn                591 parameters, for the checks of `oodbench.check`
+gru-small, toy-gru     recurrent classifiers of tokens, states of 128 and of 8 (Cho 2014)
 torchvision:NAME       any torchvision classifier, untrained
 timm:NAME              any timm classifier, untrained (extra `models`)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from torch import nn
 
-from oodbench.errors import UnknownName
+from oodbench.errors import BadMethod, UnknownName
 from oodbench.networks.classifier import Classifier
 from oodbench.networks.densenet import DenseNet
+from oodbench.networks.gru import GruClassifier
 from oodbench.networks.headed import Headed, from_timm, from_torchvision
 from oodbench.networks.resnet import ResNet
 from oodbench.networks.toy import ToyCnn
 from oodbench.networks.wide_resnet import WideResNet
+from oodbench.spaces import SpaceName, Tokens
 from oodbench.training import InSet
 
 __all__ = ["TRUNKS", "Classifier", "Headed", "classifier", "trunk"]
@@ -37,6 +40,12 @@ TRUNKS: dict[str, Callable[..., nn.Module]] = {
 }
 """Trunks take `channels` and `dropout`, map inputs to a tuple of feature maps, and name the last one's `width`."""
 
+OF_TOKENS: dict[str, Callable[..., nn.Module]] = {
+    "gru-small": partial(GruClassifier, width=128),
+    "toy-gru": partial(GruClassifier, width=8),
+}
+"""Classifiers of tokens take the space, the number of classes, and `dropout`."""
+
 LIBRARIES: dict[str, Callable[[str, int], nn.Module]] = {"torchvision": from_torchvision, "timm": from_timm}
 
 
@@ -52,17 +61,29 @@ def trunk(network: str, channels: int, dropout: float = 0.0) -> nn.Module:
 
 
 def classifier(network: str, in_set: InSet, dropout: float = 0.0) -> nn.Module:
-    """Return a fresh classifier by network name, for pixels in [0, 1].
+    """Return a fresh classifier by network name, for pixels in [0, 1] or ids of tokens, as the network takes.
 
-        classifier("resnet-small", InSet(shape=(1, 28, 28), classes=10, mean=(0.29,), std=(0.35,)))
+        classifier("resnet-small", InSet(Images((1, 28, 28), mean=(0.29,), std=(0.35,)), classes=10))
 
     Raises:
         UnknownName: no such network or library.
+        BadMethod: the network is of the other space.
     """
+    if isinstance(in_set.space, Tokens):
+        _of_space(network, "tokens", OF_TOKENS, TRUNKS)
+        return OF_TOKENS[network](in_set.space, in_set.classes, dropout=dropout)
+    images = in_set.space
     library, _, name = network.rpartition(":")
     if library:
         if library not in LIBRARIES:
             raise UnknownName("network library", library, LIBRARIES)
-        return Headed(LIBRARIES[library](name, in_set.classes), mean=in_set.mean, std=in_set.std)
-    body = trunk(network, in_set.shape[0], dropout)
-    return Classifier(body, in_set.classes, in_set.mean, in_set.std)
+        return Headed(LIBRARIES[library](name, in_set.classes), mean=images.mean, std=images.std)
+    _of_space(network, "images", TRUNKS, OF_TOKENS)
+    return Classifier(trunk(network, images.shape[0], dropout), in_set.classes, images.mean, images.std)
+
+
+def _of_space(network: str, space: SpaceName, known: Collection[str], others: Collection[str]) -> None:
+    if network in others or (":" in network and network not in known):
+        raise BadMethod(f"network {network!r} does not take {space}; those that do: {', '.join(sorted(known))}")
+    if network not in known:
+        raise UnknownName(f"network for {space}", network, known)

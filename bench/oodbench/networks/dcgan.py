@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from oodbench.contract import Output
 from oodbench.networks.classifier import NONE
-from oodbench.training import Shape
+from oodbench.spaces import Shape
 
 SMALLEST = 4
 """Side of the smallest map."""

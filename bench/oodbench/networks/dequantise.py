@@ -9,7 +9,7 @@ input alone.
 import torch
 from torch import Tensor, nn
 
-from oodbench.training import Shape
+from oodbench.spaces import Shape
 
 
 class Dequantise(nn.Module):

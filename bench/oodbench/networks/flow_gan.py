@@ -16,7 +16,7 @@ from torch.linalg import vector_norm
 from oodbench.contract import Output
 from oodbench.networks.dcgan import channels
 from oodbench.networks.glow import GlowNet
-from oodbench.training import Shape
+from oodbench.spaces import Shape
 
 
 class Critic(nn.Module):

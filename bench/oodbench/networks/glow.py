@@ -31,7 +31,7 @@ from oodbench.networks.flow import (
     Squeeze,
     summed,
 )
-from oodbench.training import Shape
+from oodbench.spaces import Shape
 
 Volume = Literal["affine", "constant"]
 """Which couplings: affine (the volume depends on the input) or additive (it does not)."""

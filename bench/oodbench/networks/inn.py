@@ -25,7 +25,7 @@ from oodbench.networks.dequantise import Dequantise
 from oodbench.networks.flow import Chain, Invertible
 from oodbench.networks.gaussian import Gaussian
 from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale
-from oodbench.training import Shape
+from oodbench.spaces import Shape
 
 IB_INN = "ib-inn"
 """The name by which a recipe's training calls this network."""

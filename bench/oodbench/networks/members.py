@@ -12,7 +12,7 @@ from torch.nn.functional import dropout2d
 from oodbench import formulas
 from oodbench.contract import LOGITS, Output
 from oodbench.errors import BadSetting
-from oodbench.training import Shape
+from oodbench.spaces import Shape
 
 MASKS = 0
 """Seed of the masks: no training and no model's seed moves them."""

@@ -29,7 +29,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from oodbench.contract import LOG_DENSITY, Output
 from oodbench.errors import BadSetting
 from oodbench.networks import logistic_mixture
-from oodbench.training import Shape
+from oodbench.spaces import Shape
 
 Streams = tuple[Tensor, Tensor]
 """The maps of the stream above and of the left one."""

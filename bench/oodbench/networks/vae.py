@@ -19,7 +19,7 @@ from oodbench.contract import LOG_DENSITY, POSTERIOR, PRIOR, Output
 from oodbench.errors import BadSetting
 from oodbench.networks import logistic_mixture
 from oodbench.networks.gaussian import Gaussian
-from oodbench.training import Shape
+from oodbench.spaces import Shape
 
 UNIT = math.log(math.e - 1)
 """softplus(UNIT) = 1: posteriors begin as wide as the prior."""

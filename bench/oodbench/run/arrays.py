@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from oodbench.data.images import ArrayImages, Shape
+from oodbench.data.images import ArrayImages
 from oodbench.errors import BadData
+from oodbench.spaces import Shape
 
 Array = npt.NDArray[Any] | torch.Tensor
 """Images [n c h w], float in [0, 1] or uint8; or labels [n]."""

@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from oodbench.contract import LOGITS
 from oodbench.data.attack_cards import Attack
 from oodbench.data.attacks import craft, rounded
-from oodbench.data.images import ArrayImages, Images
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.identity import PROTOCOL, address
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report
@@ -26,7 +27,7 @@ from oodbench.store import atomically
 class Attempt:
     """Attacked images: `index` [k] are their places among the clean ones, `fooled` [k] whether it fooled."""
 
-    images: Images
+    images: Inputs
     index: npt.NDArray[np.int32]
     fooled: npt.NDArray[np.bool_]
     linf: float | None
@@ -44,15 +45,15 @@ class Target:
     """
 
     model: Callable[[], Trained]
-    logits: Callable[[Images], Tensor]
+    logits: Callable[[Inputs], Tensor]
     folder: Path
 
-    def classes(self, images: Images) -> npt.NDArray[np.int64]:
+    def classes(self, images: Inputs) -> npt.NDArray[np.int64]:
         """Return the class that it gives each image [n]."""
         return self.logits(images).argmax(1).numpy()
 
 
-def attempts(name: str, attack: Attack, n: int, target: Target, clean: Images, report: Report) -> dict[str, Attempt]:
+def attempts(name: str, attack: Attack, n: int, target: Target, clean: Inputs, report: Report) -> dict[str, Attempt]:
     """Return an attack on the first n images that the classifier gets right, and its twin rounded to 8 bits.
 
     Args:
@@ -60,7 +61,7 @@ def attempts(name: str, attack: Attack, n: int, target: Target, clean: Images, r
         attack: What to do.
         n: How many images at most.
         target: Whom to fool.
-        clean: Images with labels.
+        clean: Inputs with labels.
         report: Told of the progress.
     """
     key = address(PROTOCOL, attack.model_dump(mode="json", exclude={"title", "source"}), n, clean.sha256())
@@ -74,7 +75,7 @@ def attempts(name: str, attack: Attack, n: int, target: Target, clean: Images, r
     }
 
 
-def _craft(attack: Attack, n: int, target: Target, clean: Images, place: Path, report: Report) -> None:
+def _craft(attack: Attack, n: int, target: Target, clean: Inputs, place: Path, report: Report) -> None:
     assert clean.labels is not None
     report(f"attack {attack.name}", 0, 1)
     right = np.flatnonzero(target.classes(clean) == clean.labels)[:n]
@@ -88,7 +89,7 @@ def _craft(attack: Attack, n: int, target: Target, clean: Images, place: Path, r
     seal(place / "done.json", ["pixels.npy", "index.npy"], attack=attack.name)
 
 
-def _attempt(images: Images, index: npt.NDArray[np.int32], target: Target, clean: Images) -> Attempt:
+def _attempt(images: Inputs, index: npt.NDArray[np.int32], target: Target, clean: Inputs) -> Attempt:
     assert clean.labels is not None
     fooled = target.classes(images) != clean.labels[index]
     if not fooled.any():

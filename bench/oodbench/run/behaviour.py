@@ -1,11 +1,11 @@
-"""How code behaves: what comes out of it on the toy, from pixels to scores, in a second or two a method.
+"""How code behaves: what comes out of it on a toy, from inputs to scores, in a second or two a method.
 
-A run on the matrix `toy-v1`, cut to one epoch, goes through everything that a real one does: reading, training, stored
+A run on the matrix `toy-v1`, for texts `toy-words-v1`, cut to one epoch, goes through everything that a real one does: reading, training, stored
 outputs, attacks, hand-out, tuning, scores. A few numbers of each step are kept.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from oodbench.contract import LOGITS
 from oodbench.data.matrix import Matrix, find_matrix
 from oodbench.errors import BadMethod
 from oodbench.identity import address
-from oodbench.models.outputs import OF_EVERY_MODEL, Access, ModelOutputs, to_store
+from oodbench.models.outputs import OF_EVERY_MODEL, Access, ModelOutputs, given, to_store
 from oodbench.run.context import Context
 from oodbench.run.evaluation import Evaluation, evaluation
 from oodbench.run.guard import Made, Numbers, moved
@@ -28,6 +28,7 @@ from oodbench.run.registry import Registered, registry
 from oodbench.run.sealed import seal, unsealed
 from oodbench.run.workspace import Workspace
 from oodbench.source import source_digest
+from oodbench.spaces import SpaceName
 from oodbench.training import Recipe
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,13 @@ PIPELINE = "oodbench.run.evaluation"
 """The module through which a method's numbers come about; what it imports is the pipeline."""
 
 
-def toy_matrix() -> Matrix:
+TOYS: Mapping[SpaceName, str] = {"images": "toy-v1", "tokens": "toy-words-v1"}
+"""The matrix of each space."""
+
+
+def toy_matrix(space: SpaceName) -> Matrix:
     """Return the matrix that behaviour is tried on: little training, so that rounding stays small across machines."""
-    toy = find_matrix("toy-v1")
+    toy = find_matrix(TOYS[space])
     return toy.model_copy(update={"training": replace(toy.training, epochs=1)})
 
 
@@ -70,14 +75,15 @@ def _modules(*values: object) -> list[str]:
     return [type(value).__module__ for value in values]
 
 
-def method_behaviour(entry: Registered, workspace: Workspace) -> Numbers:
-    """Return a few of a method's scores of every set of the toy, and what was found of its model.
+def method_behaviour(entry: Registered, workspace: Workspace, space: SpaceName) -> Numbers:
+    """Return a few of a method's scores of every set of a toy, and what was found of its model.
 
     Args:
         entry: The method.
+        space: Of which toy.
         workspace: Where toys are trained; what lies there is trusted.
     """
-    matrix = toy_matrix()
+    matrix = toy_matrix(space)
     context = Context(matrix, workspace)
     recipe = entry.method.recipe.sized(matrix.scale, matrix.training)
     found = evaluation(context, Job(entry, recipe, 0))
@@ -96,7 +102,7 @@ def method_behaviour(entry: Registered, workspace: Workspace) -> Numbers:
 
 
 def _gradient(found: Evaluation) -> Iterable[float]:
-    """Return the score's derivative by some pixels of the first images; none where it does not depend on them."""
+    """Return the score's derivative by some pixels of the first images; none where there are no such."""
     tuned, model = found.outcome.tuned, found.exam.model
     x = torch.from_numpy(found.exam.test.batch(slice(0, FEW_IMAGES)))
     outputs = ModelOutputs(model, x, Access(tuned.detector.reads | OF_EVERY_MODEL))
@@ -108,18 +114,19 @@ def _gradient(found: Evaluation) -> Iterable[float]:
     return (*rows.abs().sum(dim=1).tolist(), *rows[0, :: max(1, rows.shape[1] // 8)].tolist())
 
 
-def model_behaviour(recipe: Recipe, workspace: Workspace) -> Numbers:
+def model_behaviour(recipe: Recipe, workspace: Workspace, space: SpaceName) -> Numbers:
     """Return a few numbers of a toy model: its weights, its outputs, the attacked images.
 
     Args:
         recipe: As yet unsized.
         workspace: As in `method_behaviour`.
+        space: Of which toy.
     """
-    matrix = toy_matrix()
+    matrix = toy_matrix(space)
     context = Context(matrix, workspace)
     sized = recipe.sized(matrix.scale, matrix.training)
     model, _ = context.model(sized, 0)
-    wanted = to_store(sized.provides)
+    wanted = to_store(given(sized.provides, space))
     numbers = {"weights": _few(float(weight.double().norm()) for weight in model.net.state_dict().values())}
     for output, value in sorted(context.outputs(sized, 0, wanted, context.sets.test).items()):
         parts = value if isinstance(value, tuple) else (value,)
@@ -163,7 +170,7 @@ class ToyGuard:
         if plain is None:
             return Made(source, self._machine)
         name = f"model-{address(plain)[:20]}"
-        return self._made(name, source, source, lambda workspace: model_behaviour(plain, workspace))
+        return self._made(name, source, source, lambda workspace: model_behaviour(plain, workspace, self._space))
 
     def moved_in_model(self, recipe: Recipe, made: Made) -> frozenset[str]:
         """Return the groups of numbers in which this code differs from what made a recipe's model."""
@@ -175,11 +182,15 @@ class ToyGuard:
         """Return how this code scores by a method."""
         source = method_source(entry)
         models = model_source(entry.method.recipe)
-        return self._made(entry.method.name, source, models, lambda workspace: method_behaviour(entry, workspace))
+        return self._made(entry.method.name, source, models, lambda workspace: method_behaviour(entry, workspace, self._space))
 
     def moved_in_method(self, entry: Registered, made: Made) -> frozenset[str]:
         """Return the groups of numbers in which this code differs from what made a method's record."""
         return frozenset() if made.source == method_source(entry) else moved(self.made_method(entry), made)
+
+    @property
+    def _space(self) -> SpaceName:
+        return self.matrix.space.name
 
     @property
     def _machine(self) -> str:
@@ -188,7 +199,7 @@ class ToyGuard:
     def _made(self, name: str, source: str, models: str, tried: Callable[[Workspace], Numbers]) -> Made:
         """Return what is remembered of this code, or try it now."""
         root = self.workspace.cache / "toy"
-        path = root / source[:20] / f"{name}.json"
+        path = root / source[:20] / TOYS[self._space] / f"{name}.json"
         facts = unsealed(path)
         if facts is not None and facts["made"]["machine"] == self._machine:
             return Made(**facts["made"])

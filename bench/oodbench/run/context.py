@@ -9,7 +9,7 @@ import numpy as np
 
 from oodbench.contract import LOGITS, Output
 from oodbench.data.attack_cards import find_attack
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import Matrix
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
@@ -67,7 +67,7 @@ class Context:
         return model, key.folder(workspace.cache, device)
 
     def outputs(
-        self, recipe: Recipe, seed: int, wanted: frozenset[Output], images: Images, report: Report = silent
+        self, recipe: Recipe, seed: int, wanted: frozenset[Output], images: Inputs, report: Report = silent
     ) -> Mapping[Output, Any]:
         """Return a model's outputs of a set, in one forward pass if the cache has none; a pool asks its parts."""
         if pool := recipe.pool():
@@ -79,7 +79,7 @@ class Context:
 
     def attacked(
         self, recipe: Recipe, seed: int, report: Report = silent, beside: frozenset[Output] = ANSWER
-    ) -> tuple[dict[str, Attempt], Images | None]:
+    ) -> tuple[dict[str, Attempt], Inputs | None]:
         """Return the matrix's attacks on a classifier's test images, and those on validation images that fooled it.
 
         Args:

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from oodbench.contract import LOGITS, Material, Method, Output
-from oodbench.data.images import ArrayImages, Images
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.errors import BadData, BadMethod
 from oodbench.measure.cells import cells, measure
 from oodbench.models.outputs import BATCH, Passes, Trained, joined, of_a_pass, to_store
@@ -53,8 +54,8 @@ def evaluate(
 
     Args:
         model: Maps pixels [n c h w] in [0, 1] to logits [n C]. Standardisation is part of it. It is left unchanged.
-        train: Images and labels that the model was trained on.
-        test: Images and labels of the same distribution, held out.
+        train: Inputs and labels that the model was trained on.
+        test: Inputs and labels of the same distribution, held out.
         failures: Out-of-distribution images by name.
         methods: Names (`oodbench list`), or methods of your own.
         validation: Held-out images and labels, for methods that fit or tune on them.
@@ -125,7 +126,7 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
 def _why_not(method: Method, offered: frozenset[Material]) -> str | None:
     if not isinstance(method.recipe, Plain):
         return f"trains a classifier of its own ({type(method.recipe).__name__}), and would not judge yours"
-    return why_not(method, method.recipe, offered)
+    return why_not(method, method.recipe, offered, "images")
 
 
 def _lacking(method: Method, exam: Exam) -> str | None:
@@ -228,13 +229,13 @@ class _Outputs:
         self._wanted = wanted
         self._made: dict[str, dict[Output, Any]] = {}
 
-    def __call__(self, images: Images) -> dict[Output, Any]:
+    def __call__(self, images: Inputs) -> dict[Output, Any]:
         key = images.sha256()
         if key not in self._made:
             self._made[key] = self._forward(images)
         return self._made[key]
 
-    def _forward(self, images: Images) -> dict[Output, Any]:
+    def _forward(self, images: Inputs) -> dict[Output, Any]:
         parts = []
         with torch.no_grad():
             for start in range(0, len(images), BATCH):

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import torch
 
 from oodbench.contract import Material, Method, Output
-from oodbench.data.images import Images
-from oodbench.data.joined import JoinedImages
+from oodbench.data.inputs import Inputs, JoinedInputs
 from oodbench.errors import BadData
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import Report, silent
@@ -21,7 +20,7 @@ from oodbench.run.attack import Attempt
 from oodbench.run.fit_data import HandOut, as_fit_data, contrasts, labels_used
 from oodbench.run.tune import Floats, Tuned, scores_of, tune
 
-OutputsOf = Callable[[Images], Mapping[Output, Any]]
+OutputsOf = Callable[[Inputs], Mapping[Output, Any]]
 """The model's stored outputs for a set: the same forward pass for every method."""
 
 
@@ -41,14 +40,14 @@ class Exam:
     outputs: OutputsOf
     seed: int
     classes: int
-    train: Images
-    validation: Images | None
-    test: Images
+    train: Inputs
+    validation: Inputs | None
+    test: Inputs
     correct: npt.NDArray[np.bool_] | None
-    ood: Mapping[str, Images] = field(default_factory=dict)
-    tuning: Mapping[str, Images] = field(default_factory=dict)
+    ood: Mapping[str, Inputs] = field(default_factory=dict)
+    tuning: Mapping[str, Inputs] = field(default_factory=dict)
     attacks: Mapping[str, Attempt] = field(default_factory=dict)
-    adversarial_validation: Images | None = None
+    adversarial_validation: Inputs | None = None
     n_validation: int = 0
     quality: Quality = Quality()
     bits: Mapping[str, float] = field(default_factory=dict)
@@ -157,7 +156,7 @@ def _score_all(
     done = 0
     n = 0
 
-    def score(failure: str, name: str, images: Images) -> Floats | None:
+    def score(failure: str, name: str, images: Inputs) -> Floats | None:
         nonlocal done, n
         values = scores_of(tuned.detector, tuned.state, _outputs(exam, images, sealed, labelled=False))
         done, n = done + 1, n + len(images)
@@ -191,14 +190,14 @@ def not_finite(scores: Floats) -> str | None:
     return f"{len(bad)} of {len(scores)} scores are NaN or infinite, the first at index {bad[0]} ({scores[bad[0]]})"
 
 
-def _outputs(exam: Exam, images: Images, access: Access, labelled: bool = True) -> ModelOutputs:
+def _outputs(exam: Exam, images: Inputs, access: Access, labelled: bool = True) -> ModelOutputs:
     labels = torch.from_numpy(images.labels) if labelled and images.labels is not None else None
     return ModelOutputs(exam.model, images, access, cache(lambda: exam.outputs(images)), labels)
 
 
-def _first(images: Images, n: int) -> Images:
+def _first(images: Inputs, n: int) -> Inputs:
     return images.take(slice(0, n or len(images)))
 
 
-def _join(exam: Exam, parts: list[Images], access: Access) -> ModelOutputs:
-    return _outputs(exam, JoinedImages(tuple(parts)), access)
+def _join(exam: Exam, parts: list[Inputs], access: Access) -> ModelOutputs:
+    return _outputs(exam, JoinedInputs(tuple(parts)), access)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from oodbench.contract import Output
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.data.stream import batches
 from oodbench.identity import TRAINING, address
 from oodbench.models import checkpoint
@@ -60,7 +60,9 @@ class ModelKey:
     def address(self) -> str:
         """The content address (sha256, hex)."""
         data = self.train_sha256, self.outliers_sha256
-        return address(TRAINING, self.recipe, self.seed, self.in_set, data, [part.address for part in self.parts])
+        # Flat, as the in-set was declared before there were spaces: addresses of models of images stay.
+        in_set = {"name": "oodbench:InSet", "classes": self.in_set.classes, **asdict(self.in_set.space)}
+        return address(TRAINING, self.recipe, self.seed, in_set, data, [part.address for part in self.parts])
 
     def folder(self, cache: Path, device: torch.device) -> Path:
         """Where the model and its outputs are kept."""
@@ -124,11 +126,11 @@ def is_trained(key: ModelKey, cache: Path, device: torch.device) -> bool:
 
 def trained(
     key: ModelKey,
-    images: Images,
+    images: Inputs,
     cache: Path,
     device: torch.device,
     report: Report = silent,
-    outliers: Images | None = None,
+    outliers: Inputs | None = None,
     guard: Guard | None = None,
 ) -> Trained:
     """Return the model, trained now unless its weights are in the cache; its parts before it.
@@ -185,11 +187,11 @@ def refresh(folder: Path, recipe: Recipe, guard: Guard | None) -> None:
 
 def _train(
     key: ModelKey,
-    images: Images,
+    images: Inputs,
     cache: Path,
     device: torch.device,
     report: Report,
-    outliers: Images | None,
+    outliers: Inputs | None,
     guard: Guard | None,
 ) -> None:
     folder = key.folder(cache, device)
@@ -213,7 +215,7 @@ def _train(
 
 
 def outputs_of(
-    model: Callable[[], Trained], images: Images, wanted: frozenset[Output], folder: Path, report: Report = silent
+    model: Callable[[], Trained], images: Inputs, wanted: frozenset[Output], folder: Path, report: Report = silent
 ) -> Mapping[Output, Any]:
     """Return a model's outputs of a set: tensors mapped from files, made in one forward pass where they are absent.
 
@@ -234,7 +236,7 @@ def outputs_of(
     return found
 
 
-def _write(model: Trained, images: Images, wanted: frozenset[Output], place: Path, report: Report) -> None:
+def _write(model: Trained, images: Inputs, wanted: frozenset[Output], place: Path, report: Report) -> None:
     """Stream one forward pass into one file per array; memory stays that of one batch."""
     writers: dict[Output, list[_Growing]] = {}
     for number, pixels in enumerate(batches(images, BATCH, DECODERS)):

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from oodbench.contract import LOGITS, Material, Method
 from oodbench.data.matrix import Matrix
-from oodbench.models.outputs import OF_EVERY_MODEL
+from oodbench.models.outputs import given
 from oodbench.recipes import Plain
 from oodbench.run.registry import Registered
+from oodbench.spaces import SpaceName
 from oodbench.training import Recipe
 
 
@@ -57,16 +58,20 @@ def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) ->
     planned: list[Job | Skip] = []
     for entry in entries:
         recipe = entry.method.recipe.sized(matrix.scale, matrix.training)
-        reason = why_not(entry.method, recipe, offers(matrix))
+        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name)
         planned += [Skip(entry, recipe, seed, reason) if reason else Job(entry, recipe, seed) for seed in seeds]
     return planned
 
 
-def why_not(method: Method, recipe: Recipe, offered: frozenset[Material]) -> str | None:
-    """Return why a method cannot run where these materials are offered, or None."""
-    blind = method.detector.reads - recipe.provides - OF_EVERY_MODEL
+def why_not(method: Method, recipe: Recipe, offered: frozenset[Material], space: SpaceName) -> str | None:
+    """Return why a method cannot run in a space where these materials are offered, or None."""
+    if space not in recipe.spaces:
+        return f"{type(recipe).__name__} models take {', '.join(sorted(recipe.spaces))}, and these inputs are {space}"
+    blind = method.detector.reads - given(recipe.provides, space)
     if blind:
-        return f"reads {', '.join(map(str, sorted(blind)))}, which {type(recipe).__name__} models do not have"
+        return (
+            f"reads {', '.join(map(str, sorted(blind)))}, which {type(recipe).__name__} models of {space} do not have"
+        )
     lacking = method.materials - offered
     return f"needs {', '.join(sorted(lacking))}, which is not offered here" if lacking else None
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.data.images import Images
+from oodbench.data.inputs import Inputs
 from oodbench.measure.calibration import report
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.outputs import Trained
@@ -21,7 +21,7 @@ def quality(model: Trained, logits: npt.NDArray[np.floating[Any]], labels: npt.N
     return Quality(parameters=parameters, n_test=len(labels), **numbers)
 
 
-def bits(log_density: Callable[[Images], npt.NDArray[np.float64]], sets: Sets) -> dict[str, float]:
+def bits(log_density: Callable[[Inputs], npt.NDArray[np.float64]], sets: Sets) -> dict[str, float]:
     """Return a density's mean bits per dimension on every set that it does not tune on.
 
     Args:

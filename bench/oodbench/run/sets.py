@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from oodbench.data.cards import find_card
-from oodbench.data.images import Images
-from oodbench.data.joined import JoinedImages
+from oodbench.data.inputs import Inputs, JoinedInputs
 from oodbench.data.matrix import Matrix
 from oodbench.data.remembered import load_remembered as load
 from oodbench.errors import BadData, MissingData
@@ -18,16 +17,16 @@ from oodbench.training import InSet
 class Sets:
     """What a matrix trains, tunes and tests on; an absent or damaged out-set stands with the reason."""
 
-    train: Images
-    validation: Images
-    test: Images
-    ood: Mapping[str, Images] = field(default_factory=dict)
-    tuning: Mapping[str, Images] = field(default_factory=dict)
+    train: Inputs
+    validation: Inputs
+    test: Inputs
+    ood: Mapping[str, Inputs] = field(default_factory=dict)
+    tuning: Mapping[str, Inputs] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
-    outliers: Images | None = None
+    outliers: Inputs | None = None
 
-    def __iter__(self) -> Iterator[tuple[str, str, Images]]:
+    def __iter__(self) -> Iterator[tuple[str, str, Inputs]]:
         """Yield (card or part, role, images) of every set that is here."""
         yield "train", "train", self.train
         yield "validation", "validation", self.validation
@@ -46,7 +45,7 @@ def open_sets(matrix: Matrix, root: Path | None) -> Sets:
     """
     train, validation = (load(matrix.in_set, part, root=root) for part in ("train", "validation"))
     test = load(matrix.in_set, "test", root=root, n=matrix.n_test)
-    ood: dict[str, Images] = {}
+    ood: dict[str, Inputs] = {}
     absent: dict[str, str] = {}
     damaged: dict[str, str] = {}
     for wanted in matrix.ood:
@@ -58,10 +57,9 @@ def open_sets(matrix: Matrix, root: Path | None) -> Sets:
             damaged[wanted.card] = f"{type(error).__name__}: {error}"
     tuning = {s.card: load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.tuning_ood}
     beside = [load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.outliers]
-    return Sets(train, validation, test, ood, tuning, absent, damaged, JoinedImages(tuple(beside)) if beside else None)
+    return Sets(train, validation, test, ood, tuning, absent, damaged, JoinedInputs(tuple(beside)) if beside else None)
 
 
 def in_set(matrix: Matrix) -> InSet:
     """Return what a network must know of the matrix's in-set."""
-    card = find_card(matrix.in_set)
-    return InSet(matrix.shape, card.classes, card.mean, card.std)
+    return InSet(matrix.space, find_card(matrix.in_set).classes)
