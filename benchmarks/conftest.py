@@ -15,6 +15,7 @@ from oodbench.data.matrix import find_matrix
 from oodbench.errors import MissingData
 from oodbench.models.train import train
 from oodbench.recipes import Plain
+from oodbench.spaces import Images
 from oodbench.training import InSet, Training
 
 torch.set_num_threads(1)
@@ -40,7 +41,7 @@ def real() -> Bench:
         training, test = load("mnist-5k", "train"), load("mnist-5k", "test")
     ood = {one.card: load(one.card, one.split, like=test, n=one.n) for one in find_matrix("tiny-v1").ood}
     pixels = training.batch(slice(0, 1000))
-    in_set = InSet(training.shape, 10, (float(pixels.mean()),), (float(pixels.std()),))
+    in_set = InSet(Images(training.shape, (float(pixels.mean()),), (float(pixels.std()),)), 10)
     recipe = Plain(Training(network="resnet-small", epochs=1, batch=256))
     net = train(recipe, training, in_set, 0, device=torch.device("cpu"))
     return Bench(net.requires_grad_(False), training, test, ood)

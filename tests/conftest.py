@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 import checked_shapes  # noqa: F401  before the hook that calls it
 import pytest
+import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# A thread a worker, however pytest was started: sums, and so golden scores, depend on the number in their last bits.
+torch.set_num_threads(1)
 
 # Shapes and types are checked in every call, here and nowhere else: an annotation that is wrong fails a test.
 ROOMS = ("formulas", "estimators", "detectors", "densities", "networks", "methods", "data.attacks", "explain")

@@ -421,7 +421,7 @@ MALFORMED = [
     (method(Stateless(ANSWER, answer, version="2")), "the detector, a Stateless, has the version '2'"),  # type: ignore[arg-type]
     (method(Detector(), recipe=Unversioned()), "the recipe, a Unversioned, has the version None"),
     (method(Detector(fits_on=frozenset({"label"}))), "unknown material 'label'; did you mean 'labels'"),  # type: ignore[arg-type]
-    (method(Detector(reads=two(LOG_DENSITY))), "reads log_density, which a Plain model does not have"),
+    (method(Detector(reads=two(LOG_DENSITY))), "reads log_density, which a Plain model of images does not have"),
     (method(Detector(), search=Grid(over=(("wieght", (1.0,)),))), "did you mean 'weight'"),
     (method(Detector(), search=Grid(over=(("weight", ()),))), "no value to try for 'weight'"),
 ]

@@ -70,7 +70,7 @@ class Mapped(Defaults):
         return replace(self, training=replace(training, epochs=3 * training.epochs, lr=0.2))
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
-        net = Classifier(Wide(), in_set.classes, in_set.mean, in_set.std)
+        net = Classifier(Wide(), in_set.classes, in_set.images.mean, in_set.images.std)
         return Fit(net, alone(net, lambda batch: cross_entropy(net(batch.inputs), batch.labels)))
 
 
@@ -314,7 +314,7 @@ class WithBranch(Defaults):
         return replace(self, training=replace(training, epochs=3 * training.epochs, lr=0.2))
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
-        net = Branched(Classifier(Wide(), in_set.classes, in_set.mean, in_set.std))
+        net = Branched(Classifier(Wide(), in_set.classes, in_set.images.mean, in_set.images.std))
         return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: Branched, batch: TrainBatch) -> Tensor:
@@ -344,4 +344,7 @@ def test_a_package_declares_an_output_of_its_own() -> None:
 
 def test_an_output_that_the_model_does_not_have_is_told_before_anything_runs() -> None:
     verdicts = {check.law.name: check.run() for check in checks_of(row("lost", BRANCH.detector))}
-    assert "it reads confidence, confidence_bias, which a Mapped model does not have" in verdicts["well-formed"].why
+    assert (
+        "it reads confidence, confidence_bias, which a Mapped model of images does not have"
+        in verdicts["well-formed"].why
+    )

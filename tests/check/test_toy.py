@@ -14,13 +14,14 @@ from oodbench.check.toy import SIDE, blends, blobs, noise, toy
 from oodbench.contract import FEATURES, LOGITS, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.networks import classifier
 from oodbench.recipes import Plain
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, Shape, TrainBatch, Training, alone
+from oodbench.spaces import Images, Shape
+from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 PAPER = Citation(authors="Nobody", title="Nothing", year=2000, url="https://example.org")
 
 
 def test_the_network_has_591_parameters() -> None:
-    net = classifier("toy-cnn", InSet((1, SIDE, SIDE), 3, (0.0,), (1.0,)))
+    net = classifier("toy-cnn", InSet(Images((1, SIDE, SIDE), (0.0,), (1.0,)), 3))
     assert sum(weight.numel() for weight in net.parameters()) == 591
 
 
@@ -56,7 +57,7 @@ class Density(Defaults):
         return replace(self, training=replace(training, lr=1.0))
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
-        net = Pixels(in_set.shape)
+        net = Pixels(in_set.images.shape)
         return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:

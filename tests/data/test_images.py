@@ -65,7 +65,7 @@ def test_the_hash_is_of_the_content() -> None:
         (PIXELS.astype(np.float32), None, r"float32 pixels from 0 to 255, expected \[0, 1\]"),
         (np.full((1, 1, 2, 2), np.nan, np.float32), None, "nan"),
         (PIXELS, LABELS.astype(np.int32), "got int32 labels, expected int64"),
-        (PIXELS, LABELS[:5], "one an image"),
+        (PIXELS, LABELS[:5], "one an input"),
     ],
 )
 def test_what_is_not_an_image_set(pixels: np.ndarray, labels: np.ndarray | None, message: str) -> None:

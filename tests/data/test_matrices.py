@@ -18,6 +18,7 @@ from oodbench.training import Training
 
 NAMES = {
     *("toy-v1", "tiny-v1", "mnist5k-v1", "fashion-mnist-v1"),
+    *("toy-words-v1", "trec-v1"),
     *("mnist-v1", "cifar10-v1", "cifar100-v1", "svhn-v1", "imagenet-v1"),
 }
 
@@ -57,6 +58,8 @@ PUBLISHED = {
     "mnist5k-v1": "d99a24f51e45584b93b9f292ae2ad5f5ebe9f11b95ad95cf3401fd6adc1dd39b",
     "svhn-v1": "8b9664662eefcf2ce3c9a431b0889944b57a4d5b6e8d43667fee5843a009ae46",
     "tiny-v1": "79be3173b44d88e5de61cb43405b74b932f0eaf7160ef81e7a9a653a6dcf2347",
+    "toy-words-v1": "1e17b2e2eff369021315faf211fd87edb40d7d80f87fb15408a9d5db750f367f",
+    "trec-v1": "2b4d442aaf08f94a89ffd02d5930cf9d315c571697024ef461de11da341af0ea",
     "toy-v1": "8f1c198e15e340b76eb770ecf0c0fe24fc417055220664951fbfaca60c60c590",
 }
 """sha256 of what each file says, but for the methods that run by default."""

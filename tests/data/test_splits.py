@@ -10,7 +10,7 @@ from oodbench.data.splits import Part, Split, find_cut, generator, sample, split
 from oodbench.errors import BadCard, UnknownName
 
 IN_SETS = [card for card in load_cards().values() if "in" in card.roles]
-STRATIFIED = ("mnist-5k", "fashion-mnist", "toy-blobs")
+STRATIFIED = ("mnist-5k", "fashion-mnist", "toy-blobs", "toy-words")
 SIZES = {
     "mnist-5k": (3500, 500, 1000),
     "mnist": (55000, 5000, 10000),
@@ -22,6 +22,8 @@ SIZES = {
     "places365": (1802436, 1024, 36500),
     "imagenet": (1280143, 1024, 50000),
     "toy-blobs": (360, 120, 90),
+    "toy-words": (360, 120, 90),
+    "trec": (4952, 500, 500),
 }
 
 

@@ -22,6 +22,7 @@ from oodbench.models.train import start
 from oodbench.run.context import Context
 from oodbench.run.registry import registry
 from oodbench.run.workspace import Workspace
+from oodbench.spaces import Images
 from oodbench.training import InSet, Training
 
 SHAPE = (1, 8, 8)
@@ -31,7 +32,7 @@ RECIPES = [Glow(), Vae(), PixelCnn()]
 def model(recipe) -> Trained:
     """One that is trained on nothing."""
     sized = recipe.sized("tiny", Training(network="toy-cnn", epochs=1))
-    net = start(sized, InSet(SHAPE, 4, (0.5,), (0.25,)), torch.zeros(0), 0).net.eval().requires_grad_(False)
+    net = start(sized, InSet(Images(SHAPE, (0.5,), (0.25,)), 4), torch.zeros(0), 0).net.eval().requires_grad_(False)
     return Trained(net, torch.device("cpu"))
 
 

@@ -2,8 +2,8 @@
 
     make golden
 
-writes `tests/golden/scores/<method>.json`. It refuses where scores moved and no version did, and where a version
-moved and no score did: numbers move exactly when somebody says so.
+writes `tests/golden/scores/<method>.json`, and `<method>.tokens.json` where a method takes texts, too. It refuses where
+scores moved and no version did, and where a version moved and no score did: numbers move exactly when somebody says so.
 """
 
 import json
@@ -12,15 +12,18 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import torch
 
-from oodbench.run.behaviour import method_behaviour
+from oodbench.run.behaviour import method_behaviour, toy_matrix
 from oodbench.run.guard import Made, moved
 from oodbench.run.machine import machine_class
+from oodbench.run.plan import Job, plan
 from oodbench.run.records import declared_versions
 from oodbench.run.registry import Registered, registry
 from oodbench.run.workspace import Workspace
+from oodbench.spaces import SpaceName
 
 FOLDER = Path(__file__).parent / "scores"
 
@@ -29,25 +32,34 @@ def entries() -> list[Registered]:
     return [entry for entry in registry().values() if entry.module.startswith("oodbench.methods.")]
 
 
-def path_of(entry: Registered) -> Path:
-    return FOLDER / f"{entry.method.name}.json"
+def tried() -> list[tuple[Registered, SpaceName]]:
+    """Every method with every toy that can feed it."""
+    found: list[tuple[Registered, SpaceName]] = []
+    for space in get_args(SpaceName):
+        toy = toy_matrix(space)
+        found += [(job.entry, space) for job in plan(toy, entries(), toy.seeds) if isinstance(job, Job)]
+    return found
 
 
-def now(entry: Registered, workspace: Workspace) -> Made:
-    return Made(machine=machine_class("cpu"), behaviour=method_behaviour(entry, workspace))
+def path_of(entry: Registered, space: SpaceName) -> Path:
+    return FOLDER / (f"{entry.method.name}.json" if space == "images" else f"{entry.method.name}.{space}.json")
 
 
-def stored(entry: Registered) -> tuple[dict[str, int], Made]:
-    content = json.loads(path_of(entry).read_text())
+def now(entry: Registered, workspace: Workspace, space: SpaceName) -> Made:
+    return Made(machine=machine_class("cpu"), behaviour=method_behaviour(entry, workspace, space))
+
+
+def stored(entry: Registered, space: SpaceName) -> tuple[dict[str, int], Made]:
+    content = json.loads(path_of(entry, space).read_text())
     return content["versions"], Made(machine=content["machine"], behaviour=content["numbers"])
 
 
-def fault(entry: Registered, made: Made) -> str | None:
+def fault(entry: Registered, made: Made, space: SpaceName) -> str | None:
     """What is wrong between a method and its golden scores, or None."""
-    name = entry.method.name
-    if not path_of(entry).exists():
+    name = f"{entry.method.name} ({space})"
+    if not path_of(entry, space).exists():
         return f"{name} has no golden scores: make golden"
-    versions, then = stored(entry)
+    versions, then = stored(entry, space)
     groups = ", ".join(sorted(moved(made, then)))
     same = versions == declared_versions(entry.method)
     if groups and same:
@@ -59,16 +71,16 @@ def fault(entry: Registered, made: Made) -> str | None:
 
 def write(workspace: Workspace) -> Iterator[str]:
     FOLDER.mkdir(exist_ok=True)
-    for entry in entries():
-        made = now(entry, workspace)
-        wrong = fault(entry, made)
+    for entry, space in tried():
+        made = now(entry, workspace, space)
+        wrong = fault(entry, made, space)
         if wrong and not wrong.endswith("make golden"):
             yield wrong
         elif wrong:
             content = {"versions": declared_versions(entry.method), "machine": made.machine}
             content |= {"numbers": asdict(made)["behaviour"]}
-            path_of(entry).write_text(json.dumps(content, indent=1) + "\n")
-            print(f"wrote {path_of(entry).name}")
+            path_of(entry, space).write_text(json.dumps(content, indent=1) + "\n")
+            print(f"wrote {path_of(entry, space).name}")
 
 
 if __name__ == "__main__":

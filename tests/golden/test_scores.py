@@ -7,10 +7,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from make_scores import FOLDER, entries, fault, now, path_of
+from make_scores import FOLDER, fault, now, path_of, tried
 
 from oodbench.run.registry import Registered
 from oodbench.run.workspace import Workspace
+from oodbench.spaces import SpaceName
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +20,10 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace(results=folder, cache=folder)
 
 
-@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.method.name)
-def test_numbers_move_exactly_when_a_version_does(entry: Registered, toys: Workspace) -> None:
-    assert fault(entry, now(entry, toys)) is None
+@pytest.mark.parametrize(("entry", "space"), tried(), ids=lambda one: getattr(one, "module", one))
+def test_numbers_move_exactly_when_a_version_does(entry: Registered, space: SpaceName, toys: Workspace) -> None:
+    assert fault(entry, now(entry, toys, space), space) is None
 
 
 def test_no_golden_scores_are_of_a_method_that_is_gone() -> None:
-    assert {path.name for path in FOLDER.glob("*.json")} == {path_of(entry).name for entry in entries()}
+    assert {path.name for path in FOLDER.glob("*.json")} == {path_of(*one).name for one in tried()}

@@ -14,6 +14,7 @@ from oodbench.contract import BINARY, FEATURES, LOGITS
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import start
 from oodbench.networks.one_vs_rest import one_vs_rest_loss
+from oodbench.spaces import Images
 from oodbench.training import InSet, TrainBatch, Training
 
 (METHOD,) = METHODS
@@ -34,7 +35,7 @@ def model(classes: int = 4) -> Trained:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = start(
-            Bin(training=TOY), InSet((1, 8, 8), classes, (0.5,), (0.25,)), torch.zeros(0, dtype=torch.int64), 0
+            Bin(training=TOY), InSet(Images((1, 8, 8), (0.5,), (0.25,)), classes), torch.zeros(0, dtype=torch.int64), 0
         ).net
     return Trained(net.eval(), torch.device("cpu"))
 

@@ -250,7 +250,7 @@ def test_sizes_at_each_scale() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_every_shape_can_be_built(shape) -> None:
-    net = start(HYBRID, replace(IN_SET, shape=shape), torch.zeros(0), 0).net.eval()
+    net = start(HYBRID, replace(IN_SET, space=replace(IN_SET.images, shape=shape)), torch.zeros(0), 0).net.eval()
     with torch.no_grad():
         assert net.critic(net.draw(2)).shape == (2,)
         assert net.outputs(torch.zeros(2, *shape), frozenset())[LATENT].shape == (2, math.prod(shape))

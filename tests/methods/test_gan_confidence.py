@@ -19,6 +19,7 @@ from oodbench.models.seeding import seeded
 from oodbench.models.train import start, train
 from oodbench.networks.dcgan import Discriminator, Generator, Trio
 from oodbench.recipes import Plain
+from oodbench.spaces import Images
 from oodbench.training import InSet, Player, TrainBatch, Training
 
 CPU = torch.device("cpu")
@@ -30,7 +31,9 @@ BOTH = pytest.mark.parametrize("recipe", RECIPES, ids=["alone", "outliers"])
 
 def trio(recipe: Any, seed: int = 0) -> Trio:
     with seeded(seed, "test"):
-        return start(recipe, InSet((1, 8, 8), 3, (0.15,), (0.25,)), torch.zeros(0, dtype=torch.int64), 0).net.train()
+        return start(
+            recipe, InSet(Images((1, 8, 8), (0.15,), (0.25,)), 3), torch.zeros(0, dtype=torch.int64), 0
+        ).net.train()
 
 
 def step(recipe: Any, n: int = 16) -> TrainBatch:

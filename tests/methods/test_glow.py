@@ -310,7 +310,9 @@ def test_sizes_at_each_scale() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_flow_is_built_for_every_shape_and_its_code_has_as_many_dimensions(shape) -> None:
-    net = start(Glow(levels=3), replace(IN_SET, shape=shape), torch.zeros(0), 0).net.eval()
+    net = start(
+        Glow(levels=3), replace(IN_SET, space=replace(IN_SET.images, shape=shape)), torch.zeros(0), 0
+    ).net.eval()
     with torch.no_grad():
         given = net.outputs(torch.zeros(2, *shape), frozenset())
     assert given[LATENT].shape == (2, math.prod(shape))

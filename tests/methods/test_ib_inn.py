@@ -29,6 +29,7 @@ from oodbench.networks.inn import (
     squared_distances,
 )
 from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale, cosines
+from oodbench.spaces import Images
 from oodbench.training import InSet, TrainBatch
 
 CPU = torch.device("cpu")
@@ -336,7 +337,10 @@ def test_paper_scale_is_as_printed() -> None:
 def test_every_shape_can_be_built(shape) -> None:
     c = shape[0]
     net = start(
-        IbInn().sized("tiny", TRAINING), InSet(shape, 10, (0.5,) * c, (0.25,) * c), torch.zeros(0, dtype=torch.int64), 0
+        IbInn().sized("tiny", TRAINING),
+        InSet(Images(shape, (0.5,) * c, (0.25,) * c), 10),
+        torch.zeros(0, dtype=torch.int64),
+        0,
     ).net.eval()
     with torch.no_grad():
         given = net.outputs(torch.rand(2, *shape), frozenset())

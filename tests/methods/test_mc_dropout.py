@@ -16,6 +16,7 @@ from oodbench.models.train import start
 from oodbench.networks import TRUNKS
 from oodbench.networks.members import FixedDropout, Thinned
 from oodbench.recipes import Plain
+from oodbench.spaces import Images
 from oodbench.training import InSet, Training
 
 RECIPE = McDropout().sized("tiny", TRAINING)
@@ -103,7 +104,7 @@ def test_logits_are_of_the_mean_probabilities_and_the_row_ranks_by_minus_its_ent
 def test_every_network_of_ours_can_be_thinned(network: str) -> None:
     shape = (1, 8, 8) if network == "toy-cnn" else (3, 16, 16)
     recipe = McDropout(M=2, training=Training(network=network, epochs=1))
-    statistics = InSet(shape, 3, mean=(0.5,) * shape[0], std=(0.25,) * shape[0])
+    statistics = InSet(Images(shape, (0.5,) * shape[0], (0.25,) * shape[0]), 3)
     net = start(recipe, statistics, torch.zeros(0), 0).net.eval()
     assert not [module for module in net.modules() if isinstance(module, nn.Dropout)]
     with torch.no_grad():

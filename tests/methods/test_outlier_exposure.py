@@ -24,6 +24,7 @@ from oodbench.models import checkpoint
 from oodbench.models.train import start, train
 from oodbench.recipes import Plain
 from oodbench.report.reported import load_reported
+from oodbench.spaces import Images
 from oodbench.training import InSet, TrainBatch, Training
 
 CPU = torch.device("cpu")
@@ -102,7 +103,7 @@ def test_the_gradient_stops_nowhere(batch: TrainBatch) -> None:
 
 
 def test_batch_norm_sees_inputs_and_outliers_together() -> None:
-    net = start(Plain(HOW), InSet((1, 8, 8), 3, (0.1,), (0.2,)), torch.zeros(0, dtype=torch.int64), 0).net
+    net = start(Plain(HOW), InSet(Images((1, 8, 8), (0.1,), (0.2,)), 3), torch.zeros(0, dtype=torch.int64), 0).net
     x, outside = torch.rand(16, 1, 8, 8), torch.rand(32, 1, 8, 8)
     maps: list[Tensor] = []
     norm = next(part for part in net.modules() if isinstance(part, nn.BatchNorm2d))
@@ -119,7 +120,9 @@ def test_a_step_without_outliers_is_told() -> None:
 
 
 def test_half_precision_ends_before_the_loss() -> None:
-    net = start(Plain(HOW), InSet((1, 8, 8), 3, (0.1,), (0.2,)), torch.zeros(0, dtype=torch.int64), 0).net.eval()
+    net = start(
+        Plain(HOW), InSet(Images((1, 8, 8), (0.1,), (0.2,)), 3), torch.zeros(0, dtype=torch.int64), 0
+    ).net.eval()
     batch = step(torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0]), torch.rand(8, 1, 8, 8))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert net(batch.inputs).dtype == torch.bfloat16

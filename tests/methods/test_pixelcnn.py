@@ -24,6 +24,7 @@ from oodbench.models.train import start, train
 from oodbench.networks import logistic_mixture
 from oodbench.networks.logistic_mixture import Mixture, log_mass, split, width
 from oodbench.networks.pixelcnn import Convolution, Doubling, PixelCnnPlusPlus, concat_elu
+from oodbench.spaces import Images
 from oodbench.training import InSet, TrainBatch
 
 CPU = torch.device("cpu")
@@ -434,7 +435,7 @@ def test_on_two_cores_it_is_small(scale: Any) -> None:
     assert recipe.training.augment == () and recipe.training.dropout == 0
     for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32)):
         built = start(
-            recipe, InSet(shape, 10, (0.5,) * shape[0], (0.2,) * shape[0]), torch.zeros(0, dtype=torch.int64), 0
+            recipe, InSet(Images(shape, (0.5,) * shape[0], (0.2,) * shape[0]), 10), torch.zeros(0, dtype=torch.int64), 0
         ).net
         assert sum(weight.numel() for weight in built.parameters()) < 60_000
 

@@ -199,7 +199,9 @@ def test_both_scores_share_a_training_and_scales_have_their_sizes() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_network_is_built_for_every_shape(shape) -> None:
-    net = start(Vae(samples=2), replace(IN_SET, shape=shape), torch.zeros(0), 0).net.eval()
+    net = start(
+        Vae(samples=2), replace(IN_SET, space=replace(IN_SET.images, shape=shape)), torch.zeros(0), 0
+    ).net.eval()
     with torch.no_grad():
         given = net.outputs(torch.zeros(2, *shape), frozenset({LOG_DENSITY}))
     assert given[LOG_DENSITY].shape == (2,)
@@ -208,7 +210,7 @@ def test_network_is_built_for_every_shape(shape) -> None:
 
 def test_sides_that_do_not_halve_twice_are_refused() -> None:
     with pytest.raises(BadSetting, match="30x30; both must be divisible by 4"):
-        start(Vae(), replace(IN_SET, shape=(1, 30, 30)), torch.zeros(0), 0)
+        start(Vae(), replace(IN_SET, space=replace(IN_SET.images, shape=(1, 30, 30))), torch.zeros(0), 0)
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) -> None:

@@ -21,6 +21,7 @@ from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import PACE, StochasticBottleneck
 from oodbench.networks.gaussian import Gaussian
+from oodbench.spaces import Images
 from oodbench.training import InSet, TrainBatch
 
 CPU = torch.device("cpu")
@@ -33,7 +34,7 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
 
 def network(priors: int = 1, latent: int = 6, dtype: torch.dtype = torch.float64) -> StochasticBottleneck:
     """A bottleneck whose every weight matters: nothing is as it is initialised."""
-    encoder = classifier("toy-cnn", InSet((1, 8, 8), 2 * latent, (0.15,), (0.25,)))
+    encoder = classifier("toy-cnn", InSet(Images((1, 8, 8), (0.15,), (0.25,)), 2 * latent))
     net = StochasticBottleneck(encoder, latent, 3, priors=priors, samples=4).to(dtype).eval()
     for seed, weight in enumerate(net.parameters()):
         weight.data = (0.5 * randn(*weight.shape, seed=seed)).to(dtype)
@@ -144,7 +145,7 @@ def test_what_is_shown_depends_on_the_input_alone() -> None:
         assert net(x).equal(first)
         np.testing.assert_allclose(net(x.flip(0)).flip(0), first, rtol=1e-12)
     again = StochasticBottleneck(
-        classifier("toy-cnn", InSet((1, 8, 8), 12, (0.15,), (0.25,))), 6, 3, priors=1, samples=4
+        classifier("toy-cnn", InSet(Images((1, 8, 8), (0.15,), (0.25,)), 12)), 6, 3, priors=1, samples=4
     )
     assert again.noise.double().equal(net.noise)  # the same noise in every model, whatever its seed
 

@@ -19,6 +19,7 @@ from oodbench.models.train import start
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import PACE, StochasticBottleneck
 from oodbench.networks.gaussian import Gaussian
+from oodbench.spaces import Images
 from oodbench.training import InSet, TrainBatch
 
 CPU = torch.device("cpu")
@@ -28,7 +29,9 @@ VIBY_1, VIBY_2 = METHODS
 @pytest.fixture
 def net() -> StochasticBottleneck:
     net = (
-        StochasticBottleneck(classifier("toy-cnn", InSet((1, 8, 8), 12, (0.15,), (0.25,))), 6, 3, priors=3, samples=4)
+        StochasticBottleneck(
+            classifier("toy-cnn", InSet(Images((1, 8, 8), (0.15,), (0.25,)), 12)), 6, 3, priors=3, samples=4
+        )
         .double()
         .eval()
     )
@@ -144,7 +147,9 @@ def test_a_thousand_nats_are_ranked(row) -> None:
 def test_both_scores_share_a_training() -> None:
     assert VIBY_1.recipe.sized("cpu", TRAINING) == VIBY_2.recipe.sized("cpu", TRAINING) == Viby(TRAINING)
     assert (Viby().beta, Viby().latent, Viby().samples) == (0.01, 64, 12)
-    built = start(Viby(TRAINING), InSet((1, 8, 8), 3, (0.15,), (0.25,)), torch.zeros(0, dtype=torch.int64), 0).net
+    built = start(
+        Viby(TRAINING), InSet(Images((1, 8, 8), (0.15,), (0.25,)), 3), torch.zeros(0, dtype=torch.int64), 0
+    ).net
     assert [part.shape for part in built.prior] == [(3, 64), (3, 64)]
 
 

@@ -9,11 +9,12 @@ from torch import nn
 from oodbench.errors import BadCheckpoint
 from oodbench.models.checkpoint import load, restore, save
 from oodbench.networks import classifier
+from oodbench.spaces import Images
 from oodbench.training import InSet
 
 
 def net(name: str = "toy-cnn", classes: int = 3) -> nn.Module:
-    return classifier(name, InSet((1, 8, 8), classes, (0.0,), (1.0,)))
+    return classifier(name, InSet(Images((1, 8, 8), (0.0,), (1.0,)), classes))
 
 
 def test_weights_and_facts_come_back(tmp_path: Path) -> None:

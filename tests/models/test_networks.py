@@ -10,6 +10,7 @@ from oodbench.contract import FEATURES, HEAD, LAYERS, LOGITS
 from oodbench.errors import BadMethod, UnknownName
 from oodbench.networks import TRUNKS, Headed, classifier
 from oodbench.networks.wide_resnet import WideResNet
+from oodbench.spaces import Images
 from oodbench.training import InSet
 
 RGB = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -35,7 +36,7 @@ def test_every_trunk_is_counted() -> None:
 @pytest.mark.parametrize(("name", "count"), PARAMETERS.items())
 def test_parameters(name: str, count: int) -> None:
     with torch.device("meta"):  # counted without being made
-        net = classifier(name, InSet((3, 32, 32), 10, *RGB))
+        net = classifier(name, InSet(Images((3, 32, 32), *RGB), 10))
     assert sum(weight.numel() for weight in net.parameters()) == count
 
 
@@ -51,7 +52,7 @@ def test_parameters(name: str, count: int) -> None:
 )
 def test_outputs_of_a_network_fit_together(name: str, layers: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    net = classifier(name, InSet((1, 28, 28), 10, (0.5,), (0.25,))).eval()
+    net = classifier(name, InSet(Images((1, 28, 28), (0.5,), (0.25,)), 10)).eval()
     x = torch.rand(2, 1, 28, 28)
     with torch.no_grad():
         given = {**net.outputs(x, frozenset({LOGITS, FEATURES, LAYERS})), **net.constants}  # type: ignore[operator,dict-item]
@@ -64,8 +65,8 @@ def test_outputs_of_a_network_fit_together(name: str, layers: tuple[int, ...]) -
 def test_pixels_are_standardised_per_channel_inside_the_network() -> None:
     torch.manual_seed(0)
     mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
-    inside = classifier("toy-cnn", InSet((3, 8, 8), 10, mean, std)).eval()
-    bare = classifier("toy-cnn", InSet((3, 8, 8), 10, (0.0,) * 3, (1.0,) * 3)).eval()
+    inside = classifier("toy-cnn", InSet(Images((3, 8, 8), mean, std), 10)).eval()
+    bare = classifier("toy-cnn", InSet(Images((3, 8, 8), (0.0,) * 3, (1.0,) * 3), 10)).eval()
     bare.load_state_dict(inside.state_dict())  # what it standardises by is no weight
     x = torch.rand(4, 3, 8, 8)
     z = torch.stack([(x[:, c] - mean[c]) / std[c] for c in range(3)], dim=1)
@@ -76,7 +77,7 @@ def test_dropout_drops_in_training_only() -> None:
     torch.manual_seed(0)
     x = torch.rand(4, 1, 28, 28)
     for name in TRUNKS:
-        net = classifier(name, InSet((1, 28, 28), 10, (0.5,), (0.25,)), dropout=0.5)
+        net = classifier(name, InSet(Images((1, 28, 28), (0.5,), (0.25,)), 10), dropout=0.5)
         rates = [module.p for module in net.modules() if isinstance(module, nn.Dropout)]
         assert rates and set(rates) == {0.5}, name
         if name in ("toy-cnn", "resnet-small"):
@@ -96,13 +97,13 @@ def test_dropout_drops_in_training_only() -> None:
 )
 def test_an_unknown_network_is_told_the_nearest(name: str, message: str) -> None:
     with pytest.raises(UnknownName, match=message):
-        classifier(name, InSet((3, 32, 32), 10, *RGB))
+        classifier(name, InSet(Images((3, 32, 32), *RGB), 10))
 
 
 def test_timm_is_asked_for_only_when_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(BadMethod, match=r"'timm:resnet18' needs timm: pip install 'oodbench\[models\]'"):
-        classifier("timm:resnet18", InSet((3, 32, 32), 10, *RGB))
+        classifier("timm:resnet18", InSet(Images((3, 32, 32), *RGB), 10))
 
 
 def test_a_wide_network_has_a_depth_of_6n_plus_4() -> None:

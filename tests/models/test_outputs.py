@@ -17,6 +17,7 @@ from oodbench.models.outputs import Access, ModelOutputs, Passes, Trained, to_st
 from oodbench.networks import classifier
 from oodbench.recipes import Plain
 from oodbench.run.fit_data import HandOut
+from oodbench.spaces import Images
 from oodbench.training import InSet
 
 GIVEN: tuple[Output, ...] = (LOGITS, FEATURES, LAYERS)
@@ -144,7 +145,7 @@ def test_batches_of_batches_are_the_right_rows(model: Trained) -> None:
 
 def test_the_gradient_is_that_of_the_pixels_through_standardisation() -> None:
     torch.manual_seed(0)
-    net = classifier("toy-cnn", InSet((1, 8, 8), 3, IN_SET.mean, IN_SET.std)).double().eval()
+    net = classifier("toy-cnn", InSet(Images((1, 8, 8), IN_SET.images.mean, IN_SET.images.std), 3)).double().eval()
     x = toy(Plain()).examples["test"].x[:2].double()
     outputs = ModelOutputs(Trained(net, torch.device("cpu")), x, declared(LOGITS, INPUTS, NETWORK))
 
@@ -164,10 +165,10 @@ def test_the_gradient_is_that_of_the_pixels_through_standardisation() -> None:
     gradient = outputs.grad(f)
     torch.testing.assert_close(gradient, differences, rtol=1e-5, atol=1e-8)
     # Chain rule: without the standardisation inside, the derivative would be std times this.
-    z = ((x - IN_SET.mean[0]) / IN_SET.std[0]).requires_grad_()
+    z = ((x - IN_SET.images.mean[0]) / IN_SET.images.std[0]).requires_grad_()
     logits = net.head(net.trunk(z)[-1].mean((2, 3)))
     (by_z,) = torch.autograd.grad(formulas.energy(logits).sum(), z)
-    torch.testing.assert_close(gradient, by_z / IN_SET.std[0])
+    torch.testing.assert_close(gradient, by_z / IN_SET.images.std[0])
 
 
 def test_a_gradient_may_hold_something_of_each_of_many_inputs(model: Trained) -> None:

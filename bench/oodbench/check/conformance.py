@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Literal
 
 from oodbench.check import declarations, scoring, side_effects
-from oodbench.check.toy import MATERIALS
 from oodbench.check.trial import Trial
 from oodbench.contract import Method
 from oodbench.errors import BadMethod, UnknownName
@@ -97,7 +96,7 @@ class Examination:
             verdict = self.verdict(before)
             if verdict.status != "ok":
                 return Verdict("skipped", verdict.why if verdict.well else f"{before.name} failed")
-        if law is RUNS and (lacking := self.trial.method.materials - MATERIALS):
+        if law is RUNS and (lacking := self.trial.method.materials - self.trial.materials):
             return Verdict("skipped", f"the toy has no {', '.join(sorted(lacking))}")
         try:
             law.holds(self.trial)

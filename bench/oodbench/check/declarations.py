@@ -13,7 +13,8 @@ from oodbench.check.parameters import from_json, to_json
 from oodbench.check.trial import ALL, Fitted, Leave, Trial
 from oodbench.contract import Material, Output
 from oodbench.errors import BadMethod, Undeclared, UnknownName
-from oodbench.models.outputs import OF_EVERY_MODEL
+from oodbench.models.outputs import OF_EVERY_MODEL, given
+from oodbench.spaces import SpaceName
 
 NAME = re.compile(r"[a-z0-9]+([-+.][a-z0-9]+)*\+*")
 """A method's name: it is a folder of results and an argument on a command line."""
@@ -48,6 +49,7 @@ def well_formed(trial: Trial) -> None:
         )
     for role, value in (("detector", detector), ("recipe", method.recipe)):
         _versioned(role, value)
+    _takes_inputs(method.recipe)
     _distinct(detector.reads | method.recipe.provides | OF_EVERY_MODEL)
     _known("material", detector.fits_on | method.recipe.wants, get_args(Material))
     own = {field.name for field in fields(detector)}  # type: ignore[arg-type]
@@ -55,10 +57,11 @@ def well_formed(trial: Trial) -> None:
         _known(f"field of {type(detector).__name__}, tuned in `search`,", {name}, own)
         if not values:
             raise BadMethod(f"`search` has no value to try for {name!r}")
-    if blind := detector.reads - method.recipe.provides - OF_EVERY_MODEL:
+    has = given(method.recipe.provides, trial.space)
+    if blind := detector.reads - has:
         raise BadMethod(
-            f"it reads {_listed(blind)}, which a {type(method.recipe).__name__} model does not have; "
-            f"it has {_listed(method.recipe.provides | OF_EVERY_MODEL)}"
+            f"it reads {_listed(blind)}, which a {type(method.recipe).__name__} model of {trial.space} does not have; "
+            f"it has {_listed(has)}"
         )
 
 
@@ -69,6 +72,16 @@ def _versioned(role: str, value: Any) -> None:
             f"the {role}, a {type(value).__name__}, has the version {version!r}; expected a whole number from 1, "
             f"`version: ClassVar[int] = 1`, to be raised whenever its scores move"
         )
+
+
+def _takes_inputs(recipe: Any) -> None:
+    spaces = getattr(recipe, "spaces", None)
+    if not isinstance(spaces, frozenset) or not spaces:
+        raise BadMethod(
+            f"the recipe, a {type(recipe).__name__}, has the spaces {spaces!r}; expected those whose inputs its model "
+            f"takes, as frozenset({{'images'}}), which it has from `oodbench.training.Defaults`"
+        )
+    _known("space", spaces, get_args(SpaceName))
 
 
 def _distinct(outputs: frozenset[Any]) -> None:

@@ -1,14 +1,15 @@
 """The toy: images of a bright blob in one of three places, and a small network that tells the places apart.
 
-It is a fake that belongs to the package: whatever runs on a matrix runs on it, in a second and without data. A recipe
-that trains its own network does so here too, at scale "tiny".
+For recipes that take no images it is texts, of words that each class has for itself and of words that all have. It is a
+fake that belongs to the package: whatever runs on a matrix runs on it, in a second and without data. A recipe that
+trains its own network does so here too, at scale "tiny".
 """
 
 import fcntl
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,29 @@ from oodbench.contract import LOGITS, Material, Output
 from oodbench.data import toys
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
+from oodbench.data.texts import TextInputs
 from oodbench.data.toys import CLASSES, SIDE
 from oodbench.models import checkpoint
-from oodbench.models.outputs import Trained, to_store
+from oodbench.models.outputs import Trained, given, to_store
 from oodbench.models.seeding import stream
 from oodbench.models.train import labels_of, start, train
 from oodbench.recipes import Plain
 from oodbench.run.attack import gradient, predict
 from oodbench.run.models import describe
-from oodbench.spaces import Images
+from oodbench.spaces import Images, SpaceName, Tokens
 from oodbench.store import digest
 from oodbench.training import InSet, Recipe, Training
 
 N_TRAIN = 360
 CPU = torch.device("cpu")
 TRAINING = Training(network="toy-cnn", epochs=12, batch=32, lr=0.05)
+WORDS_TRAINING = Training(network="toy-gru", epochs=12, batch=32, optimiser="adam", lr=0.02, weight_decay=0.0)
 IN_SET = InSet(Images((1, SIDE, SIDE), mean=(0.15,), std=(0.25,)), CLASSES)
 
 MATERIALS: frozenset[Material] = frozenset(
     {"labels", "validation", "ood_validation", "adversarial_validation", "outliers"}
 )
-"""What the toy offers."""
+"""What the toy offers; of texts there are no attacked ones."""
 
 FGSM = 0.25
 """Length of the attack's step in pixels: it fools the toy network on most images, not on all."""
@@ -48,7 +51,7 @@ FGSM = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Pixels [n 1 8 8], classes [n] (0 where there are none) and the model's outputs for them, of one pass."""
+    """Pixels [n 1 8 8] or ids of words [n 8], their classes [n] (0 for none) and the model's outputs, of one pass."""
 
     x: Tensor
     y: Tensor
@@ -70,36 +73,65 @@ class Toy:
     examples: dict[str, Examples] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class World:
+    """The toy of one space: what is trained on it and how, and what draws (n, seed) of its sets."""
+
+    in_set: InSet
+    training: Training
+    inside: Callable[[int, int], Inputs]
+    between: Callable[[int, int], Inputs]
+    far: Callable[[int, int], Inputs]
+
+
+def usual_space(recipe: Recipe) -> SpaceName:
+    """Return the space whose toy a recipe is tried on unless another is named: images, where it takes them."""
+    return "images" if "images" in recipe.spaces else "tokens"
+
+
+def world_of(space: SpaceName) -> World:
+    """Return the toy of a space."""
+    if space == "images":
+        return World(IN_SET, TRAINING, blobs, blends, noise)
+    words, mixes, far = (partial(_texts, draw) for draw in (toys.words, toys.word_mixes, toys.word_noise))
+    return World(InSet(Tokens(toys.LENGTH, toys.VOCABULARY), CLASSES), WORDS_TRAINING, words, mixes, far)
+
+
 @cache
-def toy(recipe: Recipe) -> Toy:
-    """Return the toy of a recipe; recipes that are equal share one training."""
-    sized = recipe.sized("tiny", TRAINING)
-    images = {"train": blobs(N_TRAIN, 0), "validation": blobs(120, 1), "test": blobs(90, 2)}
-    images |= {"ood_validation": blends(60, 3), "far": noise(90, 4)}
-    model = toy_model(sized, 0)
-    examples = {role: _examples(model, pictures, sized) for role, pictures in images.items()}
+def toy(recipe: Recipe, space: SpaceName | None = None) -> Toy:
+    """Return the toy of a recipe, by default in its usual space; recipes that are equal share one training."""
+    space = space or usual_space(recipe)
+    world = world_of(space)
+    sized = recipe.sized("tiny", world.training)
+    drawn = {"train": world.inside(N_TRAIN, 0), "validation": world.inside(120, 1), "test": world.inside(90, 2)}
+    drawn |= {"ood_validation": world.between(60, 3), "far": world.far(90, 4)}
+    model, wanted = toy_model(sized, 0, space), to_store(given(sized.provides, space))
+    examples = {role: _examples(model, inputs, wanted) for role, inputs in drawn.items()}
+    if space != "images":
+        return Toy(model, examples)
     classifier = model if LOGITS in sized.provides else toy(Plain()).model
     attacked = fooling(classifier, examples["validation"])
-    examples["adversarial_validation"] = _examples(model, attacked, sized)
+    examples["adversarial_validation"] = _examples(model, attacked, wanted)
     return Toy(model, examples)
 
 
 @cache
-def toy_model(recipe: Recipe, seed: int) -> Trained:
+def toy_model(recipe: Recipe, seed: int, space: SpaceName) -> Trained:
     """Return a model trained on the toy, and before it those that it begins from.
 
     Processes that share a folder, named by the environment variable OODBENCH_TOYS, train each but once.
     """
-    images, parts = blobs(N_TRAIN, 0), [toy_model(part, its_seed).net for part, its_seed in recipe.parts(seed, (0,))]
-    labels = labels_of(images)
+    world = world_of(space)
+    parts = [toy_model(part, its_seed, space).net for part, its_seed in recipe.parts(seed, (0,))]
+    inside = world.inside(N_TRAIN, 0)
 
     def trained() -> nn.Module:
-        outliers = blends(120, 5) if "outliers" in recipe.wants else None
-        return train(recipe, images, IN_SET, seed, device=CPU, outliers=outliers, parts=parts)
+        outliers = world.between(120, 5) if "outliers" in recipe.wants else None
+        return train(recipe, inside, world.in_set, seed, device=CPU, outliers=outliers, parts=parts)
 
     shared = os.environ.get("OODBENCH_TOYS")
-    fit = start(recipe, IN_SET, labels, seed)
-    net = _once(Path(shared), recipe, seed, fit.net, trained) if shared else trained()
+    fit = start(recipe, world.in_set, labels_of(inside), seed)
+    net = _once(Path(shared) / space, recipe, seed, fit.net, trained) if shared else trained()
     net.zero_grad()
     return Trained(net.eval().requires_grad_(False), CPU, fit.labelled)
 
@@ -116,11 +148,10 @@ def _once(folder: Path, recipe: Recipe, seed: int, fresh: nn.Module, trained: Ca
     return fresh.to(memory_format=torch.channels_last)
 
 
-def _examples(model: Trained, images: Inputs, recipe: Recipe) -> Examples:
-    x = torch.from_numpy(images.batch(slice(None)))
-    y = torch.zeros(len(images), dtype=torch.int64) if images.labels is None else torch.from_numpy(images.labels)
+def _examples(model: Trained, inputs: Inputs, wanted: frozenset[Output]) -> Examples:
+    x, y = torch.from_numpy(inputs.batch(slice(None))), labels_of(inputs)
     with torch.no_grad():
-        return Examples(x, y, model.outputs(x, to_store(recipe.provides)))
+        return Examples(x, y, model.outputs(x, wanted))
 
 
 def blobs(n: int, seed: int) -> ArrayImages:
@@ -137,6 +168,10 @@ def blends(n: int, seed: int) -> ArrayImages:
 def noise(n: int, seed: int) -> ArrayImages:
     """Return n images whose pixels are independent and uniform in [0, 1/2]."""
     return _images(*toys.noise(np.random.default_rng(stream(seed, "noise")), n))
+
+
+def _texts(draw: Callable[[np.random.Generator, int], tuple[Any, Any]], n: int, seed: int) -> TextInputs:
+    return TextInputs(*draw(np.random.default_rng(stream(seed, draw.__name__)), n))
 
 
 def _images(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None = None) -> ArrayImages:

@@ -4,20 +4,22 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from oodbench.check.toy import MATERIALS, Toy, toy
+from oodbench.check.toy import MATERIALS, Toy, toy, usual_space
 from oodbench.check.world import differences, snapshot, unusual_generators
 from oodbench.contract import Detector, Material, Method, Output
 from oodbench.data.toys import CLASSES
 from oodbench.errors import Undeclared
-from oodbench.models.outputs import OF_EVERY_MODEL, Access, ModelOutputs
+from oodbench.models.outputs import Access, ModelOutputs, given
 from oodbench.run.fit_data import HandOut, as_fit_data, labels_used
+from oodbench.spaces import SpaceName
 
 SEED = 0
+HELD_OUT: tuple[Material, ...] = ("validation", "ood_validation", "adversarial_validation")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,19 @@ class Trial:
     @cached_property
     def toy(self) -> Toy:
         """The model of the method's recipe, and its images."""
-        return copy.deepcopy(toy(self.method.recipe))  # recipes are frozen: the laws see to it
+        return copy.deepcopy(toy(self.method.recipe, self.space))  # recipes are frozen: the laws see to it
+
+    @property
+    def space(self) -> SpaceName:
+        """The first space in which the model has all that the detector reads, or its recipe's usual one."""
+        recipe, reads = self.method.recipe, self.method.detector.reads
+        fitting = (one for one in get_args(SpaceName) if one in recipe.spaces and reads <= given(recipe.provides, one))
+        return next(fitting, usual_space(recipe))
+
+    @property
+    def materials(self) -> frozenset[Material]:
+        """What the toy of that space offers."""
+        return MATERIALS if self.space == "images" else MATERIALS - {"adversarial_validation"}
 
     @cached_property
     def candidates(self) -> tuple[Detector[Any], ...]:
@@ -109,7 +123,7 @@ class Trial:
         opened = set() if opened is None else opened
         access = Access(self._open(leave), "labels" in leave.fits_on, opened)
         materials: dict[Material, ModelOutputs] = {
-            role: self._outputs(role, access) for role in ("validation", "ood_validation", "adversarial_validation")
+            role: self._outputs(role, access) for role in HELD_OUT if role in self.materials
         }
         train = self._outputs("train", access)
         labelled = labels_used(self.toy.model, len(train))
@@ -148,7 +162,7 @@ class Trial:
         return opened
 
     def _open(self, leave: Leave) -> frozenset[Output]:
-        return self.method.recipe.provides | OF_EVERY_MODEL if leave.reads is None else leave.reads
+        return given(self.method.recipe.provides, self.space) if leave.reads is None else leave.reads
 
     def _outputs(self, role: str, access: Access, rows: Tensor | None = None) -> ModelOutputs:
         images = self.toy.examples[role]

@@ -86,4 +86,4 @@ def _of_space(network: str, space: SpaceName, known: Collection[str], others: Co
     if network in others or (":" in network and network not in known):
         raise BadMethod(f"network {network!r} does not take {space}; those that do: {', '.join(sorted(known))}")
     if network not in known:
-        raise UnknownName(f"network for {space}", network, known)
+        raise UnknownName("network", network, known)

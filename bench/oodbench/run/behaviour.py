@@ -1,7 +1,7 @@
 """How code behaves: what comes out of it on a toy, from inputs to scores, in a second or two a method.
 
-A run on the matrix `toy-v1`, for texts `toy-words-v1`, cut to one epoch, goes through everything that a real one does: reading, training, stored
-outputs, attacks, hand-out, tuning, scores. A few numbers of each step are kept.
+A run on the matrix `toy-v1`, for texts on `toy-words-v1`, cut to one epoch, goes through everything that a real one
+does: reading, training, stored outputs, attacks, hand-out, tuning, scores. A few numbers of each step are kept.
 """
 
 import logging
@@ -170,7 +170,8 @@ class ToyGuard:
         if plain is None:
             return Made(source, self._machine)
         name = f"model-{address(plain)[:20]}"
-        return self._made(name, source, source, lambda workspace: model_behaviour(plain, workspace, self._space))
+        space = self.matrix.space.name
+        return self._made(name, source, source, lambda folders: model_behaviour(plain, folders, space))
 
     def moved_in_model(self, recipe: Recipe, made: Made) -> frozenset[str]:
         """Return the groups of numbers in which this code differs from what made a recipe's model."""
@@ -182,15 +183,12 @@ class ToyGuard:
         """Return how this code scores by a method."""
         source = method_source(entry)
         models = model_source(entry.method.recipe)
-        return self._made(entry.method.name, source, models, lambda workspace: method_behaviour(entry, workspace, self._space))
+        space = self.matrix.space.name
+        return self._made(entry.method.name, source, models, lambda folders: method_behaviour(entry, folders, space))
 
     def moved_in_method(self, entry: Registered, made: Made) -> frozenset[str]:
         """Return the groups of numbers in which this code differs from what made a method's record."""
         return frozenset() if made.source == method_source(entry) else moved(self.made_method(entry), made)
-
-    @property
-    def _space(self) -> SpaceName:
-        return self.matrix.space.name
 
     @property
     def _machine(self) -> str:
@@ -199,7 +197,7 @@ class ToyGuard:
     def _made(self, name: str, source: str, models: str, tried: Callable[[Workspace], Numbers]) -> Made:
         """Return what is remembered of this code, or try it now."""
         root = self.workspace.cache / "toy"
-        path = root / source[:20] / TOYS[self._space] / f"{name}.json"
+        path = root / source[:20] / TOYS[self.matrix.space.name] / f"{name}.json"
         facts = unsealed(path)
         if facts is not None and facts["made"]["machine"] == self._machine:
             return Made(**facts["made"])
