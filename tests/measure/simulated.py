@@ -81,12 +81,14 @@ class Coverage(NamedTuple):
 
     Attributes:
         rows: Share of tables in which a row's interval holds all its true ranks [K].
+        whole: Share of tables in which the intervals of all rows do.
         best: Share of truly best rows that are in the set that may hold the best.
         width: Median width of an interval.
         in_set: Median size of that set.
     """
 
     rows: np.ndarray
+    whole: float
     best: float
     width: float
     in_set: float
@@ -102,4 +104,7 @@ def coverage(tables, intervals) -> Coverage:
         best.append((low == 1)[first == 1].mean())
         widths.append(np.median(high - low + 1))
         sizes.append((low == 1).sum())
-    return Coverage(np.mean(held, axis=0), float(np.mean(best)), float(np.median(widths)), float(np.median(sizes)))
+    whole = float(np.all(held, axis=1).mean())
+    return Coverage(
+        np.mean(held, axis=0), whole, float(np.mean(best)), float(np.median(widths)), float(np.median(sizes))
+    )

@@ -156,8 +156,8 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
         for one in matrix.kinds:
             if method in one.entries:
                 title = link(one.kind.title, to(here, site.of_kind(one)))
-                lacking = one.has(method).lacking
-                rank = f"no rank, {lacking}" if lacking else f"rank {one.ranks[method]}"
+                text = one.ranks[method]
+                rank = f"no rank, {text}" if one.has(method).lacking else f"rank {text}"
                 parts += [f"### {title}: {rank}", method_table(one, method)]
         lacking = [one for one in matrix.gaps if method in one.methods]
         parts += ["### Not measured", gap_table(lacking, site.linked(here))] if lacking else []

@@ -41,10 +41,10 @@ def block(site: Site, matrix: MatrixResults) -> str:
     seeds = len({record.seed for record in matrix.records})
     whole = link("leaderboard.md", site.index)
     said = (
-        f"FPR95 ↓ in percent on `{matrix.name}`, mean ± standard deviation over {seeds} seeds · rank by it, and a 95 % "
-        f"interval of the true rank; {MAY_BE_BEST} may be the best: with 95 % confidence the best of a column is one of "
-        "all that have this mark there. Shown are the first of each kind of failure, one a paper, and the baseline "
-        f"`{BASELINE}`; all methods, sets and metrics, and what exactly is tested: {whole}."
+        f"FPR95 ↓ in percent on `{matrix.name}`, mean ± standard deviation over {seeds} seeds · rank by it, and a "
+        f"95 % interval of the true rank; {MAY_BE_BEST} may be the best: with 95 % confidence the best of a column is "
+        "one of all that have this mark there. Shown are the first of each kind of failure, one a paper, and the "
+        f"baseline `{BASELINE}`; all methods, sets and metrics, and what exactly is tested: {whole}."
     )
     return f"{table(headers, rows, ('Method',))}\n\n{said}"
 

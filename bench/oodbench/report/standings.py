@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from oodbench.data.matrix import Matrix, known_matrix
 from oodbench.errors import BadRecord
@@ -13,7 +12,7 @@ from oodbench.measure.ranks import Ranked, Run, ranked
 from oodbench.measure.summary import Spread, average, spread
 from oodbench.records import Record, command
 from oodbench.report.entries import Entry, collect
-from oodbench.report.gaps import SharedGap, gaps
+from oodbench.report.gaps import Has, SharedGap, gaps
 from oodbench.report.numbers import RANKED_BY, Draws, Numbers, inputs_of, numbers
 
 SCALES = ("paper", "cpu", "tiny")
@@ -29,33 +28,6 @@ TOLERATED = 0.02
 
 Values = Mapping[tuple[str, str, int], Mapping[str, float]]
 """Numbers by set, by metric, method and seed."""
-
-
-class Has(NamedTuple):
-    """How much of a matrix a method was measured on.
-
-    Attributes:
-        seeds: Seeds with scores.
-        all_seeds: Of the matrix.
-        sets: Sets of one kind of failure that each of these seeds has a number of.
-        all_sets: Of the matrix.
-    """
-
-    seeds: int
-    all_seeds: int
-    sets: int
-    all_sets: int
-
-    @property
-    def all(self) -> bool:
-        """Whether there is nothing missing, as a rank needs it."""
-        return self.all_sets > 0 and not self.lacking
-
-    @property
-    def lacking(self) -> str:
-        """Seeds and sets where some are missing, "4 of 5 seeds, 7 of 8 sets"; else nothing."""
-        counts = (self.seeds, self.all_seeds, "seeds"), (self.sets, self.all_sets, "sets")
-        return ", ".join(f"{have} of {whole} {what}" for have, whole, what in counts if have < whole)
 
 
 @dataclass(frozen=True, eq=False)

@@ -135,7 +135,8 @@ def _summary_row(standings: Standings, method: str, linked: Linked) -> list[str]
     means = [mean_and_std(standings.over_sets(metric, method, sets)) for metric in SHOWN]
     first = records[0]
     needs = [first.tuning_access, "yes" if first.fits_on_labels else "no", passes_text(records)]
-    return [standings.ranks[method], linked(method), *means, str(len(records)), accuracy_text(standings, method), *needs]
+    accuracy = accuracy_text(standings, method)
+    return [standings.ranks[method], linked(method), *means, str(len(records)), accuracy, *needs]
 
 
 def passes_text(records: Sequence[Record]) -> str:
