@@ -23,10 +23,11 @@ from simulated import NOISES, PATTERNS, STEP, Coverage, Table, coverage, simulat
 
 from oodbench.measure import pairs
 from oodbench.measure.intervals import holm
-from oodbench.measure.ranks import p_values, ranked, significant
+from oodbench.measure.ranks import p_values, pair_p_values, ranked, significant
 
 PAGE = ROOT / "docs" / "ranks.md"
 LEVEL = 0.05
+OF_SEEDS = ("alike", "unequal", "models", "inputs")
 DRAWS = 1000
 """Of the null distribution of max-T."""
 
@@ -80,9 +81,11 @@ def moderated(table: Table, by_inputs: bool, at_least_own: bool) -> tuple[np.nda
     return total(found, posterior, seeds), min(prior.df + seeds - 1, table.drawn.shape[2] - 1)
 
 
-def chosen_variance(table: Table) -> tuple[np.ndarray, float]:
+def chosen(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Differences, and their p-values as the product has them."""
+    ahead = np.subtract.outer(overall := table.means.mean(axis=1), overall)
     found = pairs.differences(table.means, table.drawn)
-    return found.variance, found.df
+    return ahead, pair_p_values(ahead, found, np.full(ahead.shape, 500))
 
 
 def with_holm(variance: Variance) -> Callable[[Table], tuple[np.ndarray, np.ndarray]]:
@@ -94,45 +97,35 @@ def with_holm(variance: Variance) -> Callable[[Table], tuple[np.ndarray, np.ndar
     return intervals
 
 
-def with_holm_of_all(variance: Variance) -> Callable[[Table], tuple[np.ndarray, np.ndarray]]:
+def holm_of_all(table: Table) -> tuple[np.ndarray, np.ndarray]:
     """Intervals that all hold at once."""
-
-    def intervals(table: Table) -> tuple[np.ndarray, np.ndarray]:
-        ahead = np.subtract.outer(overall := table.means.mean(axis=1), overall)
-        p = p_values(ahead, *variance(table), np.full(ahead.shape, 500))
-        upper = np.triu_indices(len(p), 1)
-        found = np.zeros(p.shape, dtype=bool)
-        found[upper] = np.array(holm(p[upper].tolist())) <= LEVEL
-        return _intervals(ahead, found | found.T)
-
-    return intervals
+    ahead, p = chosen(table)
+    upper = np.triu_indices(len(p), 1)
+    found = np.zeros(p.shape, dtype=bool)
+    found[upper] = np.array(holm(p[upper].tolist())) <= LEVEL
+    return _intervals(ahead, found | found.T)
 
 
-def with_max_t(variance: Variance) -> Callable[[Table], tuple[np.ndarray, np.ndarray]]:
+def max_t(table: Table) -> tuple[np.ndarray, np.ndarray]:
     """Romano and Wolf's step-down over the bootstrap of inputs and normal draws over seeds.
 
     Differences have their own degrees of freedom, so what is compared is the least p-value of a row.
     """
-
-    def intervals(table: Table) -> tuple[np.ndarray, np.ndarray]:
-        ahead = np.subtract.outer(overall := table.means.mean(axis=1), overall)
-        p = p_values(ahead, *variance(table), np.full(ahead.shape, 500))
-        null = _null(table)
-        found = np.zeros(p.shape, dtype=bool)
-        for row in range(len(p)):
-            apart = null - null[row]
-            spread = apart.std(axis=1, keepdims=True)
-            tails = np.abs(np.divide(apart, spread, out=np.zeros_like(apart), where=spread > 0))
-            left = np.arange(len(p)) != row
-            while left.any():
-                limit = 2 * special.ndtr(-np.quantile(tails[left].max(axis=0), 1 - LEVEL))
-                if not (new := left & (p[row] <= limit)).any():
-                    break
-                found[row] |= new
-                left &= ~new
-        return _intervals(ahead, found)
-
-    return intervals
+    ahead, p = chosen(table)
+    null = _null(table)
+    found = np.zeros(p.shape, dtype=bool)
+    for row in range(len(p)):
+        apart = null - null[row]
+        spread = apart.std(axis=1, keepdims=True)
+        tails = np.abs(np.divide(apart, spread, out=np.zeros_like(apart), where=spread > 0))
+        left = np.arange(len(p)) != row
+        while left.any():
+            limit = 2 * special.ndtr(-np.quantile(tails[left].max(axis=0), 1 - LEVEL))
+            if not (new := left & (p[row] <= limit)).any():
+                break
+            found[row] |= new
+            left &= ~new
+    return _intervals(ahead, found)
 
 
 def _null(table: Table) -> np.ndarray:
@@ -160,9 +153,10 @@ DESIGNS = {
     "own s², 4 degrees of freedom; Holm": with_holm(own),
     "s² moderated over pairs; Holm": with_holm(lambda table: moderated(table, False, False)),
     "s² / V_one moderated; Holm": with_holm(lambda table: moderated(table, True, False)),
-    "**s² / V_one moderated, never below s²; Holm** (chosen)": product_code,
-    "the same; step-down max-T": with_max_t(chosen_variance),
-    "the same; Holm over all pairs of the table": with_holm_of_all(chosen_variance),
+    "s² / V_one moderated, never below s²; Holm": with_holm(lambda table: moderated(table, True, True)),
+    "**the smaller p-value of that and of own s²; Holm** (chosen)": product_code,
+    "the same; step-down max-T": max_t,
+    "the same; Holm over all pairs of the table": holm_of_all,
 }
 
 
@@ -182,7 +176,8 @@ a share of 0.95: {error:.3f}). A small part of it is a law in `tests/measure/tes
 A table has K methods. *equal*: all equally good, so that each has all ranks from 1 to K, and an interval is right only
 if it is the whole table. *ladder*: each {step} worse than the one above. *outlier*: equal ones, and one far better. All
 have a run effect, families that share a model, and noise over inputs and over seeds: *alike* in all methods; *unequal*,
-about as much as on the committed records; *inputs*: unequal too, and inputs matter more than seeds.
+about as much as on the committed records; *models*: unequal, and most of what seeds change is common to the methods of
+one model; *inputs*: unequal, and inputs matter more than seeds.
 
 - **Coverage**: share of tables in which a row's interval holds all its true ranks, mean over rows.
 - **Worst row**: the same of the row where it is lowest. The least of 60 shares whose expectation is 0.95 is {least} on
@@ -201,12 +196,13 @@ noise over seeds show what happens if they are taken for ranks over all training
 
 ALTERNATIVES = """## Other variances and corrections
 
-Of five seeds. The variance over seeds that a pair shows by itself is too small by chance in some of many pairs; the
-degrees of freedom of Welch and Satterthwaite are then largest, and coverage fails. With 4 degrees of freedom it holds,
-at the price of wide intervals. Moderated over pairs it holds on the mean over rows, and fails in the noisiest of
-unequal rows. The chosen one takes s² relative to the variance over inputs, which says much of a pair's noise, and never
-below itself. Max-T is narrower by a rank at most, and fails in the noisiest rows. Intervals that hold for the whole
-table at once, by Holm's correction over all K (K - 1) / 2 pairs, are about a third wider.
+Of five seeds. V_one is the variance of one seed's difference over inputs (`oodbench.measure.pairs`). The last line of
+each block claims more: that all intervals of a table hold at once.
+
+The smaller of two p-values is chosen for pairs that rise and fall together over seeds, of which the committed records
+have some and these tables have few (`gmm-1000` and `knn` on `fashion-mnist-v1`: 4 to 5.5 points apart at each of five
+seeds, not significant by the moderated variance alone). Here it costs no coverage and gains no width; there is no
+theorem that it must hold.
 """
 
 
@@ -233,7 +229,7 @@ def page(count: int) -> str:
     least = f"{np.random.default_rng(0).binomial(count, 0.95, (1000, 60)).min(axis=1).mean() / count:.2f}"
     five = [
         f"| {methods} | {pattern} | {noise} | {measured(count, product_code, pattern, methods, 5, noise)} |"
-        for methods, pattern, noise in product(sizes, PATTERNS, ("alike", "unequal", "inputs"))
+        for methods, pattern, noise in product(sizes, PATTERNS, OF_SEEDS)
     ]
     one = [
         f"| {methods} | {pattern} | {noise} | {measured(count, product_code, pattern, methods, 1, noise)} |"
@@ -242,7 +238,7 @@ def page(count: int) -> str:
     ]
     others = [
         f"| {name} | {methods} | {pattern} | {noise} | {measured(count, design, pattern, methods, 5, noise)} |"
-        for methods, pattern, noise in product((20, 60), ("equal", "ladder"), ("alike", "unequal", "inputs"))
+        for methods, pattern, noise in product((20, 60), ("equal", "ladder"), OF_SEEDS)
         for name, design in DESIGNS.items()
     ]
     head = HEADER.format(count=count, error=error, step=f"{100 * STEP:.1f} points of FPR95", least=f"{least} at K = 60")
@@ -260,5 +256,5 @@ def page(count: int) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", type=int, default=1000)
+    parser.add_argument("--tables", type=int, default=500)
     PAGE.write_text(page(parser.parse_args().tables), encoding="utf-8")

@@ -18,7 +18,7 @@ def test_the_variance_of_crossed_inputs_and_seeds_counts_each_part_once(of_input
         effects = rng.normal(0, of_input, n) + rng.normal(0, of_seed, (seeds, 1)) + rng.normal(0, of_both, (seeds, n))
         means, drawn = effects.mean(axis=1), effects @ _weights(rng, n, resamples) / n
         pair = np.stack([means, np.zeros(seeds)]), np.stack([drawn, np.zeros_like(drawn)])
-        estimates.append(differences(*pair).variance[0, 1])
+        estimates.append(differences(*pair).own[0, 1])
     true = of_input**2 / n + of_seed**2 / seeds + of_both**2 / (n * seeds)
     assert np.mean(estimates) == pytest.approx(true, rel=0.25)
 
@@ -30,7 +30,7 @@ def test_all_pairs_at_once_are_the_pairs_one_by_one():
     for a in range(6):
         for b in range(6):
             apart = (table.drawn[a, 0] - table.drawn[b, 0]).var(ddof=1)
-            assert found.variance[a, b] == pytest.approx(apart, rel=1e-9, abs=1e-18)
+            assert found.own[a, b] == pytest.approx(apart, rel=1e-9, abs=1e-18)
 
 
 @pytest.mark.parametrize("prior_df", [2.0, 3.0, 8.0])
@@ -59,7 +59,9 @@ def test_degrees_of_freedom_lie_between_the_pair_alone_and_the_whole_table():
     for seed in range(20):
         table = simulated(np.random.default_rng(seed), "equal", 8, 5, NOISES["unequal"])
         assert 4 <= differences(table.means, table.drawn).df <= 7 * 4
-    assert differences(table.means[:2], table.drawn[:2]).df == 4, "two rows have no others to learn from"
+    two = differences(table.means[:2], table.drawn[:2])
+    assert (two.df, two.own_df) == (4, 4), "two rows have no others to learn from"
+    np.testing.assert_array_equal(two.moderated, two.own)
 
 
 def test_a_noisy_row_keeps_its_variance():
@@ -67,7 +69,7 @@ def test_a_noisy_row_keeps_its_variance():
     means = table.means.copy()
     means[3] += 0.3 * np.array([-1, 1, 0, 1, -1])
     own = (means[3] - means[5]).var(ddof=1) / 5
-    assert differences(means, table.drawn).variance[3, 5] >= 0.99 * own
+    assert differences(means, table.drawn).moderated[3, 5] >= 0.99 * own
 
 
 def test_identical_rows_have_no_variance():
@@ -75,12 +77,12 @@ def test_identical_rows_have_no_variance():
     means, drawn = table.means.copy(), table.drawn.copy()
     means[1], drawn[1] = means[0], drawn[0]
     found = differences(means, drawn)
-    assert found.variance[0, 1] == 0
-    assert np.isfinite(found.variance).all()
-    assert (found.variance.diagonal() == 0).all()
+    assert found.moderated[0, 1] == 0
+    assert np.isfinite(found.moderated).all()
+    assert (found.moderated.diagonal() == 0).all()
 
 
 def test_rows_without_any_noise_are_no_error():
     found = differences(np.full((3, 5), 0.2), np.full((3, 5, 50), 0.2))
-    assert (found.variance == 0).all()
+    assert (found.moderated == 0).all()
     assert found.df == 4

@@ -19,7 +19,12 @@ so s^2 borrows from all of them (Smyth, Linear models and empirical Bayes method
 scaled inverse chi-squared number of d0 degrees of freedom. Its posterior mean is moderated towards s0^2, with
 d0 + S - 1 degrees of freedom. Two things are more careful than there, since rows differ and share their noise with all
 their pairs: s^2 is never taken to be less than it is, so a noisy row stays noisy, and d0 is at most (K - 2) (S - 1),
-since K rows hold (K - 1) (S - 1) degrees of freedom in all. `docs/ranks.md` shows what each of this does to coverage.
+since K rows hold (K - 1) (S - 1) degrees of freedom in all.
+
+Two methods that rise and fall together over seeds have an s^2 far below what is common, and moderation hides a
+difference that each seed shows. So V by the pair's own s^2, with S - 1 degrees of freedom, is given too, and the
+smaller p-value of the two counts. No theorem makes that a test of its level; in simulated tables it is
+(`docs/ranks.md`), since the own one, with as much of V_inputs in it, is well on the safe side.
 
 With one seed V is V_inputs: what another training run would change cannot be seen.
 
@@ -28,7 +33,7 @@ Example:
     >>> seeds = np.array([[0.10, 0.12, 0.11], [0.30, 0.33, 0.31]])  # two methods, three seeds
     >>> certain = np.repeat(seeds[:, :, None], 50, axis=2)  # of inputs that leave no doubt
     >>> found = differences(seeds, certain)
-    >>> f"{found.variance[0, 1] ** 0.5:.4f} at {found.df:.0f} degrees of freedom"
+    >>> f"{found.own[0, 1] ** 0.5:.4f} at {found.own_df:.0f} degrees of freedom"
     '0.0033 at 2 degrees of freedom'
 """
 
@@ -45,10 +50,19 @@ ROUNDING = 1e-12
 
 
 class Differences(NamedTuple):
-    """The variance of the mean difference of each pair [K, K], and the degrees of freedom of all of them."""
+    """How sure the mean difference of each pair is.
 
-    variance: Floats
+    Attributes:
+        moderated: Its variance, of seeds moderated over all pairs [K, K].
+        df: Degrees of freedom of that.
+        own: Its variance, of seeds by the pair alone [K, K].
+        own_df: Degrees of freedom of that.
+    """
+
+    moderated: Floats
     df: float
+    own: Floats
+    own_df: float
 
 
 class Prior(NamedTuple):
@@ -68,13 +82,14 @@ def differences(means: Floats, drawn: Floats) -> Differences:
     (methods, seeds), resamples = means.shape, drawn.shape[2]
     of_inputs = _of_pairs(drawn.mean(axis=1), resamples - 1)
     if seeds == 1:
-        return Differences(of_inputs, float(resamples - 1))
+        return Differences(of_inputs, resamples - 1, of_inputs, resamples - 1)
     centred = drawn - drawn.mean(axis=2, keepdims=True)
     of_one_seed = _of_pairs(centred.reshape(methods, -1), (resamples - 1) * seeds, centre=False)
     of_both = (of_one_seed - of_inputs) / (seeds - 1)
     own = _of_pairs(means, seeds - 1)
     moderated, df = _moderated(own, of_one_seed, seeds - 1)
-    return Differences(of_inputs + np.maximum(0, moderated / seeds - of_both), min(df, float(resamples - 1)))
+    total = [of_inputs + np.maximum(0, of_seeds / seeds - of_both) for of_seeds in (moderated, own)]
+    return Differences(total[0], min(df, resamples - 1), total[1], min(seeds, resamples) - 1)
 
 
 def prior(ratios: Floats, df: int) -> Prior:

@@ -39,7 +39,7 @@ from oodbench.errors import BadData
 from oodbench.measure.cells import Cell
 from oodbench.measure.intervals import holm
 from oodbench.measure.metrics import METRICS
-from oodbench.measure.pairs import differences
+from oodbench.measure.pairs import Differences, differences
 from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean
 
@@ -141,11 +141,18 @@ def ranked(runs: Mapping[str, Mapping[int, Run]], metric: str, level: float = LE
     sign = -1 if METRICS[metric].higher_is_better else 1
     overall = means.mean(axis=1)
     ahead = np.subtract.outer(badness := np.round(sign * overall, DIGITS), badness)  # < 0: the row is better
-    told_apart = significant(p_values(ahead, *differences(means, drawn), np.minimum.outer(pairs, pairs)), level)
+    told_apart = significant(pair_p_values(ahead, differences(means, drawn), np.minimum.outer(pairs, pairs)), level)
     low, high = 1 + (told_apart & (ahead > 0)).sum(axis=1), len(runs) - (told_apart & (ahead < 0)).sum(axis=1)
     place = 1 + (ahead > 0).sum(axis=1)
     rows = zip(runs, overall.tolist(), place.tolist(), low.tolist(), high.tolist(), strict=True)
     return tuple(sorted((Ranked(*row) for row in rows), key=lambda row: (row.place, row.method)))
+
+
+def pair_p_values(difference: Floats, found: Differences, pairs: NDArray[np.int64]) -> Floats:
+    """Return the smaller of the p-values by the moderated variance and by the pair's own [K, K]."""
+    return np.minimum(
+        p_values(difference, found.moderated, found.df, pairs), p_values(difference, found.own, found.own_df, pairs)
+    )
 
 
 def p_values(difference: Floats, variance: Floats, df: float, pairs: NDArray[np.int64]) -> Floats:
