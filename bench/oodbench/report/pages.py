@@ -87,7 +87,7 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
     parts = [HEADER.format(command=COMMAND)]
     for matrix in matrices:
         parts += [_title(matrix), *_facts(matrix)]
-        parts += site.picture(here, matrix, PICTURE, f"FPR95 of every method on {matrix.name}")
+        parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
         for one in matrix.kinds:
             rest = len(one.ranks) - FIRST_ROWS
             all_of_it = link("by set, and all metrics", to(here, site.of_kind(one)))
@@ -104,7 +104,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported]) -> 
     linked = site.linked(here)
     kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
     parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
-    parts += site.picture(here, matrix, PICTURE, f"FPR95 of every method on {matrix.name}")
+    parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
     if len(matrix.kinds) > 1:
         parts += ["## All kinds of failure", ranks_of_all_said(matrix), overview_table(matrix, linked)]
     parts += ["## What was judged", model_table(matrix, linked)]
