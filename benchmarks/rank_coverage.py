@@ -248,7 +248,7 @@ def page(count: int) -> str:
         for methods, pattern, noise in product((20, 60), ("equal", "ladder"), OF_SEEDS)
         for name, design in DESIGNS.items()
     ]
-    head = HEADER.format(count=count, error=error, step=f"{100 * STEP:.1f} points of FPR95", least=f"{least} at K = 60")
+    head = HEADER.format(count=count, error=error, step=f"{100 * STEP:.1f} points of FPR95", least=least)
     parts_ = [
         head,
         "## Five seeds\n",
