@@ -1,4 +1,4 @@
-"""What the metrics cost on top of the sort that they need, and what ranks with shared places cost.
+"""What the metrics cost on top of the sort that they need, and what ranks and their intervals cost.
 
 All ratios are of processor times within one run, the least of several taken in turn: what else the machine does only
 adds.
@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from oodbench.measure.cells import Cell
 from oodbench.measure.ranking import ranking
-from oodbench.measure.ranks import shared_ranks
+from oodbench.measure.ranks import Run, rank_intervals, ranked
 
 MILLION = 1_000_000
 ROUNDS = 15
@@ -66,6 +66,20 @@ def test_ranks_of_13_methods_5_seeds_12_sets(benchmark: BenchmarkFixture, resamp
         return {f"set{i}": Cell("ood", f"set{i}", judged, b + rng.normal(0, 0.7, len(b))) for i, b in enumerate(bad)}
 
     results = {f"method{i}": {seed: cells(i / 20) for seed in range(5)} for i in range(13)}
-    rows = benchmark.pedantic(shared_ranks, (results,), {"resamples": resamples}, rounds=3)
-    print(f"\n{resamples} resamples: {benchmark.stats.stats.min:.1f} s; ranks {[row.rank for row in rows]}")
+    rows = benchmark.pedantic(rank_intervals, (results,), {"resamples": resamples}, rounds=3)
+    intervals = [(row.low, row.high) for row in rows]
+    print(f"\n{resamples} resamples: {benchmark.stats.stats.min:.1f} s; intervals {intervals}")
     assert benchmark.stats.stats.min < 10
+
+
+@pytest.mark.benchmark(group="ranks")
+def test_ranks_of_110_methods_5_seeds_from_draws_that_are_kept(benchmark: BenchmarkFixture) -> None:
+    rng = np.random.default_rng(0)
+    means = np.linspace(0.1, 0.6, 110)[:, None] + rng.normal(0, 0.02, (110, 5))
+    runs = {
+        f"method{at}": {seed: Run(mean, 1000, mean + rng.normal(0, 0.01, 200)) for seed, mean in enumerate(of.tolist())}
+        for at, of in enumerate(means)
+    }
+    benchmark.pedantic(ranked, (runs, "fpr95"), rounds=5)
+    print(f"\n110 methods: {benchmark.stats.stats.min:.3f} s")
+    assert benchmark.stats.stats.min < 1

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made import Drawn, Hit, put, scores, skipped_set
 
@@ -66,13 +67,21 @@ def results(tmp_path: Path) -> Path:
 def rows(text: str, heading: str) -> list[list[str]]:
     """Return the cells of the first table below a heading, without its two header lines."""
     below = text.split(f"{heading}\n", 1)[1]
-    lines = next(part for part in below.strip().split("\n\n") if part.startswith("|")).splitlines()[2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return table_rows(next(part for part in below.strip().split("\n\n") if part.startswith("|")))
+
+
+def table_rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
 
 
 def of(text: str, heading: str, method: str) -> list[str]:
     (row,) = [row for row in rows(text, heading) if any(f"`{method}`" in cell for cell in row)]
     return row
+
+
+def ranked_rows(text: str) -> list[list[str]]:
+    """Return the cells of the table that has ranks."""
+    return table_rows(next(part for part in text.split("\n\n") if part.startswith("| Rank |")))
 
 
 KINDS = ("ood", "adversarial", "misclassification")
@@ -128,9 +137,57 @@ def test_its_numbers_are_those_of_the_scores(results: Path) -> None:
     assert of(text, "## FPR95 ↓ by set", "odin")[1] == f"{glyphs.mean():.2f} ± {glyphs.std(ddof=1):.2f}"
 
 
-def test_equal_methods_share_their_rank(results: Path) -> None:
-    ranks = {row[1].split("`")[1]: row[0] for row in rows(page(results, "ood"), OOD)}
-    assert ranks == {"odin": "1", "msp": "2=", "twin": "2="}
+def test_equal_methods_share_place_and_interval(results: Path) -> None:
+    ranks = {row[1].split("`")[1]: row[0] for row in ranked_rows(page(results, "ood"))}
+    assert ranks == {"odin": "1 (1-1) ★", "msp": "2 (2-3)", "twin": "2 (2-3)"}
+
+
+def test_the_sentence_above_each_table_says_what_is_tested(results: Path) -> None:
+    said = (
+        "to 3 - the number significantly worse, where each method is tested against the 2 others on the same inputs "
+        "and 2 seeds, at 5 % after Holm's correction for these 2 tests."
+    )
+    for text in (leaderboard(results)["leaderboard.md"], page(results, "ood")):
+        sentence = next(line for line in text.splitlines() if line.startswith("**FPR95 ranks**"))
+        assert said in sentence
+        assert "for each method by itself, not for all at once." in sentence
+        assert "★: with 95 % confidence the best of the 3 is the one marked." in sentence
+        assert "With one seed" not in sentence
+    assert "where each of the K methods of a kind of failure is tested" in page(results, "README")
+
+
+def test_with_one_seed_it_says_that_ranks_speak_of_those_models(tmp_path: Path) -> None:
+    for method, shift in (("msp", 2.0), ("odin", 3.5)):
+        put(tmp_path, method, 0, scores(0, shift))
+    for name in ("ood", "README"):
+        assert "what another training run would change cannot be seen" in page(tmp_path, name)
+    assert "on the same inputs, at 5 %" in page(tmp_path, "ood")
+
+
+def test_a_method_without_all_seeds_has_no_rank_and_says_so(results: Path) -> None:
+    put(results, "late", 1, scores(1, 9.0))
+    text = page(results, "ood")
+    assert of(text, OOD, "late")[0] == "1 of 2 seeds"
+    assert of(text, OOD, "odin")[0] == "1 (1-1) ★", "it takes no rank from the others"
+    assert "A method without every seed and set has no rank, and says how many it has." in text
+    assert "no rank, 1 of 2 seeds" in leaderboard(results)["docs/leaderboard/methods/late.md"]
+
+
+def test_ranks_as_data(results: Path, tmp_path: Path) -> None:
+    put(results, "late", 1, scores(1, 9.0))
+    write(results, tmp_path / "leaderboard.md")
+    frame = pd.read_csv(results / "ranks.csv").query("kind == 'ood'").set_index("method")
+    assert list(frame.index) == ["odin", "msp", "twin", "late"]
+    assert frame.loc["odin", ["place", "low", "high"]].tolist() == [1, 1, 1]
+    assert frame["may_be_best"].tolist()[:3] == [True, False, False]
+    assert frame.loc["late", ["seeds", "all_seeds", "sets", "all_sets"]].tolist() == [1, 2, 2, 2]
+    assert np.isnan(frame.loc["late", "place"])
+    whole = (results / "ranks.csv").read_bytes()
+    assert whole.count(b"\r") == 0
+    (results / "ranks.csv").write_bytes(whole.replace(b"odin,1,1,1,true", b"odin,1,1,2,true"))
+    assert "ranks.csv is not what the scores make" in compare(results, tmp_path / "leaderboard.md")[0]
+    write(results, tmp_path / "leaderboard.md")
+    assert (results / "ranks.csv").read_bytes() == whole
 
 
 def of_accuracy(seed: int, right: int) -> Drawn:
@@ -273,7 +330,7 @@ def test_a_missing_set_leaves_no_average_and_no_rank(results: Path) -> None:
     put(results, "best", 0, few, cells=(skipped_set("hflip"),))
     text = page(results, "ood")
     row = of(text, OOD, "best")
-    assert row[0] == "–"
+    assert row[0] == "1 of 2 seeds, 1 of 2 sets"
     assert row[2:7] == ["–"] * 5
     assert of(text, "## FPR95 ↓ by set", "best")[1] != "–"
     assert of(text, "## FPR95 ↓ by set", "best")[2:] == ["–", "–"]
@@ -418,8 +475,13 @@ def test_what_a_run_prints(results: Path, tmp_path: Path) -> None:
     assert index.read_text(encoding="utf-8") == leaderboard(results)["leaderboard.md"]
     assert str(index) in said
     assert str(results / "made-v1") in said
-    lines = [line.split()[:2] for line in said.splitlines() if line.strip().startswith(("1", "2"))]
-    assert lines[:3] == [["1", "odin"], ["2=", "msp"], ["2=", "twin"]]
+    lines = [line.split() for line in said.splitlines() if line.strip().startswith(("1 (", "2 ("))]
+    assert [line[:4] for line in lines[:3]] == [
+        ["1", "(1-1)", "★", "odin"],
+        ["2", "(2-3)", "msp", lines[1][3]],
+        ["2", "(2-3)", "twin", lines[2][3]],
+    ]
+    assert "FPR95 ranks: a method's place by its mean" in said
     assert "Not measured: 1 " in said
 
 

@@ -27,7 +27,8 @@ def test_the_same_numbers_make_the_same_bytes(results: Path, tmp_path: Path) -> 
     draw(matrix, tmp_path / "two.svg")
     picture = (tmp_path / "one.svg").read_bytes()
     assert picture == (tmp_path / "two.svg").read_bytes()
-    assert b"odin  1<" in picture
+    assert b"odin<" in picture
+    assert b"95 % interval of the true rank" in picture
     assert b"Out-of-distribution inputs" in picture
     assert str(tmp_path).encode() not in picture
 
@@ -46,12 +47,26 @@ def test_it_is_drawn_again_only_where_it_would_show_something_else(results: Path
     before = picture.stat().st_mtime_ns
     write(results, tmp_path / "leaderboard.md")
     assert picture.stat().st_mtime_ns == before
-    put(results, "new", 0, scores(0, 3.0))
+    for seed in (0, 1):
+        put(results, "new", seed, scores(seed, 3.0))
     write(results, tmp_path / "leaderboard.md")
-    assert b"new  " in picture.read_bytes()
+    assert b"new<" in picture.read_bytes()
 
 
 def test_nothing_ranked_makes_no_picture(tmp_path: Path) -> None:
     put(tmp_path / "results", "blind", 0, None, status="skipped", reason="reads latent")
     write(tmp_path / "results", tmp_path / "leaderboard.md")
     assert not (tmp_path / "results/made-v1/figures").exists()
+
+
+def test_a_bar_is_the_interval_of_a_rank_and_blue_where_it_may_be_the_best() -> None:
+    from oodbench.report.drawing import BEST, ranking
+    from oodbench.report.pictures import Bar, Panel
+
+    names, points = ["a", "b", "c"], [(10.0, 0), (20.0, 1), (30.0, 2)]
+    bars = [Bar(1, 1, 2, True), Bar(2, 1, 3, True), Bar(3, 2, 3, False)]
+    figure = ranking("title", [Panel("kind", names, points, points, bars)])
+    _, axes = figure.axes
+    drawn = [line for line in axes.lines if line.get_linestyle() == "-"]
+    assert [tuple(line.get_xdata()) for line in drawn] == [(0.6, 2.4), (0.6, 3.4), (1.6, 3.4)]
+    assert [line.get_color() == BEST for line in drawn] == [True, True, False]

@@ -91,7 +91,7 @@ def _environment() -> dict[str, str]:
 
 def bytes_of(results: Path) -> dict[str, bytes]:
     """Every file of a results folder but costs, which are the clock's, the lock, and what follows from all others."""
-    follows = {results / ".lock", results / "metrics.parquet", *(results / ".cache").rglob("*")}
+    follows = {results / ".lock", results / "metrics.parquet", results / "ranks.csv", *(results / ".cache").rglob("*")}
     files = sorted(
         p for p in results.rglob("*") if p.is_file() and not p.name.endswith(".cost.json") and p not in follows
     )

@@ -1,7 +1,7 @@
 """How sure a number is: DeLong's variance of AUROC, the stratified bootstrap, and Holm's correction.
 
 Intervals speak of other test inputs from the same sources, one model given. What another training run would change is
-the spread over seeds (`oodbench.measure.summary`), and `oodbench.measure.ranks` takes both into account.
+the spread over seeds (`oodbench.measure.summary`), and `oodbench.measure.pairs` takes both into account.
 """
 
 from collections.abc import Sequence

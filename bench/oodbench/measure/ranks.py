@@ -1,53 +1,58 @@
-"""Which methods are better than which: ranks, shared where the inputs and seeds at hand do not tell two methods apart.
+"""Which rank a method has: its place by the mean, and a 95 % interval of its true rank.
 
-Methods are ordered by the mean of one metric over sets and seeds, and each is compared with the one above it. In a long
-row of small steps no step is significant though its ends are far apart, so a row leaves the rank also where it differs
-from the first row of that rank. What the difference would be with other test inputs and other training runs is seen at
-two levels:
+The true rank of a row is what its place would be with all inputs of the same sources and all training runs. Rows that
+are then equal share their ranks, so it is a set: from 1 + the number of rows that are truly better to K - the number
+that are truly worse (of K equal rows each has all ranks from 1 to K). The interval of a row is
 
-1. Inputs, by a bootstrap. Every resample draws weights for the in-set's and each out-set's inputs, and all methods and
-   seeds are judged on the same drawn inputs, since they were scored on the same inputs: what they share cancels out.
-   This gives V_inputs, the variance of the difference with these training runs, averaged over the S seeds.
-2. Seeds. The bootstrap of a mean of S numbers needs no drawing: its variance is V_seeds = s^2 / S, with s^2 over S - 1.
+    [1 + number of rows significantly better, K - number of rows significantly worse],
 
-Both hold what an input and a training run do together, V_both, which must count once. It shows in how much less the
-mean over seeds varies over resamples than one seed does: V_both = (V_one_seed - V_inputs) / (S - 1). So the variance is
-V_inputs + max(0, V_seeds - V_both), as in an analysis of variance with crossed effects. With one seed it is V_inputs,
-and ranks speak of that one training run.
+the row being tested against each of the K - 1 others: paired differences over inputs and training seeds
+(`oodbench.measure.pairs`), two-sided, corrected for K - 1 tests by Holm's method. If no test of the row errs, the
+interval holds its whole set of true ranks; so for each row it does with at least 95 % confidence (Mogstad, Romano,
+Shaikh & Wilhelm, Inference for ranks with applications to mobility across neighbourhoods and academic achievement
+across countries, Review of Economic Studies 91, 2024, section 3: marginal confidence sets; the one-sided error is
+2.5 %). That is said of each row, not of all rows of a table together.
 
-The p-value comes from the difference over its standard deviation, not from counting resamples: no count of 200 reaches
-the levels that Holm's correction asks for. It is held against a t distribution whose degrees of freedom weigh the two
-levels as Welch and Satterthwaite do: S - 1 for the part of the variance that seeds make, infinitely many for the rest.
+The set that may hold the best is made of the rows whose interval begins at 1: no other row is significantly better. The
+truly best row is one of them with at least 95 % confidence, since its own interval holds 1.
+
+A noisy row gets a wide interval, not a good rank. With one seed all this speaks of those training runs alone.
+`docs/ranks.md` has the coverage in simulated tables, beside that of other corrections and variances.
+
+Example:
+    >>> import numpy as np
+    >>> inputs = 0.005 * np.random.default_rng(0).normal(size=(3, 200))
+    >>> runs = {name: {0: Run(mean, 500, mean + drawn)} for (name, mean), drawn in
+    ...         zip({"a": 0.100, "b": 0.105, "c": 0.200}.items(), inputs)}
+    >>> [(row.method, row.place, row.low, row.high, row.may_be_best) for row in ranked(runs, "fpr95")]
+    [('a', 1, 1, 2, True), ('b', 2, 1, 2, True), ('c', 3, 3, 3, False)]
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
-from typing import Any
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from oodbench.errors import BadData, UnknownName
+from oodbench.errors import BadData
 from oodbench.measure.cells import Cell
-from oodbench.measure.intervals import holm, p_value, weighted
+from oodbench.measure.intervals import holm
 from oodbench.measure.metrics import METRICS
-from oodbench.measure.ranking import RANKING, at_least_95_percent, count
+from oodbench.measure.pairs import Differences, differences
+from oodbench.measure.ranking import RANKING, count
+from oodbench.measure.resamples import RESAMPLES, drawn_mean
 
 Floats = NDArray[np.float64]
-Weights = NDArray[np.signedinteger[Any]]
+Flags = NDArray[np.bool_]
 Results = Mapping[str, Mapping[int, Mapping[str, Cell]]]
 """Cells by method, by seed, by name of the failure set."""
 
+LEVEL = 0.05
+"""Of the tests of one row, together."""
 
-STREAMS = {"misclassified": "mistakes"}
-"""Sets whose resamples are drawn under the name that version 0.1 gave them: published ranks stay as they are."""
-
-
-RESAMPLES = 200
-"""Of the inputs, behind ranks."""
+DIGITS = 9
+"""Means that agree to so many decimals are the same: sums round differently on other machines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,48 +72,48 @@ class Run:
 
 @dataclass(frozen=True)
 class Ranked:
-    """One method's place.
+    """One method's rank.
 
     Attributes:
         method: Its name.
         mean: Mean of the metric over sets and seeds.
-        rank: From 1; that of the row above where it is told apart neither from it nor from the first row of that rank,
-            else one more than the rows above.
-        p: p-value of the difference to the row above; None for the first row.
-        p_holm: `p` after Holm's correction over all rows.
-        p_first: p-value of the difference to the first row of the rank above, after Bonferroni's correction (which rows
-            come first is not known beforehand, so Holm's order is not); None for the first row.
+        place: 1 + the number of methods with a better mean.
+        low: First rank of the 95 % interval of its true rank: 1 + the number of methods significantly better.
+        high: Last rank of it: the number of methods less those significantly worse.
     """
 
     method: str
     mean: float
-    rank: int
-    p: float | None
-    p_holm: float | None
-    p_first: float | None
+    place: int
+    low: int
+    high: int
+
+    @property
+    def may_be_best(self) -> bool:
+        """Whether no method is significantly better: with 95 % confidence the best is one of those."""
+        return self.low == 1
 
 
-def shared_ranks(
-    results: Results, metric: str = "fpr95", resamples: int = RESAMPLES, seed: int = 0, level: float = 0.05
+def rank_intervals(
+    results: Results, metric: str = "fpr95", resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
 ) -> tuple[Ranked, ...]:
-    """Return all methods, best first, with ranks that are shared where a difference is not significant.
+    """Return all methods, best first, with the intervals of their true ranks.
 
     Inputs are matched by position between cells of equal size; between cells of unequal size (misclassifications, and
-    successful attacks on different models) they are drawn apart. Seeds are matched by number; two methods without a
-    common seed are never told apart.
+    successful attacks on different models) they are drawn apart. Seeds are matched by number.
 
     Args:
-        results: Cells by method, seed and set; each method has every set at each of its seeds.
+        results: Cells by method, seed and set; each method has every set at every seed.
         metric: What to rank by.
         resamples: Number of resamples of the bootstrap.
         seed: Seed of the bootstrap.
-        level: Largest corrected p-value that separates two rows.
+        level: Of the tests of one method against all others, together.
 
     Raises:
         UnknownName: There is no such ranking metric.
-        BadData: A method lacks a set or has no seed, or as `oodbench.measure.ranking.ranking`.
+        BadData: A method lacks a set or a seed, or as `oodbench.measure.ranking.ranking`.
     """
-    _common_sets(results)
+    _check_sets(results)
     runs = {
         method: {run: _run(cells, metric, resamples, seed) for run, cells in seeds.items()}
         for method, seeds in results.items()
@@ -116,46 +121,62 @@ def shared_ranks(
     return ranked(runs, metric, level)
 
 
-def ranked(runs: Mapping[str, Mapping[int, Run]], metric: str, level: float = 0.05) -> tuple[Ranked, ...]:
-    """Return the methods from best to worst, from what is known of each run; see `shared_ranks`.
+def ranked(runs: Mapping[str, Mapping[int, Run]], metric: str, level: float = LEVEL) -> tuple[Ranked, ...]:
+    """Return the methods from best to worst, from what is known of each run; see `rank_intervals`.
 
     Args:
         runs: By method and seed; their resamples were drawn alike.
         metric: What their means are of.
-        level: Largest corrected p-value that separates two rows.
+        level: Of the tests of one method against all others, together.
+
+    Raises:
+        BadData: A method lacks a seed that another has.
     """
     if not runs:
         return ()
-    overall = {method: float(np.mean([run.mean for run in seeds.values()])) for method, seeds in runs.items()}
+    seeds = _common_seeds(runs)
+    means = np.array([[of[seed].mean for seed in seeds] for of in runs.values()])
+    drawn = np.array([[of[seed].drawn for seed in seeds] for of in runs.values()])
+    pairs = np.array([min(run.pairs for run in of.values()) for of in runs.values()])
     sign = -1 if METRICS[metric].higher_is_better else 1
-    order = sorted(runs, key=lambda method: (sign * overall[method], method))
-    return _shared(order, overall, lambda a, b: _compare(runs[a], runs[b]), level)
+    overall = means.mean(axis=1)
+    ahead = np.subtract.outer(badness := np.round(sign * overall, DIGITS), badness)  # < 0: the row is better
+    told_apart = significant(pair_p_values(ahead, differences(means, drawn), np.minimum.outer(pairs, pairs)), level)
+    low, high = 1 + (told_apart & (ahead > 0)).sum(axis=1), len(runs) - (told_apart & (ahead < 0)).sum(axis=1)
+    place = 1 + (ahead > 0).sum(axis=1)
+    rows = zip(runs, overall.tolist(), place.tolist(), low.tolist(), high.tolist(), strict=True)
+    return tuple(sorted((Ranked(*row) for row in rows), key=lambda row: (row.place, row.method)))
 
 
-def drawn_mean(cells: Iterable[Cell], metric: str, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
-    """Return the mean over cells of a metric, on each resample of their inputs [resamples].
+def pair_p_values(difference: Floats, found: Differences, pairs: NDArray[np.int64]) -> Floats:
+    """Return the smaller of the p-values by the moderated variance and by the pair's own [K, K]."""
+    return np.minimum(
+        p_values(difference, found.moderated, found.df, pairs), p_values(difference, found.own, found.own_df, pairs)
+    )
 
-    Inputs are drawn by the name of their set, so that all methods and runs are judged on the same drawn inputs.
 
-    Raises:
-        UnknownName: There is no such ranking metric.
+def p_values(difference: Floats, variance: Floats, df: float, pairs: NDArray[np.int64]) -> Floats:
+    """Return the two-sided p-values of all differences by the t distribution [K, K].
+
+    Without variance every input says the same: each of the independent pairs of a good and a bad input speaks for one
+    method, which by the sign test happens by chance with 2 / 2^pairs.
     """
-    if metric not in RANKING:
-        raise UnknownName("ranking metric", metric, RANKING)
-    cells = list(cells)
-    thresholds: dict[int, Floats] = {}  # one array of good scores may serve many sets: its thresholds are found once
-    total = np.zeros(resamples)
-    for cell in cells:
-        of_good = _weights_of("good", len(cell.good), resamples, seed)
-        of_bad = _weights_of(f"bad/{STREAMS.get(cell.name, cell.name)}", len(cell.bad), resamples, seed)
-        if metric == "fpr95":
-            if id(cell.good) not in thresholds:
-                thresholds[id(cell.good)] = _threshold_95(cell.good, of_good)
-            drawn = _accepted(cell.bad, of_bad, thresholds[id(cell.good)])
-        else:
-            drawn = _remeasured(cell, of_good, of_bad, metric)
-        total += drawn / len(cells)
-    return total
+    sure = np.where(difference == 0, 1.0, np.minimum(1.0, 2.0 ** (1.0 - pairs)))
+    spread = np.sqrt(np.where(variance > 0, variance, 1.0))
+    p: Floats = np.where(variance > 0, 2 * special.stdtr(df, -np.abs(difference) / spread), sure)
+    return p
+
+
+def significant(p: Floats, level: float) -> Flags:
+    """Return which differences of each row are significant, Holm's correction made row by row [K, K].
+
+    It is not symmetric: a row that all others differ from has its p-values corrected less than they have theirs.
+    """
+    others = ~np.eye(len(p), dtype=np.bool_)
+    found = np.zeros_like(others)
+    for row, other in enumerate(others):
+        found[row, other] = np.array(holm(p[row, other].tolist())) <= level
+    return found
 
 
 def _run(cells: Mapping[str, Cell], metric: str, resamples: int, seed: int) -> Run:
@@ -164,113 +185,21 @@ def _run(cells: Mapping[str, Cell], metric: str, resamples: int, seed: int) -> R
     return Run(mean, min(min(len(cell.good), len(cell.bad)) for cell in cells.values()), drawn)
 
 
-@lru_cache(maxsize=32)  # the sets of a matrix, and those whose sizes depend on the model
-def _weights_of(group: str, size: int, resamples: int, seed: int) -> Weights:
-    return _weights(np.random.default_rng([seed, crc32(group.encode()), size]), size, resamples)
+def _common_seeds(runs: Mapping[str, Mapping[int, object]]) -> tuple[int, ...]:
+    """Return the seeds of all methods, in order; refuse a method that lacks one."""
+    seeds = tuple(sorted({seed for of in runs.values() for seed in of}))
+    for method, of in runs.items():
+        if not of:
+            raise BadData(f"{method}: no seed to rank it by")
+        if missing := [str(seed) for seed in seeds if seed not in of]:
+            raise BadData(f"{method}: no scores at seed {', '.join(missing)}: ranks need every seed")
+    return seeds
 
 
-def _common_sets(results: Results) -> tuple[str, ...]:
-    """Return the names of all sets, in order of appearance; refuse a method that lacks one."""
+def _check_sets(results: Results) -> None:
+    """Refuse a method that lacks a set."""
     sets = tuple(dict.fromkeys(name for seeds in results.values() for cells in seeds.values() for name in cells))
     for method, seeds in results.items():
-        if not seeds:
-            raise BadData(f"{method}: no seed to rank it by")
         for seed, cells in seeds.items():
             if missing := [name for name in sets if name not in cells]:
                 raise BadData(f"{method}, seed {seed}: no scores of {', '.join(missing)}: ranks need every set")
-    return sets
-
-
-def _shared(
-    order: Sequence[str], overall: Mapping[str, float], compare: Callable[[str, str], float], level: float
-) -> tuple[Ranked, ...]:
-    p = [compare(above, below) for above, below in pairwise(order)]
-    rows = [Ranked(order[0], overall[order[0]], 1, None, None, None)]
-    for method, raw, corrected in zip(order[1:], p, holm(p), strict=True):
-        first = order[rows[-1].rank - 1]
-        from_first = min(1.0, len(p) * compare(first, method))
-        tied = corrected > level and from_first > level
-        rank = rows[-1].rank if tied else len(rows) + 1
-        rows.append(Ranked(method, overall[method], rank, raw, corrected, from_first))
-    return tuple(rows)
-
-
-def _compare(a: Mapping[int, Run], b: Mapping[int, Run]) -> float:
-    """Return the p-value of the difference between two methods over the seeds that both have."""
-    seeds = [seed for seed in a if seed in b]
-    if not seeds:
-        return 1.0
-    difference = np.array([a[seed].mean - b[seed].mean for seed in seeds])
-    variance, df = _variance(difference, np.stack([a[seed].drawn - b[seed].drawn for seed in seeds]))
-    pairs = min(run.pairs for runs in (a, b) for run in runs.values())
-    return p_value(float(difference.mean()), variance, pairs, df)
-
-
-def _variance(difference: Floats, drawn: Floats) -> tuple[float, float]:
-    """Return the variance of the mean difference, and its degrees of freedom.
-
-    Args:
-        difference: Of each seed [S].
-        drawn: Of each seed on each resample of the inputs [S, resamples].
-    """
-    seeds = len(difference)
-    of_inputs = float(drawn.mean(axis=0).var(ddof=1))
-    if seeds == 1:
-        return of_inputs, np.inf
-    of_one_seed = float(drawn.var(axis=1, ddof=1).mean())
-    of_both = (of_one_seed - of_inputs) / (seeds - 1)
-    of_seeds = float(difference.var(ddof=1)) / seeds
-    variance = of_inputs + max(0.0, of_seeds - of_both)
-    return variance, (seeds - 1) * max(1.0, variance / of_seeds) ** 2 if of_seeds else np.inf
-
-
-def _weights(rng: np.random.Generator, size: int, resamples: int) -> Weights:
-    """Return how often each of `size` inputs is drawn in each resample [size, resamples]."""
-    drawn = np.empty((resamples, size), dtype=np.int16 if size < 2**15 else np.int32)
-    step = max(1, 2**16 // size)  # resamples at a time: what stays in a processor's cache
-    for start in range(0, resamples, step):
-        some = drawn[start : start + step]
-        places = rng.integers(size, size=some.shape) + size * np.arange(len(some))[:, None]
-        some[:] = np.bincount(places.ravel(), minlength=some.size).reshape(some.shape)
-    return np.ascontiguousarray(drawn.T)
-
-
-def _threshold_95(good: Floats, weights: Weights) -> Floats:
-    """Return each resample's largest threshold that accepts 95 % of the drawn good inputs [resamples].
-
-    It is the score at which more good inputs would be lost than may be. Only the lowest scores can be that, so only
-    they are looked at: as many as are lost, and as many again until all resamples are settled.
-    """
-    n = len(good)
-    lost = n - at_least_95_percent(n)
-    order = np.argsort(good)
-    looked_at = min(n, 2 * lost + 16)
-    while True:
-        crossed = np.cumsum(weights[order[:looked_at]], axis=0, dtype=np.int32) > lost
-        if crossed[-1].all():
-            threshold: Floats = good[order[crossed.argmax(axis=0)]]
-            return threshold
-        looked_at = min(n, 2 * looked_at)
-
-
-def _accepted(bad: Floats, weights: Weights, threshold: Floats) -> Floats:
-    """Return the share of the drawn bad inputs at or above each resample's threshold [resamples]."""
-    between = (threshold.min() <= bad) & (bad < threshold.max())  # all others are lost in each resample, or in none
-    lost = weights[bad < threshold.min()].sum(axis=0)
-    lost += ((bad[between][:, None] < threshold) * weights[between]).sum(axis=0)
-    share: Floats = (len(bad) - lost) / len(bad)
-    return share
-
-
-def _remeasured(cell: Cell, of_good: Weights, of_bad: Weights, metric: str) -> Floats:
-    """Return any metric on each resample [resamples]."""
-    values, places = np.unique(np.concatenate((cell.good, cell.bad)), return_inverse=True)
-    good, bad, k = places[: len(cell.good)], places[len(cell.good) :], len(values)
-    resamples = of_good.shape[1]
-    return np.array(
-        [RANKING[metric](weighted(_at(good, of_good[:, r], k), _at(bad, of_bad[:, r], k))) for r in range(resamples)]
-    )
-
-
-def _at(places: NDArray[np.intp], weights: Weights, k: int) -> NDArray[np.int64]:
-    return np.bincount(places, weights, minlength=k).astype(np.int64)

@@ -18,34 +18,62 @@ if TYPE_CHECKING:
 STYLE: dict[Any, Any] = {"svg.hashsalt": "oodbench", "svg.fonttype": "none", "font.size": 9}
 """A fixed salt for identifiers, and text as text: the bytes depend on no clock, no machine and no font."""
 
-ROW, LETTER, PANEL, GAP, TOP, BOTTOM = 0.2, 0.075, 2.4, 0.25, 0.65, 0.5
-"""Inches: height of a method, width of a letter of its name, width of a panel, and what stands around them."""
+ROW, LETTER, PANEL, RANKS, GAP, TOP, BOTTOM = 0.2, 0.07, 1.6, 1.2, 0.2, 0.65, 0.75
+"""Inches: height of a method, width of a letter of its name, of a panel and of its ranks, and what stands around."""
+
+BEST, OTHER = "#0060a0", "0.55"
+"""Colours of methods that may be the best, and of the others."""
+
+LEGEND = (
+    "grey points: training seeds; black: their mean; bars: 95 % interval of the true rank; "
+    "blue: the set that may hold the best (95 % confidence)"
+)
 
 
 def ranking(title: str, panels: "Sequence[Panel]") -> Figure:
-    """Return methods from best to worst, a panel a kind of failure: seeds in grey, their mean in black."""
-    labels = [LETTER * max(map(len, names)) + GAP for _, names, _, _ in panels]
-    width = sum(labels) + len(panels) * PANEL + GAP
-    rows = max(len(names) for _, names, _, _ in panels)
+    """Return methods from best to worst, a panel a kind of failure: seeds and their mean, and beside them the rank."""
+    labels = [LETTER * max(map(len, panel.names)) + GAP for panel in panels]
+    width = sum(labels) + len(panels) * (PANEL + RANKS) + GAP
+    rows = max(len(panel.names) for panel in panels)
     height = TOP + BOTTOM + ROW * rows
     figure = Figure(figsize=(width, height))
     figure.suptitle(title, y=1 - 0.15 / height, va="top")
+    figure.text(0.5, 0.1 / height, LEGEND, ha="center", va="bottom")
     left = 0.0
-    for label, (name, names, seeds, means) in zip(labels, panels, strict=True):
+    for label, panel in zip(labels, panels, strict=True):
         left += label
-        axes = figure.add_axes((left / width, BOTTOM / height, PANEL / width, ROW * rows / height))
-        left += PANEL
-        axes.plot(*zip(*seeds, strict=True), "o", color="0.7", markersize=4)
-        axes.plot(*zip(*means, strict=True), "o", color="black", markersize=5)
-        for at, text in enumerate(names):  # quicker than labels of ticks, which are measured again and again
-            axes.text(-4, at, text, ha="right", va="center")
-        axes.set_yticks([])
-        axes.set_ylim(rows - 0.5, -0.5)
-        axes.set_xlim(-2, 102)
-        axes.set_xlabel("FPR95 in percent, lower is better")
-        axes.set_title(name)
-        axes.grid(axis="x", color="0.9")
+        for draw, wide in ((_scores, PANEL), (_ranks, RANKS)):
+            axes = figure.add_axes((left / width, BOTTOM / height, (wide - 0.2) / width, ROW * rows / height))
+            axes.set_yticks([])
+            axes.set_ylim(rows - 0.5, -0.5)
+            axes.grid(axis="x", color="0.9")
+            draw(axes, panel)
+            left += wide
     return figure
+
+
+def _scores(axes: Axes, panel: "Panel") -> None:
+    """Draw the seeds in grey and their mean in black, names to the left."""
+    axes.plot(*zip(*panel.seeds, strict=True), "o", color="0.7", markersize=4)
+    axes.plot(*zip(*panel.means, strict=True), "o", color="black", markersize=5)
+    for at, (text, rank) in enumerate(zip(panel.names, panel.ranks, strict=True)):
+        # Quicker than labels of ticks, which are measured again and again.
+        axes.text(-6, at, text, ha="right", va="center", color=BEST if rank.may_be_best else "black")
+    axes.set_xlim(-2, 102)
+    axes.set_xticks((0, 50, 100))
+    axes.set_xlabel("FPR95 in percent ↓")
+    axes.set_title(panel.title, loc="left")
+
+
+def _ranks(axes: Axes, panel: "Panel") -> None:
+    """Draw each method's place and the interval of its rank."""
+    for at, rank in enumerate(panel.ranks):
+        colour = BEST if rank.may_be_best else OTHER
+        axes.plot((rank.low - 0.4, rank.high + 0.4), (at, at), "-", color=colour, linewidth=4, solid_capstyle="butt")
+    axes.plot([rank.place for rank in panel.ranks], range(len(panel.ranks)), "o", color="black", markersize=3)
+    axes.set_xlim(0, len(panel.ranks) + 1)
+    axes.set_xticks(sorted({1, *range(20, len(panel.ranks) - 4, 20), len(panel.ranks)}))
+    axes.set_xlabel("rank by FPR95")
 
 
 def curves(title: str, field: str, values: Sequence[str], shown: Mapping[str, Sequence[Sequence[float]]]) -> Figure:

@@ -26,6 +26,33 @@ class SharedGap(NamedTuple):
     methods: tuple[str, ...]
 
 
+class Has(NamedTuple):
+    """How much of a matrix a method was measured on.
+
+    Attributes:
+        seeds: Seeds with scores.
+        all_seeds: Of the matrix.
+        sets: Sets of one kind of failure that each of these seeds has a number of.
+        all_sets: Of the matrix.
+    """
+
+    seeds: int
+    all_seeds: int
+    sets: int
+    all_sets: int
+
+    @property
+    def all(self) -> bool:
+        """Whether there is nothing missing, as a rank needs it."""
+        return self.all_sets > 0 and not self.lacking
+
+    @property
+    def lacking(self) -> str:
+        """Seeds and sets where some are missing, "4 of 5 seeds, 7 of 8 sets"; else nothing."""
+        counts = (self.seeds, self.all_seeds, "seeds"), (self.sets, self.all_sets, "sets")
+        return ", ".join(f"{have} of {whole} {what}" for have, whole, what in counts if have < whole)
+
+
 Lacking = tuple[str, int, Gap]
 """A method, a seed, and what they lack."""
 

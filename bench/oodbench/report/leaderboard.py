@@ -1,4 +1,4 @@
-"""`oodbench table`: the pages, the pictures and the table of all numbers, from records and scores alone."""
+"""`oodbench table`: the pages, the pictures, the ranks and the table of all numbers, from records and scores alone."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -10,6 +10,8 @@ from oodbench.report.entries import collect
 from oodbench.report.models import sweeps
 from oodbench.report.numbers import COLUMNS, difference, keep, numbers
 from oodbench.report.pages import pages
+from oodbench.report.rank_table import FILE as RANKS
+from oodbench.report.rank_table import ranks_csv
 from oodbench.report.readme import with_block
 from oodbench.report.reported import papers
 from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, differs, sweep_picture
@@ -49,7 +51,7 @@ def rebuild(results: Path, path: Path, *, check: bool = False, csv: Path | None 
         results: Folder of records.
         path: Where leaderboard.md is; all other pages lie in docs/leaderboard beside it.
         check: Write nothing: measure all scores anew, believing nothing that is kept, and compare every page, the
-            table of numbers, and the block in README.md.
+            ranks, the table of numbers, and the block in README.md.
         csv: Also write all numbers there.
 
     Raises:
@@ -66,7 +68,7 @@ def rebuild(results: Path, path: Path, *, check: bool = False, csv: Path | None 
 
 
 def write(results: Path, path: Path) -> int:
-    """Write all pages and, where matplotlib is installed, the pictures that they show; return how many pages.
+    """Write all pages, the ranks as data and, where matplotlib is installed, the pictures; return how many pages.
 
     Raises:
         BadRecord: As `leaderboard`.
@@ -79,10 +81,8 @@ def write(results: Path, path: Path) -> int:
     site = Site(results, path.name)
     texts = pages(site, matrices, papers(results))
     for name, text in (texts | with_block(path.parent, site, matrices)).items():
-        place = path.parent / name
-        if not place.is_file() or place.read_bytes() != text.encode():
-            with atomically(place) as temporary:
-                temporary.write_bytes(text.encode())
+        _put(path.parent / name, text)
+    _put(results / RANKS, ranks_csv(matrices))
     for surplus in _surplus(path.parent, site, texts):
         if surplus.read_text(encoding="utf-8", errors="replace").startswith(MARK):
             surplus.unlink()
@@ -91,7 +91,7 @@ def write(results: Path, path: Path) -> int:
 
 
 def compare(results: Path, path: Path) -> list[str]:
-    """Return how pages, numbers and the block in README.md differ from what the scores make, and what mends it.
+    """Return how pages, ranks, numbers and the block in README.md differ from what the scores make, and what mends it.
 
     Raises:
         BadRecord: As `leaderboard`.
@@ -108,9 +108,17 @@ def compare(results: Path, path: Path) -> list[str]:
         for name, text in with_block(path.parent, site, matrices).items()
         if (fault := differs(path.parent / name, text))
     ]
+    faults += [fault] if (fault := differs(results / RANKS, ranks_csv(matrices))) else []
     faults += [fault] if (fault := difference(results, found)) else []
     how = f"rebuild what differs: {COMMAND} --results {results} --leaderboard {path}"
     return [*faults, how] if faults else []
+
+
+def _put(place: Path, text: str) -> None:
+    """Write a file if it is not what lies there."""
+    if not place.is_file() or place.read_bytes() != text.encode():
+        with atomically(place) as temporary:
+            temporary.write_bytes(text.encode())
 
 
 def _surplus(folder: Path, site: Site, texts: Pages) -> list[Path]:

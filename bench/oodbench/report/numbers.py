@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from oodbench.measure.cells import Cell, measure
 from oodbench.measure.kinds import KINDS, ROUNDED
-from oodbench.measure.ranks import drawn_mean
+from oodbench.measure.resamples import drawn_mean
 from oodbench.report.entries import Entry
 from oodbench.store import atomically, digest
 

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 from oodbench.measure.kinds import averaged
 from oodbench.records import Record
-from oodbench.report.markdown import NONE, link, table
+from oodbench.report.markdown import link, table
 from oodbench.report.models import bits_table, model_table, reported_bits, reported_sweep, sweep_table, sweeps
 from oodbench.report.paper_numbers import comparable, reported_table
+from oodbench.report.rank_table import ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
 from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, sweep_picture, to
 from oodbench.report.standings import MatrixResults, Standings
@@ -46,8 +47,10 @@ from stored scores. `{command}` writes this file and the pages that it links to,
   `fpr95_ood_positive`, where 95 % of the bad ones are flagged). Detection error is taken at the same threshold.
   AUPR depends on the sizes of the sets, which stand above each table. All numbers are in percent; ↓ lower, ↑ higher
   is better.
-- Methods share a **rank** ("2=") where neither the paired difference to the row above nor the one to the first row of
-  that rank is significant at 5 %, corrected for the number of rows, by a bootstrap over inputs and seeds.
+- A **rank** such as 7 (3-15) is a method's place by the mean, and a 95 % interval of its true rank: noise widens the
+  interval, and moves no place. ★ marks **the set that may hold the best**: no other method is significantly better than
+  one of these. The sentence above each table says what was tested. A method without every seed and set of the matrix
+  has no rank and says what it has ("4 of 5 seeds").
 - **±** is the standard deviation over n training seeds (n - 1 in the denominator). One seed has none; its brackets hold
   the 95 % interval of that run (AUROC: DeLong; FPR95: bootstrap).
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason
@@ -84,13 +87,13 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
     parts = [HEADER.format(command=COMMAND)]
     for matrix in matrices:
         parts += [_title(matrix), *_facts(matrix)]
-        parts += site.picture(here, matrix, PICTURE, f"FPR95 of every method on {matrix.name}")
+        parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
         for one in matrix.kinds:
             rest = len(one.ranks) - FIRST_ROWS
             all_of_it = link("by set, and all metrics", to(here, site.of_kind(one)))
             more = f"The first {FIRST_ROWS} of {len(one.ranks)}; all rows" if rest > 0 else "More"
             shown = first_table(one, FIRST_ROWS, site.linked(here))
-            parts += [f"### {one.kind.title} (`{one.kind.name}`)", shown, f"{more}: {all_of_it}."]
+            parts += [f"### {one.kind.title} (`{one.kind.name}`)", ranks_said(one), shown, f"{more}: {all_of_it}."]
         whole = link(f"the page of {matrix.name}", to(here, site.of_matrix(matrix)))
         parts.append(f"All kinds of failure in one table, what was judged, and what is not measured: {whole}.")
     return _text(parts)
@@ -101,9 +104,9 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported]) -> 
     linked = site.linked(here)
     kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
     parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
-    parts += site.picture(here, matrix, PICTURE, f"FPR95 of every method on {matrix.name}")
+    parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
     if len(matrix.kinds) > 1:
-        parts += ["## All kinds of failure", overview_table(matrix, linked)]
+        parts += ["## All kinds of failure", ranks_of_all_said(matrix), overview_table(matrix, linked)]
     parts += ["## What was judged", model_table(matrix, linked)]
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
     parts += ["### Bits per dimension", ours] if ours else []
@@ -124,7 +127,7 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     linked, kind = site.linked(here), standings.kind
     above = [link("How to read it", f"{to(here, site.index)}#how-to-read-it"), link(matrix.name, "README.md")]
     parts = [f"# {kind.title} on `{matrix.name}` (`{kind.name}`)", " · ".join(above), _sizes(standings)]
-    parts.append(summary_table(standings, linked))
+    parts += [ranks_said(standings), summary_table(standings, linked)]
     attacks = attack_table(standings)
     parts += ["## What the attacks achieved", attacks] if attacks else []
     if len(standings.columns) > 1:
@@ -153,8 +156,9 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
         for one in matrix.kinds:
             if method in one.entries:
                 title = link(one.kind.title, to(here, site.of_kind(one)))
-                rank = one.ranks[method] or NONE
-                parts += [f"### {title}: rank {rank}", method_table(one, method)]
+                text = one.ranks[method]
+                rank = f"no rank, {text}" if one.has(method).lacking else f"rank {text}"
+                parts += [f"### {title}: {rank}", method_table(one, method)]
         lacking = [one for one in matrix.gaps if method in one.methods]
         parts += ["### Not measured", gap_table(lacking, site.linked(here))] if lacking else []
     return _text(parts)

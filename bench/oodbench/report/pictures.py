@@ -1,4 +1,4 @@
-"""Which pictures a matrix has: FPR95 of every method, and sweeps, seeds as points.
+"""Which pictures a matrix has: FPR95 and rank of every method, and sweeps, seeds as points.
 
 A picture names the sha256 of what it shows, and is drawn again only where that is another.
 """
@@ -13,19 +13,29 @@ from oodbench.report.numbers import RANKED_BY
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.store import digest
 
-LOOK = 1
+LOOK = 2
 """Of `oodbench.report.drawing`: one more where a picture of the same numbers looks otherwise."""
 
 Points = Sequence[tuple[float, float]]
 
 
+class Bar(NamedTuple):
+    """A rank: its place, its 95 % interval, and whether the method may be the best."""
+
+    place: int
+    low: int
+    high: int
+    may_be_best: bool
+
+
 class Panel(NamedTuple):
-    """The methods of one kind of failure, from best to worst: names, and seeds and means as points."""
+    """The methods of one kind of failure, from best to worst: names, seeds and means as points, and ranks as bars."""
 
     title: str
     names: list[str]
     seeds: Points
     means: Points
+    ranks: list[Bar]
 
 
 def draw(matrix: MatrixResults, path: Path) -> None:
@@ -47,8 +57,8 @@ def _panel(standings: Standings) -> Panel:
         for mean in standings.by_seed(RANKED_BY, one.method, sets)
     ]
     means = [(100 * one.mean, place) for place, one in enumerate(standings.ranked)]
-    names = [f"{one.method}  {standings.ranks[one.method]}" for one in standings.ranked]
-    return Panel(standings.kind.title, names, seeds, means)
+    ranks = [Bar(one.place, one.low, one.high, one.may_be_best) for one in standings.ranked]
+    return Panel(standings.kind.title, [one.method for one in standings.ranked], seeds, means, ranks)
 
 
 def draw_sweep(sweep: Sweep, matrix: MatrixResults, path: Path) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from oodbench.measure.kinds import averaged
+from oodbench.measure.ranks import Ranked
 from oodbench.report.markdown import NONE, link, mean_and_std, table
 from oodbench.report.numbers import RANKED_BY
 from oodbench.report.site import COMMAND, Pages, Site
-from oodbench.report.standings import MatrixResults, Standings
+from oodbench.report.standings import MAY_BE_BEST, MatrixResults, Standings
 
 FILE = "README.md"
 BEGIN = f"<!-- {COMMAND} writes what stands from here -->"
@@ -40,8 +41,10 @@ def block(site: Site, matrix: MatrixResults) -> str:
     seeds = len({record.seed for record in matrix.records})
     whole = link("leaderboard.md", site.index)
     said = (
-        f"FPR95 ↓ in percent (and rank) on `{matrix.name}`, mean ± standard deviation over {seeds} seeds: the best of "
-        f"each kind of failure, one a paper, and the baseline `{BASELINE}`. All methods, sets and metrics: {whole}."
+        f"FPR95 ↓ in percent on `{matrix.name}`, mean ± standard deviation over {seeds} seeds · rank by it, and a "
+        f"95 % interval of the true rank; {MAY_BE_BEST} may be the best: with 95 % confidence the best of a column is "
+        "one of all that have this mark there. Shown are the first of each kind of failure, one a paper, and the "
+        f"baseline `{BASELINE}`; all methods, sets and metrics, and what exactly is tested: {whole}."
     )
     return f"{table(headers, rows, ('Method',))}\n\n{said}"
 
@@ -50,22 +53,21 @@ def chosen(matrix: MatrixResults) -> list[str]:
     """Return the best methods of each kind in turn, one a paper, and the baseline, in the order of the first kind."""
     papers = {record.method: (record.citation.title, record.citation.url) for record in matrix.records}
     taken: dict[str, None] = {}
-    for method in _in_turn([one.ranks for one in matrix.kinds]):
+    for method in _in_turn([one.ranked for one in matrix.kinds]):
         if len(taken) < ROWS - 1 and method != BASELINE and papers[method] not in {papers[other] for other in taken}:
             taken[method] = None
     order = list(dict.fromkeys(method for one in matrix.kinds for method in one.ranks))
     return sorted({*taken, *({BASELINE} & papers.keys())}, key=order.index)
 
 
-def _in_turn(ranks: Sequence[dict[str, str]]) -> Iterator[str]:
+def _in_turn(ranked: Sequence[Sequence[Ranked]]) -> Iterator[str]:
     """Yield the first method of each kind, then the second of each, and so on; those without a rank are left out."""
-    places = [[method for method, rank in by_method.items() if rank] for by_method in ranks]
-    for place in range(max(map(len, places), default=0)):
-        yield from (methods[place] for methods in places if place < len(methods))
+    for place in range(max(map(len, ranked), default=0)):
+        yield from (rows[place].method for rows in ranked if place < len(rows))
 
 
 def _cell(standings: Standings, method: str) -> str:
     if method not in standings.ranks:
         return NONE
     mean = mean_and_std(standings.over_sets(RANKED_BY, method, averaged(standings.columns)))
-    return f"{mean} ({standings.ranks[method]})" if standings.ranks[method] else mean
+    return f"{mean} · {standings.ranks[method]}"

@@ -12,13 +12,16 @@ from oodbench.measure.ranks import Ranked, Run, ranked
 from oodbench.measure.summary import Spread, average, spread
 from oodbench.records import Record, command
 from oodbench.report.entries import Entry, collect
-from oodbench.report.gaps import SharedGap, gaps
+from oodbench.report.gaps import Has, SharedGap, gaps
 from oodbench.report.numbers import RANKED_BY, Draws, Numbers, inputs_of, numbers
 
 SCALES = ("paper", "cpu", "tiny")
 
 PLAIN = "plain"
 """What records call the recipe of a matrix's plain classifier."""
+
+MAY_BE_BEST = "★"
+"""Stands beside the ranks of the methods of which one is the best, with 95 % confidence."""
 
 TOLERATED = 0.02
 """By how much a model's accuracy may fall below its plain twin's."""
@@ -41,6 +44,7 @@ class Standings:
         sizes: Good and bad inputs by method and seed, by set.
         plain: Accuracy of the matrix's plain classifier by seed.
         draws: What ranks need of resampled inputs.
+        seeds: Of the matrix, if it is known here.
     """
 
     matrix: str
@@ -52,20 +56,37 @@ class Standings:
     sizes: Mapping[tuple[str, int], Mapping[str, tuple[int, int]]]
     plain: Mapping[int, float]
     draws: Draws
+    seeds: tuple[int, ...] = ()
 
     @cached_property
     def ranked(self) -> tuple[Ranked, ...]:
-        """The methods that have every set at each of their seeds, best first."""
+        """The methods that have every seed and set of the matrix, best first."""
         sets = averaged(self.columns)
-        complete = [method for method in self.entries if self.over_sets(RANKED_BY, method, sets)]
+        complete = [method for method in self.entries if self.has(method).all]
         return ranked({method: self._runs(method, sets) for method in complete}, RANKED_BY)
 
     @cached_property
     def ranks(self) -> dict[str, str]:
-        """Rank by method, in the order of the table: "2=" where it is shared, empty where a set is missing."""
-        places = [one.rank for one in self.ranked]
-        ranks = {one.method: f"{one.rank}{'=' if places.count(one.rank) > 1 else ''}" for one in self.ranked}
-        return ranks | {method: "" for method in self.entries if method not in ranks}
+        """Rank by method, in the order of tables: "7 (3-15)", with a star where it may be the best.
+
+        Methods without a rank say what they lack, "4 of 5 seeds"; they follow, by the mean of what they have.
+        """
+        ranks = {one.method: rank_text(one) for one in self.ranked}
+        means = {method: self.over_sets(RANKED_BY, method, averaged(self.columns)) for method in self.entries}
+        rest = sorted((mean is None, mean.mean if mean else 0.0, method) for method, mean in means.items())
+        return ranks | {method: self.has(method).lacking for _, _, method in rest if method not in ranks}
+
+    @cached_property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds of the matrix; of one that is not known here, all that were scored."""
+        return self.seeds or tuple(sorted({seed for of in self.entries.values() for seed in of}))
+
+    def has(self, method: str) -> Has:
+        """Return how many of the matrix's seeds a method has, and how many of its sets at each of them."""
+        sets, own = averaged(self.columns), self.entries[method]
+        values = [self.values.get((RANKED_BY, method, seed), {}) for seed in own]
+        whole = [name for name in sets if all(name in by_set for by_set in values)]
+        return Has(len(own.keys() & set(self.all_seeds)), len(self.all_seeds), len(whole), len(sets))
 
     def records(self, method: str) -> list[Record]:
         """Return a method's records, in order of seed."""
@@ -104,12 +125,18 @@ class Standings:
     def _runs(self, method: str, sets: Sequence[str]) -> dict[int, Run]:
         ordered = sorted(sets)  # the order in which the draws were averaged
         runs = {}
-        for seed, entry in self.entries[method].items():
+        for seed in self.all_seeds:
+            entry = self.entries[method][seed]
             sizes = [self.sizes[method, seed][name] for name in ordered]
             mean = average(self.values[RANKED_BY, method, seed], ordered)
             assert mean is not None
             runs[seed] = Run(mean, min(map(min, sizes)), self.draws[inputs_of(entry), self.kind.name])
         return runs
+
+
+def rank_text(one: Ranked) -> str:
+    """Return a rank as tables have it."""
+    return f"{one.place} ({one.low}-{one.high})" + (f" {MAY_BE_BEST}" if one.may_be_best else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +244,8 @@ def _standings(
         if entry.record.scores_sha256 is not None:
             _check_sets(entry, kind, columns, table.sizes.get((entry.record.method, entry.record.seed), {}))
     plain = accuracies(entry for entry in entries if entry.record.recipe["name"] == PLAIN)
-    return Standings(matrix, kind, columns, by_method, table.values, table.intervals, table.sizes, plain, draws)
+    seeds = card.seeds if card else ()
+    return Standings(matrix, kind, columns, by_method, table.values, table.intervals, table.sizes, plain, draws, seeds)
 
 
 def _columns(kind: Kind, card: Matrix | None, table: _Table) -> tuple[Column, ...]:

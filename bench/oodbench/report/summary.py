@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from tabulate import tabulate
 
 from oodbench.measure.kinds import averaged
 from oodbench.report.entries import collect
 from oodbench.report.leaderboard import write
-from oodbench.report.markdown import NONE, mean_and_std
+from oodbench.report.markdown import mean_and_std
 from oodbench.report.numbers import keep, numbers
 from oodbench.report.pages import SCALES
+from oodbench.report.rank_table import ranks_said
 from oodbench.report.standings import Standings, matrices_of
 from oodbench.report.tables import BEHIND, FIRST, accuracy_text
 
@@ -42,14 +44,15 @@ def _ranking(standings: Standings) -> str:
     headers = ["rank", "method", *(standings.kind.heading(metric) for metric in FIRST), "accuracy"]
     sets = averaged(standings.columns)
     rows = [
-        [rank or NONE, method, *_means(standings, method, sets), accuracy_text(standings, method)]
+        [rank, method, *_means(standings, method, sets), accuracy_text(standings, method)]
         for method, rank in standings.ranks.items()
     ]
     title = (
         f"{standings.kind.title} (`{standings.kind.name}`), mean over {len(sets)} set{'s' * (len(sets) > 1)}, percent"
     )
     aligned = ("right", "left", *["right"] * (len(FIRST) + 1))
-    return f"{title}\n{tabulate(rows, headers, 'simple', colalign=aligned, disable_numparse=True)}"
+    said = fill(ranks_said(standings).replace("**", ""), 100)
+    return f"{title}\n{said}\n{tabulate(rows, headers, 'simple', colalign=aligned, disable_numparse=True)}"
 
 
 def _means(standings: Standings, method: str, sets: Sequence[str]) -> list[str]:

@@ -126,7 +126,7 @@ def _overview(standings: Standings, method: str) -> list[str]:
         return [NONE] * (1 + len(FIRST))
     sets = averaged(standings.columns)
     numbers = [mean_and_std(standings.over_sets(metric, method, sets)) for metric in FIRST]
-    return [standings.ranks[method] or NONE, *numbers]
+    return [standings.ranks[method], *numbers]
 
 
 def _summary_row(standings: Standings, method: str, linked: Linked) -> list[str]:
@@ -135,8 +135,8 @@ def _summary_row(standings: Standings, method: str, linked: Linked) -> list[str]
     means = [mean_and_std(standings.over_sets(metric, method, sets)) for metric in SHOWN]
     first = records[0]
     needs = [first.tuning_access, "yes" if first.fits_on_labels else "no", passes_text(records)]
-    rank = standings.ranks[method] or NONE
-    return [rank, linked(method), *means, str(len(records)), accuracy_text(standings, method), *needs]
+    accuracy = accuracy_text(standings, method)
+    return [standings.ranks[method], linked(method), *means, str(len(records)), accuracy, *needs]
 
 
 def passes_text(records: Sequence[Record]) -> str:

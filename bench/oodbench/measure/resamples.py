@@ -1,0 +1,111 @@
+"""A metric on resampled inputs: what ranks need, drawn once for each record.
+
+Every resample draws weights for the in-set's and each failure set's inputs (Efron & Tibshirani, An Introduction to the
+Bootstrap, 1993, ch. 6), by the name and the size of the set: all methods and seeds are judged on the same drawn inputs,
+since they were scored on the same inputs, and what they share cancels out of their differences.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodbench.errors import UnknownName
+from oodbench.measure.cells import Cell
+from oodbench.measure.intervals import weighted
+from oodbench.measure.ranking import RANKING, at_least_95_percent
+
+Floats = NDArray[np.float64]
+Weights = NDArray[np.signedinteger[Any]]
+
+STREAMS = {"misclassified": "mistakes"}
+"""Sets whose resamples are drawn under the name that version 0.1 gave them: published ranks stay as they are."""
+
+RESAMPLES = 200
+"""Of the inputs, behind ranks."""
+
+
+def drawn_mean(cells: Iterable[Cell], metric: str, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
+    """Return the mean over cells of a metric, on each resample of their inputs [resamples].
+
+    Inputs are drawn by the name of their set, so that all methods and runs are judged on the same drawn inputs.
+
+    Raises:
+        UnknownName: There is no such ranking metric.
+    """
+    if metric not in RANKING:
+        raise UnknownName("ranking metric", metric, RANKING)
+    cells = list(cells)
+    thresholds: dict[int, Floats] = {}  # one array of good scores may serve many sets: its thresholds are found once
+    total = np.zeros(resamples)
+    for cell in cells:
+        of_good = _weights_of("good", len(cell.good), resamples, seed)
+        of_bad = _weights_of(f"bad/{STREAMS.get(cell.name, cell.name)}", len(cell.bad), resamples, seed)
+        if metric == "fpr95":
+            if id(cell.good) not in thresholds:
+                thresholds[id(cell.good)] = _threshold_95(cell.good, of_good)
+            drawn = _accepted(cell.bad, of_bad, thresholds[id(cell.good)])
+        else:
+            drawn = _remeasured(cell, of_good, of_bad, metric)
+        total += drawn / len(cells)
+    return total
+
+
+@lru_cache(maxsize=32)  # the sets of a matrix, and those whose sizes depend on the model
+def _weights_of(group: str, size: int, resamples: int, seed: int) -> Weights:
+    return _weights(np.random.default_rng([seed, crc32(group.encode()), size]), size, resamples)
+
+
+def _weights(rng: np.random.Generator, size: int, resamples: int) -> Weights:
+    """Return how often each of `size` inputs is drawn in each resample [size, resamples]."""
+    drawn = np.empty((resamples, size), dtype=np.int16 if size < 2**15 else np.int32)
+    step = max(1, 2**16 // size)  # resamples at a time: what stays in a processor's cache
+    for start in range(0, resamples, step):
+        some = drawn[start : start + step]
+        places = rng.integers(size, size=some.shape) + size * np.arange(len(some))[:, None]
+        some[:] = np.bincount(places.ravel(), minlength=some.size).reshape(some.shape)
+    return np.ascontiguousarray(drawn.T)
+
+
+def _threshold_95(good: Floats, weights: Weights) -> Floats:
+    """Return each resample's largest threshold that accepts 95 % of the drawn good inputs [resamples].
+
+    It is the score at which more good inputs would be lost than may be. Only the lowest scores can be that, so only
+    they are looked at: as many as are lost, and as many again until all resamples are settled.
+    """
+    n = len(good)
+    lost = n - at_least_95_percent(n)
+    order = np.argsort(good)
+    looked_at = min(n, 2 * lost + 16)
+    while True:
+        crossed = np.cumsum(weights[order[:looked_at]], axis=0, dtype=np.int32) > lost
+        if crossed[-1].all():
+            threshold: Floats = good[order[crossed.argmax(axis=0)]]
+            return threshold
+        looked_at = min(n, 2 * looked_at)
+
+
+def _accepted(bad: Floats, weights: Weights, threshold: Floats) -> Floats:
+    """Return the share of the drawn bad inputs at or above each resample's threshold [resamples]."""
+    between = (threshold.min() <= bad) & (bad < threshold.max())  # all others are lost in each resample, or in none
+    lost = weights[bad < threshold.min()].sum(axis=0)
+    lost += ((bad[between][:, None] < threshold) * weights[between]).sum(axis=0)
+    share: Floats = (len(bad) - lost) / len(bad)
+    return share
+
+
+def _remeasured(cell: Cell, of_good: Weights, of_bad: Weights, metric: str) -> Floats:
+    """Return any metric on each resample [resamples]."""
+    values, places = np.unique(np.concatenate((cell.good, cell.bad)), return_inverse=True)
+    good, bad, k = places[: len(cell.good)], places[len(cell.good) :], len(values)
+    resamples = of_good.shape[1]
+    return np.array(
+        [RANKING[metric](weighted(_at(good, of_good[:, r], k), _at(bad, of_bad[:, r], k))) for r in range(resamples)]
+    )
+
+
+def _at(places: NDArray[np.intp], weights: Weights, k: int) -> NDArray[np.int64]:
+    return np.bincount(places, weights, minlength=k).astype(np.int64)

@@ -1,0 +1,93 @@
+"""What ranks say: the sentence above a table of them, and `results/ranks.csv`, where they can be read as data."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from io import StringIO
+
+from oodbench.measure.metrics import METRICS
+from oodbench.report.numbers import RANKED_BY
+from oodbench.report.standings import MAY_BE_BEST, MatrixResults, Standings
+
+FILE = "ranks.csv"
+
+COLUMNS = (
+    "matrix",
+    "kind",
+    "metric",
+    "method",
+    "place",
+    "low",
+    "high",
+    "may_be_best",
+    "mean",
+    "seeds",
+    "all_seeds",
+    "sets",
+    "all_sets",
+)
+"""Of the file: place, 95 % interval of the true rank, and mean stand only where no seed and no set is missing."""
+
+BY = METRICS[RANKED_BY].title
+
+ONE_SEED = (
+    "With one seed all this speaks of these trained models and other inputs: what another training run would change "
+    "cannot be seen."
+)
+
+
+def ranks_said(standings: Standings) -> str:
+    """Return what the ranks of a table claim."""
+    methods, seeds = len(standings.ranked), len(standings.all_seeds)
+    if not methods:
+        return "No method has every seed and set of the matrix, so none has a rank."
+    best = sum(one.may_be_best for one in standings.ranked)
+    said = [_said(str(methods), "each method", str(methods - 1), seeds)] if methods > 1 else ["One method has a rank."]
+    if methods > 1:
+        said.append(f"{MAY_BE_BEST}: with 95 % confidence the best of the {methods} is {_among(best)}.")
+    said += [ONE_SEED] if seeds == 1 and methods > 1 else []
+    if methods < len(standings.ranks):
+        said.append("A method without every seed and set has no rank, and says how many it has.")
+    return " ".join(said)
+
+
+def ranks_of_all_said(matrix: MatrixResults) -> str:
+    """Return the same for a table of several kinds of failure."""
+    seeds = max(len(standings.all_seeds) for standings in matrix.kinds)
+    said = [
+        _said("K", "each of the K methods of a kind of failure", "K - 1", seeds),
+        f"{MAY_BE_BEST}: with 95 % confidence the best of a kind is one of those marked in its column.",
+    ]
+    return " ".join([*said, ONE_SEED] if seeds == 1 else said)
+
+
+def _said(methods: str, each: str, others: str, seeds: int) -> str:
+    on = "the same inputs" + (f" and {seeds} seeds" if seeds > 1 else "")
+    return (
+        f"**{BY} ranks**: a method's place by its mean, and in brackets a 95 % interval of its true rank, from 1 + the "
+        f"number of methods significantly better to {methods} - the number significantly worse, where {each} is tested "
+        f"against the {others} others on {on}, at 5 % after Holm's correction for these {others} tests. "
+        "An interval is right with 95 % confidence for each method by itself, not for all at once."
+    )
+
+
+def _among(best: int) -> str:
+    return "the one marked" if best == 1 else f"one of the {best} marked"
+
+
+def ranks_csv(matrices: Sequence[MatrixResults]) -> str:
+    """Return the text of ranks.csv: a row a matrix, kind and method, in the order of the tables."""
+    file = StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for matrix in matrices:
+        for standings in matrix.kinds:
+            writer.writerows(_rows(standings))
+    return file.getvalue()
+
+
+def _rows(standings: Standings) -> Iterator[tuple[object, ...]]:
+    found = {one.method: one for one in standings.ranked}
+    for method in standings.ranks:
+        one = found.get(method)
+        rank = (one.place, one.low, one.high, str(one.may_be_best).lower(), f"{one.mean:.6f}") if one else ("",) * 5
+        yield standings.matrix, standings.kind.name, RANKED_BY, method, *rank, *standings.has(method)
