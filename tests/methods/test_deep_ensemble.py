@@ -84,7 +84,7 @@ def test_member_logits_are_the_plain_models_bit_for_bit() -> None:
     plain = RECIPE.plain
     assert RECIPE.parts(0, (0,)) == tuple((Plain(TRAINING), seed) for seed in range(5))
     with torch.no_grad():
-        expected = torch.stack([toy_model(plain, seed).net(x) for seed in range(5)], dim=1)
+        expected = torch.stack([toy_model(plain, seed, "images").net(x) for seed in range(5)], dim=1)
     assert torch.equal(world.examples["test"].outputs[LOGITS.of_members], expected)
     assert torch.equal(world.examples["test"].outputs[LOGITS], formulas.log_mean_softmax(expected))
     assert len({expected[:, m].numpy().tobytes() for m in range(5)}) == 5

@@ -68,7 +68,7 @@ def gone(path: Path) -> None:
         "cache/models/*/*/attacks/*/index.npy",
         "cache/models/*/*/attacks/*/done.json",
         "cache/models/*/*/train.cost.json",
-        "cache/toy/*/msp.json",
+        "cache/toy/*/*/msp.json",
     ],
 )
 def test_a_harmed_cache_is_mended(

@@ -148,7 +148,7 @@ def test_a_method_that_the_matrix_cannot_feed_is_skipped_with_a_reason(context):
 def test_a_view_that_no_model_shows_is_a_skip():
     density = entry("density", max_logit, frozenset({LOG_DENSITY}))
     assert plan(context_in(None or __import__("pathlib").Path("unused")).matrix, [density], [0])[0].reason == (
-        "reads log_density, which Plain models do not have"
+        "reads log_density, which Plain models of images do not have"
     )
 
 

@@ -20,6 +20,7 @@ def started(folder: Path, workers: int) -> subprocess.Popen[str]:
         [sys.executable, "-m", "oodbench.cli", *words, *places],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
