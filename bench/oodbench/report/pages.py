@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from oodbench.measure.kinds import averaged
 from oodbench.records import Record
 from oodbench.report.markdown import link, table
+from oodbench.report.members import NOTE, shares_members
 from oodbench.report.models import bits_table, model_table, reported_bits, reported_sweep, sweep_table, sweeps
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
@@ -50,7 +51,7 @@ from stored scores. `{command}` writes this file and the pages that it links to,
 - A **rank** such as 7 (3-15) is a method's place by the mean, and a 95 % interval of its true rank: noise widens the
   interval, and moves no place. ★ marks **the set that may hold the best**: no other method is significantly better than
   one of these. The sentence above each table says what was tested. A method without every seed and set of the matrix
-  has no rank and says what it has ("4 of 5 seeds").
+  has no rank and says what it has ("4 of 5 seeds"); nor has one whose seeds are ensembles of the same members.
 - **±** is the standard deviation over n training seeds (n - 1 in the denominator). One seed has none; its brackets hold
   the 95 % interval of that run (AUROC: DeLong; FPR95: bootstrap).
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason
@@ -179,6 +180,7 @@ def _made_with(records: Sequence[Record]) -> str:
         f"- seeds: {', '.join(str(record.seed) for record in records)}; passes: {passes_text(records)}",
         *([f"- model: {', '.join(f'`{name}`' for name in sorted(models))}"] if models else []),
         *([f"- judged on the errors of `{', '.join(sorted(references))}`"] if references else []),
+        *([f"- {NOTE}"] if shares_members(records) else []),
     ]
     parts = ["\n".join(facts)]
     words = ("Parameter", "Value", "")

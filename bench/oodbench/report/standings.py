@@ -13,6 +13,7 @@ from oodbench.measure.summary import Spread, average, spread
 from oodbench.records import Record, command
 from oodbench.report.entries import Entry, collect
 from oodbench.report.gaps import Has, SharedGap, gaps
+from oodbench.report.members import shares_members
 from oodbench.report.numbers import RANKED_BY, Draws, Numbers, inputs_of, numbers
 
 SCALES = ("paper", "cpu", "tiny")
@@ -60,21 +61,22 @@ class Standings:
 
     @cached_property
     def ranked(self) -> tuple[Ranked, ...]:
-        """The methods that have every seed and set of the matrix, best first."""
+        """The methods that have every seed and set of the matrix, best first; none whose seeds share members."""
         sets = averaged(self.columns)
-        complete = [method for method in self.entries if self.has(method).all]
+        complete = [method for method in self.entries if self.has(method).all and not self.shares_members(method)]
         return ranked({method: self._runs(method, sets) for method in complete}, RANKED_BY)
 
     @cached_property
     def ranks(self) -> dict[str, str]:
         """Rank by method, in the order of tables: "7 (3-15)", with a star where it may be the best.
 
-        Methods without a rank say what they lack, "4 of 5 seeds"; they follow, by the mean of what they have.
+        Methods without a rank say what they lack, "4 of 5 seeds", or that their seeds share members; they follow, by
+        the mean of what they have.
         """
         ranks = {one.method: rank_text(one) for one in self.ranked}
         means = {method: self.over_sets(RANKED_BY, method, averaged(self.columns)) for method in self.entries}
         rest = sorted((mean is None, mean.mean if mean else 0.0, method) for method, mean in means.items())
-        return ranks | {method: self.has(method).lacking for _, _, method in rest if method not in ranks}
+        return ranks | {method: self.has(method).lacking or SHARED for _, _, method in rest if method not in ranks}
 
     @cached_property
     def all_seeds(self) -> tuple[int, ...]:
@@ -87,6 +89,10 @@ class Standings:
         values = [self.values.get((RANKED_BY, method, seed), {}) for seed in own]
         whole = [name for name in sets if all(name in by_set for by_set in values)]
         return Has(len(own.keys() & set(self.all_seeds)), len(self.all_seeds), len(whole), len(sets))
+
+    def shares_members(self, method: str) -> bool:
+        """Whether a method's seeds are ensembles of the same members, and so no sample of training runs."""
+        return shares_members(self.records(method))
 
     def records(self, method: str) -> list[Record]:
         """Return a method's records, in order of seed."""
@@ -132,6 +138,10 @@ class Standings:
             assert mean is not None
             runs[seed] = Run(mean, min(map(min, sizes)), self.draws[inputs_of(entry), self.kind.name])
         return runs
+
+
+SHARED = "shared members"
+"""What stands for the rank of a method whose seeds are ensembles of the same members."""
 
 
 def rank_text(one: Ranked) -> str:

@@ -64,6 +64,7 @@ def identity(
         "tuning_access": method.tuning_access,
         "fits_on_labels": "labels" in method.detector.fits_on,
         "recipe": describe(job.recipe),
+        "members": tuple(seed for _, seed in job.recipe.parts(job.seed, context.matrix.seeds)),
         "scale": context.matrix.scale,
         "in_set": context.matrix.in_set,
         "versions": declared_versions(job.method),
