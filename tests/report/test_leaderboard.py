@@ -16,6 +16,7 @@ from oodbench.errors import BadCard, BadRecord
 from oodbench.measure.ranking import ranking
 from oodbench.records import CellRecord, read_record, read_scores, write_record, write_scores
 from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
+from oodbench.report.members import NOTE
 from oodbench.report.summary import summary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -499,3 +500,18 @@ def test_a_method_that_failed_on_one_attack_keeps_its_other_rows(results: Path) 
     assert of(page(results, "ood"), OOD, "hungry")[0] != "–"
     listed = [row for row in rows(page(results, "README"), "## Not measured") if "`hungry`" in row[0]]
     assert {row[3]: row[-1] for row in listed} == dict.fromkeys(("fgsm-8", "fgsm-8@uint8"), "OutOfMemory: 8 GB")
+
+
+def test_ensembles_of_the_same_members_have_no_rank_and_say_why(results: Path) -> None:
+    for seed in (0, 1):
+        put(results, "shared", seed, scores(seed, 9.0), members=(seed, seed + 1))
+        put(results, "apart", seed, scores(seed, 9.0), members=(2 * seed, 2 * seed + 1))
+    made = leaderboard(results)
+    text = made["docs/leaderboard/made-v1/ood.md"]
+    ranks = {
+        name: row[0] for name in ("shared", "apart", "odin") for row in ranked_rows(text) if f"`{name}`" in str(row)
+    }
+    assert ranks["shared"] == "shared members"
+    assert ranks["apart"].startswith("1 (") and "(" in ranks["odin"]
+    assert NOTE in made["docs/leaderboard/methods/shared.md"]
+    assert NOTE not in made["docs/leaderboard/methods/apart.md"]
