@@ -16,7 +16,7 @@ Recipe = everything that a method needs to train its models. A small one, whole:
 
         def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
             net = classifier(self.training.network, in_set)
-            return alone(net, lambda batch: cross_entropy(net(batch.inputs), batch.labels))
+            return Fit(net, alone(net, lambda batch: cross_entropy(net(batch.inputs), batch.labels)))
 """
 
 from __future__ import annotations
