@@ -1,4 +1,4 @@
-"""How sure a number is: DeLong's variance of AUROC, the stratified bootstrap, and Holm's correction.
+"""How sure a number is: DeLong's interval of AUROC, the stratified bootstrap, and Holm's correction.
 
 Intervals speak of other test inputs from the same sources, one model given. What another training run would change is
 the spread over seeds (`oodbench.measure.summary`), and `oodbench.measure.ranks` takes both into account.
@@ -27,14 +27,26 @@ class Difference(NamedTuple):
 
 
 def delong(counts: Counts, level: float = LEVEL) -> Interval:
-    """Return a confidence interval of AUROC from DeLong's variance, clipped to [0, 1].
+    """Return a confidence interval of AUROC: DeLong's variance on the logit scale, with Student's t.
 
-    The plain interval, AUROC +- z sd: on the logit scale it would be undefined exactly where detectors are good. Where
-    the groups do not overlap (AUROC 0 or 1) the variance is 0 and says nothing; then the k = min(n, m) disjoint pairs
-    of a good and a bad input that all agree bound it as in Clopper and Pearson: AUROC >= (alpha / 2)^(1 / k). A group
-    of one has no variance either: if it overlaps the other group, the interval is [0, 1].
+    With A = AUROC and v = DeLong's variance, the interval is the logistic function of
 
-    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988).
+        logit A +- t sqrt(v) / (A (1 - A)),   t the quantile of Student's t with `delong_df` degrees of freedom
+
+        low, high = delong(count(good, bad))
+
+    The plain interval A +- z sqrt(v) leaves [0, 1] and covers 83 to 87 % at AUROC .999 with 500 bad inputs: few inputs
+    are on the wrong side, and samples with fewer of them give a higher AUROC and a smaller variance at once. The logit
+    mends most of that and not all (90 % there, against 10,000 good ones), since v itself then stands on those few
+    inputs; hence t. What is covered is in `tests/measure/test_coverage.py` and, whole, in
+    `benchmarks/test_interval_coverage.py`.
+
+    Where the groups do not overlap (AUROC 0 or 1) there is no logit; then the k = min(n, m) disjoint pairs of a good
+    and a bad input that all agree bound it as in Clopper and Pearson: AUROC >= (alpha / 2)^(1 / k). A group of one has
+    no variance either: if it overlaps the other group, the interval is [0, 1].
+
+    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988); on the logit scale: Qin
+    and Hotilovac, Statistical Methods in Medical Research 17 (2008).
     """
     area, pairs = auroc(counts), min(counts.n_good, counts.n_bad)
     if area in (0.0, 1.0):
@@ -42,8 +54,13 @@ def delong(counts: Counts, level: float = LEVEL) -> Interval:
         return (bound, 1.0) if area == 1.0 else (0.0, 1 - bound)
     if pairs == 1:
         return 0.0, 1.0
-    reach = float(special.ndtri((1 + level) / 2)) * delong_variance(counts) ** 0.5
-    return max(0.0, area - reach), min(1.0, area + reach)
+    variance = delong_variance(counts)
+    if not variance:
+        return area, area
+    t = -float(special.stdtrit(delong_df(counts), (1 - level) / 2))
+    reach = t * variance**0.5 / (area * (1 - area))
+    low, high = special.expit(special.logit(area) + np.array([-reach, reach]))
+    return float(low), float(high)
 
 
 def delong_variance(counts: Counts) -> float:
@@ -52,12 +69,53 @@ def delong_variance(counts: Counts) -> float:
     With V10(x) = P(s_bad < s(x)) + P(s_bad = s(x)) / 2 for each good x, and V01 alike for each bad one,
     var AUROC = var V10 / n + var V01 / m.
     """
+    return sum(group.squares / (group.n - 1) / group.n for group in _groups(counts))
+
+
+def delong_df(counts: Counts) -> float:
+    """Return the degrees of freedom of DeLong's variance v, for its interval on the logit scale.
+
+    Welch and Satterthwaite: df = 2 v^2 / var(v). The placements are far from normal (at AUROC .999 hardly any differs
+    from 1), so the variance of each group's s^2 is not 2 s^4 / (n - 1) but that with its fourth moment m4,
+
+        var(s^2) = (m4 - s^4 (n - 3) / (n - 1)) / n.
+
+    Two corrections are from simulation and not from theory. The sample's fourth moment is too small, because the inputs
+    that would make it large are too rare to be in the sample: var(v) / v^2 counts twice. And part of v's error is
+    AUROC's own, which the logit takes into account: a quarter of v / (A (1 - A))^2, the relative variance of as many
+    errors as carry this AUROC, is taken off first. Without them coverage is 92 % at .999 with 10,000 good and 500 bad
+    inputs, and 97.5 % at .95 with 40 against 20. Where nothing remains t is normal.
+
+    Source: Satterthwaite, Biometrics Bulletin 2 (1946).
+    """
+    area, variance = auroc(counts), delong_variance(counts)
+    of_variance = sum(group.variance_of_square() / group.n**2 for group in _groups(counts))
+    relative = of_variance / variance**2 - 0.25 * variance / (area * (1 - area)) ** 2
+    return max(1.0, 1 / relative) if relative > 0 else np.inf
+
+
+class _Group(NamedTuple):
+    """The placements of one group about AUROC: how many, and sums of their second and fourth powers."""
+
+    n: int
+    squares: float
+    fourths: float
+
+    def variance_of_square(self) -> float:
+        """Return the variance of s^2, the placements' variance with ddof = 1."""
+        s2 = self.squares / (self.n - 1)
+        return max(0.0, self.fourths / self.n - s2**2 * (self.n - 3) / (self.n - 1)) / self.n
+
+
+def _groups(counts: Counts) -> tuple[_Group, _Group]:
+    """Return the good inputs' placements and the bad ones'."""
     n, m, area = counts.n_good, counts.n_bad, auroc(counts)
-    v10 = (counts.bad_upto - 0.5 * counts.bad_at) / m
-    v01 = (counts.good_from - 0.5 * counts.good_at) / n
-    var10 = float((counts.good_at * (v10 - area) ** 2).sum()) / (n - 1)
-    var01 = float((counts.bad_at * (v01 - area) ** 2).sum()) / (m - 1)
-    return var10 / n + var01 / m
+    good = ((counts.bad_upto - 0.5 * counts.bad_at) / m - area) ** 2
+    bad = ((counts.good_from - 0.5 * counts.good_at) / n - area) ** 2
+    return (
+        _Group(n, float((counts.good_at * good).sum()), float((counts.good_at * good**2).sum())),
+        _Group(m, float((counts.bad_at * bad).sum()), float((counts.bad_at * bad**2).sum())),
+    )
 
 
 def delong_test(a: tuple[ArrayLike, ArrayLike], b: tuple[ArrayLike, ArrayLike]) -> Difference:
