@@ -23,6 +23,8 @@ def test_coverage_of_auroc(spread: float, sizes: tuple[int, int]) -> None:
     print(" AUROC   apart   plain        interval")
     for truth in MORE:
         before, now = (covered(interval, truth, *sizes, TABLES, spread) for interval in (plain, delong))
-        print(f" {truth:.3f}   {now.apart:5.1%}   {before.share:.1%} {before.width:.4f}  {now.share:.1%} {now.width:.4f}")
+        print(
+            f" {truth:.3f}   {now.apart:5.1%}   {before.share:.1%} {before.width:.4f}  {now.share:.1%} {now.width:.4f}"
+        )
         if spread == 1:
             assert now.as_promised, (truth, now)

@@ -53,11 +53,16 @@ class Citation(_Frozen):
 
 
 class Parameters(_Frozen):
-    """A detector's hyper-parameters by name: passed by the caller, left at their defaults, and chosen by tuning."""
+    """A detector's hyper-parameters by name: passed by the caller, left at their defaults, and chosen by tuning.
+
+    Attributes:
+        undecided: Whether the held-out sets told other candidates as little apart; what is chosen is the first then.
+    """
 
     given: Json = {}
     default: Json = {}
     chosen: Json = {}
+    undecided: bool = False
 
 
 class DataUsed(_Frozen):
