@@ -75,12 +75,13 @@ def identity(context: Context, job: Job | Skip, key: str | None = None, tuned: T
 
 def declared_versions(method: Method) -> dict[str, int]:
     """Return the declared versions that a method's numbers depend on."""
-    return {
+    versions = {
         "protocol": PROTOCOL,
         "training": TRAINING,
         "recipe": method.recipe.version,
         "detector": method.detector.version,
     }
+    return versions | ({"search": method.search.version} if method.search else {})
 
 
 def parameters(job: Job | Skip, tuned: Tuned | None) -> Parameters:
