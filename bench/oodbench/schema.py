@@ -210,6 +210,8 @@ class Record(_Outcome):
         key: Content address of all that the numbers depend on (names, versions, parameters, data, seed): a run that
             would compute the same key keeps the record instead.
         cells: The failure sets that have no scores, each with its reason.
+        members: Seeds of the models that this one is made from. Where two seeds of a method have one in common their
+            spread is none over seeds.
         model: The model whose outputs are scored.
         reference: The classifier whose errors are judged: the model itself, or the plain classifier beside a density.
         scores_sha256: Of the content of the scores file.
@@ -237,6 +239,7 @@ class Record(_Outcome):
     environment: Environment
     passes: Passes = Passes()
     cells: tuple[CellRecord, ...] = ()
+    members: tuple[int, ...] = ()
     model: ModelUsed | None = None
     reference: ModelUsed | None = None
     scores_sha256: Sha256 | None = None

@@ -175,12 +175,13 @@ def test_candidates_are_judged_by_fpr95_then_auroc_then_margin() -> None:
     assert not same[1].beats(same[0])
 
 
-def test_auroc_breaks_a_tie_of_fpr95() -> None:
-    """All bad inputs pass the threshold of both; the second puts fewer good ones below them."""
+def test_auroc_breaks_a_tie_of_fpr95_whatever_the_margin() -> None:
+    """All bad inputs pass the threshold of both; one of the better candidate is far out, which AUROC does not mind."""
     good = np.arange(20.0)
-    poor, better = judged(good, [np.full(5, 30.0)]), judged(good, [np.full(5, 10.5)])
-    assert poor.kept_out == better.kept_out == 0
-    assert better.beats(poor)
+    better, wider = judged(good, [np.array([9.5, 9.5, 9.5, 9.5, 1000.0])]), judged(good, [np.full(5, 12.0)])
+    assert better.kept_out == wider.kept_out == 0
+    assert better.margin < wider.margin
+    assert better.beats(wider)
 
 
 def test_a_grid_that_fpr95_decides_chooses_as_it_did() -> None:

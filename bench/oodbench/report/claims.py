@@ -15,12 +15,15 @@
     expected = "holds"                # what the committed scores say of it
     why = "..."                       # the likely reason, where it does not hold
 
-Differences are paired by seed; their 95 % interval is Student's over seeds. A claim *holds* where the interval lies
-above 0, is *reversed* where it lies below, and is *open* where it contains 0.
+Differences are paired by seed and by input; their variance is that over both (`oodbench.measure.paired`), or over seeds
+alone where no input has a number of its own: overconfidence, bits per dimension, what diagnostics find. Claims are
+tested together, by Holm's procedure at 5 %, and each interval has the confidence that its test is held against. A claim
+*holds* where the interval lies above 0, is *reversed* where it lies below, *open* where it contains 0, and *untested*
+where the seeds of a method share members (`oodbench.report.members`).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, Self
@@ -33,12 +36,15 @@ from scipy.special import stdtrit
 
 from oodbench.data.fixed import Fixed, read_toml
 from oodbench.errors import BadCard, UnknownName
+from oodbench.measure.intervals import p_value
 from oodbench.measure.kinds import ROUNDED, KindName
+from oodbench.measure.paired import Variance, resampled, resampled_mean, variance
 from oodbench.records import Quality
 from oodbench.report.diagnostics import metrics as diagnosed
 from oodbench.report.diagnostics_page import findings
 from oodbench.report.entries import Entry, collect
 from oodbench.report.markdown import NONE, table
+from oodbench.report.members import shares_members
 from oodbench.report.numbers import numbers
 from oodbench.report.site import differs
 from oodbench.store import atomically
@@ -46,7 +52,10 @@ from oodbench.store import atomically
 FILE = "claims.toml"
 COMMAND = "oodbench claims"
 
-Verdict = Literal["holds", "open", "reversed"]
+LEVEL = 0.05
+"""Of all verdicts on the page together: the chance that any of them is one of chance."""
+
+Verdict = Literal["holds", "open", "reversed", "untested"]
 Values = npt.NDArray[np.float64]
 
 OWN = {"accuracy": 100.0, "oce": 1.0, "bits_per_dimension": 1.0}
@@ -54,10 +63,16 @@ OWN = {"accuracy": 100.0, "oce": 1.0, "bits_per_dimension": 1.0}
 
 HEADER = """# What the papers say, and what holds here
 
-Each claim of a paper that our matrices can test, beside the paper's numbers. A claim **holds** where the paired
-difference over seeds exceeds 0 by more than its 95 % interval, is **reversed** where it is below 0 by as much, and is
-**open** where the interval contains 0. The papers trained larger networks, for longer, on other data: what is compared
-is the direction, not the size. Numbers are percent (bits per dimension apart), mean ± standard deviation over seeds.
+Each claim of a paper that our matrices can test, beside the paper's numbers. A claim **holds** where the interval of
+the difference lies above 0, is **reversed** where it lies below, and is **open** where it contains 0. The difference is
+paired by seed and by test input. Its interval is Student's, with the variance over test inputs and over training runs
+together; over training runs alone for overconfidence (oce), bits per dimension and what diagnostics find. The {tested}
+claims that are tested are corrected for their number by Holm's procedure: with 95 % confidence none that **holds** or
+is **reversed** is so by chance. The confidence of an interval is 1 − 0.05 / k: k is {tested} for the most significant
+claim, one less for each that follows, and {last} for the first that is open and all that are less significant. A claim
+is **untested** where the seeds of a method are ensembles that share members: their spread is none over training runs.
+The papers trained larger networks, for longer, on other data: what is compared is the direction, not the size. Numbers
+are percent (bits per dimension apart), mean ± standard deviation over seeds.
 
 Generated from the stored scores by `{command}`; the claims are in `results/claims.toml`."""
 
@@ -100,11 +115,17 @@ class Found:
     Attributes:
         more: What it puts higher, a number a seed, in the unit that it is printed in.
         less: What it puts lower, likewise.
+        drawn: `more` - `less` on resamples of the test inputs [S, resamples]; None where no input has its own number.
+        shared: Whether the seeds of a method share members, so that nothing is tested.
+        k: Of how many claims this is the most significant, itself among them; what corrects its interval.
     """
 
     claim: Claim
     more: Values
     less: Values
+    drawn: Values | None = None
+    shared: bool = False
+    k: int = 1
 
     @property
     def difference(self) -> float:
@@ -112,14 +133,25 @@ class Found:
         return float((self.more - self.less).mean())
 
     @property
+    def variance(self) -> Variance:
+        """Of the difference, over seeds and inputs."""
+        return variance(self.more - self.less, self.drawn)
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of the difference, of this claim alone."""
+        return p_value(self.difference, self.variance.value, len(self.more), self.variance.df)
+
+    @property
     def margin(self) -> float:
-        """Half the width of its 95 % interval."""
-        each = self.more - self.less
-        return float(stdtrit(len(each) - 1, 0.975) * each.std(ddof=1) / np.sqrt(len(each)))
+        """Half the width of its interval, of confidence 1 - 0.05 / k."""
+        return float(stdtrit(self.variance.df, 1 - LEVEL / self.k / 2) * np.sqrt(self.variance.value))
 
     @property
     def verdict(self) -> Verdict:
         """Whether the claim holds."""
+        if self.shared:
+            return "untested"
         if self.difference > self.margin:
             return "holds"
         return "reversed" if self.difference < -self.margin else "open"
@@ -145,13 +177,58 @@ def judge(results: Path) -> list[Found]:
         BadRecord: as `oodbench.report.entries.collect`.
     """
     claims = read_claims(results)
-    frames = {matrix: _frame(results, matrix) for matrix in dict.fromkeys(one.matrix for one in claims)}
-    return [_found(one, frames[one.matrix]) for one in claims]
+    stored = {matrix: collect(results, matrix) for matrix in dict.fromkeys(one.matrix for one in claims)}
+    frames = {matrix: _frame(results, matrix, entries) for matrix, entries in stored.items()}
+    draws = {matrix: _Draws(entries) for matrix, entries in stored.items()}
+    return corrected([_found(one, frames[one.matrix], draws[one.matrix]) for one in claims])
 
 
-def _frame(results: Path, matrix: str) -> pd.DataFrame:
+def corrected(found: Sequence[Found]) -> list[Found]:
+    """Return claims with intervals that are corrected for their number, by Holm's procedure.
+
+    The most significant of K is held against 5 % / K, the next against 5 % / (K - 1), until one fails: it and all that
+    are less significant have its level, at which none of them is significant.
+    """
+    order = sorted((at for at, one in enumerate(found) if not one.shared), key=lambda at: found[at].p)
+    made, k = list(found), len(order)
+    for step, at in enumerate(order):
+        made[at] = replace(found[at], k=k)
+        if found[at].p <= LEVEL / k and k == len(order) - step:
+            k -= 1
+    return [replace(one, k=max(1, one.k)) for one in made]
+
+
+class _Draws:
+    """What claims are about, on resamples of the test inputs, by what they ask; each is drawn once."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = {(entry.record.method, entry.record.seed): entry for entry in entries}
+        self._known: dict[tuple[object, ...], Values | None] = {}
+
+    def of(self, one: Claim, method: str, seed: int) -> Values | None:
+        """Return a side of a claim at a seed [resamples], in the unit that it is printed in."""
+        key = method, seed, one.metric, one.failure, one.sets
+        if key not in self._known:
+            self._known[key] = self._drawn(one, self._entries[method, seed])
+        return self._known[key]
+
+    def shared(self, method: str) -> bool:
+        """Whether the seeds of a method share members."""
+        return shares_members([entry.record for (name, _), entry in self._entries.items() if name == method])
+
+    def _drawn(self, one: Claim, entry: Entry) -> Values | None:
+        if one.metric == "accuracy" and entry.outcomes:
+            return OWN["accuracy"] * resampled_mean(entry.outcomes.read.correct, "good")
+        if one.failure is None:
+            return None
+        cells = [cell for cell in entry.cells if cell.failure == one.failure and not cell.name.endswith(ROUNDED)]
+        whole = [cell for cell in cells if len(cell.good) and len(cell.bad) and (not one.sets or cell.name in one.sets)]
+        entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
+        return 100 * resampled(whole, one.metric)
+
+
+def _frame(results: Path, matrix: str, entries: Sequence[Entry]) -> pd.DataFrame:
     """Return every number of a matrix in the unit that it is printed in: method, seed, metric, kind, set, value."""
-    entries = collect(results, matrix)
     found = numbers(results, entries).frame
     found = found[(found["metric"] != "") & ~found["set"].str.endswith(ROUNDED)]
     frame = found[["method", "seed", "metric", "kind", "set", "value"]].assign(value=100 * found["value"])
@@ -171,7 +248,7 @@ def _own(entry: Entry) -> Iterable[tuple[object, ...]]:
         yield *where, "bits_per_dimension", "", name, OWN["bits_per_dimension"] * bits
 
 
-def _found(one: Claim, frame: pd.DataFrame) -> Found:
+def _found(one: Claim, frame: pd.DataFrame, draws: _Draws) -> Found:
     frame = frame[(frame["kind"] == (one.failure or "")) & (frame["metric"] == one.metric)]
     if one.sets:
         for name in one.sets:
@@ -187,7 +264,18 @@ def _found(one: Claim, frame: pd.DataFrame) -> Found:
         np.array([float(said)] * len(common) if side is None else [side[seed] for seed in common])
         for said, side in zip((one.more, one.less), sides, strict=True)
     )
-    return Found(one, more, less)
+    drawn = [_drawn(one, said, common, draws) for said in (one.more, one.less)]
+    difference = drawn[0] - drawn[1] if drawn[0] is not None and drawn[1] is not None else None
+    shared = any(draws.shared(said) for said in (one.more, one.less) if isinstance(said, str))
+    return Found(one, more, less, difference, shared)
+
+
+def _drawn(one: Claim, said: str | float, seeds: Sequence[int], draws: _Draws) -> Values | None:
+    """Return a side on resamples of the inputs, by seed [S, resamples]; of a number, that number."""
+    if not isinstance(said, str):
+        return np.full((len(seeds), 1), float(said))
+    found = [draws.of(one, said, seed) for seed in seeds]
+    return np.stack([each for each in found if each is not None]) if all(each is not None for each in found) else None
 
 
 def _side(one: Claim, said: str | float, frame: pd.DataFrame) -> "pd.Series[float] | None":
@@ -202,7 +290,8 @@ def _side(one: Claim, said: str | float, frame: pd.DataFrame) -> "pd.Series[floa
 
 def page(found: Sequence[Found]) -> str:
     """Return the text of docs/claims.md."""
-    parts = [HEADER.format(command=COMMAND)]
+    tested = [one.k for one in found if not one.shared]
+    parts = [HEADER.format(command=COMMAND, tested=len(tested), last=min(tested, default=0))]
     for matrix, group in groupby(found, key=lambda one: one.claim.matrix):
         headers = ["Claim", "Paper", "There", "Here", "Difference", "Verdict", "Likely reason"]
         rows = [_row(one) for one in group]
@@ -214,9 +303,8 @@ def _row(found: Found) -> list[str]:
     one = found.claim
     where = f"{one.metric}, {', '.join(one.sets) or one.failure or 'test'}"
     here = f"`{one.more}` {_said(one.more, found.more)} against `{one.less}` {_said(one.less, found.less)} ({where})"
-    difference = (
-        f"{found.difference:+.2f} [{found.difference - found.margin:.2f}, {found.difference + found.margin:.2f}]"
-    )
+    low, high = found.difference - found.margin, found.difference + found.margin
+    difference = f"{found.difference:+.2f}" + ("" if found.shared else f" [{low:.2f}, {high:.2f}]")
     return [one.statement, one.source, one.paper, here, difference, f"**{found.verdict}**", one.why or NONE]
 
 

@@ -62,6 +62,7 @@ def identity(context: Context, job: Job | Skip, key: str | None = None, tuned: T
         "tuning_access": method.tuning_access,
         "fits_on_labels": "labels" in method.detector.fits_on,
         "recipe": describe(job.recipe),
+        "members": tuple(seed for _, seed in job.recipe.parts(job.seed, context.matrix.seeds)),
         "scale": context.matrix.scale,
         "in_set": context.matrix.in_set,
         "versions": declared_versions(job.method),

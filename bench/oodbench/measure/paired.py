@@ -1,0 +1,86 @@
+"""The difference between two rows, or between a row and a number: its variance over inputs and over training runs.
+
+Both rows are judged on the same resampled inputs, so what they share cancels out. With S seeds, d_s the difference at
+each and d_s* the same on a resample of the inputs:
+
+    V_inputs = var over resamples of mean_s d_s*,   V_seeds = s^2(d_s) / S
+    V_both = (mean_s var d_s* - V_inputs) / (S - 1)
+    V = V_inputs + max(0, V_seeds - V_both)
+
+as in an analysis of variance with crossed effects: V_both is what an input and a training run do together, which is in
+the other two, and counts once. The degrees of freedom are Welch and Satterthwaite's: S - 1 for the
+part that seeds make, infinitely many for the rest.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodbench.measure.cells import Cell
+from oodbench.measure.intervals import placements
+from oodbench.measure.ranks import RESAMPLES, drawn_mean
+
+Floats = NDArray[np.float64]
+
+
+class Variance(NamedTuple):
+    """The variance of a mean difference, and its degrees of freedom."""
+
+    value: float
+    df: float
+
+
+def variance(difference: Floats, drawn: Floats | None) -> Variance:
+    """Return the variance of the mean difference; see the module.
+
+    Args:
+        difference: Of each seed [S], two at least.
+        drawn: Of each seed on each resample of the inputs [S, resamples]; None where no input has a number of its own,
+            and the variance is that over seeds.
+    """
+    seeds = len(difference)
+    of_seeds = float(difference.var(ddof=1)) / seeds
+    if drawn is None:
+        return Variance(of_seeds, seeds - 1)
+    of_inputs = float(drawn.mean(axis=0).var(ddof=1))
+    of_both = (float(drawn.var(axis=1, ddof=1).mean()) - of_inputs) / (seeds - 1)
+    whole = of_inputs + max(0.0, of_seeds - of_both)
+    return Variance(whole, (seeds - 1) * max(1.0, whole / of_seeds) ** 2 if of_seeds else np.inf)
+
+
+def resampled(cells: Iterable[Cell], metric: str) -> Floats:
+    """Return the mean over cells of a metric on each resample of their inputs [resamples], the same for all rows.
+
+    AUROC's is linear in the placements of the inputs (its variance is DeLong's), which saves sorting each resample.
+
+    Raises:
+        UnknownName: There is no such ranking metric.
+    """
+    cells = list(cells)
+    if metric != "auroc":
+        return drawn_mean(cells, metric)
+    drawn: Floats = np.mean([_auroc(cell) for cell in cells], axis=0)
+    return drawn
+
+
+def resampled_mean(values: NDArray[np.generic], name: str) -> Floats:
+    """Return the mean of a number that each input has [n], on each resample of the inputs [resamples]."""
+    drawn: Floats = values.astype(np.float64) @ _weights(name, len(values)) / len(values)
+    return drawn
+
+
+def _auroc(cell: Cell) -> Floats:
+    good, bad = placements(cell.good, cell.bad)
+    return resampled_mean(good, "good") + resampled_mean(bad, f"bad/{cell.name}") - float(good.mean())
+
+
+@lru_cache(maxsize=32)
+def _weights(name: str, n: int) -> Floats:
+    """Return how often each of n inputs is drawn in each resample [n, resamples]."""
+    rng = np.random.default_rng([crc32(name.encode()), n])
+    drawn = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(RESAMPLES)]
+    return np.stack(drawn, axis=1).astype(np.float64)
