@@ -81,8 +81,8 @@ def record(method: str, seed: int, *, matrix="made-v1", **fields) -> Record:
         method=method,
         seed=seed,
         title=method.upper(),
-        parameters=Parameters(),
         **{
+            "parameters": Parameters(),
             "citation": Citation(authors="One", title="T", year=2020, url=f"https://example.org/{method}"),
             "tuning_access": "none",
             "fits_on_labels": False,

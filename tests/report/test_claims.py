@@ -9,7 +9,8 @@ from made import put, scores
 from scipy.stats import ttest_rel
 
 from oodbench.errors import BadCard, UnknownName
-from oodbench.report.claims import Claim, Found, judge, page, read_claims, rebuild
+from oodbench.measure.intervals import holm
+from oodbench.report.claims import Claim, Found, corrected, judge, page, read_claims, rebuild
 
 ONE = {
     "statement": "A beats B",
@@ -51,6 +52,81 @@ def test_the_interval_is_that_of_a_paired_t_test() -> None:
     low, high = ttest_rel(a, b).confidence_interval(0.95)
     assert one.difference - one.margin == pytest.approx(low)
     assert one.difference + one.margin == pytest.approx(high)
+
+
+def test_the_variance_over_inputs_widens_the_interval() -> None:
+    """Three runs that agree to a hundredth, on inputs that let the difference vary by one."""
+    drawn = np.random.default_rng(0).normal(1, 1, 500)
+    alone = found([1, 1.01, 0.99])
+    both = Found(alone.claim, alone.more, alone.less, drawn=np.stack([drawn] * 3))
+    assert (alone.verdict, both.verdict) == ("holds", "open")
+    assert both.margin == pytest.approx(1.96 * drawn.std(ddof=1), rel=0.01)
+
+
+def test_intervals_are_corrected_by_holm() -> None:
+    """By hand: p-values of about 0.001, 0.02, 0.03 and 0.2 against 5 % / 4, / 3 and no further."""
+    each = [[1, 1.05, 0.95], [1, 1.25, 0.75], [1, 1.3, 0.7], [1, 1.9, 0.1]]
+    before = [found(one) for one in (each[3], each[1], each[0], each[2])]
+    after = corrected(before)
+    p = [one.p for one in before]
+    assert p[2] < 0.05 / 4 < 0.05 / 3 < p[1] < p[3] < 0.05 < p[0]
+    assert [one.k for one in after] == [3, 3, 4, 3]
+    assert [one.verdict for one in before] == ["open", "holds", "holds", "holds"]
+    assert [one.verdict for one in after] == ["open", "open", "holds", "open"]
+    for one, alone in zip(after, before, strict=True):
+        assert (one.verdict == "holds") == (alone.p <= 0.05 / one.k)
+        assert one.margin > alone.margin
+
+
+def test_verdicts_are_those_of_holms_procedure_whatever_the_claims() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        many = [found((rng.normal(rng.choice([0, 3]), 1, 5)).tolist()) for _ in range(12)]
+        adjusted = holm([one.p for one in many])
+        assert [one.verdict != "open" for one in corrected(many)] == [p <= 0.05 for p in adjusted]
+
+
+def test_false_verdicts_are_rare_among_many_true_nulls() -> None:
+    """Of 20 claims that are all of chance, any verdict in at most 5 % of pages; uncorrected it is 64 %."""
+    rng = np.random.default_rng(1)
+    pages = [[found(rng.normal(0, 1, 5).tolist()) for _ in range(20)] for _ in range(200)]
+    wrong = np.mean([any(one.verdict != "open" for one in corrected(page)) for page in pages])
+    alone = np.mean([any(one.verdict != "open" for one in page) for page in pages])
+    assert wrong <= 0.09 < 0.5 < alone
+
+
+def test_ensembles_that_share_members_are_untested_and_not_counted() -> None:
+    shared = Found(Claim.model_validate(ONE), np.array([9.0, 9.1]), np.array([1.0, 1.1]), shared=True)
+    one, other = corrected([shared, found([1, 1.1, 0.9])])
+    assert (one.verdict, other.verdict, other.k) == ("untested", "holds", 1)
+    text = page([one, other])
+    assert "The 1\nclaims that are tested" in text
+    assert "| +8.00 | **untested** |" in text
+
+
+def test_a_row_that_shares_members_is_untested(results: Path) -> None:
+    for seed in range(3):
+        put(results, "ensemble", seed, scores(seed, 3.0), members=(seed, seed + 1))
+        put(results, "apart", seed, scores(seed, 3.0), members=(2 * seed, 2 * seed + 1))
+    written(results, ONE | {"more": "ensemble"}, ONE | {"more": "apart"})
+    assert [one.verdict for one in judge(results)] == ["untested", "holds"]
+
+
+def test_inputs_enter_from_the_stored_scores(results: Path) -> None:
+    written(results, ONE, ONE | {"sets": ["glyphs"]}, ONE | {"metric": "fpr95", "more": "poor", "less": "good"})
+    for one in judge(results):
+        assert one.drawn is not None
+        assert one.drawn.shape == (4, 200)
+        assert one.drawn.mean() == pytest.approx(one.difference, abs=2.5)
+    assert judge(results)[0].drawn.std() < judge(results)[1].drawn.std()  # type: ignore[union-attr]
+
+
+def test_accuracy_varies_over_inputs(results: Path) -> None:
+    alone = {key: value for key, value in ONE.items() if key != "failure"} | {"metric": "accuracy", "less": 50.0}
+    written(results, alone)
+    (one,) = judge(results)
+    assert one.drawn is not None
+    assert one.drawn[0].std() == pytest.approx(100 * (0.9 * 0.1 / 200) ** 0.5, rel=0.3)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from oodbench.measure.kinds import averaged
 from oodbench.records import Parameters, Record
 from oodbench.report.markdown import NONE, link, table
+from oodbench.report.members import NOTE, shares_members
 from oodbench.report.models import bits_table, model_table, reported_bits, reported_sweep, sweep_table, sweeps
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.reported import Reported
@@ -175,6 +176,7 @@ def _made_with(records: Sequence[Record]) -> str:
         f"- seeds: {', '.join(str(record.seed) for record in records)}; passes: {passes_text(records)}",
         *([f"- model: {', '.join(f'`{name}`' for name in sorted(models))}"] if models else []),
         *([f"- judged on the errors of `{', '.join(sorted(references))}`"] if references else []),
+        *([f"- {NOTE}"] if shares_members(records) else []),
     ]
     parts = ["\n".join(facts)]
     words = ("Parameter", "Value", "")
