@@ -6,9 +6,8 @@ NeurIPS 2017, without its adversarial training; the mutual information is that o
     p(x) = 1/M sum_m softmax(z_m(x)),   H[p] = -sum_c p_c log p_c
     s(x) = -H[p(x)],   or   s(x) = -I(x),   I = H[p] - 1/M sum_m H[softmax(z_m)],   both in nats
 
-The members are the plain classifiers of seeds 0 to M - 1, which other methods judge anyway; nothing is trained here. A
-matrix with several seeds asks how far the numbers depend on them: its seed s then judges a bootstrap of the members, M
-of them drawn with replacement, among which on average only 3.4 of 5 differ. That is a weaker ensemble than the five.
+The members are M distinct plain classifiers, most of which other methods judge anyway. In a matrix with several seeds
+they overlap from seed to seed (`oodbench.ensembles.members`), which its records say.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from oodbench import formulas
 from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
-from oodbench.ensembles import bootstrap, take_weights
+from oodbench.ensembles import members, take_weights
 from oodbench.networks.members import Ensemble
 from oodbench.recipes import Plain
 from oodbench.spaces import SpaceName
@@ -33,13 +32,13 @@ class DeepEnsemble(Defaults):
 
     Attributes:
         M: How many.
-        bootstrap: With several seeds in the matrix each draws its members with replacement from the same M; without,
-            seed s has M of its own, those of seeds sM to sM + M - 1.
+        disjoint: With several seeds in the matrix, whether seed s has M of its own, those of seeds sM to sM + M - 1;
+            else neighbouring seeds share M - 1.
         plain: What each of them is.
     """
 
     M: int = 5
-    bootstrap: bool = True
+    disjoint: bool = False
     plain: Plain = Plain()
 
     version: ClassVar[int] = 1
@@ -58,13 +57,7 @@ class DeepEnsemble(Defaults):
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Plain, int], ...]:
         """Return the members."""
-        return tuple((self.plain, member) for member in self.members(seed, seeds))
-
-    def members(self, seed: int, seeds: tuple[int, ...]) -> list[int]:
-        """Return the members' seeds."""
-        if self.bootstrap or len(seeds) == 1:
-            return bootstrap(self.M, seed, seeds)
-        return list(range(seed * self.M, (seed + 1) * self.M))
+        return tuple((self.plain, member) for member in members(self.M, seed, seeds, disjoint=self.disjoint))
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return the members, of which nothing is left to train."""
@@ -93,14 +86,14 @@ PAPER = Citation(
 METHODS = (
     Method(
         name="deep-ensemble",
-        title="Deep ensemble of 5, entropy (several seeds: bootstraps of the 5)",
+        title="Deep ensemble of 5, entropy (several seeds share members)",
         paper=PAPER,
         recipe=DeepEnsemble(),
         detector=Stateless(frozenset({LOGITS.of_members}), certainty),
     ),
     Method(
         name="deep-ensemble-mi",
-        title="Deep ensemble of 5, mutual information (several seeds: bootstraps of the 5)",
+        title="Deep ensemble of 5, mutual information (several seeds share members)",
         paper=PAPER,
         recipe=DeepEnsemble(),
         detector=Stateless(frozenset({LOGITS.of_members}), agreement),

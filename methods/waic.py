@@ -5,8 +5,8 @@ Choi, Jang & Alemi, "WAIC, but Why? Generative Ensembles for Robust Anomaly Dete
 
     s(x) = mean_m log p_m(x) - var_m log p_m(x),   M = 5, in nats of the whole image
 
-A member is the model of the model's own row at one seed. In a matrix with several seeds each seed judges a bootstrap
-of the same five, which is how the paper's intervals are made too.
+A member is the model of the model's own row at one seed. In a matrix with several seeds neighbours share four of five
+members; the paper's intervals are bootstraps of the same five.
 """
 
 from oodbench.contract import Citation, Method
@@ -26,21 +26,21 @@ CHOI = Citation(
 METHODS = (
     Method(
         name="waic-glow",
-        title="WAIC of 5 Glows (several seeds: bootstraps of the 5)",
+        title="WAIC of 5 Glows (several seeds share members)",
         paper=CHOI,
         recipe=DensityEnsemble(Glow()),
         detector=WAIC,
     ),
     Method(
         name="waic-vae",
-        title="WAIC of 5 VAEs (several seeds: bootstraps of the 5)",
+        title="WAIC of 5 VAEs (several seeds share members)",
         paper=CHOI,
         recipe=DensityEnsemble(Vae()),
         detector=WAIC,
     ),
     Method(
         name="waic-pixelcnn++",
-        title="WAIC of 5 PixelCNN++s (several seeds: bootstraps of the 5)",
+        title="WAIC of 5 PixelCNN++s (several seeds share members)",
         paper=CHOI,
         recipe=DensityEnsemble(PixelCnn()),
         detector=WAIC,

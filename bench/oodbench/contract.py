@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -234,8 +234,14 @@ class Stateless:
 class Grid:
     """Hyper-parameters that are tuned: values of detector fields to try, and the held-out bad inputs that judge them.
 
-    The candidate with the smallest FPR95 wins (the mean over held-out sets); of equals, the first.
+    The candidate with the smallest FPR95 wins (the mean over held-out sets); of equals that with the larger AUROC, of
+    equals that with the larger margin between the mean scores of good and bad inputs. Where none of these tells
+    candidates apart the first of them stands, and the record says "undecided".
+
+        Grid(over=(("eps", (0.0, 0.0014)),), on="adversarial_validation")
     """
+
+    version: ClassVar[int] = 2
 
     over: tuple[tuple[str, tuple[float, ...]], ...]
     on: Literal["ood_validation", "adversarial_validation"] = "ood_validation"

@@ -17,7 +17,8 @@ from oodbench.store import digest
 
 PROTOCOL = 1
 """Version of what happens between weights and scores: outputs and their storing, which images are attacked, what a
-method is handed to fit and to tune on, the choice among candidates, quality and calibration of the model."""
+method is handed to fit and to tune on, quality and calibration of the model. The choice among candidates has its own,
+that of `oodbench.contract.Grid`, which is part of what tuned rows alone are the address of."""
 
 TRAINING = 1
 """Version of the training loop: the order of the images, augmentation, optimisers, schedules, what is drawn when."""

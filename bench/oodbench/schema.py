@@ -53,11 +53,16 @@ class Citation(_Frozen):
 
 
 class Parameters(_Frozen):
-    """A detector's hyper-parameters by name: passed by the caller, left at their defaults, and chosen by tuning."""
+    """A detector's hyper-parameters by name: passed by the caller, left at their defaults, and chosen by tuning.
+
+    Attributes:
+        undecided: Whether the held-out sets told other candidates as little apart; what is chosen is the first then.
+    """
 
     given: Json = {}
     default: Json = {}
     chosen: Json = {}
+    undecided: bool = False
 
 
 class DataUsed(_Frozen):
@@ -196,7 +201,8 @@ class Record(_Outcome):
     """Where the scores of one (matrix, method, seed) come from.
 
     Attributes:
-        versions: Declared versions of the protocol, the training loop, the recipe and the detector.
+        versions: Declared versions of the protocol, the training loop, the recipe and the detector, and of the
+            choice among candidates where there is one.
         source_sha256: Digest of the code that made it, comments aside: provenance. Of what was moved from schema 1 it
             is the code that its method was tried with at the move; `git` names the code that made the record.
         behaviour: A few numbers that this code made of the toy, by group (`oodbench.run.behaviour`): other code keeps

@@ -4,11 +4,14 @@
 
 writes `tests/golden/scores/<method>.json`, and `<method>.tokens.json` where a method takes texts, too. It refuses where
 scores moved and no version did, and where a version moved and no score did: numbers move exactly when somebody says so.
+A change that the toy is too easy to show has its methods named:
+
+    python tests/golden/make_scores.py mahalanobis-c mahalanobis-d
 """
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +29,7 @@ from oodbench.run.workspace import Workspace
 from oodbench.spaces import SpaceName
 
 FOLDER = Path(__file__).parent / "scores"
+UNSEEN = ", and no number did"
 
 
 def entries() -> list[Registered]:
@@ -65,16 +69,17 @@ def fault(entry: Registered, made: Made, space: SpaceName) -> str | None:
     if groups and same:
         return f"{name}: its numbers moved ({groups}) and no version did: raise the version of what changed, or mend it"
     if not groups and not same:
-        return f"{name}: a version moved, {versions} to {declared_versions(entry.method)}, and no number did"
+        return f"{name}: a version moved, {versions} to {declared_versions(entry.method)}{UNSEEN}"
     return f"{name}: its numbers moved with their version: make golden" if groups else None
 
 
-def write(workspace: Workspace) -> Iterator[str]:
+def write(workspace: Workspace, named: Collection[str]) -> Iterator[str]:
+    """Write what moved; yield what is refused. Of those named a version may move that the toy does not show."""
     FOLDER.mkdir(exist_ok=True)
     for entry, space in tried():
         made = now(entry, workspace, space)
         wrong = fault(entry, made, space)
-        if wrong and not wrong.endswith("make golden"):
+        if wrong and not wrong.endswith("make golden") and not (wrong.endswith(UNSEEN) and entry.method.name in named):
             yield wrong
         elif wrong:
             content = {"versions": declared_versions(entry.method), "machine": made.machine}
@@ -86,6 +91,6 @@ def write(workspace: Workspace) -> Iterator[str]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
-        refused = list(write(Workspace(results=Path(folder), cache=Path(folder))))
+        refused = list(write(Workspace(results=Path(folder), cache=Path(folder)), sys.argv[1:]))
     print("\n".join(refused), file=sys.stderr)
     sys.exit(bool(refused))

@@ -44,6 +44,12 @@ class Lab:
     classes: int = 3
     seed: int = 7
 
+    @property
+    def attacked(self) -> Tensor:
+        """Return validation images halfway to outliers, in the place of attacked ones."""
+        n = min(len(self.validation[0]), len(self.outliers))
+        return 0.5 * (self.validation[0][:n] + self.outliers[:n])
+
     def outputs(self, detector: Detector[Any], x: Tensor, labels: Tensor | None = None) -> ModelOutputs:
         """Return outputs for x that open what the detector declares."""
         access = Access(detector.reads, "labels" in detector.fits_on)
@@ -60,6 +66,7 @@ class Lab:
             {
                 "validation": self.outputs(detector, *self.validation),
                 "ood_validation": self.outputs(detector, self.outliers),
+                "adversarial_validation": self.outputs(detector, self.attacked),
             },
         )
 

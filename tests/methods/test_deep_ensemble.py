@@ -97,17 +97,24 @@ def test_passes_are_one_a_member() -> None:
     assert model.passes.forward - before == 7 * 5
 
 
-def test_several_seeds_are_bootstraps_of_the_same_members() -> None:
+def test_an_ensemble_has_m_distinct_members_whatever_the_seeds() -> None:
     seeds = (0, 1, 2, 3, 4)
-    drawn = [DeepEnsemble().members(seed, seeds) for seed in seeds]
-    assert drawn == [DeepEnsemble().members(seed, seeds) for seed in seeds]
-    assert all(len(members) == 5 and set(members) <= set(range(5)) for members in drawn)
-    assert len(set(map(tuple, drawn))) > 1
-    assert any(len(set(members)) < 5 for members in drawn)
-    counts = np.mean([len(set(DeepEnsemble().members(seed, seeds))) for seed in range(2000)])
-    assert counts == pytest.approx(5 * (1 - 0.8**5), abs=0.1)  # 3.36: with replacement, each as likely
-    fresh = dataclasses.replace(DeepEnsemble(), bootstrap=False)
-    assert [fresh.members(seed, seeds) for seed in (0, 2)] == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14]]
+    for recipe in (DeepEnsemble(), DeepEnsemble(disjoint=True)):
+        for given in (seeds, (3,), (0, 7)):
+            for seed in given:
+                own = [member for _, member in recipe.parts(seed, given)]
+                assert len(set(own)) == len(own) == 5
+    assert [member for _, member in DeepEnsemble().parts(3, (3,))] == [0, 1, 2, 3, 4]
+
+
+def test_several_seeds_share_members_unless_they_are_disjoint() -> None:
+    seeds = (0, 1, 2, 3, 4)
+
+    def members(recipe: DeepEnsemble) -> list[int]:
+        return [member for seed in seeds for _, member in recipe.parts(seed, seeds)]
+
+    assert set(members(DeepEnsemble())) == set(range(9))
+    assert sorted(members(DeepEnsemble(disjoint=True))) == list(range(25))
 
 
 def test_nothing_is_left_to_train() -> None:

@@ -137,13 +137,30 @@ def test_scatter_is_within_classes_over_n(lab) -> None:
     assert float(own.mean()) == pytest.approx(5, rel=1e-9)
 
 
+def test_the_regression_is_against_the_material_that_it_declares(lab) -> None:
+    outside, attacked = (LayeredMahalanobis(against=f"{kind}_validation") for kind in ("ood", "adversarial"))
+    assert outside.fits_on == {"labels", "validation", "ood_validation"}
+    assert attacked.fits_on == {"labels", "validation", "adversarial_validation"}
+    gaussians = lab.fit(outside).gaussians
+
+    def confidences(images: Tensor) -> Tensor:
+        layers = lab.all(images)[LAYERS]
+        return torch.stack([-g.squared_distance(f).amin(dim=1) for g, f in zip(gaussians, layers, strict=True)], dim=1)
+
+    for detector, bad in ((outside, lab.outliers), (attacked, lab.attacked)):
+        alpha, _ = fit_log_odds(confidences(lab.validation[0]), confidences(bad), folds=3, seed=lab.seed)
+        np.testing.assert_allclose(lab.fit(detector).alpha, alpha, rtol=1e-6)
+
+
 def test_rows() -> None:
-    a, b, c, d = METHODS
-    assert [m.name for m in METHODS] == [f"mahalanobis-{row}" for row in "abcd"]
-    assert [m.tuning_access for m in METHODS] == ["none", "ood_val", "ood_val", "ood_val"]
+    a, b, c, d, fgsm = METHODS
+    assert [m.name for m in METHODS] == [f"mahalanobis-{row}" for row in ("a", "b", "c", "d", "d-fgsm")]
+    assert [m.tuning_access for m in METHODS] == ["none", "ood_val", "ood_val", "ood_val", "adversarial_val"]
     assert (a.detector, c.detector) == (Mahalanobis(0.0), LayeredMahalanobis(0.0))
     assert (a.search, c.search) == (None, None)
-    for tuned in (b, d):
+    for tuned in (b, d, fgsm):
         assert set(tuned.search.over[0][1]) == {0, 0.01, 0.005, 0.002, 0.0014, 0.001, 0.0005}
+    assert fgsm.materials == {"labels", "validation", "adversarial_validation"}
+    assert fgsm.search.on == "adversarial_validation"
     assert a.detector.reads == {FEATURES}
     assert c.detector.reads == {LAYERS}

@@ -95,9 +95,10 @@ def test_the_step_costs_one_gradient_and_none_without_it(lab) -> None:
 
 
 def test_grid_is_liangs() -> None:
-    fixed, tuned = METHODS
+    fixed, tuned, fgsm = METHODS
     (_, temperatures), (_, steps) = tuned.search.over
     assert temperatures == (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
     np.testing.assert_allclose(steps, np.linspace(0, 0.004, 21))
-    assert (fixed.tuning_access, tuned.tuning_access) == ("none", "ood_val")
+    assert [row.tuning_access for row in METHODS] == ["none", "ood_val", "adversarial_val"]
+    assert (fgsm.search.over, fgsm.search.on) == (tuned.search.over, "adversarial_validation")
     assert fixed.detector == Odin(T=1000.0, eps=0.0014)

@@ -58,6 +58,7 @@ def test_names_are_unique_and_all_there() -> None:
     assert set(names) >= {
         *("msp", "max-logit", "temperature", "baseline-t", "odin", "odin-tuned", "zheng", "gmm-100", "gmm-1000"),
         *("mahalanobis-a", "mahalanobis-b", "mahalanobis-c", "mahalanobis-d", "energy", "knn"),
+        *("mahalanobis-d-fgsm", "odin-fgsm"),
     }
 
 

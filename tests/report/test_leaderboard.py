@@ -14,7 +14,7 @@ from made import Drawn, Hit, put, scores, skipped_set
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadCard, BadRecord
 from oodbench.measure.ranking import ranking
-from oodbench.records import CellRecord, read_record, read_scores, write_record, write_scores
+from oodbench.records import CellRecord, Parameters, read_record, read_scores, write_record, write_scores
 from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
 from oodbench.report.members import NOTE
 from oodbench.report.summary import summary
@@ -123,6 +123,22 @@ def test_the_page_of_a_method_holds_every_number_of_it(results: Path) -> None:
     shown = set(re.findall(r"\d+\.\d\d ± \d+\.\d\d", text))
     for _, own in frame.groupby(["kind", "set", "metric"]):
         assert f"{100 * own['value'].mean():.2f} ± {100 * own['value'].std():.2f}" in shown
+
+
+def test_the_page_of_a_method_says_what_tuning_did_not_decide(results: Path) -> None:
+    for seed, undecided in ((0, True), (1, False)):
+        said = Parameters(default={"eps": 0.0014}, chosen={"eps": 0.002 * seed}, undecided=undecided)
+        put(results, "tuned", seed, scores(seed, 2.0), parameters=said)
+    text = leaderboard(results)["docs/leaderboard/methods/tuned.md"]
+    assert "| eps | 0.0 (seed 0, undecided), 0.002 (seed 1) | tuned |" in text
+
+
+def test_the_page_of_an_ensemble_says_that_its_seeds_share_members(results: Path) -> None:
+    for seed in (0, 1):
+        put(results, "shared", seed, scores(seed, 2.0), members=(seed, seed + 1))
+    made = leaderboard(results)
+    assert NOTE in made["docs/leaderboard/methods/shared.md"]
+    assert NOTE not in made["docs/leaderboard/methods/odin.md"]
 
 
 def test_its_numbers_are_those_of_the_scores(results: Path) -> None:

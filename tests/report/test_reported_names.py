@@ -33,7 +33,7 @@ def test_sets_are_cards_or_known_to_have_none() -> None:
 def test_methods_that_exist_are_called_what_the_registry_calls_them() -> None:
     named = {n.method for n in NUMBERS}
     post_hoc = {"msp", "temperature", "baseline-t", "odin-tuned", "gmm-100", "gmm-1000"}
-    lee = {f"mahalanobis-{variant}" for variant in "abcd"}
+    lee = {f"mahalanobis-{variant}" for variant in ("a", "b", "c", "d", "d-fgsm")}
     densities = {"glow", "vae", "vae-rate", "latent-shell", "waic-glow", "waic-vae", "pixelcnn++"}
     inns = {f"ib-inn-{beta}" for beta in (0, 1, 2, 4, 8, 16, 32, "inf")}
     assert post_hoc | lee | densities | inns <= named & set(registry())

@@ -19,7 +19,7 @@ from oodbench.models.outputs import to_store
 from oodbench.recipes import Plain
 from oodbench.run.examine import Exam, examine
 from oodbench.run.registry import registry
-from oodbench.run.tune import candidates
+from oodbench.run.tune import Judged, candidates, judged, margin
 
 PAPER = Citation(authors="Me", title="Mine", year=2026, url="https://example.org")
 VALIDATION, BLENDS, NOISE = blobs(60, 21), blends(40, 22), noise(30, 23)
@@ -148,9 +148,64 @@ def test_the_least_mean_fpr95_wins() -> None:
     assert examine(method(detector, grid), exam()).chosen == {"a": a, "b": b}
 
 
-def test_of_equals_the_first_wins() -> None:
+def test_of_equals_the_first_wins_and_is_undecided() -> None:
     grid = Grid(over=(("a", (3.0, 1.0, 2.0)),))
-    assert examine(method(Spy(rule=lambda a, b, batch: batch.logits.amax(1)), grid), exam()).chosen == {"a": 3.0}
+    tuned = examine(method(Spy(rule=lambda a, b, batch: batch.logits.amax(1)), grid), exam()).tuned
+    assert (tuned.chosen, tuned.undecided) == ({"a": 3.0}, True)
+
+
+def apart(a: float, b: float, batch: Outputs) -> Tensor:
+    """Blobs are dark and noise is bright: no two overlap, and `a` is how far apart they are."""
+    return torch.where(batch.inputs.mean((1, 2, 3)) < 0.4, a, 0.0) + 0.1 * batch.inputs[:, 0, 0, 0]
+
+
+def test_on_a_saturated_set_the_widest_margin_wins() -> None:
+    held_out = {"tuning": {"bright": ArrayImages(np.full_like(NOISE.pixels, 0.9))}}
+    dark = {"validation": ArrayImages(0.3 * VALIDATION.pixels)}
+    for values in [(1.0, 3.0, 2.0), (3.0, 2.0, 1.0)]:
+        tuned = examine(method(Spy(rule=apart), Grid(over=(("a", values),))), exam(**held_out, **dark)).tuned
+        assert (tuned.chosen, tuned.undecided) == ({"a": 3.0}, False)
+
+
+def test_candidates_are_judged_by_fpr95_then_auroc_then_margin() -> None:
+    assert Judged(0.9, 0.8, 1.0).beats(Judged(0.8, 0.9, 9.0))
+    assert Judged(0.9, 0.8, 1.0).beats(Judged(0.9, 0.7, 9.0))
+    assert Judged(0.9, 0.8, 1.1).beats(Judged(0.9, 0.8, 1.0))
+    same = Judged(0.9, 0.8, 1.0), Judged(0.9, 0.8 + 1e-9, 1.0 - 1e-9)
+    assert not same[0].beats(same[1])
+    assert not same[1].beats(same[0])
+
+
+def test_auroc_breaks_a_tie_of_fpr95_whatever_the_margin() -> None:
+    """All bad inputs pass the threshold of both; one of the better candidate is far out, which AUROC does not mind."""
+    good = np.arange(20.0)
+    better, wider = judged(good, [np.array([9.5, 9.5, 9.5, 9.5, 1000.0])]), judged(good, [np.full(5, 12.0)])
+    assert better.kept_out == wider.kept_out == 0
+    assert better.margin < wider.margin
+    assert better.beats(wider)
+
+
+def test_a_grid_that_fpr95_decides_chooses_as_it_did() -> None:
+    rng = np.random.default_rng(0)
+    good, bad = rng.normal(1, 1, 200), rng.normal(0, 1, (6, 2, 200))
+    fpr95 = [float(np.mean([ranking(good, one)["fpr95"] for one in sets])) for sets in bad]
+    assert len(set(fpr95)) == 6
+    found = [judged(good, list(sets)) for sets in bad]
+    best = [one for one in found if not any(other.beats(one) for other in found)]
+    assert best == [found[int(np.argmin(fpr95))]]
+
+
+@pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 5.0), (1e4, -1e5)])
+def test_the_margin_has_no_unit(unit: float, shift: float) -> None:
+    """By hand: means 4 and 1, variances 1 and 1."""
+    good, bad = np.array([3.0, 5.0]), np.array([0.0, 2.0])
+    assert margin(unit * good + shift, unit * bad + shift) == pytest.approx(3.0, rel=1e-6)
+
+
+def test_the_margin_of_scores_without_spread() -> None:
+    one, two = np.ones(3, np.float32), np.full(4, 2.0, np.float32)
+    assert (margin(one, one), margin(one, two), margin(two, one)) == (0.0, -np.inf, np.inf)
+    assert not judged(two, [one]).beats(judged(two, [one]))
 
 
 def test_the_winner_is_what_scores() -> None:

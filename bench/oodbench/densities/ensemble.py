@@ -2,9 +2,9 @@
 
     p(y) = 1/M sum_m p_m(y),   and log p_m(y) of each of them
 
-The members are the models of seeds 0 to M - 1 that the density's own rows judge; nothing is trained here. A matrix
-with several seeds asks how far the numbers depend on them: its seed s then judges a bootstrap of the same M members, as
-the paper's intervals do (10 draws of 5 with replacement). On average only 3.4 of 5 differ: a weaker ensemble.
+The members are the models of the density's own rows, M distinct ones; nothing else is trained here. In a matrix with
+several seeds they overlap from seed to seed (`oodbench.ensembles.members`), which its records say. The paper's
+intervals are bootstraps of five, among which on average only 3.4 differ: a weaker ensemble.
 """
 
 import math
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.contract import LOG_DENSITY, Material, Output
-from oodbench.ensembles import bootstrap, take_weights
+from oodbench.ensembles import members, take_weights
 from oodbench.training import Defaults, Fit, InSet, Parts, Pool, Recipe, Scale, Training
 
 ALONE: frozenset[Output] = frozenset({LOG_DENSITY})
@@ -51,7 +51,7 @@ class DensityEnsemble(Defaults):
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
         """Return the members."""
-        return tuple((self.density, member) for member in bootstrap(self.M, seed, seeds))
+        return tuple((self.density, member) for member in members(self.M, seed, seeds))
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return the members, of which nothing is left to train."""

@@ -217,7 +217,7 @@ def table(study: Mapping[str, Any]) -> str:
 
 
 def _with_distinct_members(context: Context, seed: int) -> Context:
-    """Return the context of one seed: an ensemble's members are then 0 to M - 1, and no bootstrap of them."""
+    """Return the context of one seed: an ensemble's members are then 0 to M - 1."""
     return replace(context, matrix=context.matrix.model_copy(update={"seeds": (seed,)}))
 
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 
 from oodbench.measure.kinds import averaged
-from oodbench.records import Record
+from oodbench.records import Parameters, Record
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.models import bits_table, model_table, reported_bits, reported_sweep, sweep_table, sweeps
@@ -168,11 +168,11 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
 def _made_with(records: Sequence[Record]) -> str:
     """Return parameters, seeds, model and costs of a method on a matrix."""
     parameters = records[0].parameters
-    chosen = {str(record.seed): record.parameters.chosen for record in records if record.parameters.chosen}
+    tuned = {str(record.seed): record.parameters for record in records if record.parameters.chosen}
     rows = [[name, _shown(value), ""] for name, value in parameters.default.items()]
     rows += [[name, _shown(value), "given"] for name, value in parameters.given.items()]
-    for name in dict.fromkeys(name for by_seed in chosen.values() for name in by_seed):
-        values = ", ".join(f"{_shown(by_seed.get(name))} (seed {seed})" for seed, by_seed in chosen.items())
+    for name in dict.fromkeys(name for by_seed in tuned.values() for name in by_seed.chosen):
+        values = ", ".join(_choice(name, seed, by_seed) for seed, by_seed in tuned.items())
         rows.append([name, values, "tuned"])
     models = {record.model.name for record in records if record.model}
     references = {record.reference.name for record in records if record.reference} - models
@@ -185,6 +185,11 @@ def _made_with(records: Sequence[Record]) -> str:
     parts = ["\n".join(facts)]
     words = ("Parameter", "Value", "")
     return "\n\n".join([*parts, table(words, rows, words)] if rows else parts)
+
+
+def _choice(name: str, seed: str, parameters: Parameters) -> str:
+    """Return what tuning chose at a seed, and whether nothing told it apart from the others."""
+    return f"{_shown(parameters.chosen.get(name))} (seed {seed}{', undecided' if parameters.undecided else ''})"
 
 
 def _shown(value: object) -> str:

@@ -55,7 +55,7 @@ def adopt(workspace: Workspace) -> Iterator[tuple[str, str | None]]:
 
 def why_not(context: Context, job: Job, record: Record) -> str | None:
     """Return in what a record is not of today's method, matrix or data; None where it is of all of them."""
-    today = parameters(job, {})
+    today = parameters(job, None)
     then = record.parameters
     if not covers(describe(job.recipe), record.recipe):
         return "its recipe is another"

@@ -1,6 +1,5 @@
 """From an evaluation to its record."""
 
-from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from oodbench.run.guard import Made
 from oodbench.run.model_records import ModelsUsed
 from oodbench.run.models import describe
 from oodbench.run.plan import Job, Skip
+from oodbench.run.tune import Tuned
 
 
 def make_record(
@@ -33,7 +33,7 @@ def make_record(
         scores_sha256: Of its scores.
     """
     return Record(
-        **identity(context, job, key, outcome.chosen),
+        **identity(context, job, key, outcome.tuned),
         behaviour={name: tuple(numbers) for name, numbers in made.behaviour.items()},
         data=data_used(context),
         passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
@@ -49,9 +49,7 @@ def unmade_record(context: Context, job: Job | Skip, status: Literal["skipped", 
     return Record(**identity(context, job), status=status, reason=reason)
 
 
-def identity(
-    context: Context, job: Job | Skip, key: str | None = None, chosen: Mapping[str, float] | None = None
-) -> dict[str, Any]:
+def identity(context: Context, job: Job | Skip, key: str | None = None, tuned: Tuned | None = None) -> dict[str, Any]:
     """Return the fields that every record has, whatever came of it."""
     method, paper = job.method, job.method.paper
     return {
@@ -60,7 +58,7 @@ def identity(
         "seed": job.seed,
         "title": method.title,
         "citation": Citation(authors=paper.authors, title=paper.title, year=paper.year, url=paper.url),
-        "parameters": parameters(job, chosen or {}),
+        "parameters": parameters(job, tuned),
         "tuning_access": method.tuning_access,
         "fits_on_labels": "labels" in method.detector.fits_on,
         "recipe": describe(job.recipe),
@@ -78,15 +76,16 @@ def identity(
 
 def declared_versions(method: Method) -> dict[str, int]:
     """Return the declared versions that a method's numbers depend on."""
-    return {
+    versions = {
         "protocol": PROTOCOL,
         "training": TRAINING,
         "recipe": method.recipe.version,
         "detector": method.detector.version,
     }
+    return versions | ({"search": method.search.version} if method.search else {})
 
 
-def parameters(job: Job | Skip, chosen: Mapping[str, float]) -> Parameters:
+def parameters(job: Job | Skip, tuned: Tuned | None) -> Parameters:
     """Return the detector's fields: those left at their defaults, those given, and those that tuning chose."""
     detector = job.method.detector
     given: dict[str, Any] = {}
@@ -95,7 +94,9 @@ def parameters(job: Job | Skip, chosen: Mapping[str, float]) -> Parameters:
         value = getattr(detector, field.name)
         if not callable(value) and not isinstance(value, frozenset) and field.name != "version":
             (default if field.default is not MISSING and value == field.default else given)[field.name] = value
-    return Parameters(given=given, default=default, chosen=dict(chosen))
+    if tuned is None:
+        return Parameters(given=given, default=default)
+    return Parameters(given=given, default=default, chosen=dict(tuned.chosen), undecided=tuned.undecided)
 
 
 def data_used(context: Context) -> dict[str, DataUsed]:

@@ -1,0 +1,53 @@
+"""What a record says of its method before any number is known: members, versions, what tuning did not decide."""
+
+from pathlib import Path
+
+import pytest
+from small import context_in
+
+from oodbench.run.plan import Job
+from oodbench.run.records import declared_versions, identity
+from oodbench.run.registry import registry
+from oodbench.run.tune import Tuned
+
+
+def job(method: str, seed: int = 0) -> Job:
+    entry = registry()[method]
+    return Job(entry, entry.method.recipe, seed)
+
+
+@pytest.mark.parametrize(
+    ("method", "members"),
+    [("msp", ()), ("oe-finetune", (2,)), ("deep-ensemble", (2, 3, 4, 5, 6)), ("waic-vae", (2, 3, 4, 5, 6))],
+)
+def test_members_are_the_seeds_of_what_a_model_is_made_from(
+    tmp_path: Path, method: str, members: tuple[int, ...]
+) -> None:
+    context = context_in(tmp_path)
+    several = type(context)(context.matrix.model_copy(update={"seeds": (0, 1, 2)}), context.workspace)
+    assert identity(several, job(method, 2))["members"] == members
+
+
+def test_what_was_chosen_and_not_decided_stands_in_the_parameters(tmp_path: Path) -> None:
+    row = job("mahalanobis-b")
+    said = identity(context_in(tmp_path), row, "0" * 64, Tuned(row.method.detector, (), {"eps": 0.0}, undecided=True))
+    assert (said["parameters"].chosen, said["parameters"].undecided) == ({"eps": 0.0}, True)
+    assert not identity(context_in(tmp_path), row)["parameters"].undecided
+
+
+def test_the_choice_among_candidates_has_a_version_where_there_is_one() -> None:
+    assert "search" not in declared_versions(registry()["mahalanobis-c"].method)
+    tuned = {name for name, entry in registry().items() if "search" in declared_versions(entry.method)}
+    assert tuned >= {"baseline-t", "odin-tuned", "odin-fgsm", "mahalanobis-b", "mahalanobis-d", "mahalanobis-d-fgsm"}
+
+
+def test_only_ensembles_share_members_between_seeds() -> None:
+    """No row is known by its name: what its model is made from says it."""
+    seeds = (0, 1, 2)
+    shared = {
+        name
+        for name, entry in registry().items()
+        if len({part for seed in seeds for part in entry.method.recipe.parts(seed, seeds)})
+        < sum(len(entry.method.recipe.parts(seed, seeds)) for seed in seeds)
+    }
+    assert shared == {"deep-ensemble", "deep-ensemble-mi", "waic-glow", "waic-vae", "waic-pixelcnn++"}
