@@ -9,6 +9,7 @@ All are made from one results folder that lies beside leaderboard.md; the same f
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from oodbench.measure.kinds import averaged
@@ -206,6 +207,7 @@ def _facts(matrix: MatrixResults) -> list[str]:
     facts = [
         f"- in-set: `{matrix.in_set}`; scale: {matrix.scale}; seeds: {', '.join(map(str, seeds))}",
         f"- methods: {len({record.method for record in matrix.records})}; code: {', '.join(_commits(matrix.records))}",
+        f"- made on: {_machines(matrix.records)}",
     ]
     warning = [f"> {SCALES[matrix.scale]}"] if matrix.scale in SCALES else []
     return [*warning, "\n".join(facts)]
@@ -234,3 +236,9 @@ def _commits(records: Sequence[Record]) -> list[str]:
     """Return the commits that made the records, marked where files had been changed since."""
     made = {(record.git.commit or "unknown commit", bool(record.git.dirty)) for record in records}
     return [f"`{commit[:10]}`{' with uncommitted changes' if dirty else ''}" for commit, dirty in sorted(made)]
+
+
+def _machines(records: Sequence[Record]) -> str:
+    """Return the classes of machine that made the records, the busiest first, each with how many it made."""
+    made = Counter(record.environment.machine or record.environment.device for record in records)
+    return ", ".join(f"{machine} ({count} records)" for machine, count in made.most_common())
