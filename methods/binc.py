@@ -117,7 +117,8 @@ class Binc(Defaults):
         classification = cross_entropy(logits, batch.labels, label_smoothing=self.training.label_smoothing)
         calibration = calibration_error(z, one_hot(batch.labels, z.shape[1]).bool())
         binary = one_vs_rest_loss(z, batch.labels, self.zeta) / z.shape[1]
-        return classification + binary + self.lam * calibration
+        loss: Tensor = classification + binary + self.lam * calibration
+        return loss
 
 
 def calibration_error(z: Float[Tensor, "n C"], y: Bool[Tensor, "n C"]) -> Float[Tensor, ""]:
