@@ -9,7 +9,7 @@ fitted by EM to the features of the training images, un-augmented, without label
 until the mean log density rises by less than 0.001 nats (at most 200 steps, 30 at K = 1000, where each step costs ten
 times as much and the training density has all but settled), 1e-6 of each feature's variance added to every component's,
 and no more components than one for every ten training images: 350 of the 1000 where there are 3,500. The steps taken,
-the last gain and the share of variances that are mostly floor stand in the state.
+the last gain and the share of variances that are mostly floor stand in the record: `iterations`, `gain`, `floored`.
 """
 
 from oodbench.contract import Citation, Method

@@ -190,7 +190,9 @@ class Detector(Protocol[S]):
     """A scoring rule: a frozen dataclass whose fields are its hyper-parameters.
 
     There is no unfitted state: `fit` returns what it learnt (tensors, numbers and tuples of them, so that it can be
-    saved), `score` takes it. Raise `version` whenever scores move: what was computed by another version is not current.
+    saved), `score` takes it. Numbers in the fields of a NamedTuple, as the steps of an optimiser or a temperature,
+    stand in the record and on the method's page as facts of the fit. Raise `version` whenever scores move: what was
+    computed by another version is not current.
     """
 
     @property
