@@ -7,6 +7,7 @@ Classification", CVPR 2021. Network, mixture, L_X and L_Y are in `bench/oodbench
     loss = 2 / (1 + beta) L_X / D + 2 beta / (1 + beta) L_Y
     ib-inn-<beta>:               s(x) = two-sided p-value of log q(y) among the training inputs'
     ib-inn-2-class-likelihood:   s(x) = max_k log q(y|k)
+    ib-inn-2-msp:                s(x) = max_k p(k|y), ranked by its log odds
 
 beta weighs the NLL of one dimension against the cross-entropy of one image. At beta = 0 no label is ever used: the
 mixture's components have no names, and the model is a density that does not classify; misclassifications and attacks
@@ -31,6 +32,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from oodbench import formulas
 from oodbench.contract import (
     FEATURES,
     INPUTS,
@@ -140,6 +142,11 @@ def class_likelihood(batch: Outputs) -> Float[Tensor, "n"]:
     return batch[LOG_DENSITY.of_members].amax(dim=1)
 
 
+def posterior(batch: Outputs) -> Float[Tensor, "n"]:
+    """Return the rank key of the largest p(k|y): the logits are its logarithms."""
+    return formulas.msp_key(batch.logits)
+
+
 MACKOWIAK = Citation(
     authors="Mackowiak, Ardizzone, Köthe, Rother",
     title="Generative Classifiers as a Basis for Trustworthy Image Classification",
@@ -167,5 +174,12 @@ METHODS = (
         paper=MACKOWIAK,
         recipe=IbInn(beta=2),
         detector=Stateless(frozenset({LOG_DENSITY.of_members}), class_likelihood),
+    ),
+    Method(
+        name="ib-inn-2-msp",
+        title="IB-INN, beta 2, largest p(y|x)",
+        paper=MACKOWIAK,
+        recipe=IbInn(beta=2),
+        detector=Stateless(frozenset({LOGITS}), posterior),
     ),
 )

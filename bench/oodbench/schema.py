@@ -99,6 +99,7 @@ class Quality(_Frozen):
         parameters: How many trainable numbers it has.
         n_test: Test images that the numbers below stand on.
         oce: Overconfidence error; null also when no prediction is that confident.
+        oce_share: Share of the predictions that it is about; null in records from before it was measured, too.
 
     The others are the functions of `oodbench.measure.calibration` by name.
     """
@@ -112,6 +113,7 @@ class Quality(_Frozen):
     mad_calibration: Share | None = None
     soft_f1: Share | None = None
     oce: NonNegativeFloat | None = None
+    oce_share: Share | None = None
     brier: NonNegativeFloat | None = None
     nll: NonNegativeFloat | None = None
 
