@@ -158,5 +158,6 @@ METHODS = (
         paper=SHAO,
         recipe=RECIPE,
         detector=FeatureMixture(K=1000, max_iter=30),
+        detector_at_paper_scale=FeatureMixture(K=1000),
     ),
 )

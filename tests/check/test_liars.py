@@ -408,6 +408,13 @@ class Unversioned:
     wants: ClassVar[frozenset[Material]] = NOTHING
 
 
+@pytest.mark.parametrize("at_paper", [Stateless(ANSWER, answer), Detector(reads=two(FEATURES))])
+def test_a_detector_at_paper_scale_of_another_kind_or_other_needs_is_caught(at_paper: Any) -> None:
+    liar = replace(method(Detector()), detector_at_paper_scale=at_paper)
+    assert "detector_at_paper_scale" in failures(liar)["well-formed"]
+    assert failures(replace(liar, detector_at_paper_scale=Detector(weight=2.0))) == {}
+
+
 def test_a_detector_that_is_not_frozen_is_caught() -> None:
     assert "not a frozen dataclass" in failures(method(Mutable()))["frozen"]
 
