@@ -438,7 +438,7 @@ def diagnostics(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """Write the page of the papers' claims, or compare it."""
-    from oodbench.report.claims import rebuild
+    from oodbench.report.claims_page import rebuild
 
     text, well = rebuild(arguments.results, arguments.page, check=arguments.check)
     print(text)
