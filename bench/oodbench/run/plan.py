@@ -58,7 +58,7 @@ def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) ->
     planned: list[Job | Skip] = []
     for entry in entries:
         recipe = entry.method.recipe.sized(matrix.scale, matrix.training)
-        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name)
+        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name) or recipe.refuses(matrix.space)
         planned += [Skip(entry, recipe, seed, reason) if reason else Job(entry, recipe, seed) for seed in seeds]
     return planned
 
