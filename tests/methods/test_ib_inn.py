@@ -25,11 +25,10 @@ from oodbench.networks.inn import (
     Sizes,
     convolutions,
     estimate_norms,
-    first_means,
     losses,
-    squared_distances,
 )
 from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale, cosines
+from oodbench.networks.inn_means import first_means, squared_distances
 from oodbench.spaces import Images
 from oodbench.training import InSet, TrainBatch
 

@@ -83,6 +83,11 @@ def _takes_inputs(recipe: Any) -> None:
             f"takes, as frozenset({{'images'}}), which it has from `oodbench.training.Defaults`"
         )
     _known("space", spaces, get_args(SpaceName))
+    if not callable(getattr(recipe, "refuses", None)):
+        raise BadMethod(
+            f"the recipe, a {type(recipe).__name__}, has no `refuses`; expected `def refuses(self, space)`, which "
+            f"returns why no model can be built for such inputs, or None; it has one from `oodbench.training.Defaults`"
+        )
 
 
 def _distinct(outputs: frozenset[Any]) -> None:

@@ -61,7 +61,7 @@ def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) ->
     for entry in entries:
         scale = matrix.scale
         recipe = entry.method.recipe.sized(scale, matrix.training)
-        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name)
+        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name) or recipe.refuses(matrix.space)
         for seed in seeds:
             planned.append(Skip(entry, recipe, seed, scale, reason) if reason else Job(entry, recipe, seed, scale))
     return planned
