@@ -15,7 +15,8 @@ Scale "paper" takes the paper's batch and epochs, the rate constant and the weig
 others a fit is kept to half a minute: batches of 128, 3000 of them or 30 epochs, the rate falls to 0 on a cosine, and
 the weights are judged 20 times.
 
-The paper's features end in tanh, ours in a ReLU averaged over space: no atanh is needed before the flow.
+The paper's features end in tanh, as those of `densenet-bc-100-12-tanh` do; those of the other networks end in a ReLU.
+Both are averaged over space, and no atanh is put before the flow.
 
 `feature-maf` deals degrees to hidden units as the flow's authors do, 1, 2, 3 and so on: with more than 129 features the
 last ones are modelled given the first 128 alone. `feature-maf-spread` spreads the 128 over all of 1..F-1. With up to
