@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from oodbench.measure.kinds import averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
+from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.models import bits_table, model_table, reported_bits, reported_sweep, sweep_table, sweeps
@@ -145,6 +146,9 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     if len(standings.columns) > 1:
         for metric in SHOWN:
             parts += [f"## {kind.heading(metric)} by set", metric_table(standings, metric, linked)]
+    tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
+    parts += ["## Mann-Whitney test", SAID, tested] if tested else []
+    parts += ["### In the papers", printed] if tested and printed else []
     found = comparable(standings, matrix.in_set, reported)
     parts += ["## The papers' own numbers", reported_table(standings, matrix.scale, found)] if found else []
     return _text(parts)
@@ -169,7 +173,7 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
             if method in one.entries:
                 title = link(one.kind.title, to(here, site.of_kind(one)))
                 rank = rank_of(one, method)
-                parts += [f"### {title}: {rank}", method_table(one, method)]
+                parts += [f"### {title}: {rank}", method_table(one, method), *mann_whitney_said(one, method)]
         lacking = [one for one in matrix.gaps if method in one.methods]
         parts += ["### Not measured", gap_table(lacking, site.linked(here))] if lacking else []
     return _text(parts)
