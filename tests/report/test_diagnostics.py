@@ -64,6 +64,26 @@ def samples(results, seed):
     return put(results, "flow-gan-0", seed, "samples", content)
 
 
+def densities(results, seed):
+    sets = {"test": {"mean": 3.0, "std": 0.5}, "mnist-5k": {"mean": 2.0 + seed, "std": 0.25, "auroc": 0.1}}
+    put(results, "glow", seed, "histograms", {"n": 30, "sets": sets})
+    found = {"mnist-5k": {"all": 0.5, "without": [0.4, 0.6, 0.5], "standard_error": 0.1 + seed / 10}}
+    return put(results, "waic-glow", seed, "waic", {"n": 30, "members": [0, 1, 2], "auroc": found})
+
+
+def test_the_page_tells_histograms_and_the_jackknife(tmp_path):
+    for seed in (0, 1):
+        densities(tmp_path, seed)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page(tmp_path).splitlines()]
+    assert ["in-set", "3.000 ± 0.000", "0.500 ± 0.000", "–"] in rows
+    assert ["mnist-5k", "2.500 ± 0.707", "0.250 ± 0.000", "10.00 ± 0.00"] in rows
+    assert ["mnist-5k", "50.00 ± 0.00", "40.00 ± 0.00", "60.00 ± 0.00", "15.00 ± 7.07"] in rows
+    assert {(method, metric, value) for method, _, metric, _, value in findings(tmp_path, MATRIX)} == {
+        ("waic-glow", "jackknife_error", 10.0),
+        ("waic-glow", "jackknife_error", 20.0),
+    }
+
+
 def test_the_page_tells_each_study_over_its_seeds(tmp_path):
     for seed in (0, 1):
         folder = likelihood(tmp_path, seed)
@@ -135,7 +155,7 @@ def test_a_study_of_another_seed_or_kind_is_refused(tmp_path):
         read_diagnostics(tmp_path)
     (folder.with_name("4") / "likelihood.json").rename(folder.with_name("4") / "liking.json")
     with pytest.raises(
-        BadRecord, match=r"is of no diagnostic; expected one of adversarial-noise\.json, likelihood\.json"
+        BadRecord, match=r"is of no diagnostic; expected one of adversarial-noise\.json, histograms\.json"
     ):
         read_diagnostics(tmp_path)
 
