@@ -208,7 +208,7 @@ def test_a_study(few, tmp_path) -> None:
     for one, other in zip(study.files, again.files, strict=True):
         assert one.read_bytes() == other.read_bytes()
     found = json.loads(study.files[0].read_text())
-    assert (found["eps"], found["rate"], found["n"], found["seed"]) == (0.3, 0.3, 6, 1)
+    assert (found["eps"], found["rate"], found["n"], found["seed"]) == (0.3, 1.0, 6, 1)
     assert found["auroc"].keys() == {"vae", "vae-rate", "waic-vae"}
     sets = ["step 0", "step 2", "logit 0", "logit 1", "fade 0.5", "black"]
     assert list(found["bits_per_dimension"]) == ["test", *sets]

@@ -80,7 +80,7 @@ class Climb:
 
     eps: float = 0.3
     kept: tuple[int, ...] = (0, 1, 10, 100)
-    rate: float = 0.3
+    rate: float = 1.0
     logit_kept: tuple[int, ...] = (0, 100, 300)
     faded: tuple[float, ...] = (0.5, 0.25)
 

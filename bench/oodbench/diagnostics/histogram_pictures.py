@@ -25,9 +25,11 @@ def draw_all(inside: Floats, groups: Mapping[str, Mapping[str, Floats]], folder:
 
 def _histograms(inside: Floats, groups: Mapping[str, Mapping[str, Floats]], figure: Any) -> None:
     """The in-set in grey in every panel, a line a set, on one axis of bits that is logarithmic from about 1 on."""
-    figure.set_size_inches(3.1 * len(groups), 3.4)
+    rows = max((len(sets) + 2) // 2 for sets in groups.values())  # of the legends, in two columns
+    figure.set_size_inches(3.1 * len(groups), 2.7 + 0.2 * rows)
+    panels, legends = figure.subplots(2, len(groups), squeeze=False, height_ratios=(2.3, 0.2 * rows))
     edges = bins([inside, *(bits for sets in groups.values() for bits in sets.values())])
-    for axes, (group, sets) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
+    for axes, legend, (group, sets) in zip(panels, legends, groups.items(), strict=True):
         axes.hist(inside, edges, weights=_shares(inside), color="0.78", label="in-set")
         for place, (name, bits) in enumerate(sets.items()):
             style = ("-", "--", ":")[place // 10 % 3]
@@ -50,8 +52,9 @@ def _histograms(inside: Floats, groups: Mapping[str, Mapping[str, Floats]], figu
         axes.set_yticks([])
         axes.set_xlabel("bits per dimension")
         axes.set_title(group)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=2, frameon=False)
-    figure.axes[0].set_ylabel("share of images")
+        legend.set_axis_off()
+        legend.legend(*axes.get_legend_handles_labels(), loc="upper center", ncols=2, frameon=False)
+    panels[0].set_ylabel("share of images")
 
 
 def bins(sets: list[Floats]) -> Floats:

@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from oodbench.data.inputs import Inputs
 from oodbench.diagnostics import evenly
 from oodbench.diagnostics.drawn import draw
@@ -36,11 +38,11 @@ def _auroc(study: Mapping[str, Any], figure: Any) -> None:
     names = [name for name in study["bits_per_dimension"] if name != "test"]
     ways = {way: [name for name in names if name.split()[0] in words] for way, words in WAYS.items()}
     for axes, (way, here) in zip(figure.subplots(1, len(ways), sharey=True), ways.items(), strict=True):
-        for judge, found in study["auroc"].items():
-            places = [place for place, name in enumerate(here) if name in found]
-            middle, low, high = ([100 * found[here[place]][part] for place in places] for part in range(3))
-            (line,) = axes.plot(places, middle, "o-", label=judge)
-            axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        for nth, (judge, found) in enumerate(study["auroc"].items()):
+            at = [place for place, name in enumerate(here) if name in found]
+            middle, low, high = (np.array([100 * found[here[place]][part] for place in at]) for part in range(3))
+            beside = np.array(at) + 0.05 * (nth - (len(study["auroc"]) - 1) / 2)  # so that no interval hides another
+            axes.errorbar(beside, middle, (middle - low, high - middle), fmt="o-", ms=4, elinewidth=1, label=judge)
         axes.axhline(50, color="0.7", linewidth=0.8, zorder=0)
         axes.set_xticks(range(len(here)), [name.split()[-1] for name in here])
         axes.set_xlabel(way)
@@ -58,5 +60,7 @@ def _examples(rows: Mapping[str, Inputs], figure: Any) -> None:
         for axis in axes:
             axis.set_xticks([])
             axis.set_yticks([])
+        for axis in axes[len(images) :]:
+            axis.set_axis_off()
         for axis, image in zip(axes, images.batch(slice(0, EXAMPLES)), strict=False):
             axis.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1)

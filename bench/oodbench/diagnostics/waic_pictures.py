@@ -16,6 +16,9 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 EXAMPLES = 6
 """Images at each end of the score."""
 
+TOLD = 1.0
+"""Points of AUROC by which a member must move it to be named."""
+
 
 def draw_all(
     study: Mapping[str, Any], sets: Mapping[str, Inputs], scores: Mapping[str, Floats], folder: Path
@@ -31,19 +34,24 @@ def draw_all(
 def _jackknife(study: Mapping[str, Any], figure: Any) -> None:
     """A row a set: AUROC of all members, and without each of them."""
     found = study["auroc"]
-    figure.set_size_inches(6.5, 1.1 + 0.24 * len(found))
+    figure.set_size_inches(6.5, 1.3 + 0.27 * len(found))
     axes = figure.subplots()
     for place, one in enumerate(found.values()):
-        without = [100 * value for value in one["without"]]
-        axes.plot((min(without), max(without)), (place, place), color="0.75", linewidth=5, solid_capstyle="butt")
-        for member, value in zip(study["members"], without, strict=True):
-            axes.text(value, place, str(member), ha="center", va="center", color="tab:blue")
-        axes.plot(100 * one["all"], place, "|", color="black", markersize=11, markeredgewidth=1.6)
+        without = 100 * np.array(one["without"])
+        axes.plot((without.min(), without.max()), (place, place), color="0.8", linewidth=5, solid_capstyle="butt")
+        axes.plot(without, [place] * len(without), "o", color="tab:blue", markersize=4, alpha=0.7, markeredgewidth=0)
+        axes.plot(100 * one["all"], place, "|", color="black", markersize=11, markeredgewidth=1.4)
+        farthest = int(np.abs(without - 100 * one["all"]).argmax())
+        if abs(without[farthest] - 100 * one["all"]) >= TOLD:
+            axes.text(without[farthest], place - 0.22, str(study["members"][farthest]), ha="center", va="bottom")
     axes.set_yticks(range(len(found)), list(found))
-    axes.set_ylim(len(found) - 0.4, -0.6)
+    axes.set_ylim(len(found) - 0.4, -0.9)
     axes.set_xlim(-3, 103)
     axes.grid(axis="x", color="0.92")
-    axes.set_xlabel("AUROC of the in-set, percent: black, all members; blue, without the member of that seed")
+    axes.set_xlabel(
+        "AUROC of the in-set, percent: black, all members; blue, without one of them\n"
+        f"(its seed stands above the one that moves it most, by {TOLD:g} points or more)"
+    )
 
 
 def _strips(sets: Mapping[str, Inputs], scores: Mapping[str, Floats], figure: Any) -> None:
@@ -64,5 +72,8 @@ def _strips(sets: Mapping[str, Inputs], scores: Mapping[str, Floats], figure: An
             row[column].set_title(f"{scores[name][place]:.0f}", fontsize=6, y=-0.32)
         label = "in-set" if name == "test" else name
         row[0].text(-0.12, 0.5, label, transform=row[0].transAxes, ha="right", va="center")
-    grid[0, EXAMPLES // 2].set_title("highest WAIC, nats below", fontsize=8, y=1.05)
-    grid[0, EXAMPLES + 1 + EXAMPLES // 2].set_title("lowest", fontsize=8, y=1.05)
+    for first, heading in (
+        (grid[0, 0], "highest WAIC; below each image its score in nats"),
+        (grid[0, -EXAMPLES], "lowest"),
+    ):
+        first.text(0, 1.12, heading, transform=first.transAxes, ha="left", va="bottom")
