@@ -53,11 +53,11 @@ def _heat_maps(arrays: Arrays, figure: Any) -> None:
     names, axes = arrays["class_names"], _grid(figure, len(arrays["images"]), 2 + CLASSES)
     for row, x, label, log_p, q in zip(axes, *_of(arrays, "images", "labels", "log_p", "evidence"), strict=True):
         order = np.argsort(-log_p)[:CLASSES]
-        _image(row[0], x, f"a {names[label]}")
+        _image(row[0], x, f"label: {names[label]}")
         low, high = q[order].min(), q[order].max()
         for cell, k in zip(row[1:], order, strict=False):
             drawn = cell.imshow(q[k], cmap="viridis", vmin=low, vmax=high)
-            cell.set_title(f"{names[k]}\nlog p = {log_p[k]:.1f}")
+            cell.set_title(f"{names[k]}\nlog p = {round(log_p[k], 1) + 0:.1f}")  # + 0: no minus before 0
         _bar(figure, drawn, row[1 : 1 + len(order)])
         shown = _signed(row[-1], q[order[0]] - q[order[1]], f"{names[order[0]]} rather\nthan {names[order[1]]}")
         _bar(figure, shown, row[-1])
@@ -67,7 +67,7 @@ def _salience_maps(arrays: Arrays, figure: Any) -> None:
     """Each image, and what its places add to its log density."""
     names, axes = arrays["class_names"], _grid(figure, len(arrays["images"]), 2)
     for row, x, label, salience in zip(axes, *_of(arrays, "images", "labels", "salience"), strict=True):
-        _image(row[0], x, f"a {names[label]}")
+        _image(row[0], x, f"label: {names[label]}")
         row[1].set_title(f"log q(x) = {salience.sum():.0f}")
         _bar(figure, row[1].imshow(salience, cmap="viridis"), row[1])
 
@@ -77,7 +77,7 @@ def _gradient_maps(arrays: Arrays, figure: Any) -> None:
     names, axes = arrays["class_names"], _grid(figure, len(arrays["images"]), 3)
     keys = ("images", "labels", "gradient_density", "gradient_posterior", "log_p")
     for row, x, label, density, posterior, log_p in zip(axes, *_of(arrays, *keys), strict=True):
-        _image(row[0], x, f"a {names[label]}")
+        _image(row[0], x, f"label: {names[label]}")
         _bar(figure, _signed(row[1], density.sum(axis=0), "d log q(x) / dx"), row[1])
         title = f"d log p({names[log_p.argmax()]}) / dx"
         _bar(figure, _signed(row[2], posterior.sum(axis=0), title), row[2])
@@ -87,7 +87,8 @@ def _class_similarity(arrays: Arrays, figure: Any) -> None:
     """How far the class means lie apart, and how much of one class's codes the network gives to another."""
     distances, posteriors = arrays["mean_distances"], 100 * arrays["pairwise_posteriors"]
     names, side = arrays["class_names"], len(distances)
-    figure.set_size_inches(2.6 + 0.72 * side, 1.6 + 0.5 * side)
+    figure.set_layout_engine("compressed")
+    figure.set_size_inches(2.6 + 0.72 * side, 1.6 + 0.44 * side)
     left, right = figure.subplots(1, 2, sharey=True)
     own = np.eye(side, dtype=bool)
     _matrix(left, np.where(own, np.nan, distances), "viridis", "distance of the class means", "{:.1f}")
@@ -115,14 +116,14 @@ def _decision_space(arrays: Arrays, figure: Any) -> None:
     """Each image's decision space: its most probable classes, where it lies among them, and where others lie."""
     n = len(arrays["images"])
     columns = min(3, n)
-    figure.set_size_inches(3.3 * columns, 0.6 + 3.0 * -(-n // columns))
+    figure.set_size_inches(3.3 * columns, 0.6 + 3.35 * -(-n // columns))
     grid = figure.subplots(-(-n // columns), columns, squeeze=False).ravel()
     for cell in grid[n:]:
         cell.set_axis_off()
     for at, cell in enumerate(grid[:n]):
         _one_decision(cell, {key: values[at] for key, values in arrays.items() if key.startswith("decision_")}, arrays)
-        cell.set_title(f"a {arrays['class_names'][arrays['labels'][at]]}")
-        inset = cell.inset_axes((0.76, 0.74, 0.24, 0.26))
+        cell.set_title(f"label: {arrays['class_names'][arrays['labels'][at]]}")
+        inset = cell.inset_axes((0.76, 0.75, 0.24, 0.25))
         _image(inset, arrays["images"][at], "")
         inset.set_axis_off()
 
@@ -135,11 +136,14 @@ def _one_decision(cell: Any, one: Arrays, arrays: Arrays) -> None:
         cell.add_patch(
             Circle(tuple(place), radius(int(one["decision_rank"])), fill=False, edgecolor=colour, linewidth=1.2)
         )
-        cell.annotate(str(arrays["class_names"][k]), place, ha="center", va="center", fontsize=7, fontweight="bold")
+        cell.plot(*place, "P", color=colour, markersize=6, label=arrays["class_names"][k], zorder=3)
     cell.plot(*one["decision_code"], "*", color="black", markersize=11, markeredgecolor="white", zorder=4)
     cell.axvline(float(one["decision_boundary"]), color="black", linewidth=0.8)
-    cell.set_ylim(0, None)
-    cell.set_aspect("equal", adjustable="datalim")
+    reach = radius(int(one["decision_rank"])) + 0.3
+    cell.set_xlim(means[:, 0].min() - reach, means[:, 0].max() + reach)
+    cell.set_ylim(0, means[:, 1].max() + reach + 2)
+    cell.set_aspect("equal")
+    cell.legend(loc="upper left", fontsize=7, frameon=False, borderaxespad=0, handletextpad=0.1, labelspacing=0.2)
     a, b = (arrays["class_names"][k] for k in classes[:2])
     cell.set_xlabel(f"from {a} to {b}")
     cell.set_ylabel("distance from that axis")
