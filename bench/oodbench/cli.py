@@ -225,7 +225,7 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(
         "explain",
         explain,
-        "Draw what an IB-INN sees: heat maps, salience maps, similar classes, the decision space.",
+        "Draw what an IB-INN sees: heat, salience and gradient maps, similar classes, each image's decision space.",
         "  oodbench explain ib-inn-2 tiny-v1\n  oodbench explain ib-inn-8 tiny-v1 --images 16 --out pictures",
     )
     sub.add_argument("method", metavar="METHOD", help="a method whose model is an IB-INN")

@@ -49,7 +49,7 @@ def network(shape: tuple[int, int, int], sizes: ResNetSizes, classes: int = 3) -
 
 
 def log_det_by_autograd(f, x: Tensor) -> float:
-    """log|det| of the Jacobian at one input [1 ...], a copy of it for each output dimension: a row is a slope."""
+    """log|det| of the Jacobian at one input [1 ...]: of a copy a dimension of the output, each gives a row."""
     n = x.numel()
     copies = x.repeat(n, *[1] * (x.ndim - 1)).requires_grad_()
     (rows,) = torch.autograd.grad(f(copies).diagonal().sum(), copies)

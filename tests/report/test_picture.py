@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from made import put, scores
 
+from oodbench.measure.kinds import KINDS
 from oodbench.report.leaderboard import compare, write
 from oodbench.report.standings import read_matrices
 
@@ -51,6 +52,20 @@ def test_it_is_drawn_again_only_where_it_would_show_something_else(results: Path
         put(results, "new", seed, scores(seed, 3.0))
     write(results, tmp_path / "leaderboard.md")
     assert b"new<" in picture.read_bytes()
+
+
+def test_no_title_of_a_sweep_runs_into_another_or_over_the_edge() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from oodbench.report import drawing
+
+    names = ["Bits per dimension", *(f"{kind.title}\nAUROC in percent" for kind in KINDS.values())]
+    figure = drawing.curves("beta", "beta", ["0", "1"], {name: [[0.5], [0.7, 0.9]] for name in names})
+    FigureCanvasAgg(figure).draw()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    assert len(boxes) == len(names)
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[at + 1 :])
 
 
 def test_nothing_ranked_makes_no_picture(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from oodbench.networks.classifier import Standardise
 from oodbench.networks.dequantise import Dequantise
 from oodbench.networks.flow import Chain, Invertible
 from oodbench.networks.gaussian import Gaussian
-from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale
+from oodbench.networks.inn_layers import Coupling, Dct, FrequencyFirst, Haar, Rotation, Scale, cosines
 from oodbench.networks.inn_means import LowRankMeans, first_means, squared_distances
 from oodbench.spaces import Shape
 
@@ -232,6 +232,15 @@ class GenerativeClassifier(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Return y [n c h w] of codes [n D]."""
         return self.flow.inverse(z) * self.standardise.std + self.standardise.mean
+
+    def over_places(self, z: Tensor) -> Tensor:
+        """Return the maps [n c h w] whose DCT z [n D] is, in float64; of as great a length."""
+        z = z.double()
+        for layer in self.flow.layers:
+            if isinstance(layer, FrequencyFirst):
+                z = layer.inverse(z)
+        rows, columns = (cosines(side).to(z.device) for side in self.pooled[1:])
+        return rows.T @ z.view(-1, *self.pooled) @ columns
 
     def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
         """Return outputs for x after one forward pass.

@@ -164,6 +164,10 @@ class Coupling(Invertible):
         s, t = self._affine(still)
         return self._joined(still, s.exp() * moved + t), summed(s)
 
+    def log_det_by_place(self, x: Tensor) -> Tensor | None:
+        """Return the sum of s over channels [n h w]; None where x is flat."""
+        return self._affine(self._parts(x)[0])[0].double().sum(dim=1) if x.ndim == 4 else None
+
     def inverse(self, z: Tensor) -> Tensor:
         """Return x."""
         still, moved = self._parts(z)

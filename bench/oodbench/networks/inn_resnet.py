@@ -120,6 +120,13 @@ class HalvingCoupling(Invertible):
         s1, t1 = self._affine(self.flat(y2))
         return torch.cat((s1.exp() * pixel_unshuffle(x1, 2) + t1, y2), dim=1), summed(s1) + summed(s2)
 
+    def log_det_by_place(self, x: Tensor) -> Tensor:
+        """Return the sum of s1 and s2 over channels [n h/2 w/2]."""
+        x1, x2 = torch.split(x, list(self.sizes), dim=1)
+        s2, t2 = self._affine(self.down(x1))
+        s1, _ = self._affine(self.flat(s2.exp() * pixel_unshuffle(x2, 2) + t2))
+        return torch.cat((s1, s2), dim=1).double().sum(dim=1)
+
     def inverse(self, z: Tensor) -> Tensor:
         """Return x."""
         y1, y2 = torch.split(z, [4 * size for size in self.sizes], dim=1)

@@ -76,12 +76,20 @@ def _ranks(axes: Axes, panel: "Panel") -> None:
     axes.set_xlabel("rank by FPR95")
 
 
+COLUMNS = 3
+"""Panels of a sweep beside each other: as many as can be read where a page is 900 pixels wide."""
+
+
 def curves(title: str, field: str, values: Sequence[str], shown: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
     """Return a panel a quantity, against the values of a field: seeds in grey, their means in black and joined."""
-    figure = Figure(figsize=(3.2 * len(shown), 3), layout="constrained")
+    columns = min(COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(3.2 * columns, 0.3 + 2.7 * rows), layout="constrained")
     figure.suptitle(title)
-    grid: Any = figure.subplots(1, len(shown), squeeze=False)
-    for (name, numbers), axes in zip(shown.items(), grid[0], strict=True):
+    grid: Any = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_axis_off()
+    for (name, numbers), axes in zip(shown.items(), grid.flat, strict=False):
         _curve(axes, numbers)
         axes.set_xticks(range(len(values)), values)
         axes.set_xlabel(field)
