@@ -21,6 +21,7 @@ from oodbench.report.numbers import RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
+from oodbench.report.sets import set_table
 from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, sweep_picture, to
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.tables import (
@@ -28,7 +29,7 @@ from oodbench.report.tables import (
     attack_table,
     gap_table,
     method_table,
-    metric_table,
+    metric_tables,
     needs_table,
     overview_table,
     passes_text,
@@ -76,6 +77,18 @@ SCALES = {
 }
 
 
+CALIBRATION = (
+    "The classifiers, on the in-set's test images. ECE, the expected calibration error, is the mean gap between "
+    "confidence and accuracy over 15 bins, in percent. OCE, the overconfidence error, is the share of errors among "
+    "predictions with a confidence of 0.997 or more, divided by 0.003: 1 is right, more is overconfident. NLL is the "
+    "mean negative log likelihood of the true class, in nats."
+)
+
+BITS = (
+    "The mean of -log2 p of an 8-bit image under each density, divided by its number of values: fewer bits, likelier."
+)
+
+
 def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Reported]) -> Pages:
     """Return all generated pages of a results folder."""
     made = {site.index: _index(site, matrices)}
@@ -117,9 +130,9 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported]) -> 
         for metric in RANKINGS:
             by = f"## All kinds of failure by {METRICS[metric].title}"
             parts += [by, ranks_of_all_said(matrix, metric), overview_table(matrix, metric, linked)]
-    parts += ["## What was judged", model_table(matrix, linked)]
+    parts += ["## What was judged", CALIBRATION, model_table(matrix, linked)]
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
-    parts += ["### Bits per dimension", ours] if ours else []
+    parts += ["### Bits per dimension", BITS, ours] if ours else []
     parts += ["### Bits per dimension in the papers", theirs] if theirs else []
     for sweep in sweeps(matrix):
         title = f"{sweep.field} of {sweep.recipe}"
@@ -143,7 +156,7 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     parts += ["## What the attacks achieved", attacks] if attacks else []
     if len(standings.columns) > 1:
         for metric in SHOWN:
-            parts += [f"## {kind.heading(metric)} by set", metric_table(standings, metric, linked)]
+            parts += [f"## {kind.heading(metric)} by set", metric_tables(standings, metric, linked)]
     found = comparable(standings, matrix.in_set, reported)
     parts += ["## The papers' own numbers", reported_table(standings, matrix.scale, found)] if found else []
     return _text(parts)
@@ -234,8 +247,11 @@ def _sizes(standings: Standings) -> str:
     means = len(averaged(standings.columns))
     over = f" The ranking is by means over {means} sets." if means > 1 else ""
     good = _range([n for _, n, m in sizes if n and m])
+    told = f"{standings.kind.said}{over}"
+    if shown := set_table(standings.columns, bad):
+        return f"{told} There are {good} good inputs, and bad ones of each set as follows.\n\n{shown}"
     each = ", ".join(f"{name} {size}" for name, size in bad.items())
-    return f"{standings.kind.said}{over}\n\nGood: {good}. Bad: {each}."
+    return f"{told}\n\nGood: {good}. Bad: {each}."
 
 
 def _range(sizes: Sequence[int]) -> str:
