@@ -48,12 +48,13 @@ from stored scores. `{command}` writes this file and the pages that it links to,
 
 - A score is higher for inputs that are more to be trusted. **Good** inputs should be accepted, **bad** ones flagged.
 - **FPR95**, the false positive rate at 95 % true positive rate, is the share of bad inputs accepted at the threshold
-  that keeps 95 % of the good ones (`fpr95`; not `fpr95_ood_positive`, where 95 % of the bad ones are flagged).
+  that keeps 95 % of the good ones (`fpr95`; not `fpr95_ood_positive`, where 95 % of the bad ones are flagged: "bad is
+  positive" on the page of a method).
   **Detection error** is the mean of the shares of good inputs flagged and of bad ones accepted at this threshold.
 - **AUROC**, the area under the receiver operating characteristic, is the chance that a good input scores above a bad
   one. **AUPR**, the area under the precision-recall curve, takes good inputs as the positive class (AUPR-In; for
   misclassifications AUPR-Success) or bad ones (AUPR-Out, AUPR-Error); it depends on the sizes of the sets, which stand
-  above each table, and "balanced" weighs both classes equally.
+  above each table, and (1:1) weighs both classes equally.
 - All numbers are in percent; ↓ lower, ↑ higher is better. **OOD** is short for out-of-distribution.
 - A **rank** such as 7 (3-15) is a method's place by the mean, and a 95 % interval of its true rank: noise widens the
   interval, and moves no place. ★ marks **the set that may hold the best**: no other method is significantly better than
@@ -82,6 +83,12 @@ CALIBRATION = (
     "confidence and accuracy over 15 bins, in percent. OCE, the overconfidence error, is the share of errors among "
     "predictions with a confidence of 0.997 or more, divided by 0.003: 1 is right, more is overconfident. NLL is the "
     "mean negative log likelihood of the true class, in nats."
+)
+
+ATTACKED = (
+    "Attacked are test images that the model gets right; the success rate is the share of them that fooled it, in "
+    "percent. ℓ∞ and ℓ2 are the largest and the Euclidean change of an image's pixels in [0, 1], means over those that "
+    "fooled it."
 )
 
 BITS = (
@@ -153,7 +160,7 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     parts += [ranks_said(standings), rank_table(standings, linked)]
     parts += ["## Other metrics, and what each method needs", needs_table(standings, linked)]
     attacks = attack_table(standings)
-    parts += ["## What the attacks achieved", attacks] if attacks else []
+    parts += ["## What the attacks achieved", ATTACKED, attacks] if attacks else []
     if len(standings.columns) > 1:
         for metric in SHOWN:
             parts += [f"## {kind.heading(metric)} by set", metric_tables(standings, metric, linked)]
@@ -198,7 +205,7 @@ def _made_with(records: Sequence[Record]) -> str:
     """Return parameters, seeds, model and costs of a method on a matrix."""
     parameters = records[0].parameters
     tuned = {str(record.seed): record.parameters for record in records if record.parameters.chosen}
-    rows = [[name, _shown(value), ""] for name, value in parameters.default.items()]
+    rows = [[name, _shown(value), "default"] for name, value in parameters.default.items()]
     rows += [[name, _shown(value), "given"] for name, value in parameters.given.items()]
     for name in dict.fromkeys(name for by_seed in tuned.values() for name in by_seed.chosen):
         values = ", ".join(_choice(name, seed, by_seed) for seed, by_seed in tuned.items())
