@@ -55,6 +55,8 @@ from stored scores. `{command}` writes this file and the pages that it links to,
   one. **AUPR**, the area under the precision-recall curve, takes good inputs as the positive class (AUPR-In; for
   misclassifications AUPR-Success) or bad ones (AUPR-Out, AUPR-Error); it depends on the sizes of the sets, which stand
   above each table, and (1:1) weighs both classes equally.
+- Out-sets stand in the group that the matrix puts them in: **near** (changed in-set inputs, or other data of the same
+  things), **far** (data of other things), **synthetic** (drawn noise and constants).
 - All numbers are in percent; ↓ lower, ↑ higher is better. **OOD** is short for out-of-distribution.
 - A **rank** such as 7 (3-15) is a method's place by the mean, and a 95 % interval of its true rank: noise widens the
   interval, and moves no place. ★ marks **the set that may hold the best**: no other method is significantly better than
@@ -79,7 +81,7 @@ SCALES = {
 
 
 CALIBRATION = (
-    "The classifiers, on the in-set's test images. ECE, the expected calibration error, is the mean gap between "
+    "The classifiers, on the in-set's test inputs. ECE, the expected calibration error, is the mean gap between "
     "confidence and accuracy over 15 bins, in percent. OCE, the overconfidence error, is the share of errors among "
     "predictions with a confidence of 0.997 or more, divided by 0.003: 1 is right, more is overconfident. NLL is the "
     "mean negative log likelihood of the true class, in nats."
