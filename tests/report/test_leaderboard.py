@@ -80,7 +80,10 @@ def table_rows(text: str) -> list[list[str]]:
 
 
 def of(text: str, heading: str, method: str) -> list[str]:
-    (row,) = [row for row in rows(text, heading) if any(f"`{method}`" in cell for cell in row)]
+    """Return the row of a method in the first table below a heading that has it."""
+    below = text.split(f"{heading}\n", 1)[1].strip().split("\n\n")
+    shown = next(part for part in below if part.startswith("|") and f"`{method}`" in part)
+    (row,) = [row for row in table_rows(shown) if any(f"`{method}`" in cell for cell in row)]
     return row
 
 
@@ -217,6 +220,19 @@ def test_with_one_seed_it_says_that_ranks_speak_of_those_models(tmp_path: Path) 
     for name in ("ood", "README"):
         assert "what another training run would change cannot be seen" in page(tmp_path, name)
     assert "on the same inputs, at 5 %" in page(tmp_path, "ood")
+
+
+def test_no_table_is_wider_than_a_page(tmp_path: Path) -> None:
+    """Of many sets those of a group stand together; the columns of all tables are counted."""
+    attacks = ("fgsm-8", "fgsm-26", "fgsm-13", "bim-8")
+    for seed in (0, 1):
+        put(tmp_path, "msp", seed, scores(seed, 2.0, attacks=attacks), bits_per_dimension={"test": 3.0})
+    made = leaderboard(tmp_path)
+    wide = [name for name, text in made.items() for line in text.splitlines() if line.count(" | ") > 9]
+    assert wide == []
+    text = made["docs/leaderboard/made-v1/adversarial.md"]
+    assert len(of(text, "### FPR95 ↓, exact", "msp")) == len(of(text, "### FPR95 ↓, rounded", "msp")) == 6
+    assert "| `fgsm-8@uint8` | rounded |" in text
 
 
 def test_a_method_without_all_seeds_has_no_rank_and_says_so(results: Path) -> None:
@@ -431,7 +447,7 @@ def test_a_missing_set_leaves_no_average_and_no_rank(results: Path) -> None:
     assert of(text, "## Other metrics, and what each method needs", "best")[1:4] == ["–"] * 3
     assert of(text, "## FPR95 ↓ by set", "best")[1] != "–"
     assert of(text, "## FPR95 ↓ by set", "best")[2:] == ["–", "–"]
-    assert rows(text, OOD)[-1] == row
+    assert ranked_rows(text)[-1] == row
     hole = of(page(results, "README"), "## Not measured", "best")
     assert hole[1:] == ["0", "ood", "hflip", "skipped", "hflip is not here; oodbench data get hflip"]
     assert "hflip is not here" in leaderboard(results)["docs/leaderboard/methods/best.md"]
@@ -500,14 +516,16 @@ def test_a_named_matrix_has_its_sets_groups_and_seeds(tmp_path: Path) -> None:
     text = page(tmp_path, "ood", "tiny-v1")
     assert "## MNIST, 5,000 images: `tiny-v1`" in leaderboard(tmp_path)["leaderboard.md"]
     assert "Scale tiny" in leaderboard(tmp_path)["leaderboard.md"]
-    headers = next(line for line in text.splitlines() if "digits (near)" in line)
-    order = ["digits (near)", "glyphs (far)", "constant (synthetic)", "mean (near)", "| mean |"]
-    places = [headers.index(name) for name in order]
-    assert places == sorted(places)
-    cells = [cell.strip() for cell in headers.strip("|").split("|")]
-    values = dict(zip(cells, of(text, "## FPR95 ↓ by set", "msp"), strict=True))
+    groups = [line for line in text.splitlines() if line.startswith("### FPR95 ↓, ")]
+    assert groups == ["### FPR95 ↓, near", "### FPR95 ↓, far", "### FPR95 ↓, synthetic"]
+    values = {}
+    for group in groups:
+        headers = next(line for line in text.split(f"{group}\n", 1)[1].splitlines() if line.startswith("|"))
+        cells = [cell.strip() for cell in headers.strip("|").split("|")]
+        values |= dict(zip(cells, of(text, group, "msp"), strict=True))
     assert values["mean (near)"] != "–"
-    assert values["mean (far)"] == values["mean"] == values["uniform (synthetic)"] == "–"
+    assert values["digits"] != "–"
+    assert values["mean (far)"] == values["uniform"] == ranked_rows(text)[0][2] == "–"
     listed = [row[1:] for row in rows(page(tmp_path, "README", "tiny-v1"), "## Not measured")]
     assert ["0", "all", "all", "never run", "run it: oodbench run tiny-v1 --methods msp"] in listed
 

@@ -62,6 +62,15 @@ def test_bits_stand_by_set(tmp_path):
     assert rows == [["`glow`", "2.950 ± 0.071", "3.050 ± 0.071", "0.550 ± 0.071", "`glow`"]]
 
 
+def test_bits_of_many_sets_are_split_by_group_in_the_order_of_the_matrix(tmp_path):
+    """A table of all would be wider than a page; a set that no kind of failure names comes last."""
+    bits = dict.fromkeys(("aaa", "train", "validation", "test", "constant", "mnist-5k", "hflip"), 3.0)
+    said = bits_table(matrix(tmp_path, **bits), code)
+    headers = [line for line in said.splitlines() if line.startswith(("####", "| Density"))]
+    assert headers[:2] == ["#### in-set", "| Density | train | validation | test | Judged by |"]
+    assert headers[-2:] == ["#### others", "| Density | aaa | constant | mnist-5k |"]
+
+
 def test_no_density_no_table(tmp_path):
     assert bits_table(matrix(tmp_path), code) is None
 
@@ -88,3 +97,5 @@ def test_the_papers_bits_are_those_of_the_in_set_and_of_densities_here(tmp_path)
     _, _, *rows = lines(reported_bits(made, [printed(), printed(in_set="cifar-10"), printed(method="vae")]))
     assert rows == [["`glow`", "constant", "0.339", "Glow", "[One 2019, Table 1](https://example.org)"]]
     assert reported_bits(made, [printed(method="vae")]) is None
+    own = [printed(out_set="mnist-5k", split=part) for part in ("train", "test")]
+    assert [row[1] for row in lines(reported_bits(made, own))[2:]] == ["mnist-5k, train", "mnist-5k, test"]

@@ -1,5 +1,6 @@
 """The picture of a matrix: the same numbers make the same bytes, and the page shows it."""
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,34 @@ def test_nothing_ranked_makes_no_picture(tmp_path: Path) -> None:
     put(tmp_path / "results", "blind", 0, None, status="skipped", reason="reads latent")
     write(tmp_path / "results", tmp_path / "leaderboard.md")
     assert not (tmp_path / "results/made-v1/figures").exists()
+
+
+@pytest.mark.parametrize("kinds", [1, 3])
+def test_nothing_is_cut_and_no_heading_overlaps(kinds: int) -> None:
+    """Neither of one kind of failure, whose picture is narrow, nor of three."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from oodbench.report.drawing import STYLE, ranking
+    from oodbench.report.pictures import Bar, Panel
+
+    names = [f"ib-inn-{at}-class-likelihood" for at in range(60)]
+    points = [(50.0, at) for at in range(60)]
+    bars = [Bar(at + 1, 1, 60, at == 0) for at in range(60)]
+    panel = Panel("The model's own misclassifications", names, points, points, bars)
+    with mpl.rc_context(STYLE):
+        figure = ranking("A matrix with quite a long title (fashion-mnist-v1, scale cpu)", [panel] * kinds)
+        FigureCanvasAgg(figure).draw()
+    boxes = [text.get_window_extent() for text in figure.texts]
+    labels = [text for axes in figure.axes for text in (*axes.texts, axes.xaxis.label, *axes.get_xticklabels())]
+    for box in (*boxes, *(text.get_window_extent() for text in labels)):
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+    assert len(boxes) == 2 + kinds
+    for one, other in combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for one in boxes:
+        assert not any(one.overlaps(axes.bbox) for axes in figure.axes)
 
 
 def test_a_bar_is_the_interval_of_a_rank_and_blue_where_it_may_be_the_best() -> None:

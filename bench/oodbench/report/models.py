@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from oodbench.measure.kinds import averaged
+from oodbench.measure.kinds import Column, averaged
 from oodbench.measure.summary import Spread, spread
 from oodbench.records import ModelRecord
 from oodbench.report.entries import Entry
 from oodbench.report.markdown import NONE, link, mean_and_std, plainly, table
 from oodbench.report.reported import MEAN, NUMBERS, Reported, known_as
+from oodbench.report.sets import joined, split
 from oodbench.report.standings import MatrixResults
 from oodbench.report.tables import Linked
 
@@ -90,21 +91,33 @@ def model_table(matrix: MatrixResults, linked: Linked) -> str:
 def bits_table(matrix: MatrixResults, linked: Linked) -> str | None:
     """Return the mean bits per dimension of every set under each density; None where there is no density."""
     dense = densities(matrix)
-    known = sorted({name for one in dense for model in one.by_seed.values() for name in model.bits_per_dimension})
-    sets = [*(name for name in IN_SET if name in known), *(name for name in known if name not in IN_SET)]
+    known = {name for one in dense for model in one.by_seed.values() for name in model.bits_per_dimension}
+    groups = {column.name: column.group for standings in matrix.kinds for column in standings.columns}
+    ordered = [name for name in dict.fromkeys((*IN_SET, *groups, *sorted(known))) if name in known]
+    tables = split([Column(name, "in-set" if name in IN_SET else groups.get(name, "others")) for name in ordered])
+    return (
+        joined(((group, _bits(dense, [one.name for one in sets], linked)) for group, sets in tables.items()), "####")
+        or None
+    )
+
+
+def _bits(dense: Sequence[Judged], sets: Sequence[str], linked: Linked) -> str:
+    """Return a row a density, a column a set; the methods that judge it stand beside the in-set."""
+    judged = IN_SET[-1] in sets
     rows = []
     for one in dense:
         bits = [model.bits_per_dimension for model in one.by_seed.values()]
         cells = [spread([each[name] for each in bits if name in each]) for name in sets]
-        rows.append([f"`{one.name}`", *(plainly(cell, 3) for cell in cells), ", ".join(map(linked, one.methods))])
-    return table(["Density", *sets, "Judged by"], rows, ("Density", "Judged by")) if rows else None
+        methods = [", ".join(map(linked, one.methods))] if judged else []
+        rows.append([f"`{one.name}`", *(plainly(cell, 3) for cell in cells), *methods])
+    return table(["Density", *sets, *(["Judged by"] if judged else [])], rows, ("Density", "Judged by")) if rows else ""
 
 
 def reported_bits(matrix: MatrixResults, reported: Iterable[Reported]) -> str | None:
     """Return the bits per dimension that papers print for densities of the same in-set; None if none does."""
     methods = {method for one in densities(matrix) for method in one.methods}
     rows = [
-        [f"`{one.method}`", one.out_set or one.split, f"{one.value:.{one.places}f}", one.network, _source(one)]
+        [f"`{one.method}`", _of_which(one), f"{one.value:.{one.places}f}", one.network, _source(one)]
         for one in reported
         if one.metric == "bits_per_dim"
         and one.in_set in known_as(matrix.in_set)
@@ -113,6 +126,12 @@ def reported_bits(matrix: MatrixResults, reported: Iterable[Reported]) -> str | 
     ]
     words = ("Density", "Set", "Bits per dimension", "Network", "Source")
     return table(words, rows, words) if rows else None
+
+
+def _of_which(one: Reported) -> str:
+    """Return the set whose bits are printed; of the in-set the part, too."""
+    name = one.out_set or one.in_set
+    return f"{name}, {one.split}" if name == one.in_set else name
 
 
 def _source(one: Reported) -> str:

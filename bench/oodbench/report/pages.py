@@ -23,6 +23,7 @@ from oodbench.report.numbers import RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
+from oodbench.report.sets import set_table
 from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, sweep_picture, to
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.tables import (
@@ -30,7 +31,7 @@ from oodbench.report.tables import (
     attack_table,
     gap_table,
     method_table,
-    metric_table,
+    metric_tables,
     needs_table,
     overview_table,
     passes_text,
@@ -49,12 +50,15 @@ from stored scores. `{command}` writes this file and the pages that it links to,
 
 - A score is higher for inputs that are more to be trusted. **Good** inputs should be accepted, **bad** ones flagged.
 - **FPR95**, the false positive rate at 95 % true positive rate, is the share of bad inputs accepted at the threshold
-  that keeps 95 % of the good ones (`fpr95`; not `fpr95_ood_positive`, where 95 % of the bad ones are flagged).
+  that keeps 95 % of the good ones (`fpr95`; not `fpr95_ood_positive`, where 95 % of the bad ones are flagged: "bad is
+  positive" on the page of a method).
   **Detection error** is the mean of the shares of good inputs flagged and of bad ones accepted at this threshold.
 - **AUROC**, the area under the receiver operating characteristic, is the chance that a good input scores above a bad
   one. **AUPR**, the area under the precision-recall curve, takes good inputs as the positive class (AUPR-In; for
   misclassifications AUPR-Success) or bad ones (AUPR-Out, AUPR-Error); it depends on the sizes of the sets, which stand
-  above each table, and "balanced" weighs both classes equally.
+  above each table, and (1:1) weighs both classes equally.
+- Out-sets stand in the group that the matrix puts them in: **near** (changed in-set inputs, or other data of the same
+  things), **far** (data of other things), **synthetic** (drawn noise and constants).
 - All numbers are in percent; ↓ lower, ↑ higher is better. **OOD** is short for out-of-distribution.
 - A **rank** such as 7 (3-15) is a method's place by the mean, and a 95 % interval of its true rank: noise widens the
   interval, and moves no place. ★ marks **the set that may hold the best**: no other method is significantly better than
@@ -76,6 +80,24 @@ SCALES = {
     "cpu": "**Scale cpu**: small networks trained for minutes on two cores. These numbers are not the papers'.",
     "tiny": "**Scale tiny**: a demonstration on little data. These numbers are not the papers'.",
 }
+
+
+CALIBRATION = (
+    "The classifiers, on the in-set's test inputs. ECE, the expected calibration error, is the mean gap between "
+    "confidence and accuracy over 15 bins, in percent. OCE, the overconfidence error, is the share of errors among "
+    "predictions with a confidence of 0.997 or more, divided by 0.003: 1 is right, more is overconfident. NLL is the "
+    "mean negative log likelihood of the true class, in nats."
+)
+
+ATTACKED = (
+    "Attacked are test images that the model gets right; the success rate is the share of them that fooled it, in "
+    "percent. ℓ∞ and ℓ2 are the largest and the Euclidean change of an image's pixels in [0, 1], means over those that "
+    "fooled it."
+)
+
+BITS = (
+    "The mean of -log2 p of an 8-bit image under each density, divided by its number of values: fewer bits, likelier."
+)
 
 
 def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Reported]) -> Pages:
@@ -119,9 +141,9 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported]) -> 
         for metric in RANKINGS:
             by = f"## All kinds of failure by {METRICS[metric].title}"
             parts += [by, ranks_of_all_said(matrix, metric), overview_table(matrix, metric, linked)]
-    parts += ["## What was judged", model_table(matrix, linked)]
+    parts += ["## What was judged", CALIBRATION, model_table(matrix, linked)]
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
-    parts += ["### Bits per dimension", ours] if ours else []
+    parts += ["### Bits per dimension", BITS, ours] if ours else []
     parts += ["### Bits per dimension in the papers", theirs] if theirs else []
     for sweep in sweeps(matrix):
         title = f"{sweep.field} of {sweep.recipe}"
@@ -142,10 +164,10 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     parts += [ranks_said(standings), rank_table(standings, linked)]
     parts += ["## Other metrics, and what each method needs", needs_table(standings, linked)]
     attacks = attack_table(standings)
-    parts += ["## What the attacks achieved", attacks] if attacks else []
+    parts += ["## What the attacks achieved", ATTACKED, attacks] if attacks else []
     if len(standings.columns) > 1:
         for metric in SHOWN:
-            parts += [f"## {kind.heading(metric)} by set", metric_table(standings, metric, linked)]
+            parts += [f"## {kind.heading(metric)} by set", metric_tables(standings, metric, linked)]
     tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
     parts += ["## Mann-Whitney test", SAID, tested] if tested else []
     parts += ["### In the papers", printed] if tested and printed else []
@@ -190,7 +212,7 @@ def _made_with(records: Sequence[Record]) -> str:
     """Return parameters, facts of the fit, seeds, model and costs of a method on a matrix."""
     parameters = records[0].parameters
     tuned = {str(record.seed): record.parameters for record in records if record.parameters.chosen}
-    rows = [[name, _shown(value), ""] for name, value in parameters.default.items()]
+    rows = [[name, _shown(value), "default"] for name, value in parameters.default.items()]
     rows += [[name, _shown(value), "given"] for name, value in parameters.given.items()]
     for name in dict.fromkeys(name for by_seed in tuned.values() for name in by_seed.chosen):
         values = ", ".join(_choice(name, seed, by_seed) for seed, by_seed in tuned.items())
@@ -249,8 +271,11 @@ def _sizes(standings: Standings) -> str:
     means = len(averaged(standings.columns))
     over = f" The ranking is by means over {means} sets." if means > 1 else ""
     good = _range([n for _, n, m in sizes if n and m])
+    told = f"{standings.kind.said}{over}"
+    if shown := set_table(standings.columns, bad):
+        return f"{told} There are {good} good inputs, and bad ones of each set as follows.\n\n{shown}"
     each = ", ".join(f"{name} {size}" for name, size in bad.items())
-    return f"{standings.kind.said}{over}\n\nGood: {good}. Bad: {each}."
+    return f"{told}\n\nGood: {good}. Bad: {each}."
 
 
 def _range(sizes: Sequence[int]) -> str:

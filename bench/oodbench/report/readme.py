@@ -41,7 +41,8 @@ def block(site: Site, matrix: MatrixResults) -> str:
     seeds = len({record.seed for record in matrix.records})
     whole = link("leaderboard.md", site.index)
     said = (
-        f"FPR95 ↓ in percent on `{matrix.name}`, mean ± standard deviation over {seeds} seeds · rank by it, and a "
+        f"FPR95 ↓, the share of bad inputs accepted where 95 % of the good ones are, in percent on "
+        f"`{matrix.name}`, mean ± standard deviation over {seeds} seeds · rank by it, and a "
         f"95 % interval of the true rank; {MAY_BE_BEST} may be the best: with 95 % confidence the best of a column is "
         "one of all that have this mark there. Shown are the first of each kind of failure, one a paper, and the "
         f"baseline `{BASELINE}`; all methods, sets and metrics, and what exactly is tested: {whole}."

@@ -11,6 +11,7 @@ from oodbench.records import ModelRecord, Record
 from oodbench.report.gaps import SharedGap
 from oodbench.report.markdown import NONE, mean_and_std, percent, table
 from oodbench.report.numbers import RANKINGS
+from oodbench.report.sets import joined, split
 from oodbench.report.standings import MatrixResults, Standings
 
 SHOWN = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
@@ -21,6 +22,9 @@ FURTHER = tuple(metric for metric in SHOWN if metric not in RANKINGS)
 
 BEHIND = "▼"
 """Stands beside the accuracy of a model that falls behind its plain twin."""
+
+MEAN = "mean"
+"""Heading of the mean over all sets."""
 
 WORDS = ("Method", "Tuned on", "Labels")
 
@@ -66,11 +70,17 @@ def needs_table(standings: Standings, linked: Linked) -> str:
     return table(headers, [_needs_row(standings, method, linked) for method in standings.ranks], WORDS)
 
 
-def metric_table(standings: Standings, metric: str, linked: Linked) -> str:
-    """Return one metric with a column a set, and the mean of each group that has several."""
-    sets = [column.name for column in standings.columns]
-    means = _means(standings.columns)
-    headers = ["Method", *(_heading(column) for column in standings.columns), *means]
+def metric_tables(standings: Standings, metric: str, linked: Linked) -> str:
+    """Return one metric with a column a set, and the mean of each group that has several; a table a group of many."""
+    title, groups = standings.kind.heading(metric), split(standings.columns)
+    tables = {group: _metric_table(standings, columns, metric, linked) for group, columns in groups.items()}
+    return joined(((f"{title}, {group}" if group else "", text) for group, text in tables.items()), "###")
+
+
+def _metric_table(standings: Standings, columns: Sequence[Column], metric: str, linked: Linked) -> str:
+    sets, whole = [column.name for column in columns], len(columns) == len(standings.columns)
+    means = {name: of for name, of in _means(columns).items() if whole or name != MEAN}
+    headers = ["Method", *(_heading(column) if whole else column.name for column in columns), *means]
     rows = []
     for method in standings.ranks:
         row = [_of_set(standings, metric, method, name) for name in sets]
@@ -160,7 +170,7 @@ def _means(columns: Sequence[Column]) -> dict[str, list[str]]:
         groups.setdefault(column.group, []).append(column.name)
     means = {f"mean ({group})": names for group, names in groups.items() if group and len(names) > 1}
     overall = list(averaged(columns))
-    return means if overall in means.values() else means | {"mean": overall}
+    return means if overall in means.values() else means | {MEAN: overall}
 
 
 def _heading(column: Column) -> str:
