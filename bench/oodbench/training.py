@@ -271,6 +271,9 @@ class Recipe(Protocol):
     def spaces(self) -> frozenset[SpaceName]:
         """The spaces whose inputs the model takes: "images", "tokens"."""
 
+    def refuses(self, space: Space) -> str | None:
+        """Return why no model can be built for such inputs, and what takes them; None where one can."""
+
     @property
     def training(self) -> Training:
         """How the one training loop drives it."""
@@ -299,6 +302,10 @@ class Defaults:
     """What is true of recipes as a rule; inherit from it, and write what differs."""
 
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images"})
+
+    def refuses(self, space: Space) -> str | None:
+        """Return None: all inputs of its spaces fit."""
+        return None
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
         """Return nothing: the model begins from no other."""

@@ -14,7 +14,9 @@ from scipy.stats import mannwhitneyu
 
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadCard, BadRecord
+from oodbench.measure.cells import Cell
 from oodbench.measure.ranking import ranking
+from oodbench.measure.ranks import rank_intervals
 from oodbench.records import CellRecord, Parameters, read_record, read_scores, write_record, write_scores
 from oodbench.report.entries import collect
 from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
@@ -84,7 +86,7 @@ def of(text: str, heading: str, method: str) -> list[str]:
 
 def ranked_rows(text: str) -> list[list[str]]:
     """Return the cells of the table that has ranks."""
-    return table_rows(next(part for part in text.split("\n\n") if part.startswith("| Rank |")))
+    return table_rows(next(part for part in text.split("\n\n") if part.startswith("| FPR95 rank |")))
 
 
 KINDS = ("ood", "adversarial", "misclassification")
@@ -98,6 +100,7 @@ def page(results: Path, name: str, matrix: str = "made-v1") -> str:
 
 def test_the_golden_pages(results: Path) -> None:
     made = "".join(f"===== {name}\n{text}" for name, text in leaderboard(results).items())
+
     assert made == GOLDEN.read_text(encoding="utf-8")
 
 
@@ -171,6 +174,14 @@ def test_the_page_of_a_method_says_what_tuning_did_not_decide(results: Path) -> 
     assert "| eps | 0.0 (seed 0, undecided), 0.002 (seed 1) | tuned |" in text
 
 
+def test_the_page_of_a_method_says_how_its_fits_went(results: Path) -> None:
+    for seed, facts in ((0, {"iterations": 30.0, "gain": 0.0012345}), (1, {"iterations": 9.0, "gain": None})):
+        put(results, "fitted", seed, scores(seed, 2.0), facts=facts)
+    text = leaderboard(results)["docs/leaderboard/methods/fitted.md"]
+    assert "| iterations | 30 (seed 0), 9 (seed 1) | fitted |" in text
+    assert "| gain | 0.001234 (seed 0), not finite (seed 1) | fitted |" in text
+
+
 def test_the_page_of_an_ensemble_says_that_its_seeds_share_members(results: Path) -> None:
     for seed in (0, 1):
         put(results, "shared", seed, scores(seed, 2.0), members=(seed, seed + 1))
@@ -231,7 +242,7 @@ def test_a_method_without_all_seeds_has_no_rank_and_says_so(results: Path) -> No
 def test_ranks_as_data(results: Path, tmp_path: Path) -> None:
     put(results, "late", 1, scores(1, 9.0))
     write(results, tmp_path / "leaderboard.md")
-    frame = pd.read_csv(results / "ranks.csv").query("kind == 'ood'").set_index("method")
+    frame = pd.read_csv(results / "ranks.csv").query("kind == 'ood' and metric == 'fpr95'").set_index("method")
     assert list(frame.index) == ["odin", "msp", "twin", "late"]
     assert frame.loc["odin", ["place", "low", "high"]].tolist() == [1, 1, 1]
     assert frame["may_be_best"].tolist()[:3] == [True, False, False]
@@ -243,6 +254,47 @@ def test_ranks_as_data(results: Path, tmp_path: Path) -> None:
     assert "ranks.csv is not what the scores make" in compare(results, tmp_path / "leaderboard.md")[0]
     write(results, tmp_path / "leaderboard.md")
     assert (results / "ranks.csv").read_bytes() == whole
+
+
+def opposed(seed: int) -> tuple[Drawn, Drawn]:
+    """Scores that AUROC and FPR95 order differently: a tenth of the good ones far below, or all a little."""
+    said = scores(seed, 4.0, n=400, m=200)
+    low = said.test.copy()
+    low[::10] -= 9
+    return replace(said, test=low), replace(said, test=said.test - np.float32(2.7))
+
+
+def test_auroc_has_ranks_of_its_own(tmp_path: Path) -> None:
+    """They are those of `rank_intervals`, stand beside the others on pages, and as data in their own order."""
+    results, cells = tmp_path / "results", {"tail": {}, "shift": {}}
+    for seed in (0, 1):
+        for method, said in zip(cells, opposed(seed), strict=True):
+            put(results, method, seed, said)
+            cells[method][seed] = {name: Cell("ood", name, said.test, bad) for name, bad in said.ood.items()}
+    write(results, tmp_path / "leaderboard.md")
+    frame = pd.read_csv(results / "ranks.csv").query("kind == 'ood'").set_index("metric")
+    for metric in ("fpr95", "auroc"):
+        own = frame.loc[metric]
+        expected = rank_intervals(cells, metric)
+        assert [tuple(row) for row in own[["method", "place", "low", "high"]].to_numpy()] == [
+            (one.method, one.place, one.low, one.high) for one in expected
+        ]
+    assert frame.loc["fpr95", "method"].tolist() == ["shift", "tail"]
+    assert frame.loc["auroc", "method"].tolist() == ["tail", "shift"]
+    text = page(results, "ood")
+    assert [(row[0], row[3]) for row in ranked_rows(text)] == [("1 (1-2) ★", "2 (1-2) ★"), ("2 (1-2) ★", "1 (1-2) ★")]
+    assert (
+        "by it the best is one of the 2 marked in its column, and the rows stay in the order of the first ranks."
+        in text
+    )
+    own = leaderboard(results)["docs/leaderboard/methods/tail.md"]
+    assert "rank 2 (1-2) ★ by FPR95, 1 (1-2) ★ by AUROC" in own
+    by_auroc = page(results, "README").split("## All kinds of failure by AUROC", 1)[1]
+    assert "**AUROC ranks**: a method's place by its mean" in by_auroc
+    assert [row[1] for row in rows(page(results, "README"), "## All kinds of failure by AUROC")] == [
+        "1 (1-2) ★",
+        "2 (1-2) ★",
+    ]
 
 
 def of_accuracy(seed: int, right: int) -> Drawn:
@@ -269,9 +321,9 @@ def test_a_model_far_less_accurate_than_its_plain_twin_is_flagged(
     expected = np.array(own) / 2
     for kind in KINDS:
         text = page(tmp_path, kind)
-        accuracy = of(text, text.splitlines()[2], "bin")[8]
+        accuracy = of(text, text.splitlines()[2], "bin")[6]
         assert accuracy == f"{expected.mean():.2f} ± {expected.std(ddof=1):.2f}{' ▼' if flagged else ''}"
-        assert "▼" not in of(text, text.splitlines()[2], "msp")[8]
+        assert "▼" not in of(text, text.splitlines()[2], "msp")[6]
     assert ("▼ more than 2 points" in said) is flagged
     assert said.count("▼") == (4 if flagged else 0)
 
@@ -283,7 +335,7 @@ def test_the_twins_are_compared_at_the_seeds_that_both_have(tmp_path: Path) -> N
     put(tmp_path, "binc", 1, of_accuracy(1, 180), model="binc", recipe={"name": "binc"})
     put(tmp_path, "vib", 2, of_accuracy(2, 20), model="vib", recipe={"name": "vib"})
     text = page(tmp_path, "ood")
-    assert [of(text, OOD, name)[8].endswith("▼") for name in ("msp", "bin", "binc", "vib")] == [
+    assert [of(text, OOD, name)[6].endswith("▼") for name in ("msp", "bin", "binc", "vib")] == [
         False,
         False,
         True,
@@ -386,7 +438,8 @@ def test_a_missing_set_leaves_no_average_and_no_rank(results: Path) -> None:
     text = page(results, "ood")
     row = of(text, OOD, "best")
     assert row[0] == "1 of 2 seeds, 1 of 2 sets"
-    assert row[2:7] == ["–"] * 5
+    assert [row[2], row[4]] == ["–"] * 2
+    assert of(text, "## Other metrics, and what each method needs", "best")[1:4] == ["–"] * 3
     assert of(text, "## FPR95 ↓ by set", "best")[1] != "–"
     assert of(text, "## FPR95 ↓ by set", "best")[2:] == ["–", "–"]
     assert rows(text, OOD)[-1] == row

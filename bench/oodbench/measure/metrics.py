@@ -119,6 +119,7 @@ METRICS: dict[str, Metric] = {
             1 / 0.003,
             "Share of errors among predictions with confidence of at least 0.997, divided by 0.003.",
         ),
+        Metric("oce_share", "OCE's share", True, 0, 1, "Share of predictions with confidence of at least 0.997."),
         Metric(
             "brier", "Brier score", False, 0, 2, "Mean squared distance of the predicted probabilities to the truth."
         ),

@@ -77,7 +77,7 @@ class FlowGanNet(nn.Module):
     @torch.no_grad()
     def meet(self, x: Tensor) -> None:
         """Let the first training batch standardise the flow: its samples come before its densities."""
-        if self.training and not self.flow.top.initialised:
+        if self.training and self.flow.top.due:
             self.flow(x)
 
     def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:

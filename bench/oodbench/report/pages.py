@@ -9,14 +9,17 @@ All are made from one results folder that lies beside leaderboard.md; the same f
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from oodbench.measure.kinds import averaged
+from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.models import bits_table, model_table, reported_bits, reported_sweep, sweep_table, sweeps
+from oodbench.report.numbers import RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
@@ -25,13 +28,13 @@ from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.tables import (
     SHOWN,
     attack_table,
-    first_table,
     gap_table,
     method_table,
     metric_table,
+    needs_table,
     overview_table,
     passes_text,
-    summary_table,
+    rank_table,
 )
 
 FIRST_ROWS = 10
@@ -45,17 +48,22 @@ from stored scores. `{command}` writes this file and the pages that it links to,
 ## How to read it
 
 - A score is higher for inputs that are more to be trusted. **Good** inputs should be accepted, **bad** ones flagged.
-- **FPR95 ranks**: the share of bad inputs accepted at the threshold that keeps 95 % of the good ones (`fpr95`; not
-  `fpr95_ood_positive`, where 95 % of the bad ones are flagged). Detection error is taken at the same threshold.
-  AUPR depends on the sizes of the sets, which stand above each table. All numbers are in percent; ↓ lower, ↑ higher
-  is better.
+- **FPR95**, the false positive rate at 95 % true positive rate, is the share of bad inputs accepted at the threshold
+  that keeps 95 % of the good ones (`fpr95`; not `fpr95_ood_positive`, where 95 % of the bad ones are flagged).
+  **Detection error** is the mean of the shares of good inputs flagged and of bad ones accepted at this threshold.
+- **AUROC**, the area under the receiver operating characteristic, is the chance that a good input scores above a bad
+  one. **AUPR**, the area under the precision-recall curve, takes good inputs as the positive class (AUPR-In; for
+  misclassifications AUPR-Success) or bad ones (AUPR-Out, AUPR-Error); it depends on the sizes of the sets, which stand
+  above each table, and "balanced" weighs both classes equally.
+- All numbers are in percent; ↓ lower, ↑ higher is better. **OOD** is short for out-of-distribution.
 - A **rank** such as 7 (3-15) is a method's place by the mean, and a 95 % interval of its true rank: noise widens the
   interval, and moves no place. ★ marks **the set that may hold the best**: no other method is significantly better than
-  one of these. The sentence above each table says what was tested. A method without every seed and set of the matrix
-  has no rank and says what it has ("4 of 5 seeds"); nor has one whose seeds are ensembles of the same members.
-- **±** is the standard deviation over n training seeds (n - 1 in the denominator); where these are ensembles that share
-  members it is no spread over training runs, and the row has "shared members" for a rank. One seed has none; its
-  brackets hold the 95 % interval of that run (AUROC: DeLong; FPR95: bootstrap).
+  one of these. Tables are in the order of the **FPR95 ranks**; the **AUROC ranks** stand beside them, and may differ.
+  The sentence above each table says what was tested. A method without every seed and set of the matrix has no rank and
+  says what it has ("4 of 5 seeds"); nor has one whose seeds are ensembles of the same members ("shared members").
+- **±** is the standard deviation over n training seeds (n - 1 in the denominator); of ensembles that share members it
+  is no spread over training runs. One seed has none; its brackets hold the 95 % interval of that run (AUROC: DeLong;
+  FPR95: bootstrap).
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason
   stands under "Not measured" on the page of the matrix.
 - **Model accuracy** is of the classifier that a row judges. ▼ marks one that is more than 2 points less accurate
@@ -96,7 +104,7 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
             rest = len(one.ranks) - FIRST_ROWS
             all_of_it = link("by set, and all metrics", to(here, site.of_kind(one)))
             more = f"The first {FIRST_ROWS} of {len(one.ranks)}; all rows" if rest > 0 else "More"
-            shown = first_table(one, FIRST_ROWS, site.linked(here))
+            shown = rank_table(one, site.linked(here), FIRST_ROWS)
             parts += [f"### {one.kind.title} (`{one.kind.name}`)", ranks_said(one), shown, f"{more}: {all_of_it}."]
         whole = link(f"the page of {matrix.name}", to(here, site.of_matrix(matrix)))
         parts.append(f"All kinds of failure in one table, what was judged, and what is not measured: {whole}.")
@@ -111,7 +119,9 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
     parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
     parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
     if len(matrix.kinds) > 1:
-        parts += ["## All kinds of failure", ranks_of_all_said(matrix), overview_table(matrix, linked)]
+        for metric in RANKINGS:
+            by = f"## All kinds of failure by {METRICS[metric].title}"
+            parts += [by, ranks_of_all_said(matrix, metric), overview_table(matrix, metric, linked)]
     parts += ["## What was judged", model_table(matrix, linked)]
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
     parts += ["### Bits per dimension", ours] if ours else []
@@ -135,7 +145,8 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     linked, kind = site.linked(here), standings.kind
     above = [link("How to read it", f"{to(here, site.index)}#how-to-read-it"), link(matrix.name, "README.md")]
     parts = [f"# {kind.title} on `{matrix.name}` (`{kind.name}`)", " · ".join(above), _sizes(standings)]
-    parts += [ranks_said(standings), summary_table(standings, linked)]
+    parts += [ranks_said(standings), rank_table(standings, linked)]
+    parts += ["## Other metrics, and what each method needs", needs_table(standings, linked)]
     attacks = attack_table(standings)
     parts += ["## What the attacks achieved", attacks] if attacks else []
     if len(standings.columns) > 1:
@@ -167,16 +178,22 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
         for one in matrix.kinds:
             if method in one.entries:
                 title = link(one.kind.title, to(here, site.of_kind(one)))
-                text = one.ranks[method]
-                rank = f"no rank, {text}" if one.has(method).lacking else f"rank {text}"
+                rank = rank_of(one, method)
                 parts += [f"### {title}: {rank}", method_table(one, method), *mann_whitney_said(one, method)]
         lacking = [one for one in matrix.gaps if method in one.methods]
         parts += ["### Not measured", gap_table(lacking, site.linked(here))] if lacking else []
     return _text(parts)
 
 
+def rank_of(standings: Standings, method: str) -> str:
+    """Return a method's ranks by all metrics that have them, or why it has none."""
+    if method not in {one.method for one in standings.ranked}:
+        return f"no rank, {standings.ranks[method]}"
+    return "rank " + ", ".join(f"{standings.ranks_by[one][method]} by {METRICS[one].title}" for one in RANKINGS)
+
+
 def _made_with(records: Sequence[Record]) -> str:
-    """Return parameters, seeds, model and costs of a method on a matrix."""
+    """Return parameters, facts of the fit, seeds, model and costs of a method on a matrix."""
     parameters = records[0].parameters
     tuned = {str(record.seed): record.parameters for record in records if record.parameters.chosen}
     rows = [[name, _shown(value), ""] for name, value in parameters.default.items()]
@@ -184,6 +201,9 @@ def _made_with(records: Sequence[Record]) -> str:
     for name in dict.fromkeys(name for by_seed in tuned.values() for name in by_seed.chosen):
         values = ", ".join(_choice(name, seed, by_seed) for seed, by_seed in tuned.items())
         rows.append([name, values, "tuned"])
+    for name in dict.fromkeys(name for record in records for name in record.facts):
+        values = ", ".join(_fact(name, record) for record in records if name in record.facts)
+        rows.append([name, values, "fitted"])
     models = {record.model.name for record in records if record.model}
     references = {record.reference.name for record in records if record.reference} - models
     facts = [
@@ -202,6 +222,12 @@ def _choice(name: str, seed: str, parameters: Parameters) -> str:
     return f"{_shown(parameters.chosen.get(name))} (seed {seed}{', undecided' if parameters.undecided else ''})"
 
 
+def _fact(name: str, record: Record) -> str:
+    """Return what the fit says of itself at a seed."""
+    value = record.facts[name]
+    return f"{'not finite' if value is None else f'{value:.4g}'} (seed {record.seed})"
+
+
 def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -216,6 +242,7 @@ def _facts(matrix: MatrixResults) -> list[str]:
     facts = [
         f"- in-set: `{matrix.in_set}`; scale: {matrix.scale}; seeds: {', '.join(map(str, seeds))}",
         f"- methods: {len({record.method for record in matrix.records})}; code: {', '.join(_commits(matrix.records))}",
+        f"- made on: {_machines(matrix.records)}",
     ]
     warning = [f"> {SCALES[matrix.scale]}"] if matrix.scale in SCALES else []
     return [*warning, "\n".join(facts)]
@@ -244,3 +271,9 @@ def _commits(records: Sequence[Record]) -> list[str]:
     """Return the commits that made the records, marked where files had been changed since."""
     made = {(record.git.commit or "unknown commit", bool(record.git.dirty)) for record in records}
     return [f"`{commit[:10]}`{' with uncommitted changes' if dirty else ''}" for commit, dirty in sorted(made)]
+
+
+def _machines(records: Sequence[Record]) -> str:
+    """Return the classes of machine that made the records, the busiest first, each with how many it made."""
+    made = Counter(record.environment.machine or record.environment.device for record in records)
+    return ", ".join(f"{machine} ({count} records)" for machine, count in made.most_common())
