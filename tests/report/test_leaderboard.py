@@ -103,6 +103,7 @@ def page(results: Path, name: str, matrix: str = "made-v1") -> str:
 
 def test_the_golden_pages(results: Path) -> None:
     made = "".join(f"===== {name}\n{text}" for name, text in leaderboard(results).items())
+
     assert made == GOLDEN.read_text(encoding="utf-8")
 
 
@@ -111,6 +112,16 @@ def test_there_is_a_page_a_matrix_and_kind_and_a_page_a_method(results: Path) ->
     methods = {f"{folder}/methods/{method}.md" for method in ("msp", "twin", "odin", "blind")}
     kinds = {f"{folder}/made-v1/{kind}.md" for kind in (*KINDS, "README")}
     assert set(leaderboard(results)) == {"leaderboard.md", *methods, *kinds}
+
+
+def test_the_page_of_a_matrix_names_methods_that_stand_on_others_alone(results: Path) -> None:
+    made = "docs/leaderboard/made-v1/README.md"
+    assert "Never run here" not in leaderboard(results)[made]
+    put(results, "flow-gan", 0, scores(0, 2.0), matrix="other-v1")
+    pages = leaderboard(results)
+    assert "Never run here, but on another matrix: [`flow-gan`](../methods/flow-gan.md)." in pages[made]
+    other = pages["docs/leaderboard/other-v1/README.md"]
+    assert all(f"[`{method}`]" in other.split("Never run here")[1] for method in ("msp", "odin", "twin"))
 
 
 def test_every_link_of_every_page_leads_to_a_page(results: Path, tmp_path: Path) -> None:

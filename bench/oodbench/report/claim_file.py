@@ -36,7 +36,7 @@ FILE = "claims.toml"
 
 Verdict = Literal["holds", "open", "reversed", "untested"]
 
-OWN = {"accuracy": 100.0, "oce": 1.0, "bits_per_dimension": 1.0}
+OWN = {"accuracy": 100.0, "oce": 1.0, "oce_share": 100.0, "bits_per_dimension": 1.0}
 """What is the model's own rather than a failure set's, and what it is printed in: percent, a ratio, or bits."""
 
 

@@ -174,7 +174,8 @@ def _own(entry: Entry) -> Iterable[tuple[object, ...]]:
     """Yield what belongs to the models; they stand without a kind of failure."""
     where = entry.record.method, entry.record.seed
     quality = entry.reference.quality if entry.reference else Quality()
-    for metric, value in (("accuracy", quality.accuracy), ("oce", quality.oce)):
+    for metric in ("accuracy", "oce", "oce_share"):
+        value = getattr(quality, metric)
         if value is not None:
             yield *where, metric, "", "test", OWN[metric] * value
     for name, bits in (entry.model.bits_per_dimension if entry.model else {}).items():

@@ -48,7 +48,7 @@ def _tests(standings: Standings, method: str) -> dict[str, list[str]]:
                 plainly(spread([standings.sizes[method, seed][name][side] for seed in log_p]), 0) for side in (0, 1)
             )
             share = plainly(standings.over_seeds("auroc", method, name), 4)
-            tests[name] = [n, m, share, plainly(spread([*log_p.values()]), 1), f"{max(log_p.values()):.1f}"]
+            tests[name] = [n, m, share, plainly(spread([*log_p.values()]), 1), f"{max(log_p.values()):z.1f}"]
     return tests
 
 

@@ -65,8 +65,9 @@ from stored scores. `{command}` writes this file and the pages that it links to,
   one of these. Tables are in the order of the **FPR95 ranks**; the **AUROC ranks** stand beside them, and may differ.
   The sentence above each table says what was tested. A method without every seed and set of the matrix has no rank and
   says what it has ("4 of 5 seeds"); nor has one whose seeds are ensembles of the same members ("shared members").
-- **±** is the standard deviation over n training seeds (n - 1 in the denominator). One seed has none; its brackets hold
-  the 95 % interval of that run (AUROC: DeLong; FPR95: bootstrap).
+- **±** is the standard deviation over n training seeds (n - 1 in the denominator); of ensembles that share members it
+  is no spread over training runs. One seed has none; its brackets hold the 95 % interval of that run (AUROC: DeLong;
+  FPR95: bootstrap).
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason
   stands under "Not measured" on the page of the matrix.
 - **Model accuracy** is of the classifier that a row judges. ▼ marks one that is more than 2 points less accurate
@@ -103,10 +104,11 @@ BITS = (
 def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Reported]) -> Pages:
     """Return all generated pages of a results folder."""
     made = {site.index: _index(site, matrices)}
-    for matrix in matrices:
-        made[site.of_matrix(matrix)] = _matrix(site, matrix, reported)
-        made |= {site.of_kind(one): _kind(site, matrix, one, reported) for one in matrix.kinds}
     methods = sorted({record.method for matrix in matrices for record in matrix.records})
+    for matrix in matrices:
+        own = {record.method for record in matrix.records}
+        made[site.of_matrix(matrix)] = _matrix(site, matrix, reported, [one for one in methods if one not in own])
+        made |= {site.of_kind(one): _kind(site, matrix, one, reported) for one in matrix.kinds}
     return made | {site.of_method(method): _method(site, matrices, method) for method in methods}
 
 
@@ -131,7 +133,8 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
     return _text(parts)
 
 
-def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported]) -> str:
+def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], elsewhere: Sequence[str]) -> str:
+    """Return the page of a matrix; `elsewhere` are the methods that other matrices have and this one has not."""
     here = site.of_matrix(matrix)
     linked = site.linked(here)
     kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
@@ -151,8 +154,11 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported]) -> 
         parts += site.picture(here, matrix, sweep_picture(sweep.recipe, sweep.field), title)
         printed = reported_sweep(sweep, reported)
         parts += ["### In the papers", printed] if printed else []
-    if matrix.gaps:
-        parts += ["## Not measured", gap_table(matrix.gaps, linked)]
+    if matrix.gaps or elsewhere:
+        parts.append("## Not measured")
+    parts += [gap_table(matrix.gaps, linked)] if matrix.gaps else []
+    if elsewhere:
+        parts.append(f"Never run here, but on another matrix: {', '.join(map(linked, elsewhere))}.")
     return _text(parts)
 
 
