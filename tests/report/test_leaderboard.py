@@ -133,6 +133,14 @@ def test_the_page_of_a_method_says_what_tuning_did_not_decide(results: Path) -> 
     assert "| eps | 0.0 (seed 0, undecided), 0.002 (seed 1) | tuned |" in text
 
 
+def test_the_page_of_a_method_says_how_its_fits_went(results: Path) -> None:
+    for seed, facts in ((0, {"iterations": 30.0, "gain": 0.0012345}), (1, {"iterations": 9.0, "gain": None})):
+        put(results, "fitted", seed, scores(seed, 2.0), facts=facts)
+    text = leaderboard(results)["docs/leaderboard/methods/fitted.md"]
+    assert "| iterations | 30 (seed 0), 9 (seed 1) | fitted |" in text
+    assert "| gain | 0.001234 (seed 0), not finite (seed 1) | fitted |" in text
+
+
 def test_the_page_of_an_ensemble_says_that_its_seeds_share_members(results: Path) -> None:
     for seed in (0, 1):
         put(results, "shared", seed, scores(seed, 2.0), members=(seed, seed + 1))

@@ -166,7 +166,7 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
 
 
 def _made_with(records: Sequence[Record]) -> str:
-    """Return parameters, seeds, model and costs of a method on a matrix."""
+    """Return parameters, facts of the fit, seeds, model and costs of a method on a matrix."""
     parameters = records[0].parameters
     tuned = {str(record.seed): record.parameters for record in records if record.parameters.chosen}
     rows = [[name, _shown(value), ""] for name, value in parameters.default.items()]
@@ -174,6 +174,9 @@ def _made_with(records: Sequence[Record]) -> str:
     for name in dict.fromkeys(name for by_seed in tuned.values() for name in by_seed.chosen):
         values = ", ".join(_choice(name, seed, by_seed) for seed, by_seed in tuned.items())
         rows.append([name, values, "tuned"])
+    for name in dict.fromkeys(name for record in records for name in record.facts):
+        values = ", ".join(_fact(name, record) for record in records if name in record.facts)
+        rows.append([name, values, "fitted"])
     models = {record.model.name for record in records if record.model}
     references = {record.reference.name for record in records if record.reference} - models
     facts = [
@@ -190,6 +193,12 @@ def _made_with(records: Sequence[Record]) -> str:
 def _choice(name: str, seed: str, parameters: Parameters) -> str:
     """Return what tuning chose at a seed, and whether nothing told it apart from the others."""
     return f"{_shown(parameters.chosen.get(name))} (seed {seed}{', undecided' if parameters.undecided else ''})"
+
+
+def _fact(name: str, record: Record) -> str:
+    """Return what the fit says of itself at a seed."""
+    value = record.facts[name]
+    return f"{'not finite' if value is None else f'{value:.4g}'} (seed {record.seed})"
 
 
 def _shown(value: object) -> str:
