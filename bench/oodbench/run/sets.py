@@ -10,6 +10,7 @@ from oodbench.data.inputs import Inputs, JoinedInputs
 from oodbench.data.matrix import Matrix
 from oodbench.data.remembered import load_remembered as load
 from oodbench.errors import BadData, MissingData
+from oodbench.run.absent import missing
 from oodbench.training import InSet
 
 
@@ -40,9 +41,17 @@ def open_sets(matrix: Matrix, root: Path | None) -> Sets:
     """Return the images of a matrix. Sets whose fingerprint is remembered are opened when their pixels are wanted.
 
     Raises:
-        MissingData: the in-set, a tuning set or outliers are not here; the message says the command that gets them.
+        MissingData: the in-set, a tuning set or outliers are not here; the message names all of these that are not,
+            and the commands that get them.
         BadData: one of these is damaged. A damaged out-set stops nothing: its cells fail.
     """
+    try:
+        return _open(matrix, root)
+    except MissingData as error:
+        raise missing(matrix, root, error) from error
+
+
+def _open(matrix: Matrix, root: Path | None) -> Sets:
     train, validation = (load(matrix.in_set, part, root=root) for part in ("train", "validation"))
     test = load(matrix.in_set, "test", root=root, n=matrix.n_test)
     ood: dict[str, Inputs] = {}
