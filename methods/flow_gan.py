@@ -38,4 +38,4 @@ def swept(lam: float | Literal["inf"]) -> Method:
     return Method(name=f"flow-gan-{lam}", title=title, paper=PAPER, recipe=FlowGan(lam=lam), detector=LIKELIHOOD)
 
 
-METHODS = tuple(map(swept, LAMBDAS))
+METHODS = (*map(swept, LAMBDAS),)
