@@ -29,8 +29,6 @@ PAPER = Citation(
     url="https://arxiv.org/abs/1705.08868",
 )
 
-LAMBDAS: tuple[float | Literal["inf"], ...] = (0, 0.1, 1, "inf")
-
 
 def swept(lam: float | Literal["inf"]) -> Method:
     """Return the row of a lambda."""
@@ -38,4 +36,9 @@ def swept(lam: float | Literal["inf"]) -> Method:
     return Method(name=f"flow-gan-{lam}", title=title, paper=PAPER, recipe=FlowGan(lam=lam), detector=LIKELIHOOD)
 
 
-METHODS = tuple(map(swept, LAMBDAS))
+METHODS = (
+    swept(0),
+    swept(0.1),
+    swept(1),
+    swept("inf"),
+)

@@ -238,11 +238,12 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(
         "diagnose",
         diagnose,
-        "Study a trained model: where a flow's likelihood comes from, whether purified features mend "
-        "misclassifications, or which scores take in noise that climbs a density. Or, without a model, what "
-        "evaluations of a density say.",
+        "Study a trained model: where a flow's likelihood comes from, what it draws, how a log density is distributed, "
+        "what WAIC owes to each member, whether purified features mend misclassifications, or which scores take in "
+        "images that climb a density. Or, without a model, what evaluations of a density say.",
         "  oodbench diagnose likelihood tiny-v1 --method glow-cv\n  oodbench diagnose purification tiny-v1\n"
         "  oodbench diagnose adversarial-noise tiny-v1 --method glow --images 100\n"
+        "  oodbench diagnose samples tiny-v1 --method flow-gan-0\n"
         "  oodbench diagnose density-evaluation mnist5k-v1",
     )
     sub.add_argument(
