@@ -229,7 +229,7 @@ class Record(_Outcome):
     citation: Citation
     parameters: Parameters = Parameters()
     facts: dict[str, float | None] = {}
-    tuning_access: Literal["none", "id_val", "ood_val", "adversarial_val"]
+    tuning_access: Literal["none", "id_val", "ood_val", "ood_val_same", "adversarial_val"]
     fits_on_labels: bool
     recipe: Json
     scale: Literal["paper", "cpu", "tiny"]

@@ -73,7 +73,8 @@ from stored scores. `{command}` writes this file and the pages that it links to,
 - **Model accuracy** is of the classifier that a row judges. ▼ marks one that is more than 2 points less accurate
   than its plain twin, the matrix's own network trained by cross-entropy, on the mean over the seeds that both have.
 - **Tuned on** is the most telling held-out data that a row has seen: `none`, `id_val` (in-distribution), `ood_val`
-  (out-of-distribution, from sources that no test set uses), `adversarial_val`. **Labels**: whether its fit reads them.
+  (out-of-distribution, from sources that no test set uses), `ood_val_same` (other images of the very out-set that is
+  tested, as some papers do; in matrices of their own), `adversarial_val`. **Labels**: whether its fit reads them.
 - **Passes** are forward passes through the network that one input costs, and gradient passes (∇).
 - The papers' own numbers stand in tables of their own, each with the convention it obeys and its source."""
 

@@ -39,10 +39,11 @@ class Wanted:
 
 def wanted(matrix: Matrix, root: Path | None) -> list[Wanted]:
     """Return every part that a matrix names, in its order: in-set, out-sets, what is tuned and trained on."""
+    role = "tested and for tuning" if matrix.tuning_same else "out-set"
     named: list[tuple[str, str, str, int | None]] = [
         *((matrix.in_set, part, "in-set", None) for part in ("train", "validation")),
         (matrix.in_set, "test", "in-set", matrix.n_test),
-        *((one.card, one.split, "out-set", one.n) for one in matrix.ood),
+        *((one.card, one.split, role, one.n + (matrix.tuning_same or 0)) for one in matrix.ood),
         *((one.card, one.split, "for tuning", one.n) for one in matrix.tuning_ood),
         *((one.card, one.split, "outliers", one.n) for one in matrix.outliers),
     ]

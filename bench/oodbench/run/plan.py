@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from oodbench.contract import LOGITS, Material, Method
+from oodbench.contract import LOGITS, Material, Method, TuningAccess
 from oodbench.data.matrix import Matrix
 from oodbench.models.outputs import given
 from oodbench.recipes import Plain
 from oodbench.run.registry import Registered
 from oodbench.spaces import SpaceName
 from oodbench.training import Recipe, Scale
+
+Access: TypeAlias = TuningAccess | Literal["ood_val_same"]
+"""Held-out data that a row is tuned on; `_same`: images of the very out-set that it is then tested on."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,19 @@ class Skip:
 def offers(matrix: Matrix) -> frozenset[Material]:
     """Return the materials that a matrix has."""
     held: set[Material] = {"labels", "validation"}
-    if matrix.tuning_ood:
+    if matrix.tuning_ood or matrix.tuning_same:
         held.add("ood_validation")
     if matrix.adversarial_validation:
         held.add("adversarial_validation")
     if matrix.outliers:
         held.add("outliers")
     return frozenset(held)
+
+
+def tuning_access(matrix: Matrix, method: Method) -> Access:
+    """Return what a row of a matrix is tuned on: a method's own answer, and whether the set is the one tested."""
+    own = method.tuning_access
+    return "ood_val_same" if own == "ood_val" and matrix.tuning_same else own
 
 
 def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) -> list[Job | Skip]:

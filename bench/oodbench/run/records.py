@@ -15,7 +15,7 @@ from oodbench.run.facts import facts_of
 from oodbench.run.guard import Made
 from oodbench.run.model_records import ModelsUsed
 from oodbench.run.models import describe
-from oodbench.run.plan import Job, Skip
+from oodbench.run.plan import Job, Skip, tuning_access
 from oodbench.run.tune import Tuned
 
 
@@ -61,7 +61,7 @@ def identity(context: Context, job: Job | Skip, key: str | None = None, tuned: T
         "title": method.title,
         "citation": Citation(authors=paper.authors, title=paper.title, year=paper.year, url=paper.url),
         "parameters": parameters(job, tuned),
-        "tuning_access": method.tuning_access,
+        "tuning_access": tuning_access(context.matrix, method),
         "fits_on_labels": "labels" in method.detector.fits_on,
         "recipe": describe(job.recipe),
         "members": tuple(seed for _, seed in job.recipe.parts(job.seed, context.matrix.seeds)),
