@@ -438,7 +438,7 @@ def diagnostics(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """Write the page of the papers' claims, or compare it."""
-    from oodbench.report.claims import rebuild
+    from oodbench.report.claims_page import rebuild
 
     text, well = rebuild(arguments.results, arguments.page, check=arguments.check)
     print(text)
@@ -457,13 +457,14 @@ def check(arguments: argparse.Namespace) -> int:
 def explain(arguments: argparse.Namespace) -> int:
     """Write the arrays and pictures of an explanation, print their names."""
     from oodbench.explain import explain as write
+    from oodbench.run.machine import exact
     from oodbench.run.progress import Progress
     from oodbench.run.workspace import Workspace, default_cache
 
     method, matrix, seed = arguments.method, arguments.matrix, arguments.seed
     workspace = Workspace(data=arguments.data, cache=arguments.cache or default_cache(), device=arguments.device)
     out = arguments.out or Path("explained") / matrix / method / str(seed)
-    with Progress(1) as progress:
+    with exact(workspace.torch_device), Progress(1) as progress:
         files = write(method, matrix, workspace, seed, arguments.images, out, partial(progress.watch, method))
     print("\n".join(map(str, files)))
     return 0
@@ -471,6 +472,7 @@ def explain(arguments: argparse.Namespace) -> int:
 
 def diagnose(arguments: argparse.Namespace) -> int:
     """Write the numbers and pictures of a diagnostic, print its table and their names."""
+    from oodbench.run.machine import exact
     from oodbench.run.progress import Progress
     from oodbench.run.workspace import Workspace, default_cache
 
@@ -479,7 +481,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
     images = arguments.images or diagnostic.images
     workspace = Workspace(data=arguments.data, cache=arguments.cache or default_cache(), device=arguments.device)
     out = arguments.out or Path("diagnosed") / matrix / method / str(seed)
-    with Progress(1) as progress:
+    with exact(workspace.torch_device), Progress(1) as progress:
         made = analyse(method, matrix, workspace, seed, images, out, partial(progress.watch, method))
     print(f"{made.table}\n")
     print("\n".join(map(str, made.files)))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.report.claims import Claim, judge, read_claims
+from oodbench.report.claim_file import Claim, read_claims
+from oodbench.report.claims import judge
 from oodbench.report.leaderboard import table
 
 pytestmark = pytest.mark.claims

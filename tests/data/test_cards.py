@@ -11,7 +11,7 @@ from oodbench.data.cards import Card, Generator, HuggingFace, card_sha256, find_
 from oodbench.data.fixed import cards_folder, parse, read_toml
 from oodbench.data.huggingface import library
 from oodbench.data.splits import splits
-from oodbench.data.synthetic import DRAWS
+from oodbench.data.synthetic import DRAWS, FIXED
 from oodbench.data.toys import TOYS
 from oodbench.errors import BadCard, OodbenchError, UnknownName
 
@@ -46,7 +46,9 @@ ISSUE = {
     "bernoulli",
     "blobs",
     "blobs-pixel",
+    "strokes",
     "constant",
+    "black",
     "hflip",
     "vflip",
     "digits",
@@ -73,7 +75,7 @@ def test_every_card_is_complete(card: Card) -> None:
         assert all(0 < std < 1 for std in card.std)
     if isinstance(card.source, Generator):
         assert card.source.generator == card.name
-        assert card.name in DRAWS or card.name in TOYS or card.name in ("constant", "hflip", "vflip")
+        assert card.name in {*DRAWS, *FIXED, *TOYS, "hflip", "vflip"}
     if isinstance(card.source, HuggingFace):
         assert len(card.source.revision) == 40
     if card.resampling == "none":

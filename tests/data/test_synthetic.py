@@ -1,5 +1,6 @@
 """Each synthetic set against its definition: range, shares, moments, neighbours."""
 
+from itertools import pairwise
 from math import erf, sqrt
 
 import numpy as np
@@ -9,8 +10,10 @@ from scipy import ndimage
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
 from oodbench.data.load import load
-from oodbench.data.synthetic import DRAWS, Around, constant
+from oodbench.data.synthetic import DRAWS, Around, black, constant
 from oodbench.errors import BadData
+from oodbench.measure.intervals import delong
+from oodbench.measure.ranking import count
 
 N = 400
 
@@ -157,6 +160,55 @@ def test_constants_are_all_different_and_begin_with_nalisnicks(test_images: Inpu
         constant(257, (1, 2, 2))
 
 
+def test_strokes_are_what_a_pen_leaves_along_bezier_curves() -> None:
+    """The same draws, each curve by repeated interpolation of its control points, each pixel by itself."""
+    (channels, height, width), n = (3, 12, 9), 4
+    like = ArrayImages(np.zeros((1, channels, height, width), np.uint8))
+    got = DRAWS["strokes"](np.random.default_rng(5), n, Around(like, None, None))
+    rng = np.random.default_rng(5)
+    many = rng.integers(1, 6, n)
+    expected = np.zeros((n, channels, height, width))
+    for stroke in range(5):
+        reach, start, moves = rng.uniform(0.2, 0.6, n), rng.uniform(0.1, 0.9, (n, 2)), rng.uniform(-1, 1, (n, 3, 2))
+        radius, brightness = 9 * (0.02 + 0.1 * rng.uniform(size=n) ** 2), rng.uniform(0.4, 1.0, (n, channels))
+        for i in np.flatnonzero(many > stroke):
+            control = [start[i]]
+            for move in moves[i]:
+                control.append(control[-1] + reach[i] * move)
+            curve = [de_casteljau(control, t) * (height, width) for t in np.linspace(0, 1, 64)]
+            for y, x in np.ndindex(height, width):
+                distance = min(np.hypot(y + 0.5 - row, x + 0.5 - column) for row, column in curve)
+                ink = min(1, max(0, 0.5 + radius[i] - distance))
+                expected[i, :, y, x] = np.maximum(expected[i, :, y, x], ink * brightness[i])
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+def de_casteljau(points: list[np.ndarray], t: float) -> np.ndarray:
+    while len(points) > 1:
+        points = [(1 - t) * a + t * b for a, b in pairwise(points)]
+    return points[0]
+
+
+def test_every_image_of_strokes_shows_one_and_most_of_it_is_black(test_images: Inputs) -> None:
+    x = pixels("strokes", test_images).reshape(N, -1)
+    assert (x.max(axis=1) > 0.3).all()
+    assert ((x == 0).mean(axis=1) > 0.3).all()
+    assert len(np.unique(x, axis=0)) == N
+
+
+def test_black_is_one_image(test_images: Inputs) -> None:
+    images = load("black", "test", like=test_images)
+    assert images.shape == test_images.shape and images.card == "black"
+    assert np.array_equal(images.batch(slice(None)), np.zeros((1, *test_images.shape)))
+    with pytest.raises(BadData, match="got n = 2, expected 1"):
+        black(2, (1, 2, 2))
+
+
+def test_one_image_alone_leaves_its_auroc_open() -> None:
+    """Black between the in-set's scores: what other images of its kind would score, one image cannot tell."""
+    assert delong(count(np.arange(10.0), np.array([4.5]))) == (0, 1)
+
+
 @pytest.mark.parametrize(("name", "axis"), [("hflip", 3), ("vflip", 2)])
 def test_flips_mirror_the_in_set(name: str, axis: int, test_images: Inputs) -> None:
     flipped = load(name, "test", like=test_images)
@@ -167,7 +219,7 @@ def test_flips_mirror_the_in_set(name: str, axis: int, test_images: Inputs) -> N
     assert taken.sha256() != flipped.sha256() == load(name, "test", like=test_images).sha256()
 
 
-@pytest.mark.parametrize("name", ["uniform", "hflip", "constant"])
+@pytest.mark.parametrize("name", ["uniform", "hflip", "constant", "black", "strokes"])
 def test_a_synthetic_set_needs_an_in_set(name: str) -> None:
     with pytest.raises(BadData, match="pass its images as `like`"):
         load(name, "test")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import Drawn, Hit, put, scores, skipped_set
+from scipy.stats import mannwhitneyu
 
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadCard, BadRecord
@@ -17,6 +18,7 @@ from oodbench.measure.cells import Cell
 from oodbench.measure.ranking import ranking
 from oodbench.measure.ranks import rank_intervals
 from oodbench.records import CellRecord, Parameters, read_record, read_scores, write_record, write_scores
+from oodbench.report.entries import collect
 from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
 from oodbench.report.members import NOTE
 from oodbench.report.summary import summary
@@ -124,10 +126,36 @@ def test_the_page_of_a_method_holds_every_number_of_it(results: Path) -> None:
     text = leaderboard(results)["docs/leaderboard/methods/odin.md"]
     assert text.splitlines()[2:5] == ["# `odin`: ODIN", "", "One. [T](https://example.org/odin), 2020."]
     assert "Tuned on: ood_val. Its fit does not read labels." in text
-    frame = table(results).query("method == 'odin'")
+    frame = table(results).query("method == 'odin' and metric != 'mann_whitney_log10_p'")
     shown = set(re.findall(r"\d+\.\d\d ± \d+\.\d\d", text))
     for _, own in frame.groupby(["kind", "set", "metric"]):
         assert f"{100 * own['value'].mean():.2f} ± {100 * own['value'].std():.2f}" in shown
+
+
+def test_pages_of_misclassifications_hold_the_mann_whitney_test(results: Path) -> None:
+    """n, m, U/(nm) and log10 p, the last by SciPy from the stored scores; and what Shao 2020 prints."""
+    made = leaderboard(results)
+    frame = table(results).query("method == 'odin' and set == 'misclassified'").set_index(["metric", "seed"])
+    expected = []
+    for seed in (0, 1):
+        (cell,) = [
+            one
+            for entry in collect(results)
+            if (entry.record.method, entry.record.seed) == ("odin", seed)
+            for one in entry.cells
+            if one.failure == "misclassification"
+        ]
+        test = mannwhitneyu(cell.good, cell.bad, use_continuity=False, method="asymptotic")
+        expected.append(np.log10(test.pvalue))
+        assert frame.loc[("mann_whitney_log10_p", seed), "value"] == pytest.approx(expected[-1])
+        assert frame.loc[("auroc", seed), "value"] == pytest.approx(test.statistic / len(cell.good) / len(cell.bad))
+    p = f"{np.mean(expected):.1f} ± {np.std(expected, ddof=1):.1f}"
+    row = (
+        rf"odin`\]\([^)]*\) \| 178 ± 1 \| 22 ± 1 \| 0\.\d{{4}} ± 0\.\d{{4}} \| {re.escape(p)} \| {max(expected):.1f} \|"
+    )
+    assert re.search(row, made["docs/leaderboard/made-v1/misclassification.md"])
+    assert f"log₁₀ p {p}; largest log₁₀ p {max(expected):.1f}." in made["docs/leaderboard/methods/odin.md"]
+    assert "Mann-Whitney" not in made["docs/leaderboard/made-v1/ood.md"]
 
 
 def test_the_page_of_a_method_says_what_tuning_did_not_decide(results: Path) -> None:
@@ -136,6 +164,14 @@ def test_the_page_of_a_method_says_what_tuning_did_not_decide(results: Path) -> 
         put(results, "tuned", seed, scores(seed, 2.0), parameters=said)
     text = leaderboard(results)["docs/leaderboard/methods/tuned.md"]
     assert "| eps | 0.0 (seed 0, undecided), 0.002 (seed 1) | tuned |" in text
+
+
+def test_the_page_of_a_method_says_how_its_fits_went(results: Path) -> None:
+    for seed, facts in ((0, {"iterations": 30.0, "gain": 0.0012345}), (1, {"iterations": 9.0, "gain": None})):
+        put(results, "fitted", seed, scores(seed, 2.0), facts=facts)
+    text = leaderboard(results)["docs/leaderboard/methods/fitted.md"]
+    assert "| iterations | 30 (seed 0), 9 (seed 1) | fitted |" in text
+    assert "| gain | 0.001234 (seed 0), not finite (seed 1) | fitted |" in text
 
 
 def test_the_page_of_an_ensemble_says_that_its_seeds_share_members(results: Path) -> None:
@@ -376,7 +412,7 @@ def test_rebuild_says_what_it_did(results: Path, tmp_path: Path) -> None:
 
 def test_the_long_form_holds_every_metric_of_every_cell(results: Path) -> None:
     frame = table(results)
-    assert len(frame) == 3 * 2 * (2 + 2 + 1) * 9
+    assert len(frame) == 3 * 2 * ((2 + 2 + 1) * 9 + 1)
     assert set(frame["kind"]) == {"ood", "adversarial", "misclassification"}
     said = read_scores(results / "made-v1" / "msp" / "1.parquet")
     chosen = frame.query("kind == 'ood' and set == 'hflip' and method == 'msp' and seed == 1").set_index("metric")

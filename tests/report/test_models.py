@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from made import put, scores
 
 from oodbench.records import Quality
@@ -16,7 +17,7 @@ def lines(text: str) -> list[list[str]]:
 
 def matrix(results: Path, **bits: float):
     for seed in (0, 1):
-        plain = Quality(accuracy=0.9 + seed / 50, parameters=1234, ece_15=0.02, oce=1.5, nll=0.25)
+        plain = Quality(accuracy=0.9 + seed / 50, parameters=1234, ece_15=0.02, oce=1.5, oce_share=0.25, nll=0.25)
         other = plain.model_copy(update={"accuracy": 0.8, "parameters": 99})
         said = scores(seed, 1.0)
         for method in ("msp", "odin"):
@@ -34,11 +35,25 @@ def code(name: str) -> str:
 
 def test_methods_on_one_model_share_a_row_and_a_density_stands_with_its_judge(tmp_path):
     headers, _, *rows = lines(model_table(matrix(tmp_path, test=3.0), code))
-    assert headers == ["Classifier", "Parameters", "Accuracy ↑", "ECE ↓", "OCE ↓", "NLL ↓", "Judged by"]
+    assert headers == ["Classifier", "Parameters", "Accuracy ↑", "ECE ↓", "OCE ↓", "p ≥ 0.997", "NLL ↓", "Judged by"]
+    calibrated = ["1.500 ± 0.000", "25.00 ± 0.00", "0.250 ± 0.000"]
     assert rows == [
-        ["`plain`", "1,234", "91.00 ± 1.41", "2.00 ± 0.00", "1.500 ± 0.000", "0.250 ± 0.000", "`glow`, `msp`, `odin`"],
-        ["`own`", "99", "80.00 ± 0.00", "2.00 ± 0.00", "1.500 ± 0.000", "0.250 ± 0.000", "`own`"],
+        ["`plain`", "1,234", "91.00 ± 1.41", "2.00 ± 0.00", *calibrated, "`glow`, `msp`, `odin`"],
+        ["`own`", "99", "80.00 ± 0.00", "2.00 ± 0.00", *calibrated, "`own`"],
     ]
+
+
+@pytest.mark.parametrize(
+    "oce, share, printed",
+    [(0.0, 0.0004, ["0.000", "0.04"]), (None, 0.0, ["–", "0.00"]), (0.0, None, ["0.000", "–"])],
+    ids=["hardly any", "none", "a record from before it was measured"],
+)
+def test_the_share_of_sure_predictions_stands_beside_their_overconfidence(tmp_path, oce, share, printed):
+    quality = Quality(accuracy=0.9, oce=oce, oce_share=share)
+    put(tmp_path, "msp", 0, scores(0, 1.0), quality=quality)
+    (made,) = read_matrices(tmp_path)
+    headers, _, row = lines(model_table(made, code))
+    assert [row[headers.index(name)] for name in ("OCE ↓", "p ≥ 0.997")] == printed
 
 
 def test_bits_stand_by_set(tmp_path):

@@ -98,8 +98,8 @@ def _generate(card: Card, source: Drawn, split: str, like: Images | None, seed: 
         images = like if n is None else like.take(sample(len(like), n, card.name, split))
         return MirroredImages(images, axis=3 if source.generator == "hflip" else 2, card=card.name)
     count = n or card.splits[split]
-    if source.generator == "constant":
-        return replace(synthetic.constant(count, like.shape), card=card.name)
+    if source.generator in synthetic.FIXED:
+        return replace(synthetic.FIXED[source.generator](count, like.shape), card=card.name)
     rng = generator(card.name, split, seed)
     return replace(synthetic.drawn(source.generator, count, _around(like), rng), card=card.name)
 

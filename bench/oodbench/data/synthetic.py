@@ -23,6 +23,12 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 CHUNK = 1000
 MEAN_OF = 2000
 
+STROKES = 5
+"""Most strokes of an image."""
+
+POINTS = 64
+"""Points of a stroke's curve: at most 0.04 image sides from one to the next."""
+
 
 @dataclass(frozen=True)
 class Around:
@@ -118,6 +124,50 @@ def blobs_pixel(rng: np.random.Generator, n: int, around: Around) -> Floats:
     return np.where(blurred < 0.75, 0.0, blurred)
 
 
+def strokes(rng: np.random.Generator, n: int, around: Around) -> Floats:
+    """One to five strokes of a pen on black: cubic Bezier curves of random place, length, width and brightness.
+
+    A curve begins anywhere but in the outer tenth; each of its other three control points lies up to a reach of 0.2 to
+    0.6 image sides from the one before, in both directions. The pen's radius is 0.02 to 0.12 sides, thin pens more
+    often than thick ones; brightness is 0.4 to 1, of each colour apart; where strokes cross, the brighter one shows. An
+    edge is one pixel wide.
+
+    Sums, products and square roots alone, whose last bits are the same on every machine.
+    """
+    channels, height, width = around.shape
+    side = min(height, width)
+    many = rng.integers(1, STROKES + 1, n)
+    image = np.zeros((n, *around.shape))
+    for stroke in range(STROKES):
+        points = _bezier(rng, n) * (height, width)
+        radius = side * 0.02 * (1 + 5 * rng.uniform(size=n) ** 2)
+        brightness = rng.uniform(0.4, 1.0, (n, channels)) * (stroke < many)[:, None]
+        ink = (0.5 + radius[:, None, None] - _distance(points, height, width)).clip(0, 1)
+        np.maximum(image, ink[:, None] * brightness[:, :, None, None], out=image)
+    return image
+
+
+def _bezier(rng: np.random.Generator, n: int) -> Floats:
+    """Return points of n random curves [n POINTS 2], rows and columns in units of the image's sides."""
+    reach = rng.uniform(0.2, 0.6, (n, 1, 1))
+    start, moves = rng.uniform(0.1, 0.9, (n, 1, 2)), reach * rng.uniform(-1, 1, (n, 3, 2))
+    a, b, c, d = np.moveaxis(np.concatenate([start, moves], axis=1).cumsum(axis=1)[:, :, None], 1, 0)
+    t = np.linspace(0, 1, POINTS)[:, None]
+    points: Floats = (1 - t) * (1 - t) * ((1 - t) * a + 3 * t * b) + t * t * (3 * (1 - t) * c + t * d)
+    return points
+
+
+def _distance(points: Floats, height: int, width: int) -> Floats:
+    """Return how far the middle of each pixel is from the nearest of an image's points [n h w], in pixels."""
+    rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
+    nearest = np.full((len(points), height, width), np.inf)
+    for row, column in np.moveaxis(points, 0, 2):
+        down, right = (rows - row[:, None]) ** 2, (columns - column[:, None]) ** 2
+        np.minimum(nearest, down[:, :, None] + right[:, None, :], out=nearest)
+    distance: Floats = np.sqrt(nearest)
+    return distance
+
+
 DRAWS: dict[str, Draw] = {
     "gaussian-odin": gaussian_odin,
     "gaussian-oe": gaussian_oe,
@@ -130,6 +180,7 @@ DRAWS: dict[str, Draw] = {
     "bernoulli": bernoulli,
     "blobs": blobs,
     "blobs-pixel": blobs_pixel,
+    "strokes": strokes,
 }
 
 
@@ -148,6 +199,20 @@ def constant(n: int, shape: Shape) -> ArrayImages:
         raise BadData(f"constant: got n = {n}, expected at most 256, the number of grey values.")
     values = [int(f"{k:08b}"[::-1], 2) for k in range(n)]
     return ArrayImages(np.repeat(np.array(values, np.uint8), int(np.prod(shape))).reshape(n, *shape))
+
+
+def black(n: int, shape: Shape) -> ArrayImages:
+    """Return the black image.
+
+    It is Nalisnick's constant image of Fashion-MNIST, where all n are this one; a score has one value for all of them.
+    """
+    if n > 1:
+        raise BadData(f"black: got n = {n}, expected 1: black images are all the same input, with one score.")
+    return ArrayImages(np.zeros((n, *shape), np.uint8))
+
+
+FIXED: dict[str, Callable[[int, Shape], ArrayImages]] = {"constant": constant, "black": black}
+"""Sets without chance: (n, shape) -> n images."""
 
 
 def _mean_image(images: Images) -> Floats:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from oodbench.networks.inn import GenerativeClassifier, squared_distances
+from oodbench.networks.inn import GenerativeClassifier
+from oodbench.networks.inn_means import squared_distances
 
 
 class Plane(NamedTuple):

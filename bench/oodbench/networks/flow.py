@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, logsigmoid, pixel_shuffle, pixel_unshuffle, relu
 
+from oodbench.networks.first_batch import FirstBatch
+
 LIMIT = 3.0
 """Largest size of what a network may say about a log-scale: see `bounded`."""
 
@@ -70,24 +72,21 @@ class Chain(Invertible):
         return z
 
 
-class ActNorm(Invertible):
+class ActNorm(FirstBatch, Invertible):
     """z = exp(s) (x + b) for each channel; the first training batch leaves with mean 0 and variance 1.
 
     Args:
         channels: Of inputs [n c ...].
     """
 
-    initialised: Tensor
-
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(channels))
         self.log_scale = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("initialised", torch.tensor(False))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return z and h w sum s."""
-        if self.training and not self.initialised:
+        if self.due:
             self._look(x)
         z = (x + _along(self.bias, x)) * _along(self.log_scale, x).exp()
         return z, (x[0, 0].numel() * self.log_scale.double().sum()).expand(len(x))

@@ -29,6 +29,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from oodbench.contract import LOG_DENSITY, Output
 from oodbench.errors import BadSetting
 from oodbench.networks import logistic_mixture
+from oodbench.networks.first_batch import FirstBatch
 from oodbench.spaces import Shape
 
 Streams = tuple[Tensor, Tensor]
@@ -170,7 +171,7 @@ def doubling(channels: int) -> Resized:
     return Resized(Doubling(channels, centred=True), Doubling(channels, centred=False))
 
 
-class PixelCnnPlusPlus(nn.Module):
+class PixelCnnPlusPlus(FirstBatch):
     """The density of an image.
 
     Args:
@@ -188,7 +189,6 @@ class PixelCnnPlusPlus(nn.Module):
     passes = 1
     entries: frozenset[Output] = frozenset()
     constants: Mapping[Output, Any] = MappingProxyType({})
-    initialised: Tensor
 
     def __init__(
         self, shape: Shape, *, stages: int, blocks: int, filters: int, mixtures: int, dropout: float = 0.0
@@ -201,7 +201,6 @@ class PixelCnnPlusPlus(nn.Module):
             )
         C, F = shape[0], filters
         self.shape, self.mixtures = shape, mixtures
-        self.register_buffer("initialised", torch.tensor(False))
         self.rows_above = Convolution(C + 1, F, (2, 3), centred=True)
         self.row_above = Convolution(C + 1, F, (1, 3), centred=True)
         self.columns_left = Convolution(C + 1, F, (2, 1))
@@ -216,7 +215,7 @@ class PixelCnnPlusPlus(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n P h w"]:
         """Return the parameters of each pixel's mixture, of pixels in [0, 1]; P of (i, j) depend on those before it."""
-        if self.training and not self.initialised:
+        if self.due:
             self.initialise(x)
         return self.parameters_of(x)
 

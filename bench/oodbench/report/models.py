@@ -1,8 +1,9 @@
 """What was judged: how good each classifier is, what each density spends on every set, what one setting changes."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from oodbench.measure.kinds import Column, averaged
@@ -15,11 +16,17 @@ from oodbench.report.sets import joined, split
 from oodbench.report.standings import MatrixResults
 from oodbench.report.tables import Linked
 
-SHARES = {"accuracy": "Accuracy ↑", "ece_15": "ECE ↓"}
-"""Printed in percent."""
+SURE = "p ≥ 0.997"
+"""Header of the share of predictions that OCE is about, in percent: a dash where a record does not know it."""
 
-RATIOS = {"oce": "OCE ↓", "nll": "NLL ↓"}
-"""Printed as they are: overconfidence error, and nats."""
+COLUMNS: Mapping[str, tuple[str, Callable[[Spread | None], str]]] = {
+    "accuracy": ("Accuracy ↑", mean_and_std),
+    "ece_15": ("ECE ↓", mean_and_std),
+    "oce": ("OCE ↓", partial(plainly, places=3)),
+    "oce_share": (SURE, mean_and_std),
+    "nll": ("NLL ↓", partial(plainly, places=3)),
+}
+"""What is printed of a classifier: shares in percent; overconfidence error and nats as they are."""
 
 IN_SET = ("train", "validation", "test")
 """The parts of the in-set, in the order that they are shown."""
@@ -71,14 +78,13 @@ def model_table(matrix: MatrixResults, linked: Linked) -> str:
 
     A density that does not classify stands with the plain classifier, whose misclassifications it is asked about.
     """
-    headers = ["Classifier", "Parameters", *SHARES.values(), *RATIOS.values(), "Judged by"]
+    headers = ["Classifier", "Parameters", *(header for header, _ in COLUMNS.values()), "Judged by"]
     rows = []
     for one in classifiers(matrix):
         first = next(iter(one.by_seed.values())).quality
         size = f"{first.parameters:,}" if first.parameters else NONE
-        shares = [mean_and_std(one.spread(name)) for name in SHARES]
-        ratios = [plainly(one.spread(name), 3) for name in RATIOS]
-        rows.append([f"`{one.name}`", size, *shares, *ratios, ", ".join(map(linked, one.methods))])
+        cells = [printed(one.spread(name)) for name, (_, printed) in COLUMNS.items()]
+        rows.append([f"`{one.name}`", size, *cells, ", ".join(map(linked, one.methods))])
     return table(headers, rows, ("Classifier", "Judged by"))
 
 
@@ -149,13 +155,14 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """What was measured at one value, a number a seed: bits per dimension, accuracy, OCE; mean AUROC by kind."""
+    """What was measured at one value, a number a seed: bits per dimension; accuracy and OCE; mean AUROC by kind."""
 
     value: Any
     method: str
     bits: Sequence[float]
     accuracy: Sequence[float]
     oce: Sequence[float]
+    oce_share: Sequence[float]
     auroc: Mapping[str, Sequence[float]]
 
 
@@ -209,18 +216,22 @@ def _point(value: Any, method: str, entries: Sequence[Entry], matrix: MatrixResu
         if method in one.entries
     }
     bits = [model.bits_per_dimension["test"] for model in models if "test" in model.bits_per_dimension]
-    accuracy = [one.accuracy for one in own if one.accuracy is not None]
-    return Point(value, method, bits, accuracy, [one.oce for one in own if one.oce is not None], aurocs)
+    accuracy, oce, oce_share = (
+        [number for one in own if (number := getattr(one, name)) is not None]
+        for name in ("accuracy", "oce", "oce_share")
+    )
+    return Point(value, method, bits, accuracy, oce, oce_share, aurocs)
 
 
 def sweep_table(sweep: Sweep, matrix: MatrixResults, linked: Linked) -> str:
-    """Return a row a value: bits per dimension of the test images, accuracy, OCE, and mean AUROC by kind."""
-    headers = [f"`{sweep.field}`", "Method", "Bits per dimension ↓", "Accuracy ↑", "OCE ↓"]
+    """Return a row a value: bits per dimension of the test images, accuracy, OCE, its share, mean AUROC by kind."""
+    headers = [f"`{sweep.field}`", "Method", "Bits per dimension ↓", "Accuracy ↑", "OCE ↓", SURE]
     headers += [f"{one.kind.short} AUROC ↑" for one in matrix.kinds]
     rows = []
     for one in points(sweep, matrix):
         aurocs = [mean_and_std(spread(one.auroc.get(standings.kind.name, ()))) for standings in matrix.kinds]
         own = [plainly(spread(one.bits), 2), mean_and_std(spread(one.accuracy)), plainly(spread(one.oce), 2)]
+        own.append(mean_and_std(spread(one.oce_share)))
         rows.append([str(one.value), linked(one.method), *own, *aurocs])
     return table(headers, rows, ("Method",))
 

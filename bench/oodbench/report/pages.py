@@ -9,11 +9,13 @@ All are made from one results folder that lies beside leaderboard.md; the same f
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from oodbench.measure.kinds import averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
+from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.models import bits_table, model_table, reported_bits, reported_sweep, sweep_table, sweeps
@@ -83,8 +85,9 @@ SCALES = {
 CALIBRATION = (
     "The classifiers, on the in-set's test inputs. ECE, the expected calibration error, is the mean gap between "
     "confidence and accuracy over 15 bins, in percent. OCE, the overconfidence error, is the share of errors among "
-    "predictions with a confidence of 0.997 or more, divided by 0.003: 1 is right, more is overconfident. NLL is the "
-    "mean negative log likelihood of the true class, in nats."
+    "predictions with a confidence of 0.997 or more, divided by 0.003: 1 is right, more is overconfident; "
+    "p ≥ 0.997 is the share of such predictions, in percent. NLL is the mean negative log likelihood of the true "
+    "class, in nats."
 )
 
 ATTACKED = (
@@ -166,6 +169,9 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     if len(standings.columns) > 1:
         for metric in SHOWN:
             parts += [f"## {kind.heading(metric)} by set", metric_tables(standings, metric, linked)]
+    tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
+    parts += ["## Mann-Whitney test", SAID, tested] if tested else []
+    parts += ["### In the papers", printed] if tested and printed else []
     found = comparable(standings, matrix.in_set, reported)
     parts += ["## The papers' own numbers", reported_table(standings, matrix.scale, found)] if found else []
     return _text(parts)
@@ -190,7 +196,7 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
             if method in one.entries:
                 title = link(one.kind.title, to(here, site.of_kind(one)))
                 rank = rank_of(one, method)
-                parts += [f"### {title}: {rank}", method_table(one, method)]
+                parts += [f"### {title}: {rank}", method_table(one, method), *mann_whitney_said(one, method)]
         lacking = [one for one in matrix.gaps if method in one.methods]
         parts += ["### Not measured", gap_table(lacking, site.linked(here))] if lacking else []
     return _text(parts)
@@ -204,7 +210,7 @@ def rank_of(standings: Standings, method: str) -> str:
 
 
 def _made_with(records: Sequence[Record]) -> str:
-    """Return parameters, seeds, model and costs of a method on a matrix."""
+    """Return parameters, facts of the fit, seeds, model and costs of a method on a matrix."""
     parameters = records[0].parameters
     tuned = {str(record.seed): record.parameters for record in records if record.parameters.chosen}
     rows = [[name, _shown(value), "default"] for name, value in parameters.default.items()]
@@ -212,6 +218,9 @@ def _made_with(records: Sequence[Record]) -> str:
     for name in dict.fromkeys(name for by_seed in tuned.values() for name in by_seed.chosen):
         values = ", ".join(_choice(name, seed, by_seed) for seed, by_seed in tuned.items())
         rows.append([name, values, "tuned"])
+    for name in dict.fromkeys(name for record in records for name in record.facts):
+        values = ", ".join(_fact(name, record) for record in records if name in record.facts)
+        rows.append([name, values, "fitted"])
     models = {record.model.name for record in records if record.model}
     references = {record.reference.name for record in records if record.reference} - models
     facts = [
@@ -230,6 +239,12 @@ def _choice(name: str, seed: str, parameters: Parameters) -> str:
     return f"{_shown(parameters.chosen.get(name))} (seed {seed}{', undecided' if parameters.undecided else ''})"
 
 
+def _fact(name: str, record: Record) -> str:
+    """Return what the fit says of itself at a seed."""
+    value = record.facts[name]
+    return f"{'not finite' if value is None else f'{value:.4g}'} (seed {record.seed})"
+
+
 def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -244,6 +259,7 @@ def _facts(matrix: MatrixResults) -> list[str]:
     facts = [
         f"- in-set: `{matrix.in_set}`; scale: {matrix.scale}; seeds: {', '.join(map(str, seeds))}",
         f"- methods: {len({record.method for record in matrix.records})}; code: {', '.join(_commits(matrix.records))}",
+        f"- made on: {_machines(matrix.records)}",
     ]
     warning = [f"> {SCALES[matrix.scale]}"] if matrix.scale in SCALES else []
     return [*warning, "\n".join(facts)]
@@ -275,3 +291,9 @@ def _commits(records: Sequence[Record]) -> list[str]:
     """Return the commits that made the records, marked where files had been changed since."""
     made = {(record.git.commit or "unknown commit", bool(record.git.dirty)) for record in records}
     return [f"`{commit[:10]}`{' with uncommitted changes' if dirty else ''}" for commit, dirty in sorted(made)]
+
+
+def _machines(records: Sequence[Record]) -> str:
+    """Return the classes of machine that made the records, the busiest first, each with how many it made."""
+    made = Counter(record.environment.machine or record.environment.device for record in records)
+    return ", ".join(f"{machine} ({count} records)" for machine, count in made.most_common())

@@ -20,6 +20,7 @@ from typing import Any
 from oodbench.errors import BadMethod, OodbenchError, UnknownName
 from oodbench.models.train import Report
 from oodbench.run.graph import Backend, Done, Lost, Task, Watch
+from oodbench.run.machine import exact
 from oodbench.run.workspace import Workspace
 
 GROUP = "oodbench.engines"
@@ -221,7 +222,8 @@ def _work(task: Task[Any]) -> Done[Any]:
 def attempt(task: Task[Any], place: Workspace, report: Report) -> Done[Any]:
     """Return what became of a task that was run here."""
     try:
-        return Done(task, task.run(place, report))
+        with exact(place.torch_device):
+            return Done(task, task.run(place, report))
     except Exception as error:  # a task's failure is a result: the rest goes on
         return failed(task, error)
 

@@ -20,6 +20,7 @@ from oodbench.recipes import Plain
 from oodbench.records import Outcomes
 from oodbench.run.arrays import Array, check_classes, images, labelled
 from oodbench.run.examine import Exam, examine
+from oodbench.run.machine import exact
 from oodbench.run.plan import why_not
 from oodbench.run.registry import find
 from oodbench.run.workspace import usable
@@ -91,7 +92,7 @@ def evaluate(
     runnable = [method for method, note in zip(chosen, notes, strict=True) if not note]
     wanted = to_store(ANSWER.union(*(method.detector.reads for method in runnable)))
     place = usable(device)
-    with evaluating(model, place):
+    with exact(place), evaluating(model, place):
         ours = isinstance(model, Classifier | Headed)
         trained = Trained((model if ours else Headed(model, head, layers, pool=pool)).to(place), place)
         exam = _exam(trained, train, test, failures, validation, ood_validation, seed, wanted)

@@ -1,8 +1,39 @@
 """The class of machine: within one, equal work gives equal bytes; across classes it may not."""
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+
+
+@contextmanager
+def exact(device: str | torch.device) -> Iterator[None]:
+    """Compute in whole float32 and, where there is such a kernel, in a fixed order; afterwards all is as it was.
+
+    By default a convolution on a GPU rounds its float32 inputs to TF32, 10 bits, and the fastest kernels sum in any
+    order. On CPU nothing is set: torch computes there as asked.
+
+    Example:
+        >>> with exact("cuda"):
+        ...     torch.backends.cudnn.allow_tf32
+        False
+    """
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; else it may sum in any order
+    matmul = torch.get_float32_matmul_precision()
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_float32_matmul_precision("highest")
+    torch.use_deterministic_algorithms(True, warn_only=True)  # what has no such kernel says so, and goes on
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(strict, warn_only=warns)
+        torch.set_float32_matmul_precision(matmul)
 
 
 def machine_class(device: str | torch.device) -> str:

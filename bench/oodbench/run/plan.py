@@ -9,7 +9,7 @@ from oodbench.models.outputs import given
 from oodbench.recipes import Plain
 from oodbench.run.registry import Registered
 from oodbench.spaces import SpaceName
-from oodbench.training import Recipe
+from oodbench.training import Recipe, Scale
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,12 @@ class Job:
     entry: Registered
     recipe: Recipe
     seed: int
+    scale: Scale
 
     @property
     def method(self) -> Method:
-        """The method, its recipe as yet unsized."""
-        return self.entry.method
+        """The method with the detector of the scale, its recipe as yet unsized."""
+        return self.entry.method.sized(self.scale)
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class Skip:
     entry: Registered
     recipe: Recipe
     seed: int
+    scale: Scale
     reason: str
 
     @property
     def method(self) -> Method:
-        """The method."""
-        return self.entry.method
+        """The method, as of a job."""
+        return self.entry.method.sized(self.scale)
 
 
 def offers(matrix: Matrix) -> frozenset[Material]:
@@ -57,9 +59,11 @@ def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) ->
     """Return a job or a skip for every method and seed, methods in the order given."""
     planned: list[Job | Skip] = []
     for entry in entries:
-        recipe = entry.method.recipe.sized(matrix.scale, matrix.training)
-        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name)
-        planned += [Skip(entry, recipe, seed, reason) if reason else Job(entry, recipe, seed) for seed in seeds]
+        scale = matrix.scale
+        recipe = entry.method.recipe.sized(scale, matrix.training)
+        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name) or recipe.refuses(matrix.space)
+        for seed in seeds:
+            planned.append(Skip(entry, recipe, seed, scale, reason) if reason else Job(entry, recipe, seed, scale))
     return planned
 
 

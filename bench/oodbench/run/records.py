@@ -11,6 +11,7 @@ from oodbench.run import provenance
 from oodbench.run.behaviour import method_source
 from oodbench.run.context import Context
 from oodbench.run.examine import Outcome
+from oodbench.run.facts import facts_of
 from oodbench.run.guard import Made
 from oodbench.run.model_records import ModelsUsed
 from oodbench.run.models import describe
@@ -34,6 +35,7 @@ def make_record(
     """
     return Record(
         **identity(context, job, key, outcome.tuned),
+        facts=facts_of(outcome.tuned.state),
         behaviour={name: tuple(numbers) for name, numbers in made.behaviour.items()},
         data=data_used(context),
         passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
