@@ -87,8 +87,9 @@ SCALES = {
 CALIBRATION = (
     "The classifiers, on the in-set's test inputs. ECE, the expected calibration error, is the mean gap between "
     "confidence and accuracy over 15 bins, in percent. OCE, the overconfidence error, is the share of errors among "
-    "predictions with a confidence of 0.997 or more, divided by 0.003: 1 is right, more is overconfident. NLL is the "
-    "mean negative log likelihood of the true class, in nats."
+    "predictions with a confidence of 0.997 or more, divided by 0.003: 1 is right, more is overconfident; "
+    "p ≥ 0.997 is the share of such predictions, in percent. NLL is the mean negative log likelihood of the true "
+    "class, in nats."
 )
 
 ATTACKED = (
