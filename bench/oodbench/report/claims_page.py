@@ -1,11 +1,13 @@
 """docs/claims.md: each claim beside the paper's numbers, its verdict here, and why where it does not hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from oodbench.report.claims import Found, Values, judge
 from oodbench.report.markdown import NONE, table
 from oodbench.report.site import differs
+from oodbench.report.superseded import MARK, Superseded, superseded
 from oodbench.store import atomically
 
 COMMAND = "oodbench claims"
@@ -31,20 +33,22 @@ nothing here tests.
 Generated from the stored scores by `{command}`; the claims are in `results/claims.toml`."""
 
 
-def page(found: Sequence[Found]) -> str:
-    """Return the text of docs/claims.md."""
+def page(found: Sequence[Found], earlier: Superseded = MappingProxyType({})) -> str:
+    """Return the text of docs/claims.md; `earlier` are the rows that earlier versions of their methods made."""
     tested = [one.k for claim in found for one in (claim, *claim.by) if not one.shared]
     parts = [HEADER.format(command=COMMAND, tested=len(tested), last=min(tested, default=0))]
     headers = ["Claim", "Paper", "There", "Here", "Difference", "Verdict", "Why"]
     for matrix in dict.fromkeys(one.claim.matrix for one in found):
-        rows = [_row(one) for one in found if one.claim.matrix == matrix]
+        rows = [_row(one, earlier.get(matrix, {})) for one in found if one.claim.matrix == matrix]
         parts += [f"## {matrix}", table(headers, rows, set(headers) - {"Difference"})]
     return "\n\n".join(parts) + "\n"
 
 
-def _row(found: Found) -> list[str]:
+def _row(found: Found, earlier: Mapping[str, str]) -> list[str]:
     one = found.claim
-    why = "; ".join(_reasons(found)) or NONE
+    made = sorted({str(side) for side in (found.comparison.more, found.comparison.less)} & earlier.keys())
+    marked = [f"{MARK} an earlier version made {', '.join(f'`{method}`' for method in made)}"] if made else []
+    why = "; ".join([*_reasons(found), *marked]) or NONE
     return [one.statement, one.source, one.paper, _sides(found), _difference(found), f"**{found.verdict}**", why]
 
 
@@ -90,7 +94,7 @@ def rebuild(results: Path, path: Path, *, check: bool = False) -> tuple[str, boo
     """
     found = judge(results)
     wrong = [fault for one in found for fault in _faults(one)]
-    text = page(found)
+    text = page(found, superseded(results))
     if check:
         fault = differs(path, text)
         wrong += [fault, f"rebuild it: {COMMAND} --results {results} --page {path}"] if fault else []

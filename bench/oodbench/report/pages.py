@@ -26,6 +26,8 @@ from oodbench.report.reported import Reported
 from oodbench.report.sets import set_table
 from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, sweep_picture, to
 from oodbench.report.standings import MatrixResults, Standings
+from oodbench.report.superseded import MARK as MARKED
+from oodbench.report.superseded import changes
 from oodbench.report.tables import (
     SHOWN,
     attack_table,
@@ -68,6 +70,8 @@ from stored scores. `{command}` writes this file and the pages that it links to,
 - **±** is the standard deviation over n training seeds (n - 1 in the denominator); of ensembles that share members it
   is no spread over training runs. One seed has none; its brackets hold the 95 % interval of that run (AUROC: DeLong;
   FPR95: bootstrap).
+- **†** marks a row that an earlier version of its method made, and that is to be made again; the page of the matrix
+  says what has changed since.
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason
   stands under "Not measured" on the page of the matrix.
 - **Model accuracy** is of the classifier that a row judges. ▼ marks one that is more than 2 points less accurate
@@ -97,6 +101,8 @@ ATTACKED = (
     "percent. ℓ∞ and ℓ2 are the largest and the Euclidean change of an image's pixels in [0, 1], means over those that "
     "fooled it."
 )
+
+EARLIER = f"{MARKED} made by an earlier version of the method: [what has changed since](README.md)."
 
 BITS = (
     "The mean of -log2 p of an 8-bit image under each density, divided by its number of values: fewer bits, likelier."
@@ -128,7 +134,7 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
             rest = len(one.ranks) - FIRST_ROWS
             all_of_it = link("by set, and all metrics", to(here, site.of_kind(one)))
             more = f"The first {FIRST_ROWS} of {len(one.ranks)}; all rows" if rest > 0 else "More"
-            shown = rank_table(one, site.linked(here), FIRST_ROWS)
+            shown = rank_table(one, site.linked(here, matrix.name), FIRST_ROWS)
             parts += [f"### {one.kind.title} (`{one.kind.name}`)", ranks_said(one), shown, f"{more}: {all_of_it}."]
         whole = link(f"the page of {matrix.name}", to(here, site.of_matrix(matrix)))
         parts.append(f"All kinds of failure in one table, what was judged, and what is not measured: {whole}.")
@@ -138,9 +144,10 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
 def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], elsewhere: Sequence[str]) -> str:
     """Return the page of a matrix; `elsewhere` are the methods that other matrices have and this one has not."""
     here = site.of_matrix(matrix)
-    linked = site.linked(here)
+    linked = site.linked(here, matrix.name)
     kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
     parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
+    parts += _superseded(site, matrix.name)
     parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
     if len(matrix.kinds) > 1:
         for metric in RANKINGS:
@@ -164,11 +171,20 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
     return _text(parts)
 
 
+def _superseded(site: Site, matrix: str) -> list[str]:
+    """Return which rows of a matrix earlier versions made, and what has changed."""
+    found = changes(site.superseded.get(matrix, {}))
+    lines = [f"- {', '.join(f'`{method}`' for method in methods)}: {change}." for change, methods in found.items()]
+    said = f"{MARKED} Rows made by an earlier version of their method, to be made again, and what has changed since:"
+    return [said, "\n".join(lines)] if lines else []
+
+
 def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Sequence[Reported]) -> str:
     here = site.of_kind(standings)
-    linked, kind = site.linked(here), standings.kind
+    linked, kind = site.linked(here, standings.matrix), standings.kind
     above = [link("How to read it", f"{to(here, site.index)}#how-to-read-it"), link(matrix.name, "README.md")]
     parts = [f"# {kind.title} on `{matrix.name}` (`{kind.name}`)", " · ".join(above), _sizes(standings)]
+    parts += [EARLIER] if site.superseded.get(standings.matrix) else []
     parts += [ranks_said(standings), rank_table(standings, linked)]
     parts += ["## Other metrics, and what each method needs", needs_table(standings, linked)]
     attacks = attack_table(standings)
@@ -199,13 +215,15 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
     ]
     for matrix, records in own:
         parts += [f"## {link(matrix.name, to(here, site.of_matrix(matrix)))}", _made_with(records)]
+        if change := site.superseded.get(matrix.name, {}).get(method):
+            parts.append(f"{MARKED} These rows were made by an earlier version of the method: {change}.")
         for one in matrix.kinds:
             if method in one.entries:
                 title = link(one.kind.title, to(here, site.of_kind(one)))
                 rank = rank_of(one, method)
                 parts += [f"### {title}: {rank}", method_table(one, method), *mann_whitney_said(one, method)]
         lacking = [one for one in matrix.gaps if method in one.methods]
-        parts += ["### Not measured", gap_table(lacking, site.linked(here))] if lacking else []
+        parts += ["### Not measured", gap_table(lacking, site.linked(here, matrix.name))] if lacking else []
     return _text(parts)
 
 
