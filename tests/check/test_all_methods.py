@@ -30,7 +30,7 @@ def test_unknown_method_is_told_the_nearest() -> None:
 
 def test_the_command_prints_the_report_and_exits_accordingly(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "msp"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "1 method: 20 ok, 0 failed, 0 skipped"
+    assert capsys.readouterr().out.splitlines()[-1] == "1 method: 21 ok, 0 failed, 0 skipped"
     assert main(["check"]) == 1
     assert main(["check", "odni"]) == 2
     assert "did you mean 'odin'" in capsys.readouterr().err
