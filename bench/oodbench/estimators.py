@@ -46,9 +46,18 @@ def fit_gaussians(f: Float[Tensor, "N F"], labels: Int[Tensor, "N"], rtol: float
         f: features.
         labels: true classes; a class without a row has no Gaussian.
         rtol: directions whose variance is at most this share of the largest are left out.
+
+    Raises:
+        BadData: no direction is left.
     """
     mu, member = formulas.class_means(f, labels)
-    return Gaussians(mu, formulas.precision_root(formulas.within_class_covariance(f, mu, member), rtol))
+    root = formulas.precision_root(formulas.within_class_covariance(f, mu, member), rtol)
+    if not root.shape[1]:
+        raise BadData(
+            f"{len(f)} rows of {len(mu)} classes do not vary within their classes: a covariance of 0 measures no "
+            f"distance; give several training images of each class, or features that differ"
+        )
+    return Gaussians(mu, root)
 
 
 class Mixture(NamedTuple):

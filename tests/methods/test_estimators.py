@@ -262,6 +262,8 @@ def test_what_no_fit_can_stand_on_is_told() -> None:
         mixture(x, 30)
     with pytest.raises(BadData, match="rows that are NaN or infinite"):
         mixture(torch.where(x == x.max(), torch.nan, x), 3)
+    with pytest.raises(BadData, match="10 rows of 10 classes do not vary within their classes"):
+        fit_gaussians(x, torch.arange(10), 1e-10)
     with pytest.raises(BadData, match="got 2 held-out images inside and 10 outside; expected at least 3 of each"):
         fit_log_odds(x[:2], x, folds=3, seed=0)
     with pytest.raises(BadData, match="a held-out logit is NaN or infinite"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from oodbench.contract import Material
 from oodbench.data.images import ArrayImages
 from oodbench.errors import BadData
+from oodbench.run.overlap import shared
 from oodbench.spaces import Shape
 
 Array = npt.NDArray[Any] | torch.Tensor
@@ -37,6 +39,17 @@ class Given:
         offered |= {"validation"} if self.validation else set()
         offered |= {"ood_validation"} if self.tuning else set()
         return frozenset(offered)
+
+    @cached_property
+    def in_test(self) -> dict[str, int]:
+        """How many images of each failure set are also in test."""
+        return {name: shared(images, self.test) for name, images in self.ood.items()}
+
+    @cached_property
+    def tuned_on(self) -> dict[tuple[str, str], int]:
+        """How many images of each held-out out-of-distribution set are also in each failure set."""
+        pairs = ((held, name) for held in self.tuning for name in self.ood)
+        return {(held, name): shared(self.tuning[held], self.ood[name]) for held, name in pairs}
 
     def too_small_to_halve(self) -> str | None:
         """Return which held-out set cannot be halved, for a method that fits on one half and tunes on the other."""

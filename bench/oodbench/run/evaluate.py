@@ -108,7 +108,7 @@ def evaluate(
         for method, why in zip(chosen, reasons, strict=True):
             rows += [_note(method, why)] if why else _rows(method, exam, sets)
         accuracy = {"train": outputs.accuracy(sets.train), "test": outputs.accuracy(sets.test)}
-        doubts = [*remarks.of_model(trained, sets.train, accuracy), *remarks.of_test(sets.test, sets.train)]
+        doubts = [*remarks.of_model(trained, sets.train, accuracy), *remarks.of_test(sets)]
     for row in rows:
         row["accuracy"] = accuracy["test"]
         row["note"] = "; ".join([*doubts, *filter(None, [row["note"]])]) if "auroc" in row else row["note"]
@@ -143,7 +143,7 @@ def _rows(method: Method, exam: Exam, sets: Given) -> list[Row]:
 def _measured(method: Method, exam: Exam, sets: Given, outcome: Outcome) -> list[Row]:
     of_method = [*remarks.of_method(method, exam.model, sets.train, exam.classes), *remarks.of_fit(outcome, sets.train)]
     if method.materials & {"ood_validation"}:
-        of_method += remarks.of_tuning(sets.tuning, sets.ood)
+        of_method += remarks.of_tuning(sets)
     rows = []
     outcomes = Outcomes(exam.correct) if exam.correct is not None else None
     for cell in sorted(cells(outcome.scores, outcomes), key=lambda cell: cell.failure):
@@ -152,7 +152,7 @@ def _measured(method: Method, exam: Exam, sets: Given, outcome: Outcome) -> list
         except BadData as error:  # nothing to tell apart: a classifier that makes no misclassification
             rows.append(_note(method, str(error), cell.failure, cell.name))
             continue
-        of_set = remarks.of_set(cell.name, sets.ood[cell.name], sets.test) if cell.name in sets.ood else ()
+        of_set = remarks.of_set(cell.name, sets) if cell.failure == "ood" else ()
         rows.append(
             {"method": method.name, "failure": cell.failure, "set": cell.name}
             | {"n_good": len(cell.good), "n_bad": len(cell.bad)}

@@ -12,6 +12,7 @@ from oodbench.contract import LOGITS, NETWORK, Method
 from oodbench.data.images import ArrayImages
 from oodbench.estimators import Gaussians
 from oodbench.models.outputs import Trained
+from oodbench.run.arrays import Given
 from oodbench.run.examine import Outcome
 from oodbench.run.judged import ANSWER, spread
 from oodbench.run.overlap import shared
@@ -73,27 +74,26 @@ def of_fit(outcome: Outcome, train: ArrayImages) -> Iterator[str]:
             return
 
 
-def of_set(name: str, images: ArrayImages, test: ArrayImages) -> Iterator[str]:
+def of_set(name: str, sets: Given) -> Iterator[str]:
     """Yield what makes the rows of a failure set doubtful: it holds images of the test set."""
-    if n := shared(images, test):
-        yield f"{n} of the {len(images)} images of {name} are also in test; take them out of one of the two"
+    if n := sets.in_test.get(name):
+        yield f"{n} of the {len(sets.ood[name])} images of {name} are also in test; take them out of one of the two"
 
 
-def of_test(test: ArrayImages, train: ArrayImages) -> Iterator[str]:
+def of_test(sets: Given) -> Iterator[str]:
     """Yield what makes all rows doubtful: test images that the model was trained on."""
-    if n := shared(test, train):
-        yield f"{n} of the {len(test)} test images are training images; test on images that the model has not seen"
+    if n := shared(sets.test, sets.train):
+        yield f"{n} of the {len(sets.test)} test images are training images; test on images that the model has not seen"
 
 
-def of_tuning(tuning: Mapping[str, ArrayImages], ood: Mapping[str, ArrayImages]) -> Iterator[str]:
+def of_tuning(sets: Given) -> Iterator[str]:
     """Yield what makes rows doubtful that are tuned on held-out sets: these hold images of failure sets."""
-    for held, images in tuning.items():
-        for name, failures in ood.items():
-            if n := shared(images, failures):
-                yield (
-                    f"{n} of the {len(images)} images of ood_validation {held} are also in {name}: the row is tuned on "
-                    f"what it is tested on; hold out others"
-                )
+    for (held, name), n in sets.tuned_on.items():
+        if n:
+            yield (
+                f"{n} of the {len(sets.tuning[held])} images of ood_validation {held} are also in {name}: the row is "
+                f"tuned on what it is tested on; hold out others"
+            )
 
 
 def _gaussians(state: Any) -> Iterator[Gaussians]:
