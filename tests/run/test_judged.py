@@ -244,6 +244,11 @@ def test_what_is_no_module_is_told() -> None:
         evaluate(Net(), train=TRAIN, test=TEST, failures={}, methods="msp")
 
 
+def test_names_beside_a_model_that_knows_its_own_are_told() -> None:
+    with pytest.raises(BadMethod, match="head, layers or pool is given with a Headed, which knows its own"):
+        judged(Headed(Net()), layers=["rows"])
+
+
 def test_a_program_of_one_size_of_batch_is_told() -> None:
     program = torch.export.export(Net(), (torch.rand(5, 1, SIDE, SIDE),)).module()
     with pytest.raises(BadMethod, match=r"cannot read .*in batches of any size"):
@@ -317,6 +322,9 @@ def test_images_that_are_in_two_sets_are_counted() -> None:
     tuned = judged(Net(), [tuned_method, "msp"], validation=drawn(30, 3), ood_validation={"held": STRANGE[:9]})
     assert "9 of the 9 images of ood_validation held are also in strange" in notes(tuned, "baseline-t")
     assert notes(tuned, "msp") == ""
+    held = judged(Net(), ["temperature", "msp"], validation=(TEST[0][:9], TEST[1][:9]))
+    assert notes(held, "temperature") == "9 of the 9 validation images are also in test; hold out others"
+    assert notes(held, "msp") == ""
 
 
 def test_bytes_and_floats_of_one_picture_are_the_same_image() -> None:

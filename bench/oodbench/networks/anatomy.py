@@ -1,5 +1,6 @@
 """What the modules of a classifier do, found out by watching one forward pass: which is its head, which pools."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -30,15 +31,15 @@ class Watched:
 
     Attributes:
         answer: What the model answered.
-        linear: What went into each `nn.Linear` that ran once, in order of their running.
-        again: Linear layers that ran more than once: no single input is theirs.
+        ran: How often each module ran: of one that ran twice no single input is its own.
+        linear: What went into each `nn.Linear` that got one vector an image, in order of their running.
         pooled: What each module with "Pool" in the name of its class gave, flattened, in order.
         layers: Shape of each layer asked for, and the layers with weights that made it.
     """
 
     answer: Any = None
+    ran: Counter[str] = field(default_factory=Counter)
     linear: dict[str, Tensor] = field(default_factory=dict)
-    again: set[str] = field(default_factory=set)
     pooled: dict[str, Tensor] = field(default_factory=dict)
     layers: dict[str, tuple[tuple[int, ...], Sequence[Weighted]]] = field(default_factory=dict)
 
@@ -67,9 +68,8 @@ def _watching(name: str, module: nn.Module, seen: Watched, made: list[Weighted],
     def before(_: nn.Module, args: tuple[Any, ...]) -> None:
         nonlocal began
         began = len(made)
-        if isinstance(module, nn.Linear) and args and isinstance(args[0], Tensor):
-            if name in seen.linear:
-                seen.again.add(name)
+        seen.ran[name] += 1
+        if isinstance(module, nn.Linear) and args and _vectors(args[0], module.in_features):
             seen.linear[name] = args[0].detach().clone()
 
     def after(_: nn.Module, __: Any, out: Any) -> None:
@@ -87,6 +87,11 @@ def _watching(name: str, module: nn.Module, seen: Watched, made: list[Weighted],
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _vectors(entered: object, width: int) -> bool:
+    """Return whether what enters a layer is one vector an image: of tokens, there are many, and they are large."""
+    return isinstance(entered, Tensor) and entered.ndim > 1 and entered.numel() == len(entered) * width
 
 
 def first_tensor(out: Any) -> Any:
@@ -128,7 +133,7 @@ def find_head(model: nn.Module, seen: Watched, named: str | None = None) -> Head
     answer = raw_logits(seen.answer).detach()
     modules = dict(model.named_modules())
     for name in reversed([named] if named is not None else list(seen.linear)):
-        if name not in seen.linear or name in seen.again:
+        if name not in seen.linear or seen.ran[name] > 1:
             continue
         after = makes(modules[name], seen.linear[name], answer)
         if after is not None:

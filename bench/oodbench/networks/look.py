@@ -78,7 +78,7 @@ def look(model: nn.Module, forward: Callable[[], Any], n: int, asked: Asked) -> 
 
 
 def _wrong_head(model: nn.Module, seen: anatomy.Watched, head: str) -> str:
-    if head not in seen.linear:
+    if not seen.ran[head]:
         return f"head {head!r} took no part in the forward pass of {type(model).__name__}; name another"
     other = anatomy.find_head(model, seen)
     way = f"{other.name!r} does: name that one" if other else "no other linear layer does: leave `head` out"
@@ -90,7 +90,7 @@ def _wrong_head(model: nn.Module, seen: anatomy.Watched, head: str) -> str:
 def _no_head(model: nn.Module, seen: anatomy.Watched) -> str:
     if isinstance(model, torch.jit.ScriptModule):
         which = f"{type(model).__name__} is a TorchScript program, which hides its modules"
-    elif seen.linear:
+    elif any(seen.ran[name] for name, module in model.named_modules() if isinstance(module, nn.Linear)):
         which = f"no nn.Linear of {type(model).__name__} makes its logits as features @ W.T + b"
     else:
         which = f"no nn.Linear takes part in the forward pass of {type(model).__name__}"

@@ -51,6 +51,11 @@ class Given:
         pairs = ((held, name) for held in self.tuning for name in self.ood)
         return {(held, name): shared(self.tuning[held], self.ood[name]) for held, name in pairs}
 
+    @cached_property
+    def validation_in_test(self) -> int:
+        """How many validation images are also in test."""
+        return shared(self.validation, self.test) if self.validation else 0
+
     def too_small_to_halve(self) -> str | None:
         """Return which held-out set cannot be halved, for a method that fits on one half and tunes on the other."""
         held_out = self.tuning | ({"validation": self.validation} if self.validation else {})

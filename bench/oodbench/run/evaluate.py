@@ -142,8 +142,7 @@ def _rows(method: Method, exam: Exam, sets: Given) -> list[Row]:
 
 def _measured(method: Method, exam: Exam, sets: Given, outcome: Outcome) -> list[Row]:
     of_method = [*remarks.of_method(method, exam.model, sets.train, exam.classes), *remarks.of_fit(outcome, sets.train)]
-    if method.materials & {"ood_validation"}:
-        of_method += remarks.of_tuning(sets)
+    of_method += remarks.of_held_out(method, sets)
     rows = []
     outcomes = Outcomes(exam.correct) if exam.correct is not None else None
     for cell in sorted(cells(outcome.scores, outcomes), key=lambda cell: cell.failure):

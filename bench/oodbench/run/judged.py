@@ -33,6 +33,11 @@ def as_model(model: object, head: str | None, layers: Layers, pool: str | None) 
         raise BadMethod(f"model: got {got}; expected an nn.Module, whose forward pass gives logits")
     inside = unwrapped(model)
     if isinstance(inside, Classifier | Headed):
+        if head or layers or pool:
+            raise BadMethod(
+                f"head, layers or pool is given with a {type(inside).__name__}, which knows its own; name them there: "
+                f"Headed(model, head, layers, pool=...)"
+            )
         return inside
     with torch.inference_mode(False):  # what is made in the caller's has no derivatives
         return Headed(inside, head, layers, pool=pool)

@@ -56,8 +56,8 @@ def of_method(method: Method, model: Trained, train: ArrayImages, classes: int) 
         absent = np.setdiff1d(np.arange(classes), train.labels)
         if len(absent):
             yield (
-                f"{len(absent)} of {classes} classes have no training image (the first: {absent[0]}): what is fitted "
-                f"on labels does not know them, and takes their test images for strange; give training images of each"
+                f"{len(absent)} of {classes} classes have no training image (the first: {absent[0]}): a fit on "
+                f"training labels does not know them, and finds their test images strange; give training images of each"
             )
 
 
@@ -86,8 +86,12 @@ def of_test(sets: Given) -> Iterator[str]:
         yield f"{n} of the {len(sets.test)} test images are training images; test on images that the model has not seen"
 
 
-def of_tuning(sets: Given) -> Iterator[str]:
-    """Yield what makes rows doubtful that are tuned on held-out sets: these hold images of failure sets."""
+def of_held_out(method: Method, sets: Given) -> Iterator[str]:
+    """Yield what makes rows doubtful that are fitted or tuned on held-out sets: these hold images of test sets."""
+    if (n := sets.validation_in_test) and "validation" in method.materials:
+        yield f"{n} of the {len(sets.validation or ())} validation images are also in test; hold out others"
+    if "ood_validation" not in method.materials:
+        return
     for (held, name), n in sets.tuned_on.items():
         if n:
             yield (
