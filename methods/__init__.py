@@ -17,6 +17,8 @@ glow                 Glow: an image's log density under a flow, and where its co
                      Choi 2018)
 ib_inn               IB-INN: a generative classifier between a density model (beta = 0) and a discriminative one (beta =
                      infinity) (Mackowiak 2021)
+ib_inn_imagenet      IB-INN for ImageNet: the generative classifier of `ib_inn` as an invertible ResNet-50 (Mackowiak
+                     2021)
 knn                  Distance to the k-th nearest training feature (Sun 2022)
 mahalanobis          Mahalanobis distance to the nearest class mean (Lee 2018)
 max_logit            Maximum logit (Hendrycks 2022)

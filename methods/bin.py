@@ -10,6 +10,11 @@ also gives the ratio of positives to negatives as C - 1 : 1, which is 1 : C - 1.
 z = 17 on, so z itself ranks. The biases start at the log-odds of one class among C, lest the first steps go to the
 negatives.
 
+The first author's code (varshiths/cal-exp, commit 9a77f39) averages over classes where the paper sums, and has biases
+that start at 0. Alone under SGD with momentum and without weight decay, as that code trains, the average is the sum at
+1/C of the learning rate. The sum is kept: as printed, and its positives then weigh what an input weighs in the
+cross-entropy for which a matrix's learning rate and weight decay are chosen.
+
 For CIFAR-10 the paper's training is that of the matrix: WRN-28-10 without dropout, 200 epochs, the rate cut to a tenth
 at half and at three quarters.
 """

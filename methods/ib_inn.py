@@ -7,6 +7,7 @@ Classification", CVPR 2021. Network, mixture, L_X and L_Y are in `bench/oodbench
     loss = 2 / (1 + beta) L_X / D + 2 beta / (1 + beta) L_Y
     ib-inn-<beta>:               s(x) = two-sided p-value of log q(y) among the training inputs'
     ib-inn-2-class-likelihood:   s(x) = max_k log q(y|k)
+    ib-inn-2-msp:                s(x) = max_k p(k|y), ranked by its log odds
 
 beta weighs the NLL of one dimension against the cross-entropy of one image. At beta = 0 no label is ever used: the
 mixture's components have no names, and the model is a density that does not classify; misclassifications and attacks
@@ -25,33 +26,24 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from oodbench.contract import (
-    FEATURES,
-    INPUTS,
-    LATENT,
-    LOG_DENSITY,
-    LOGITS,
-    NETWORK,
-    PRIOR,
-    Citation,
-    Material,
-    Method,
-    Output,
-    Outputs,
-    Stateless,
-)
+from oodbench import formulas
+from oodbench.contract import LOG_DENSITY, LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.detectors.densities import Typicality
-from oodbench.networks.inn import IB_INN, GenerativeClassifier, Sizes, estimate_norms, losses
+from oodbench.networks.inn import IB_INN, Beta, GenerativeClassifier, Sizes, estimate_norms, losses, provided, share
+from oodbench.spaces import Images, Space
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
-BETAS: tuple[float | Literal["inf"], ...] = (0, 1, 2, 4, 8, 16, 32, "inf")
+BETAS: tuple[Beta, ...] = (0, 1, 2, 4, 8, 16, 32, "inf")
 """The papers' grid."""
+
+LARGEST = 64
+"""Longest side of an image: means are free in all dimensions, and the connected couplings as wide as they are many."""
 
 PAPER = Sizes((8, 24, 24), (16, 32, 64), fc=(1024,), dropout=(0.25, 0.5), initial=0.75, gain=0.1, clamp=0.7)
 SMALL = Sizes((2, 4), (16, 32), fc=(256, 256), dropout=(0.0, 0.0), initial=1.0, gain=1.0, clamp=2.0)
@@ -73,7 +65,7 @@ class IbInn(Defaults):
     """
 
     training: Training = Training(network=IB_INN, epochs=8)
-    beta: float | Literal["inf"] = 2
+    beta: Beta = 2
     sizes: Sizes = SMALL
     m: float = 5.0
     pace: float = 3.0
@@ -86,9 +78,17 @@ class IbInn(Defaults):
     @property
     def provides(self) -> frozenset[Output]:
         """Return its outputs: no logits where no label was used."""
-        density: frozenset[Output] = frozenset({INPUTS, FEATURES, LATENT, PRIOR, LOG_DENSITY, NETWORK})
-        classes: frozenset[Output] = frozenset({LOGITS, LOG_DENSITY.of_members})
-        return density | classes if self.beta else density
+        return provided(self.beta)
+
+    def refuses(self, space: Space) -> str | None:
+        """Return what is too large about an image."""
+        if not isinstance(space, Images) or max(space.shape[1:]) <= LARGEST:
+            return None
+        got = "x".join(map(str, space.shape))
+        return (
+            f"the IB-INN of small images got images of {got}, expected sides of at most {LARGEST}; "
+            f"the recipe for ImageNet takes them: ib-inn-imagenet-2"
+        )
 
     def sized(self, scale: Scale, training: Training) -> "IbInn":
         """Return the recipe at a scale."""
@@ -119,13 +119,7 @@ class IbInn(Defaults):
         """Return the weighted sum of L_X / D and L_Y."""
         assert isinstance(net, GenerativeClassifier)
         l_x, l_y = losses(net.code(batch.inputs), batch.labels, self.training.label_smoothing)
-        return 2 * (1 - self.share) * l_x + 2 * self.share * l_y
-
-    @property
-    def share(self) -> float:
-        """Return beta / (1 + beta)."""
-        beta = float(self.beta)
-        return 1.0 if math.isinf(beta) else beta / (1 + beta)
+        return 2 * (1 - share(self.beta)) * l_x + 2 * share(self.beta) * l_y
 
     def settle(self, net: nn.Module, batches: Iterator[TrainBatch]) -> None:
         """Re-estimate BatchNorm's statistics, from all images in memory: a data set may come a class at a time."""
@@ -140,6 +134,11 @@ def class_likelihood(batch: Outputs) -> Float[Tensor, "n"]:
     return batch[LOG_DENSITY.of_members].amax(dim=1)
 
 
+def posterior(batch: Outputs) -> Float[Tensor, "n"]:
+    """Return the rank key of the largest p(k|y): the logits are its logarithms."""
+    return formulas.msp_key(batch.logits)
+
+
 MACKOWIAK = Citation(
     authors="Mackowiak, Ardizzone, Köthe, Rother",
     title="Generative Classifiers as a Basis for Trustworthy Image Classification",
@@ -148,14 +147,15 @@ MACKOWIAK = Citation(
 )
 
 
-def swept(beta: float | Literal["inf"]) -> Method:
+def swept(beta: Beta) -> Method:
     """Return the row of a beta."""
     title = f"IB-INN, beta {beta}, two-sided p-value of log q(x)"
     return Method(name=f"ib-inn-{beta}", title=title, paper=MACKOWIAK, recipe=IbInn(beta=beta), detector=Typicality())
 
 
 EXCUSED = {
-    "ib-inn-inf": {"direction": "no term of its loss holds the density to the data: noise may be the more typical"}
+    "ib-inn-inf": {"direction": "no term of its loss holds the density to the data: noise may be the more typical"},
+    "ib-inn-2-msp": {"direction": "log odds of Gaussians are linear in z: far from all means the posterior is sure"},
 }
 """Laws of the check that a row cannot keep, and why."""
 
@@ -167,5 +167,12 @@ METHODS = (
         paper=MACKOWIAK,
         recipe=IbInn(beta=2),
         detector=Stateless(frozenset({LOG_DENSITY.of_members}), class_likelihood),
+    ),
+    Method(
+        name="ib-inn-2-msp",
+        title="IB-INN, beta 2, largest p(y|x)",
+        paper=MACKOWIAK,
+        recipe=IbInn(beta=2),
+        detector=Stateless(frozenset({LOGITS}), posterior),
     ),
 )

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench import __version__
-from oodbench.errors import OodbenchError
-from oodbench.report.diagnostics import analyse_of, find_diagnostic
+from oodbench.errors import BadSetting, OodbenchError
+from oodbench.report.diagnostics import NO_MODEL, analyse_of, find_diagnostic
 from oodbench.report.diagnostics import names as diagnostic_names
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(
         "explain",
         explain,
-        "Draw what an IB-INN sees: heat maps, salience maps, similar classes, the decision space.",
+        "Draw what an IB-INN sees: heat, salience and gradient maps, similar classes, each image's decision space.",
         "  oodbench explain ib-inn-2 tiny-v1\n  oodbench explain ib-inn-8 tiny-v1 --images 16 --out pictures",
     )
     sub.add_argument("method", metavar="METHOD", help="a method whose model is an IB-INN")
@@ -247,10 +247,13 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(
         "diagnose",
         diagnose,
-        "Study a trained model: where a flow's likelihood comes from, whether purified features mend "
-        "misclassifications, or which scores take in noise that climbs a density.",
+        "Study a trained model: where a flow's likelihood comes from, what it draws, how a log density is distributed, "
+        "what WAIC owes to each member, whether purified features mend misclassifications, or which scores take in "
+        "images that climb a density. Or, without a model, what evaluations of a density say.",
         "  oodbench diagnose likelihood tiny-v1 --method glow-cv\n  oodbench diagnose purification tiny-v1\n"
-        "  oodbench diagnose adversarial-noise tiny-v1 --method glow --images 100",
+        "  oodbench diagnose adversarial-noise tiny-v1 --method glow --images 100\n"
+        "  oodbench diagnose samples tiny-v1 --method flow-gan-0\n"
+        "  oodbench diagnose density-evaluation mnist5k-v1",
     )
     sub.add_argument(
         "diagnostic",
@@ -258,7 +261,7 @@ def parser() -> argparse.ArgumentParser:
         help="which; docs/diagnostics.md tells what each finds",
     )
     sub.add_argument("matrix", metavar="MATRIX", help="name of a matrix (oodbench list)")
-    sub.add_argument("--method", help="whose model (default: the one that the diagnostic is usually done on)")
+    sub.add_argument("--method", help="whose model (default: what is usual for the diagnostic)")
     sub.add_argument("--seed", type=at_least(0), default=0, help="of the model (default: 0)")
     sub.add_argument("--images", type=at_least(1), help="most images a set (default: the diagnostic's own)")
     sub.add_argument("--out", type=Path, help="folder to write to (default: diagnosed/MATRIX/METHOD/SEED)")
@@ -447,7 +450,7 @@ def diagnostics(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """Write the page of the papers' claims, or compare it."""
-    from oodbench.report.claims import rebuild
+    from oodbench.report.claims_page import rebuild
 
     text, well = rebuild(arguments.results, arguments.page, check=arguments.check)
     print(text)
@@ -486,8 +489,10 @@ def diagnose(arguments: argparse.Namespace) -> int:
     from oodbench.run.workspace import Workspace, default_cache
 
     diagnostic, analyse = find_diagnostic(arguments.diagnostic), analyse_of(arguments.diagnostic)
-    method, matrix, seed = arguments.method or diagnostic.method, arguments.matrix, arguments.seed
-    images = arguments.images or diagnostic.images
+    if diagnostic.method is None and arguments.method:
+        raise BadSetting(f"{arguments.diagnostic} needs no trained model: leave out --method {arguments.method}")
+    method = arguments.method or diagnostic.method or NO_MODEL
+    matrix, seed, images = arguments.matrix, arguments.seed, arguments.images or diagnostic.images
     workspace = Workspace(data=arguments.data, cache=arguments.cache or default_cache(), device=arguments.device)
     out = arguments.out or Path("diagnosed") / matrix / method / str(seed)
     with exact(workspace.torch_device), Progress(1) as progress:

@@ -28,7 +28,7 @@ from oodbench.errors import BadMethod
 from oodbench.spaces import SpaceName
 
 if TYPE_CHECKING:
-    from oodbench.training import Recipe
+    from oodbench.training import Recipe, Scale
 
 Material = Literal["labels", "validation", "outliers", "ood_validation", "adversarial_validation"]
 """What `fit` or training may consume beyond the training inputs. Held-out sets share no source with any test set."""
@@ -190,7 +190,9 @@ class Detector(Protocol[S]):
     """A scoring rule: a frozen dataclass whose fields are its hyper-parameters.
 
     There is no unfitted state: `fit` returns what it learnt (tensors, numbers and tuples of them, so that it can be
-    saved), `score` takes it. Raise `version` whenever scores move: what was computed by another version is not current.
+    saved), `score` takes it. Numbers in the fields of a NamedTuple, as the steps of an optimiser or a temperature,
+    stand in the record and on the method's page as facts of the fit. Raise `version` whenever scores move: what was
+    computed by another version is not current.
     """
 
     @property
@@ -259,7 +261,12 @@ class Citation:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One row of the leaderboard."""
+    """One row of the leaderboard.
+
+    Attributes:
+        detector_at_paper_scale: The detector where a matrix has the scale "paper", if that is one of other fields: as
+            long a fit as the paper's, say. Of the same kind, with the same needs.
+    """
 
     name: str
     title: str
@@ -267,6 +274,12 @@ class Method:
     recipe: Recipe
     detector: Detector[Any]
     search: Grid | None = None
+    detector_at_paper_scale: Detector[Any] | None = None
+
+    def sized(self, scale: Scale) -> Method:
+        """Return the method with the detector of a matrix's scale; `Recipe.sized` does the like with the recipe."""
+        at_paper = self.detector_at_paper_scale if scale == "paper" else None
+        return replace(self, detector=at_paper) if at_paper else self
 
     @property
     def materials(self) -> frozenset[Material]:

@@ -99,6 +99,7 @@ class Quality(_Frozen):
         parameters: How many trainable numbers it has.
         n_test: Test images that the numbers below stand on.
         oce: Overconfidence error; null also when no prediction is that confident.
+        oce_share: Share of the predictions that it is about; null in records from before it was measured, too.
 
     The others are the functions of `oodbench.measure.calibration` by name.
     """
@@ -112,6 +113,7 @@ class Quality(_Frozen):
     mad_calibration: Share | None = None
     soft_f1: Share | None = None
     oce: NonNegativeFloat | None = None
+    oce_share: Share | None = None
     brier: NonNegativeFloat | None = None
     nll: NonNegativeFloat | None = None
 
@@ -209,6 +211,8 @@ class Record(_Outcome):
             the record only if it makes the same ones.
         key: Content address of all that the numbers depend on (names, versions, parameters, data, seed): a run that
             would compute the same key keeps the record instead.
+        facts: What the fit says of itself, by name: the numbers in the detector's fitted state, null for one that is
+            not finite (`oodbench.run.facts`). They follow from what `key` is the address of.
         cells: The failure sets that have no scores, each with its reason.
         members: Seeds of the models that this one is made from. Where two seeds of a method have one in common their
             spread is none over seeds.
@@ -224,7 +228,8 @@ class Record(_Outcome):
     title: str
     citation: Citation
     parameters: Parameters = Parameters()
-    tuning_access: Literal["none", "id_val", "ood_val", "adversarial_val"]
+    facts: dict[str, float | None] = {}
+    tuning_access: Literal["none", "id_val", "ood_val", "ood_val_same", "adversarial_val"]
     fits_on_labels: bool
     recipe: Json
     scale: Literal["paper", "cpu", "tiny"]

@@ -45,7 +45,11 @@ Parts: TypeAlias = "tuple[nn.Module, ...]"
 
 OPTIMISERS = Table(
     "optimiser",
-    {"sgd": "oodbench.models.optimise:sgd", "adam": "oodbench.models.optimise:adam"},
+    {
+        "sgd": "oodbench.models.optimise:sgd",
+        "adam": "oodbench.models.optimise:adam",
+        "adamax": "oodbench.models.optimise:adamax",
+    },
 )
 """(weights, training) -> a torch optimiser. A package adds its own under the entry point `oodbench.optimisers`."""
 
@@ -57,6 +61,8 @@ SCHEDULES = Table(
         "step": "oodbench.models.optimise:in_steps",
         "bell": "oodbench.models.optimise:bell",
         "constant": "oodbench.models.optimise:constant",
+        "warmup": "oodbench.models.optimise:warmup",
+        "warmup-cosine": "oodbench.models.optimise:warmup_cosine",
     },
 )
 """(training, share of the steps that is done) -> the learning rate. Entry point `oodbench.schedules`."""
@@ -84,11 +90,12 @@ class Training:
         network: Name of a network in `oodbench.networks`.
         epochs: Passes over the training split.
         batch: Inputs per step.
-        optimiser: One of `OPTIMISERS`: "sgd" (momentum 0.9) or "adam".
+        optimiser: One of `OPTIMISERS`: "sgd" (momentum 0.9), "adam" or "adamax".
         lr: Largest learning rate.
         betas: How slowly Adam forgets the gradient's mean and its square.
         schedule: One of `SCHEDULES`: "onecycle", "cosine" (to 1e-6, per step), "step" (times `gamma` at `milestones`),
-            "bell" (Gaussian rise over the first 80/300 and fall over the last 50/300, as Laine 2017) or "constant".
+            "bell" (Gaussian rise over the first 80/300 and fall over the last 50/300, as Laine 2017), "constant",
+            "warmup" (linear over the first 4 %, then constant) or "warmup-cosine" (then a half cosine to a hundredth).
         milestones: Shares of the epochs at which "step" drops the rate.
         gamma: Factor of each drop.
         weight_decay: L2 coefficient.
@@ -271,6 +278,9 @@ class Recipe(Protocol):
     def spaces(self) -> frozenset[SpaceName]:
         """The spaces whose inputs the model takes: "images", "tokens"."""
 
+    def refuses(self, space: Space) -> str | None:
+        """Return why no model can be built for such inputs, and what takes them; None where one can."""
+
     @property
     def training(self) -> Training:
         """How the one training loop drives it."""
@@ -299,6 +309,10 @@ class Defaults:
     """What is true of recipes as a rule; inherit from it, and write what differs."""
 
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images"})
+
+    def refuses(self, space: Space) -> str | None:
+        """Return None: all inputs of its spaces fit."""
+        return None
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
         """Return nothing: the model begins from no other."""

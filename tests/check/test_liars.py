@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -261,6 +261,14 @@ class Kept(tuple[float]):
     """A tuple of a kind that no file can name."""
 
 
+class Climb(NamedTuple):
+    gain: float
+
+
+def a_gain_without_end(data: FitData) -> Climb:
+    return Climb(float("inf"))
+
+
 def a_strange_tuple(data: FitData) -> Kept:
     return Kept((1.0,))
 
@@ -321,6 +329,7 @@ LIARS = [
     ("materials-as-declared", Detector(fits_on=frozenset({"ood_validation"}))),
     ("materials-as-declared", Detector(fits_on=frozenset({"labels"}))),
     ("labels-only-for-fitting", Detector(peek_at_labels)),
+    ("facts-finite", Detector(learn=a_gain_without_end)),
     ("state-saved", Detector(learn=a_dict)),
     ("state-saved", Detector(learn=a_function)),
     ("state-saved", Detector(learn=an_array)),
@@ -397,6 +406,13 @@ class Unversioned:
     training: Training = Training(network="toy-cnn", epochs=1)
     provides: ClassVar[frozenset[Output]] = Plain.provides
     wants: ClassVar[frozenset[Material]] = NOTHING
+
+
+@pytest.mark.parametrize("at_paper", [Stateless(ANSWER, answer), Detector(reads=two(FEATURES))])
+def test_a_detector_at_paper_scale_of_another_kind_or_other_needs_is_caught(at_paper: Any) -> None:
+    liar = replace(method(Detector()), detector_at_paper_scale=at_paper)
+    assert "detector_at_paper_scale" in failures(liar)["well-formed"]
+    assert failures(replace(liar, detector_at_paper_scale=Detector(weight=2.0))) == {}
 
 
 def test_a_detector_that_is_not_frozen_is_caught() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.report.claims import Claim, judge, read_claims
+from oodbench.report.claim_file import Claim, read_claims
+from oodbench.report.claims import Found, judge
 from oodbench.report.leaderboard import table
 
 pytestmark = pytest.mark.claims
@@ -17,13 +18,18 @@ ROOT = Path(__file__).resolve().parents[2] / "results"
 
 
 @cache
-def verdicts() -> dict[Claim, str]:
-    return {found.claim: found.verdict for found in judge(ROOT)}
+def judged() -> dict[Claim, Found]:
+    return {found.claim: found for found in judge(ROOT)}
 
 
 @pytest.mark.parametrize("claim", read_claims(ROOT), ids=lambda one: f"{one.metric}: {one.more} > {one.less}")
 def test_the_papers_claims_are_as_docs_claims_says(claim):
-    assert verdicts()[claim] == claim.expected
+    assert judged()[claim].verdict == claim.expected
+
+
+@pytest.mark.parametrize("claim", [one for one in read_claims(ROOT) if one.by], ids=lambda one: one.statement)
+def test_a_reason_that_is_called_tested_is_what_the_scores_show(claim):
+    assert [shown.verdict for shown in judged()[claim].by] == ["holds"] * len(claim.by)
 
 
 @cache

@@ -1,10 +1,14 @@
 """The study of a flow's likelihoods: what is added up, what is compared, what is drawn."""
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from oodbench.contract import LOG_DENSITY
 from oodbench.data.images import ArrayImages
@@ -21,7 +25,7 @@ from oodbench.diagnostics.likelihood import (
     table,
     variance,
 )
-from oodbench.diagnostics.pictures import view
+from oodbench.diagnostics.pictures import _decomposition, _second_order, view
 from oodbench.errors import BadSetting
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.networks.glow import GlowNet
@@ -109,11 +113,50 @@ def test_false_alarms_of_the_training_images_themselves_are_nominal() -> None:
     assert shares["test"] == pytest.approx(0.05, abs=2e-3)
 
 
-def test_histograms_go_as_far_as_the_sets_but_not_far_off() -> None:
-    inside = np.array([-1.0, 1.0])
-    assert view(inside, [inside, np.array([-1e6, 3.0])]) == (-10, 3)
-    assert view(inside, [inside, np.array([0.0, 1e6])]) == (-1, 10)
-    assert view(np.array([3.0, 3.0]), [np.array([3.0, 3.0 + 1e-9])]) == (2.5, 3.5)
+def test_histograms_stand_about_the_in_set() -> None:
+    assert view(np.array([-1.0, 1.0])) == (-6, 6)
+    assert view(np.array([3.0, 3.0 + 1e-9])) == pytest.approx((2.5, 3.5))
+
+
+OUT_SETS = {"near one": "near", "far one": "far", "noise": "synthetic", "as noise": "synthetic", "flat": "synthetic"}
+
+
+@pytest.fixture
+def seen() -> dict[str, Parts]:
+    """Log densities of the in-set, of a set like it, of a likelier one, and of three that are far below."""
+    rng = np.random.default_rng(0)
+    centres = {"train": 0, "test": 0, "near one": 5, "far one": 300, "noise": -9000, "as noise": -9010, "flat": 3}
+    return {name: Parts(rng.normal(at, 50, 200), rng.normal(2000, 50, 200)) for name, at in centres.items()}
+
+
+def texts(figure: Figure) -> list[Text]:
+    FigureCanvasAgg(figure).draw()
+    return [one for axes in figure.axes for one in (*axes.texts, *axes.get_yticklabels(), *axes.get_xticklabels())]
+
+
+def overlapping(figure: Figure) -> list[tuple[str, str]]:
+    """Return which texts overlap; the leader of a label is no part of it."""
+    boxes = [(one.get_text(), Text.get_window_extent(one)) for one in texts(figure) if one.get_text()]
+    return [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+
+
+def test_what_lies_beyond_the_histograms_is_counted(seen: dict[str, Parts]) -> None:
+    figure = Figure(layout="constrained")
+    _decomposition(seen, OUT_SETS, figure)
+    said = [one.get_text() for one in figure.axes[0].texts]
+    assert said == ["52 % above", "100 % below", "100 % below"], "of the far one, the noise and what is as noise"
+    assert (seen["far one"].log_prior > view(seen["test"].log_prior)[1]).mean() == pytest.approx(0.52, abs=0.005)
+    assert not figure.axes[1].texts, "the volume tells no set apart"
+    rows = [one.get_text() for one in figure.axes[0].get_yticklabels()]
+    assert rows == ["in-set, train", "near one", "far one", "noise", "as noise", "flat"]
+    assert overlapping(figure) == []
+
+
+def test_names_of_sets_that_lie_together_do_not_overlap(seen: dict[str, Parts]) -> None:
+    figure = Figure(layout="constrained")
+    _second_order(seen, dict.fromkeys(seen, 5.0), OUT_SETS, figure)
+    assert len(figure.axes[0].texts) == len(seen) - 1
+    assert overlapping(figure) == []
 
 
 @pytest.mark.parametrize("length, n", [(10, 4), (10, 10), (3, 10), (1, 1), (1000, 7)])

@@ -7,7 +7,16 @@ from sklearn.metrics import log_loss
 
 from oodbench.errors import BadData
 from oodbench.measure import calibration
-from oodbench.measure.calibration import ece, mad_calibration, oce, predictions, report, rms_calibration, soft_f1
+from oodbench.measure.calibration import (
+    ece,
+    mad_calibration,
+    oce,
+    oce_share,
+    predictions,
+    report,
+    rms_calibration,
+    soft_f1,
+)
 
 
 def classifier(n=1234, classes=7, seed=0):
@@ -77,6 +86,18 @@ def test_oce_by_hand():
     assert oce(confidence, np.array([True, False, False, False])) == pytest.approx(0.5 / 0.003)
     assert oce(confidence, np.array([True, True, False, False])) == 0
     assert oce(confidence[2:], np.array([False, False])) is None
+
+
+def test_the_share_that_oce_is_about_by_hand():
+    assert oce_share(np.array([0.997, 0.999, 0.9969, 0.5, 1.0])) == pytest.approx(0.6)
+    assert oce_share(np.array([0.5])) == 0
+
+
+def test_smoothed_labels_leave_oce_nothing_to_be_about():
+    """The minimiser of cross-entropy with labels smoothed by 0.02 over 10 classes is the smoothed label, 0.982."""
+    logits = np.log(np.where(np.eye(10) == 1, 0.982, 0.002))
+    found = report(logits, np.arange(10))
+    assert (found["accuracy"], found["oce"], found["oce_share"]) == (1.0, None, 0.0)
 
 
 def test_soft_f1_by_hand():

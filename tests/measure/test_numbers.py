@@ -8,6 +8,7 @@ from scipy import stats
 
 from oodbench.errors import BadData, MissingData, UnknownName
 from oodbench.measure import calibration
+from oodbench.measure.cells import Cell, measure
 from oodbench.measure.corruption import delta_entropy, mce, rel_mce
 from oodbench.measure.files import measure_files
 from oodbench.measure.intervals import delong
@@ -50,6 +51,29 @@ def test_mann_whitney_equals_scipy(decimals):
     assert (found.n, found.m) == (70, 50)
     assert found.auroc == pytest.approx(expected.statistic / (70 * 50))
     assert found.log10_p == pytest.approx(log10(expected.pvalue))
+
+
+@pytest.mark.parametrize("decimals", [0, 2])
+def test_mann_whitney_equals_a_loop_over_pairs(decimals):
+    """U counts pairs; its variance is that of the mean of the ranks, each the mean of the ranks that are tied."""
+    rng = np.random.default_rng(1)
+    good, bad = np.round(rng.normal(0.8, 1, 23), decimals), np.round(rng.normal(0, 1, 17), decimals)
+    u = sum((g > b) + 0.5 * (g == b) for g in good for b in bad)
+    every = [*good, *bad]
+    ranks = [sum(other < one for other in every) + (sum(other == one for other in every) + 1) / 2 for one in every]
+    n, m, total = len(good), len(bad), len(every)
+    variance = n * m / (total * (total - 1)) * sum((rank - (total + 1) / 2) ** 2 for rank in ranks)
+    p = 2 * stats.norm.sf(abs(u - n * m / 2) / variance**0.5)
+    found = mann_whitney(good, bad)
+    assert found.auroc == pytest.approx(u / (n * m))
+    assert found.log10_p == pytest.approx(log10(p))
+
+
+def test_mann_whitney_is_measured_of_misclassifications():
+    good, bad = np.array([3.0, 2.0, 2.0]), np.array([1.0, 2.0])
+    measured = {kind: measure(Cell(kind, "set", good, bad))[0] for kind in ("misclassification", "ood")}
+    assert measured["misclassification"]["mann_whitney_log10_p"] == mann_whitney(good, bad).log10_p
+    assert "mann_whitney_log10_p" not in measured["ood"]
 
 
 def test_mann_whitney_does_not_underflow():

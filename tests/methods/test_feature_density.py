@@ -278,6 +278,58 @@ def test_a_training_ends_after_its_steps_or_epochs(epochs: int, expected: int) -
     assert steps == [10] * expected
 
 
+def walked(schedule: Schedule, n: int = 100) -> tuple[float, int]:
+    """Return how far Adam went down a constant slope, which is the sum of its rates, and how often it was judged."""
+
+    class Walk(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+    net, looks = Walk(), []
+
+    def loss(rows: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            looks.append(len(rows))
+        return -net.w.sum()
+
+    minimise(net, loss, torch.zeros(n, 1), schedule, generator())
+    return net.w.item(), len(looks)
+
+
+def test_the_rate_falls_after_each_pass_or_on_a_cosine() -> None:
+    passes = Schedule(0.1, 10, None, 4, 1.0, decay=0.5, looks=4)  # of 9 steps each: a tenth is set aside
+    assert walked(passes) == (pytest.approx(9 * 0.1 * (1 + 0.5 + 0.25 + 0.125), rel=1e-6), 4)
+    assert walked(passes._replace(decay=1.0, looks=36)) == (pytest.approx(36 * 0.1, rel=1e-6), 36)
+    cosine = [0.05 * (1 + math.cos(math.pi * step / 36)) for step in range(36)]
+    assert walked(passes._replace(decay=None)) == (pytest.approx(sum(cosine), rel=1e-6), 4)
+    uneven = Schedule(0.1, 20, None, 2, 1.0, decay=0.5)  # 4.5 steps a pass
+    assert walked(uneven)[0] == pytest.approx(0.1 * (5 + 4 * 0.5), rel=1e-6)
+
+
+def test_scale_paper_takes_the_papers_training_and_the_others_what_they_took() -> None:
+    for method in (*feature_maf.METHODS, *feature_vae.METHODS):
+        assert method.sized("cpu") == method.sized("tiny") == method
+        at_paper = method.sized("paper").detector
+        assert (at_paper.epochs, at_paper.steps) == (1000, None)
+        kept = {"epochs": method.detector.epochs, "steps": method.detector.steps, "batch": method.detector.batch}
+        assert replace(at_paper, **kept, decay=None, looks=20) == method.detector
+    (vae,) = (method.sized("paper").detector for method in feature_vae.METHODS)
+    maf = feature_maf.METHODS[0].sized("paper").detector
+    assert (vae.rate, vae.batch, vae.decay) == (1e-3, 128, 0.9995)
+    assert (maf.rate, maf.batch, maf.decay) == (1e-2, 32, 1.0)
+
+
+@pytest.mark.parametrize("detector", [replace(MAF, hidden=8), replace(VAE, hidden=8)], ids=["maf", "vae"])
+def test_a_fit_as_long_as_the_papers_differs_in_nothing_but_its_schedule(detector: Any) -> None:
+    """In small: as many passes as asked for, whatever their number of steps."""
+    f = moons(100, 1)
+    long = replace(detector, steps=None, epochs=3, decay=1.0, looks=3)
+    unlimited, limited = fit(long, f), fit(replace(long, steps=100), f)
+    assert torch.equal(unlimited.weights, limited.weights)
+    assert not torch.equal(unlimited.weights, fit(replace(long, epochs=6), f).weights)
+
+
 def test_no_labels_are_read_and_sizes_are_the_papers() -> None:
     maf, spread = (method.detector for method in feature_maf.METHODS)
     (vae,) = (method.detector for method in feature_vae.METHODS)

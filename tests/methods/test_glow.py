@@ -304,7 +304,9 @@ def test_sizes_at_each_scale() -> None:
     assert tiny.training.epochs == 9
     for recipe in (paper, cpu, tiny):
         how = recipe.training
-        assert (how.augment, how.precision, how.weight_decay, how.optimiser) == ((), "float32", 0.0, "adam")
+        assert (how.augment, how.precision, how.weight_decay, how.clip) == ((), "float32", 0.0, 0.0)
+    assert (paper.training.optimiser, paper.training.schedule, paper.training.lr) == ("adamax", "warmup", 1e-3)
+    assert (cpu.training.optimiser, cpu.training.schedule, cpu.training.lr) == ("adam", "warmup-cosine", 4e-3)
     assert [halvings(side) for side in (7, 8, 28, 32)] == [0, 3, 2, 5]
 
 

@@ -20,15 +20,15 @@ from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import start
 from oodbench.networks.inn import (
+    Code,
     GenerativeClassifier,
     Sizes,
     convolutions,
     estimate_norms,
-    first_means,
     losses,
-    squared_distances,
 )
 from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale, cosines
+from oodbench.networks.inn_means import first_means, squared_distances
 from oodbench.spaces import Images
 from oodbench.training import InSet, TrainBatch
 
@@ -177,8 +177,25 @@ def test_views_by_loops() -> None:
         of_classes = [v - w - constant + log_det for v, w in zip(joint, net.w.tolist(), strict=True)]
         np.testing.assert_allclose(given[LOG_DENSITY.of_members][i], of_classes, rtol=1e-9)
         assert float(score(net, x, "ib-inn-2-class-likelihood")[i]) == pytest.approx(max(of_classes), rel=1e-9)
+        rest = joint[: (top := joint.index(max(joint)))] + joint[top + 1 :]
+        assert float(score(net, x, "ib-inn-2-msp")[i]) == pytest.approx(joint[top] - log_sum_exp(rest), rel=1e-9)
     torch.testing.assert_close(given[LATENT], code.z - net.mu[given[LOGITS].argmax(dim=1)])
     assert not (net.prior.mean - net.mu).any() and (net.prior.std == 1).all()
+
+
+def test_the_posterior_is_ranked_where_it_is_1_in_float32() -> None:
+    """Codes between two means that lie 60 apart: the largest p(k|y) is a logistic function of the place."""
+    net = network().float()
+    net.paced_means.data.zero_()
+    net.phi.data.zero_()
+    net.paced_means.data[1, 0], net.paced_means.data[2, 1] = 20.0, 1e3
+    z = torch.zeros(3, 64)
+    z[:, 0] = torch.tensor([35.0, 40.0, 45.0])
+    net.code = lambda _: Code(z, torch.zeros(3).double(), net.w - squared_distances(z, net.mu) / 2)  # type: ignore[method-assign]
+    assert (net(torch.zeros(3, 1, 8, 8)).exp().amax(dim=1) == 1).all()
+    got = score(net, torch.zeros(3, 1, 8, 8), "ib-inn-2-msp")
+    expected = [60.0 * (at - 30) for at in (35, 40, 45)]  # all weights are equal
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
 def test_losses_by_loops() -> None:
@@ -350,7 +367,7 @@ def test_every_shape_can_be_built(shape) -> None:
 
 def test_there_is_a_row_for_each_beta() -> None:
     assert [f"ib-inn-{beta}" for beta in (0, 1, 2, 4, 8, 16, 32, "inf")] == [row.name for row in METHODS][:8]
-    assert ROWS["ib-inn-2"].recipe == ROWS["ib-inn-2-class-likelihood"].recipe
+    assert ROWS["ib-inn-2"].recipe == ROWS["ib-inn-2-class-likelihood"].recipe == ROWS["ib-inn-2-msp"].recipe
     for row, beta in zip(METHODS, BETAS, strict=False):
         recipe = row.recipe
         assert recipe == from_json(recipe, json.loads(json.dumps(to_json(recipe, "recipe"), allow_nan=False)))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from oodbench.methods.temporal_ensembling import METHODS, TemporalEnsembling, labelled
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from oodbench.check.toy import CLASSES, IN_SET, blobs, toy
 from oodbench.check.trial import Trial
@@ -188,3 +189,21 @@ def test_paper_and_small_scales() -> None:
     assert paper.training.optimiser == cpu.training.optimiser == "adam"
     plain = TemporalEnsembling().sized("paper", dataclasses.replace(matrix, augment=()))
     assert plain.training.augment == ("shift2",)
+    assert all(TemporalEnsembling(w_max=0.0).sized(scale, matrix).w_max == 0 for scale in ("paper", "cpu", "tiny"))
+
+
+def test_labels_alone_train_as_temporal_ensembling_does_but_for_the_weight() -> None:
+    rows = {row.name: row for row in METHODS}
+    alone, ensembled = rows["few-labels-msp"], rows["te-msp"]
+    assert dataclasses.replace(alone.recipe, w_max=100.0) == ensembled.recipe
+    assert alone.detector == ensembled.detector
+    torch.manual_seed(0)
+    net, without = model(), model(dataclasses.replace(STILL, w_max=0.0))
+    assert torch.equal(net.labelled, without.labelled)
+    for epoch in (0, 5):
+        batch = step(torch.arange(96), epoch)
+        z = without(batch.inputs)
+        expected = (without.labelled * cross_entropy(z, batch.labels, reduction="none")).mean()
+        loss = dataclasses.replace(STILL, w_max=0.0).loss(without, batch)
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+        assert (loss.item() == pytest.approx(STILL.loss(net, batch).item(), rel=1e-6)) == (epoch == 0)

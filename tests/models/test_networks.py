@@ -23,6 +23,7 @@ PARAMETERS = {
     "resnet-18": 11_173_962,
     "resnet-34": 21_282_122,
     "densenet-bc-100-12": 769_162,
+    "densenet-bc-100-12-tanh": 769_162,
     "toy-cnn": 726,
     "torchvision:resnet18": 11_181_642,
 }
@@ -60,6 +61,26 @@ def test_outputs_of_a_network_fit_together(name: str, layers: tuple[int, ...]) -
     assert tuple(layer.shape for layer in given[LAYERS]) == tuple((2, width) for width in layers)
     assert given[FEATURES].equal(given[LAYERS][-1])
     torch.testing.assert_close(given[FEATURES] @ given[HEAD].weight.T + given[HEAD].bias, given[LOGITS])
+
+
+def test_features_of_the_densenet_of_shao_are_bounded_by_tanh_in_place_of_the_last_relu() -> None:
+    bounded, plain = (
+        classifier(name, InSet(Images((1, 8, 8), (0.5,), (0.25,)), 10))
+        for name in ("densenet-bc-100-12-tanh", "densenet-bc-100-12")
+    )
+    bounded.load_state_dict(plain.state_dict())
+    seen: list[Tensor] = []
+    plain.trunk.bn.register_forward_hook(lambda module, args, out: seen.append(out))
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():  # in training mode: the normalisation of a batch
+        layers, others = bounded.outputs(x, frozenset({LAYERS}))[LAYERS], plain.outputs(x, frozenset({LAYERS}))[LAYERS]
+    (before,) = seen
+    assert before.abs().max() > 1
+    assert layers[-1].abs().max() < 1
+    assert layers[-1].min() < 0
+    torch.testing.assert_close(layers[-1], before.tanh().mean(dim=(2, 3)))
+    torch.testing.assert_close(others[-1], before.relu().mean(dim=(2, 3)))
+    assert all(map(torch.equal, layers[:-1], others[:-1]))
 
 
 def test_pixels_are_standardised_per_channel_inside_the_network() -> None:

@@ -26,6 +26,7 @@ CPU = torch.device("cpu")
 IMAGES = blobs(96, 0)
 SGD = Training(network="toy-cnn", epochs=4, batch=32, lr=0.05, dropout=0.2, augment=("flip", "shift2", "crop4"))
 ADAM = dataclasses.replace(SGD, optimiser="adam", lr=0.01, schedule="cosine")
+ADAMAX = dataclasses.replace(ADAM, optimiser="adamax", schedule="warmup")
 
 
 class Killed(Exception):
@@ -40,7 +41,7 @@ def bits(net: nn.Module) -> dict[str, bytes]:
     return {name: tensor.numpy().tobytes() for name, tensor in net.state_dict().items()}
 
 
-@pytest.mark.parametrize("how", [SGD, ADAM], ids=["sgd", "adam"])
+@pytest.mark.parametrize("how", [SGD, ADAM, ADAMAX], ids=["sgd", "adam", "adamax"])
 def test_the_same_seed_gives_the_same_bits_whatever_ran_before(how: Training) -> None:
     first = bits(trained(how))
     torch.manual_seed(12345)
@@ -89,7 +90,7 @@ class Slippery:
         return self.images.batch(indices)
 
 
-@pytest.mark.parametrize("how", [SGD, ADAM], ids=["sgd", "adam"])
+@pytest.mark.parametrize("how", [SGD, ADAM, ADAMAX], ids=["sgd", "adam", "adamax"])
 @pytest.mark.parametrize("after", [1, 3])
 def test_killed_after_an_epoch_and_resumed_it_ends_with_the_same_bits(
     tmp_path: Path, how: Training, after: int
@@ -125,7 +126,7 @@ def test_resuming_another_network_is_refused(tmp_path: Path) -> None:
         trained(SGD, resume_from=resume)
 
 
-@pytest.mark.parametrize("how", [SGD, ADAM], ids=["sgd", "adam"])
+@pytest.mark.parametrize("how", [SGD, ADAM, ADAMAX], ids=["sgd", "adam", "adamax"])
 def test_a_rate_that_is_far_too_high_is_told(how: Training) -> None:
     wild = dataclasses.replace(how, lr=1e30, schedule="constant", epochs=20)
     told = r"loss (nan|inf) of the \w+ in epoch \d+, step \d; learning rate 1e\+30 may be too high"
@@ -149,6 +150,8 @@ def test_half_precision_is_for_training_only() -> None:
         ("constant", {0: 0.1, 500: 0.1, 999: 0.1}),
         ("step", {0: 0.1, 499: 0.1, 500: 0.01, 749: 0.01, 750: 0.001, 999: 0.001}),
         ("cosine", {0: 0.1, 250: 0.1 * (1 + 2**-0.5) / 2, 500: 0.05, 1000: 1e-6}),
+        ("warmup", {0: 0.001, 1: 0.0025, 20: 0.05, 40: 0.1, 999: 0.1}),
+        ("warmup-cosine", {0: 0.001, 20: 0.05, 40: 0.1, 520: 0.0505, 1000: 0.001}),
         ("onecycle", {0: 0.004, 150: 0.052, 300: 0.1, 650: 0.05, 1000: 0.1 / 250_000}),
     ],
 )

@@ -10,7 +10,9 @@ from scipy.stats import ttest_rel
 
 from oodbench.errors import BadCard, UnknownName
 from oodbench.measure.intervals import holm
-from oodbench.report.claims import Claim, Found, corrected, judge, page, read_claims, rebuild
+from oodbench.report.claim_file import Claim, read_claims
+from oodbench.report.claims import Found, corrected, judge
+from oodbench.report.claims_page import page, rebuild
 
 ONE = {
     "statement": "A beats B",
@@ -24,11 +26,15 @@ ONE = {
     "expected": "holds",
 }
 
+PART = {"failure": "ood", "metric": "auroc", "more": "good", "less": "poor"}
+
 
 def written(results: Path, *claims: dict[str, object]) -> Path:
     lines = []
     for one in claims:
-        lines += ["[[claim]]", *(f"{key} = {json.dumps(value)}" for key, value in one.items())]
+        lines += ["[[claim]]", *(f"{key} = {json.dumps(value)}" for key, value in one.items() if key != "by")]
+        for shown in one.get("by", []):  # type: ignore[attr-defined]
+            lines += ["[[claim.by]]", *(f"{key} = {json.dumps(value)}" for key, value in shown.items())]
     (results / "claims.toml").write_text("\n".join(lines))
     return results
 
@@ -43,12 +49,14 @@ def results(tmp_path: Path) -> Path:
 
 def found(difference: list[float], **more: object) -> Found:
     less = np.arange(len(difference), dtype=float)
-    return Found(Claim.model_validate(ONE | more), less + difference, less)
+    claim = Claim.model_validate(ONE | more)
+    return Found(claim, claim, less + difference, less)
 
 
 def test_the_interval_is_that_of_a_paired_t_test() -> None:
     a, b = np.array([91.0, 95.5, 93.0, 92.0]), np.array([90.0, 91.5, 92.0, 92.5])
-    one = Found(Claim.model_validate(ONE), a, b)
+    claim = Claim.model_validate(ONE)
+    one = Found(claim, claim, a, b)
     low, high = ttest_rel(a, b).confidence_interval(0.95)
     assert one.difference - one.margin == pytest.approx(low)
     assert one.difference + one.margin == pytest.approx(high)
@@ -58,7 +66,7 @@ def test_the_variance_over_inputs_widens_the_interval() -> None:
     """Three runs that agree to a hundredth, on inputs that let the difference vary by one."""
     drawn = np.random.default_rng(0).normal(1, 1, 500)
     alone = found([1, 1.01, 0.99])
-    both = Found(alone.claim, alone.more, alone.less, drawn=np.stack([drawn] * 3))
+    both = Found(alone.claim, alone.claim, alone.more, alone.less, drawn=np.stack([drawn] * 3))
     assert (alone.verdict, both.verdict) == ("holds", "open")
     assert both.margin == pytest.approx(1.96 * drawn.std(ddof=1), rel=0.01)
 
@@ -96,12 +104,13 @@ def test_false_verdicts_are_rare_among_many_true_nulls() -> None:
 
 
 def test_ensembles_that_share_members_are_untested_and_not_counted() -> None:
-    shared = Found(Claim.model_validate(ONE), np.array([9.0, 9.1]), np.array([1.0, 1.1]), shared=True)
+    claim = Claim.model_validate(ONE)
+    shared = Found(claim, claim, np.array([9.0, 9.1]), np.array([1.0, 1.1]), shared=True)
     one, other = corrected([shared, found([1, 1.1, 0.9])])
     assert (one.verdict, other.verdict, other.k) == ("untested", "holds", 1)
     text = page([one, other])
-    assert "The 1\nclaims that are tested" in text
-    assert "| +8.00 | **untested** |" in text
+    assert "The 1\ncomparisons that are tested" in text
+    assert "| +8.00 | **untested** | the members of its seeds overlap" in text
 
 
 def test_a_row_that_shares_members_is_untested(results: Path) -> None:
@@ -129,6 +138,43 @@ def test_accuracy_varies_over_inputs(results: Path) -> None:
     assert one.drawn[0].std() == pytest.approx(100 * (0.9 * 0.1 / 200) ** 0.5, rel=0.3)
 
 
+@pytest.mark.parametrize(("within", "verdict"), [(3.0, "holds"), (1.0, "open"), (0.2, "reversed")])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_alike_is_an_interval_within_a_distance(within: float, verdict: str, sign: int) -> None:
+    """The two one-sided tests of equivalence, from the interval of the difference alone."""
+    one = found([sign * value for value in (1, 1.1, 0.9)], within=within)
+    low, high = abs(one.difference) - one.margin, abs(one.difference) + one.margin
+    assert one.verdict == verdict
+    assert (one.verdict == "holds") == (high < within)
+    assert (one.verdict == "reversed") == (low > within)
+    assert (one.p < 0.05) == (one.verdict != "open")
+
+
+def test_a_reason_is_tested_with_the_claims(results: Path, tmp_path: Path) -> None:
+    """It counts among the comparisons, stands with its numbers, and where it does not hold that is a fault."""
+    open_ = ONE | {"less": "same", "expected": "open"}
+    written(results, open_ | {"tested": "B is poor", "by": [PART, PART | {"sets": ["glyphs"]}]})
+    (one,) = judge(results)
+    assert [shown.verdict for shown in one.by] == ["holds", "holds"]
+    assert sorted(part.k for part in (one, *one.by)) == [1, 2, 3]
+    text = page([one])
+    assert "**tested**: B is poor [`good` " in text
+    assert text.split("## made-v1")[1].count("**holds**") == 2
+    assert rebuild(results, tmp_path / "page.md")[1]
+    written(results, open_ | {"tested": "B is better", "by": [PART | {"more": "poor", "less": "good"}]})
+    text, well = rebuild(results, tmp_path / "page.md")
+    assert not well
+    assert "the reason of 'A beats B' is not what the scores show" in text
+    assert "**reversed**]" in (tmp_path / "page.md").read_text()
+
+
+def test_what_is_open_says_whose_sign_it_has(results: Path) -> None:
+    written(results, ONE | {"less": "same", "expected": "open"}, ONE | {"more": "same", "less": "good"})
+    for one in judge(results):
+        negation = "" if one.difference > 0 else "not "
+        assert f"the sign is {negation}the paper's, and the interval contains 0" in page([one])
+
+
 @pytest.mark.parametrize(
     ("difference", "verdict"), [([1, 1.1, 0.9], "holds"), ([1, -1, 0.2], "open"), ([-1, -1.1, -0.9], "reversed")]
 )
@@ -138,7 +184,7 @@ def test_verdicts(difference: list[float], verdict: str) -> None:
 
 def test_a_claim_is_judged_from_the_scores(results: Path) -> None:
     written(
-        results, ONE, ONE | {"less": 50.0}, ONE | {"less": "good", "more": "poor", "expected": "reversed", "why": "x"}
+        results, ONE, ONE | {"less": 50.0}, ONE | {"less": "good", "more": "poor", "expected": "reversed", "guess": "x"}
     )
     one, constant, reversed_ = judge(results)
     assert (one.verdict, constant.verdict, reversed_.verdict) == ("holds", "holds", "reversed")
@@ -155,12 +201,12 @@ def test_sets_narrow_it(results: Path) -> None:
 
 def test_the_page_says_verdict_numbers_and_reason(results: Path, tmp_path: Path) -> None:
     written(
-        results, ONE, ONE | {"statement": "The same", "less": "same", "expected": "open", "why": "they are | equal"}
+        results, ONE, ONE | {"statement": "The same", "less": "same", "expected": "open", "guess": "they are | equal"}
     )
     text = page(judge(results))
     assert "| **holds** " in text
     assert "99 against 98" in text
-    assert "they are \\| equal" in text
+    assert "; **a guess**: they are \\| equal |" in text
     path = tmp_path / "docs" / "claims.md"
     assert not rebuild(results, path, check=True)[1]
     assert rebuild(results, path)[1]
@@ -169,7 +215,7 @@ def test_the_page_says_verdict_numbers_and_reason(results: Path, tmp_path: Path)
 
 
 def test_an_expectation_that_fails_is_told(results: Path, tmp_path: Path) -> None:
-    written(results, ONE | {"expected": "reversed", "why": "x"})
+    written(results, ONE | {"expected": "reversed", "guess": "x"})
     text, well = rebuild(results, tmp_path / "page.md")
     assert not well
     assert "'A beats B' is expected to be 'reversed', and is 'holds'" in text
@@ -181,8 +227,11 @@ def test_an_expectation_that_fails_is_told(results: Path, tmp_path: Path) -> Non
         ({"more": "goood"}, UnknownName, "did you mean 'good'"),
         ({"sets": ["glyph"]}, UnknownName, "did you mean 'glyphs'"),
         ({"metric": "accuracy"}, BadCard, "has none"),
-        ({"expected": "open"}, BadCard, "`why` stands with what does not hold"),
-        ({"why": "because"}, BadCard, "`why` stands with what does not hold"),
+        ({"guess": "because"}, BadCard, "a reason stands with what does not hold"),
+        ({"expected": "open", "tested": "because"}, BadCard, "`tested` says what `by` shows"),
+        ({"expected": "open", "by": [PART]}, BadCard, "`tested` says what `by` shows"),
+        ({"expected": "open", "tested": "x", "by": [PART | {"more": "goood"}]}, UnknownName, "did you mean 'good'"),
+        ({"within": -1.0}, BadCard, "within"),
         ({"mroe": "good"}, BadCard, "did you mean 'more'"),
     ],
 )

@@ -51,29 +51,59 @@ def noise(results, seed):
     content = {
         "n": 20,
         "eps": 0.3,
-        "kept": [0, 1],
-        "bits_per_dimension": {"test": 3.0, "0": 9.0, "1": 8.0},
-        "auroc": {"vae": {"0": [1.0, 1.0, 1.0], "1": [0.25, 0.2, 0.3]}, "waic-vae": {"0": [0.5, 0.4, 0.6]}},
+        "rate": 0.1,
+        "bits_per_dimension": {"test": 3.0, "step 0": 9.0, "black": 0.5},
+        "auroc": {"vae": {"step 0": [1.0, 1.0, 1.0], "black": [0.25, 0, 1]}, "waic-vae": {"step 0": [0.5, 0.4, 0.6]}},
     }
     return put(results, "vae", seed, "adversarial-noise", content)
+
+
+def samples(results, seed):
+    scores = {"samples": 2.0 + seed, "test": 9.0}
+    content = {"n": 50, "bits_per_dimension": 3.5, "mode_score": scores, "outside": 0.25}
+    return put(results, "flow-gan-0", seed, "samples", content)
+
+
+def densities(results, seed):
+    sets = {"test": {"mean": 3.0, "std": 0.5}, "mnist-5k": {"mean": 2.0 + seed, "std": 0.25, "auroc": 0.1}}
+    put(results, "glow", seed, "histograms", {"n": 30, "sets": sets})
+    found = {"mnist-5k": {"all": 0.5, "without": [0.4, 0.6, 0.5], "standard_error": 0.1 + seed / 10}}
+    return put(results, "waic-glow", seed, "waic", {"n": 30, "members": [0, 1, 2], "auroc": found})
+
+
+def test_the_page_tells_histograms_and_the_jackknife(tmp_path):
+    for seed in (0, 1):
+        densities(tmp_path, seed)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page(tmp_path).splitlines()]
+    assert ["in-set", "3.000 ± 0.000", "0.500 ± 0.000", "–"] in rows
+    assert ["mnist-5k", "2.500 ± 0.707", "0.250 ± 0.000", "10.00 ± 0.00"] in rows
+    assert ["mnist-5k", "50.00 ± 0.00", "40.00 ± 0.00", "60.00 ± 0.00", "15.00 ± 7.07"] in rows
+    assert {(method, metric, value) for method, _, metric, _, value in findings(tmp_path, MATRIX)} == {
+        ("waic-glow", "jackknife_error", 10.0),
+        ("waic-glow", "jackknife_error", 20.0),
+    }
 
 
 def test_the_page_tells_each_study_over_its_seeds(tmp_path):
     for seed in (0, 1):
         folder = likelihood(tmp_path, seed)
         purification(tmp_path, seed)
+        samples(tmp_path, seed)
     noise(tmp_path, 0)
     (tmp_path / "diagnostics" / MATRIX / "glow" / "0" / "graying.png").write_bytes(b"")
     (folder / "decomposition.png").write_bytes(b"")
     text = page(tmp_path)
     assert "## Where the likelihood comes from: `glow` on made-v1 (2 seeds)" in text
-    assert "## Noise that climbs a density: `vae` on made-v1 (seed 0)" in text
+    assert "## Images that climb a density: `vae` on made-v1 (seed 0)" in text
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert ["mnist-5k", "2.500 ± 0.707", "-900 ± 0", "400 ± 0", "10.00 ± 0.00", "20.00 ± 0.00", "1 of 2"] in rows
     assert ["0.5", "10 ± 0"] in rows
     assert "6.00 ± 0.00 % of the in-set's test images" in text
-    assert ["`vae`", "–", "100.00", "25.00"] in rows
-    assert ["`waic-vae`", "–", "50.00", "–"] in rows
+    assert ["Set", "Bits per dimension", "`vae`", "`waic-vae`"] in rows
+    assert ["in-set", "3.000", "–", "–"] in rows
+    assert ["step 0", "9.000", "100.00", "50.00"] in rows
+    assert ["black", "0.500", "25.00", "–"] in rows
+    assert ["3.500 ± 0.000", "2.50 ± 0.71", "9.00 ± 0.00", "25.00 ± 0.00"] in rows
     assert ["test", "0.1", "0", "100", "90.00 ± 0.00", "90.30 ± 0.00", "0.30 ± 0.00", "3.0 ± 0.0", "2.0 ± 0.0"] in rows
     assert f"![graying, seed 0](../{tmp_path.name}/diagnostics/{MATRIX}/glow/0/graying.png)" in text
     assert "decomposition" not in text  # pictures are of the first seed
@@ -87,6 +117,7 @@ def test_purification_is_judged_on_test_images_at_the_setting_chosen_on_validati
 def test_claims_may_be_of_every_study(tmp_path):
     likelihood(tmp_path, 1)
     noise(tmp_path, 1)
+    samples(tmp_path, 1)
     found = {(method, metric, name): value for method, _, metric, name, value in findings(tmp_path, MATRIX)}
     assert found == {
         ("glow", "false_alarms", "test"): 6.0,
@@ -94,8 +125,13 @@ def test_claims_may_be_of_every_study(tmp_path):
         ("glow", "graying_gain", "1.0 about black"): 0.0,
         ("glow", "graying_gain", "0.5 about black"): 10.0,
         ("vae", "climbed_auroc", "step 0 up vae"): 100.0,
-        ("vae", "climbed_auroc", "step 1 up vae"): 25.0,
+        ("vae", "climbed_auroc", "black"): 25.0,
         ("waic-vae", "climbed_auroc", "step 0 up vae"): 50.0,
+        ("vae", "climbed_bits", "test"): 3.0,
+        ("vae", "climbed_bits", "step 0"): 9.0,
+        ("vae", "climbed_bits", "black"): 0.5,
+        ("flow-gan-0", "mode_score", "samples"): 3.0,
+        ("flow-gan-0", "mode_score", "test"): 9.0,
     }
 
 
@@ -118,9 +154,7 @@ def test_a_study_of_another_seed_or_kind_is_refused(tmp_path):
     with pytest.raises(BadRecord, match="holds what was found of made-v1, glow, seed 3"):
         read_diagnostics(tmp_path)
     (folder.with_name("4") / "likelihood.json").rename(folder.with_name("4") / "liking.json")
-    with pytest.raises(
-        BadRecord, match=r"is of no diagnostic; expected one of adversarial-noise\.json, likelihood\.json"
-    ):
+    with pytest.raises(BadRecord, match=r"is of no diagnostic; expected one of adversarial-noise\.json, density-"):
         read_diagnostics(tmp_path)
 
 

@@ -10,11 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import Drawn, Hit, put, scores, skipped_set
+from scipy.stats import mannwhitneyu
 
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadCard, BadRecord
+from oodbench.measure.cells import Cell
 from oodbench.measure.ranking import ranking
+from oodbench.measure.ranks import rank_intervals
 from oodbench.records import CellRecord, Parameters, read_record, read_scores, write_record, write_scores
+from oodbench.report.entries import collect
 from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
 from oodbench.report.members import NOTE
 from oodbench.report.summary import summary
@@ -76,13 +80,16 @@ def table_rows(text: str) -> list[list[str]]:
 
 
 def of(text: str, heading: str, method: str) -> list[str]:
-    (row,) = [row for row in rows(text, heading) if any(f"`{method}`" in cell for cell in row)]
+    """Return the row of a method in the first table below a heading that has it."""
+    below = text.split(f"{heading}\n", 1)[1].strip().split("\n\n")
+    shown = next(part for part in below if part.startswith("|") and f"`{method}`" in part)
+    (row,) = [row for row in table_rows(shown) if any(f"`{method}`" in cell for cell in row)]
     return row
 
 
 def ranked_rows(text: str) -> list[list[str]]:
     """Return the cells of the table that has ranks."""
-    return table_rows(next(part for part in text.split("\n\n") if part.startswith("| Rank |")))
+    return table_rows(next(part for part in text.split("\n\n") if part.startswith("| FPR95 rank |")))
 
 
 KINDS = ("ood", "adversarial", "misclassification")
@@ -96,6 +103,7 @@ def page(results: Path, name: str, matrix: str = "made-v1") -> str:
 
 def test_the_golden_pages(results: Path) -> None:
     made = "".join(f"===== {name}\n{text}" for name, text in leaderboard(results).items())
+
     assert made == GOLDEN.read_text(encoding="utf-8")
 
 
@@ -104,6 +112,16 @@ def test_there_is_a_page_a_matrix_and_kind_and_a_page_a_method(results: Path) ->
     methods = {f"{folder}/methods/{method}.md" for method in ("msp", "twin", "odin", "blind")}
     kinds = {f"{folder}/made-v1/{kind}.md" for kind in (*KINDS, "README")}
     assert set(leaderboard(results)) == {"leaderboard.md", *methods, *kinds}
+
+
+def test_the_page_of_a_matrix_names_methods_that_stand_on_others_alone(results: Path) -> None:
+    made = "docs/leaderboard/made-v1/README.md"
+    assert "Never run here" not in leaderboard(results)[made]
+    put(results, "flow-gan", 0, scores(0, 2.0), matrix="other-v1")
+    pages = leaderboard(results)
+    assert "Never run here, but on another matrix: [`flow-gan`](../methods/flow-gan.md)." in pages[made]
+    other = pages["docs/leaderboard/other-v1/README.md"]
+    assert all(f"[`{method}`]" in other.split("Never run here")[1] for method in ("msp", "odin", "twin"))
 
 
 def test_every_link_of_every_page_leads_to_a_page(results: Path, tmp_path: Path) -> None:
@@ -119,10 +137,36 @@ def test_the_page_of_a_method_holds_every_number_of_it(results: Path) -> None:
     text = leaderboard(results)["docs/leaderboard/methods/odin.md"]
     assert text.splitlines()[2:5] == ["# `odin`: ODIN", "", "One. [T](https://example.org/odin), 2020."]
     assert "Tuned on: ood_val. Its fit does not read labels." in text
-    frame = table(results).query("method == 'odin'")
+    frame = table(results).query("method == 'odin' and metric != 'mann_whitney_log10_p'")
     shown = set(re.findall(r"\d+\.\d\d ± \d+\.\d\d", text))
     for _, own in frame.groupby(["kind", "set", "metric"]):
         assert f"{100 * own['value'].mean():.2f} ± {100 * own['value'].std():.2f}" in shown
+
+
+def test_pages_of_misclassifications_hold_the_mann_whitney_test(results: Path) -> None:
+    """n, m, U/(nm) and log10 p, the last by SciPy from the stored scores; and what Shao 2020 prints."""
+    made = leaderboard(results)
+    frame = table(results).query("method == 'odin' and set == 'misclassified'").set_index(["metric", "seed"])
+    expected = []
+    for seed in (0, 1):
+        (cell,) = [
+            one
+            for entry in collect(results)
+            if (entry.record.method, entry.record.seed) == ("odin", seed)
+            for one in entry.cells
+            if one.failure == "misclassification"
+        ]
+        test = mannwhitneyu(cell.good, cell.bad, use_continuity=False, method="asymptotic")
+        expected.append(np.log10(test.pvalue))
+        assert frame.loc[("mann_whitney_log10_p", seed), "value"] == pytest.approx(expected[-1])
+        assert frame.loc[("auroc", seed), "value"] == pytest.approx(test.statistic / len(cell.good) / len(cell.bad))
+    p = f"{np.mean(expected):.1f} ± {np.std(expected, ddof=1):.1f}"
+    row = (
+        rf"odin`\]\([^)]*\) \| 178 ± 1 \| 22 ± 1 \| 0\.\d{{4}} ± 0\.\d{{4}} \| {re.escape(p)} \| {max(expected):.1f} \|"
+    )
+    assert re.search(row, made["docs/leaderboard/made-v1/misclassification.md"])
+    assert f"log₁₀ p {p}; largest log₁₀ p {max(expected):.1f}." in made["docs/leaderboard/methods/odin.md"]
+    assert "Mann-Whitney" not in made["docs/leaderboard/made-v1/ood.md"]
 
 
 def test_the_page_of_a_method_says_what_tuning_did_not_decide(results: Path) -> None:
@@ -131,6 +175,14 @@ def test_the_page_of_a_method_says_what_tuning_did_not_decide(results: Path) -> 
         put(results, "tuned", seed, scores(seed, 2.0), parameters=said)
     text = leaderboard(results)["docs/leaderboard/methods/tuned.md"]
     assert "| eps | 0.0 (seed 0, undecided), 0.002 (seed 1) | tuned |" in text
+
+
+def test_the_page_of_a_method_says_how_its_fits_went(results: Path) -> None:
+    for seed, facts in ((0, {"iterations": 30.0, "gain": 0.0012345}), (1, {"iterations": 9.0, "gain": None})):
+        put(results, "fitted", seed, scores(seed, 2.0), facts=facts)
+    text = leaderboard(results)["docs/leaderboard/methods/fitted.md"]
+    assert "| iterations | 30 (seed 0), 9 (seed 1) | fitted |" in text
+    assert "| gain | 0.001234 (seed 0), not finite (seed 1) | fitted |" in text
 
 
 def test_the_page_of_an_ensemble_says_that_its_seeds_share_members(results: Path) -> None:
@@ -181,6 +233,19 @@ def test_with_one_seed_it_says_that_ranks_speak_of_those_models(tmp_path: Path) 
     assert "on the same inputs, at 5 %" in page(tmp_path, "ood")
 
 
+def test_no_table_is_wider_than_a_page(tmp_path: Path) -> None:
+    """Of many sets those of a group stand together; the columns of all tables are counted."""
+    attacks = ("fgsm-8", "fgsm-26", "fgsm-13", "bim-8")
+    for seed in (0, 1):
+        put(tmp_path, "msp", seed, scores(seed, 2.0, attacks=attacks), bits_per_dimension={"test": 3.0})
+    made = leaderboard(tmp_path)
+    wide = [name for name, text in made.items() for line in text.splitlines() if line.count(" | ") > 9]
+    assert wide == []
+    text = made["docs/leaderboard/made-v1/adversarial.md"]
+    assert len(of(text, "### FPR95 ↓, exact", "msp")) == len(of(text, "### FPR95 ↓, rounded", "msp")) == 6
+    assert "| `fgsm-8@uint8` | rounded |" in text
+
+
 def test_a_method_without_all_seeds_has_no_rank_and_says_so(results: Path) -> None:
     put(results, "late", 1, scores(1, 9.0))
     text = page(results, "ood")
@@ -193,7 +258,7 @@ def test_a_method_without_all_seeds_has_no_rank_and_says_so(results: Path) -> No
 def test_ranks_as_data(results: Path, tmp_path: Path) -> None:
     put(results, "late", 1, scores(1, 9.0))
     write(results, tmp_path / "leaderboard.md")
-    frame = pd.read_csv(results / "ranks.csv").query("kind == 'ood'").set_index("method")
+    frame = pd.read_csv(results / "ranks.csv").query("kind == 'ood' and metric == 'fpr95'").set_index("method")
     assert list(frame.index) == ["odin", "msp", "twin", "late"]
     assert frame.loc["odin", ["place", "low", "high"]].tolist() == [1, 1, 1]
     assert frame["may_be_best"].tolist()[:3] == [True, False, False]
@@ -205,6 +270,47 @@ def test_ranks_as_data(results: Path, tmp_path: Path) -> None:
     assert "ranks.csv is not what the scores make" in compare(results, tmp_path / "leaderboard.md")[0]
     write(results, tmp_path / "leaderboard.md")
     assert (results / "ranks.csv").read_bytes() == whole
+
+
+def opposed(seed: int) -> tuple[Drawn, Drawn]:
+    """Scores that AUROC and FPR95 order differently: a tenth of the good ones far below, or all a little."""
+    said = scores(seed, 4.0, n=400, m=200)
+    low = said.test.copy()
+    low[::10] -= 9
+    return replace(said, test=low), replace(said, test=said.test - np.float32(2.7))
+
+
+def test_auroc_has_ranks_of_its_own(tmp_path: Path) -> None:
+    """They are those of `rank_intervals`, stand beside the others on pages, and as data in their own order."""
+    results, cells = tmp_path / "results", {"tail": {}, "shift": {}}
+    for seed in (0, 1):
+        for method, said in zip(cells, opposed(seed), strict=True):
+            put(results, method, seed, said)
+            cells[method][seed] = {name: Cell("ood", name, said.test, bad) for name, bad in said.ood.items()}
+    write(results, tmp_path / "leaderboard.md")
+    frame = pd.read_csv(results / "ranks.csv").query("kind == 'ood'").set_index("metric")
+    for metric in ("fpr95", "auroc"):
+        own = frame.loc[metric]
+        expected = rank_intervals(cells, metric)
+        assert [tuple(row) for row in own[["method", "place", "low", "high"]].to_numpy()] == [
+            (one.method, one.place, one.low, one.high) for one in expected
+        ]
+    assert frame.loc["fpr95", "method"].tolist() == ["shift", "tail"]
+    assert frame.loc["auroc", "method"].tolist() == ["tail", "shift"]
+    text = page(results, "ood")
+    assert [(row[0], row[3]) for row in ranked_rows(text)] == [("1 (1-2) ★", "2 (1-2) ★"), ("2 (1-2) ★", "1 (1-2) ★")]
+    assert (
+        "by it the best is one of the 2 marked in its column, and the rows stay in the order of the first ranks."
+        in text
+    )
+    own = leaderboard(results)["docs/leaderboard/methods/tail.md"]
+    assert "rank 2 (1-2) ★ by FPR95, 1 (1-2) ★ by AUROC" in own
+    by_auroc = page(results, "README").split("## All kinds of failure by AUROC", 1)[1]
+    assert "**AUROC ranks**: a method's place by its mean" in by_auroc
+    assert [row[1] for row in rows(page(results, "README"), "## All kinds of failure by AUROC")] == [
+        "1 (1-2) ★",
+        "2 (1-2) ★",
+    ]
 
 
 def of_accuracy(seed: int, right: int) -> Drawn:
@@ -231,9 +337,9 @@ def test_a_model_far_less_accurate_than_its_plain_twin_is_flagged(
     expected = np.array(own) / 2
     for kind in KINDS:
         text = page(tmp_path, kind)
-        accuracy = of(text, text.splitlines()[2], "bin")[8]
+        accuracy = of(text, text.splitlines()[2], "bin")[6]
         assert accuracy == f"{expected.mean():.2f} ± {expected.std(ddof=1):.2f}{' ▼' if flagged else ''}"
-        assert "▼" not in of(text, text.splitlines()[2], "msp")[8]
+        assert "▼" not in of(text, text.splitlines()[2], "msp")[6]
     assert ("▼ more than 2 points" in said) is flagged
     assert said.count("▼") == (4 if flagged else 0)
 
@@ -245,7 +351,7 @@ def test_the_twins_are_compared_at_the_seeds_that_both_have(tmp_path: Path) -> N
     put(tmp_path, "binc", 1, of_accuracy(1, 180), model="binc", recipe={"name": "binc"})
     put(tmp_path, "vib", 2, of_accuracy(2, 20), model="vib", recipe={"name": "vib"})
     text = page(tmp_path, "ood")
-    assert [of(text, OOD, name)[8].endswith("▼") for name in ("msp", "bin", "binc", "vib")] == [
+    assert [of(text, OOD, name)[6].endswith("▼") for name in ("msp", "bin", "binc", "vib")] == [
         False,
         False,
         True,
@@ -317,7 +423,7 @@ def test_rebuild_says_what_it_did(results: Path, tmp_path: Path) -> None:
 
 def test_the_long_form_holds_every_metric_of_every_cell(results: Path) -> None:
     frame = table(results)
-    assert len(frame) == 3 * 2 * (2 + 2 + 1) * 9
+    assert len(frame) == 3 * 2 * ((2 + 2 + 1) * 9 + 1)
     assert set(frame["kind"]) == {"ood", "adversarial", "misclassification"}
     said = read_scores(results / "made-v1" / "msp" / "1.parquet")
     chosen = frame.query("kind == 'ood' and set == 'hflip' and method == 'msp' and seed == 1").set_index("metric")
@@ -348,10 +454,11 @@ def test_a_missing_set_leaves_no_average_and_no_rank(results: Path) -> None:
     text = page(results, "ood")
     row = of(text, OOD, "best")
     assert row[0] == "1 of 2 seeds, 1 of 2 sets"
-    assert row[2:7] == ["–"] * 5
+    assert [row[2], row[4]] == ["–"] * 2
+    assert of(text, "## Other metrics, and what each method needs", "best")[1:4] == ["–"] * 3
     assert of(text, "## FPR95 ↓ by set", "best")[1] != "–"
     assert of(text, "## FPR95 ↓ by set", "best")[2:] == ["–", "–"]
-    assert rows(text, OOD)[-1] == row
+    assert ranked_rows(text)[-1] == row
     hole = of(page(results, "README"), "## Not measured", "best")
     assert hole[1:] == ["0", "ood", "hflip", "skipped", "hflip is not here; oodbench data get hflip"]
     assert "hflip is not here" in leaderboard(results)["docs/leaderboard/methods/best.md"]
@@ -420,14 +527,16 @@ def test_a_named_matrix_has_its_sets_groups_and_seeds(tmp_path: Path) -> None:
     text = page(tmp_path, "ood", "tiny-v1")
     assert "## MNIST, 5,000 images: `tiny-v1`" in leaderboard(tmp_path)["leaderboard.md"]
     assert "Scale tiny" in leaderboard(tmp_path)["leaderboard.md"]
-    headers = next(line for line in text.splitlines() if "digits (near)" in line)
-    order = ["digits (near)", "glyphs (far)", "constant (synthetic)", "mean (near)", "| mean |"]
-    places = [headers.index(name) for name in order]
-    assert places == sorted(places)
-    cells = [cell.strip() for cell in headers.strip("|").split("|")]
-    values = dict(zip(cells, of(text, "## FPR95 ↓ by set", "msp"), strict=True))
+    groups = [line for line in text.splitlines() if line.startswith("### FPR95 ↓, ")]
+    assert groups == ["### FPR95 ↓, near", "### FPR95 ↓, far", "### FPR95 ↓, synthetic"]
+    values = {}
+    for group in groups:
+        headers = next(line for line in text.split(f"{group}\n", 1)[1].splitlines() if line.startswith("|"))
+        cells = [cell.strip() for cell in headers.strip("|").split("|")]
+        values |= dict(zip(cells, of(text, group, "msp"), strict=True))
     assert values["mean (near)"] != "–"
-    assert values["mean (far)"] == values["mean"] == values["uniform (synthetic)"] == "–"
+    assert values["digits"] != "–"
+    assert values["mean (far)"] == values["uniform"] == ranked_rows(text)[0][2] == "–"
     listed = [row[1:] for row in rows(page(tmp_path, "README", "tiny-v1"), "## Not measured")]
     assert ["0", "all", "all", "never run", "run it: oodbench run tiny-v1 --methods msp"] in listed
 

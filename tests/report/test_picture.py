@@ -1,10 +1,12 @@
 """The picture of a matrix: the same numbers make the same bytes, and the page shows it."""
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 from made import put, scores
 
+from oodbench.measure.kinds import KINDS
 from oodbench.report.leaderboard import compare, write
 from oodbench.report.standings import read_matrices
 
@@ -53,10 +55,52 @@ def test_it_is_drawn_again_only_where_it_would_show_something_else(results: Path
     assert b"new<" in picture.read_bytes()
 
 
+def test_no_title_of_a_sweep_runs_into_another_or_over_the_edge() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from oodbench.report import drawing
+
+    names = ["Bits per dimension", *(f"{kind.title}\nAUROC in percent" for kind in KINDS.values())]
+    figure = drawing.curves("beta", "beta", ["0", "1"], {name: [[0.5], [0.7, 0.9]] for name in names})
+    FigureCanvasAgg(figure).draw()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    assert len(boxes) == len(names)
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[at + 1 :])
+
+
 def test_nothing_ranked_makes_no_picture(tmp_path: Path) -> None:
     put(tmp_path / "results", "blind", 0, None, status="skipped", reason="reads latent")
     write(tmp_path / "results", tmp_path / "leaderboard.md")
     assert not (tmp_path / "results/made-v1/figures").exists()
+
+
+@pytest.mark.parametrize("kinds", [1, 3])
+def test_nothing_is_cut_and_no_heading_overlaps(kinds: int) -> None:
+    """Neither of one kind of failure, whose picture is narrow, nor of three."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from oodbench.report.drawing import STYLE, ranking
+    from oodbench.report.pictures import Bar, Panel
+
+    names = [f"ib-inn-{at}-class-likelihood" for at in range(60)]
+    points = [(50.0, at) for at in range(60)]
+    bars = [Bar(at + 1, 1, 60, at == 0) for at in range(60)]
+    panel = Panel("The model's own misclassifications", names, points, points, bars)
+    with mpl.rc_context(STYLE):
+        figure = ranking("A matrix with quite a long title (fashion-mnist-v1, scale cpu)", [panel] * kinds)
+        FigureCanvasAgg(figure).draw()
+    boxes = [text.get_window_extent() for text in figure.texts]
+    labels = [text for axes in figure.axes for text in (*axes.texts, axes.xaxis.label, *axes.get_xticklabels())]
+    for box in (*boxes, *(text.get_window_extent() for text in labels)):
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+    assert len(boxes) == 2 + kinds
+    for one, other in combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for one in boxes:
+        assert not any(one.overlaps(axes.bbox) for axes in figure.axes)
 
 
 def test_a_bar_is_the_interval_of_a_rank_and_blue_where_it_may_be_the_best() -> None:

@@ -25,7 +25,9 @@ def made(results, betas=BETAS, **more):
                 fields["density"] = "ibinn-beta-0"
             else:
                 fields["model"] = f"ibinn-beta-{beta}"
-                fields["quality"] = Quality(accuracy=0.5 + place / 10 + seed / 100, n_test=len(said.test))
+                fields["quality"] = Quality(
+                    accuracy=0.5 + place / 10 + seed / 100, n_test=len(said.test), oce=0.0, oce_share=place / 100
+                )
             put(results, f"ib-inn-{beta}", seed, said, bits_per_dimension={"test": 2.0 + place + seed}, **fields)
         recipe = {"name": "ibinn", "beta": 2, "m": 5} | more
         put(results, "ib-inn-2-class-likelihood", seed, scores(seed, 9.0), model="other", recipe=recipe)
@@ -59,8 +61,8 @@ def test_a_value_has_its_own_numbers_and_no_accuracy_where_it_does_not_classify(
     assert second.bits == [3.0, 4.0]
     table = rows(sweep_table(sweep, matrix, lambda method: f"`{method}`"))
     assert table[0][:5] == ["0", "`ib-inn-0`", "2.50 ± 0.71", "–", "–"]
-    assert table[1][:4] == ["2", "`ib-inn-2`", "3.50 ± 0.71", "60.50 ± 0.71"]
-    assert float(table[1][5].split()[0]) == pytest.approx(100 * mean(second.auroc["ood"]), abs=0.005)
+    assert table[1][:6] == ["2", "`ib-inn-2`", "3.50 ± 0.71", "60.50 ± 0.71", "0.00 ± 0.00", "1.00 ± 0.00"]
+    assert float(table[1][6].split()[0]) == pytest.approx(100 * mean(second.auroc["ood"]), abs=0.005)
 
 
 def test_the_papers_sweep_stands_below_in_their_own_digits(tmp_path):

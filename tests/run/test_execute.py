@@ -11,15 +11,16 @@ import torch
 from small import at, bytes_of, context_in, here
 
 from oodbench.contract import LOG_DENSITY, LOGITS, Grid, Stateless
+from oodbench.densities.vae import Vae
 from oodbench.errors import Busy, Undeclared
 from oodbench.recipes import Plain
 from oodbench.records import read_record, read_scores, record_paths
 from oodbench.run.evaluation import wanted_outputs
-from oodbench.run.execute import alone, execute
+from oodbench.run.execute import alone, execute, graph
 from oodbench.run.forecast import forecast
 from oodbench.run.plan import Job, Skip, plan
 from oodbench.run.registry import Registered, find, registry
-from oodbench.run.tasks import guarded
+from oodbench.run.tasks import StoreOutputs, TrainModel, guarded
 
 
 @pytest.fixture
@@ -326,3 +327,23 @@ def test_tuning_takes_the_first_of_equals_and_the_least_fpr95(context):
     record = run(context, Registered(method, "methods.baseline_t")).records[0]
     assert record.parameters.chosen["T"] in (1.0, 5.0)
     assert record.status == "ok"
+
+
+def test_a_part_of_an_ensemble_needs_no_classifier_of_its_own_seed(context):
+    """Members of WAIC are asked for the ensemble's attacked images, not for those of a classifier of their own seed."""
+    jobs = [job for job in plan(context.matrix, find(["waic-vae"]), [0]) if isinstance(job, Job)]
+    tasks = graph(context, jobs)
+    classifiers = [task for task in tasks if isinstance(task, TrainModel) and isinstance(task.recipe, Plain)]
+    members = [task for task in tasks if isinstance(task, StoreOutputs) and isinstance(task.recipe, Vae)]
+    assert [task.seed for task in classifiers] == [0]
+    assert len(members) == 5
+    assert all(task.reference is None for task in members)
+    alone_too = graph(
+        context, [job for job in plan(context.matrix, find(["vae", "waic-vae"]), [0]) if isinstance(job, Job)]
+    )
+    attacked = [
+        task.seed
+        for task in alone_too
+        if isinstance(task, StoreOutputs) and task.reference and isinstance(task.recipe, Vae)
+    ]
+    assert attacked == [0]

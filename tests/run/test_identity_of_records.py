@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from small import context_in
 
-from oodbench.run.plan import Job
+from oodbench.identity import address
+from oodbench.run.plan import Job, plan
 from oodbench.run.records import declared_versions, identity
 from oodbench.run.registry import registry
 from oodbench.run.tune import Tuned
@@ -13,7 +14,7 @@ from oodbench.run.tune import Tuned
 
 def job(method: str, seed: int = 0) -> Job:
     entry = registry()[method]
-    return Job(entry, entry.method.recipe, seed)
+    return Job(entry, entry.method.recipe, seed, "tiny")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,21 @@ def test_what_was_chosen_and_not_decided_stands_in_the_parameters(tmp_path: Path
     said = identity(context_in(tmp_path), row, "0" * 64, Tuned(row.method.detector, (), {"eps": 0.0}, undecided=True))
     assert (said["parameters"].chosen, said["parameters"].undecided) == ({"eps": 0.0}, True)
     assert not identity(context_in(tmp_path), row)["parameters"].undecided
+
+
+def test_a_job_has_the_detector_of_its_scale(tmp_path: Path) -> None:
+    matrix = context_in(tmp_path).matrix
+    entries = [registry()[name] for name in ("feature-vae", "msp")]
+    found = {}
+    for scale in ("tiny", "cpu", "paper"):
+        for item in plan(matrix.model_copy(update={"scale": scale}), entries, [0]):
+            assert isinstance(item, Job)
+            found[scale, item.method.name] = item.method.detector
+    for name in ("feature-vae", "msp"):
+        assert found["tiny", name] == found["cpu", name] == registry()[name].method.detector
+    assert found["paper", "msp"] == found["tiny", "msp"]
+    assert found["paper", "feature-vae"].steps is None
+    assert address(found["paper", "feature-vae"]) != address(found["cpu", "feature-vae"])
 
 
 def test_the_choice_among_candidates_has_a_version_where_there_is_one() -> None:

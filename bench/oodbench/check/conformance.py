@@ -44,6 +44,7 @@ OF_THE_RUN = (
     side_effects.weights_kept,
     side_effects.modes_kept,
     side_effects.generators_kept,
+    side_effects.facts_finite,
     declarations.outputs_as_declared,
     declarations.materials_as_declared,
     declarations.labels_only_for_fitting,

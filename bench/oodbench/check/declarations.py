@@ -11,7 +11,7 @@ import torch
 
 from oodbench.check.parameters import from_json, to_json
 from oodbench.check.trial import ALL, Fitted, Leave, Trial
-from oodbench.contract import Material, Output
+from oodbench.contract import Detector, Material, Output
 from oodbench.errors import BadMethod, Undeclared, UnknownName
 from oodbench.models.outputs import OF_EVERY_MODEL, given
 from oodbench.spaces import SpaceName
@@ -57,6 +57,7 @@ def well_formed(trial: Trial) -> None:
         _known(f"field of {type(detector).__name__}, tuned in `search`,", {name}, own)
         if not values:
             raise BadMethod(f"`search` has no value to try for {name!r}")
+    _of_one_kind(detector, method.sized("paper").detector)
     has = given(method.recipe.provides, trial.space)
     if blind := detector.reads - has:
         raise BadMethod(
@@ -82,6 +83,11 @@ def _takes_inputs(recipe: Any) -> None:
             f"takes, as frozenset({{'images'}}), which it has from `oodbench.training.Defaults`"
         )
     _known("space", spaces, get_args(SpaceName))
+    if not callable(getattr(recipe, "refuses", None)):
+        raise BadMethod(
+            f"the recipe, a {type(recipe).__name__}, has no `refuses`; expected `def refuses(self, space)`, which "
+            f"returns why no model can be built for such inputs, or None; it has one from `oodbench.training.Defaults`"
+        )
 
 
 def _distinct(outputs: frozenset[Any]) -> None:
@@ -96,6 +102,17 @@ def _distinct(outputs: frozenset[Any]) -> None:
     for one, other in pairwise(sorted(outputs)):
         if one.name == other.name:
             raise BadMethod(f"two outputs are named {one.name!r}, {one!r} and {other!r}; rename one")
+
+
+def _of_one_kind(detector: Detector[Any], at_paper: Detector[Any]) -> None:
+    """Refuse a detector at scale paper that is more than one of other fields: its version and needs stand for both."""
+    same = type(at_paper) is type(detector)
+    if not same or (at_paper.reads, at_paper.fits_on) != (detector.reads, detector.fits_on):
+        raise BadMethod(
+            f"`detector_at_paper_scale` is a {type(at_paper).__name__} that reads {_listed(at_paper.reads)} and fits "
+            f"on {', '.join(sorted(at_paper.fits_on)) or 'nothing more'}; expected a {type(detector).__name__} with "
+            f"the needs of `detector`: what differs is its fields"
+        )
 
 
 def _listed(outputs: Iterable[Output]) -> str:

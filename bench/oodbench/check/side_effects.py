@@ -8,6 +8,7 @@ import torch
 from oodbench.check.state import as_read, load_state, save_state
 from oodbench.check.trial import Fitted, Trial
 from oodbench.errors import BadMethod
+from oodbench.run.facts import facts_of
 
 
 def inputs_kept(trial: Trial) -> None:
@@ -39,6 +40,16 @@ def state_saved(trial: Trial) -> None:
         again = trial.score(Fitted(detector, load_state(path)), "test")
     if not torch.equal(again, trial.score(Fitted(detector, as_read(state)), "test")):
         raise BadMethod("with its state read back from a file it gives other scores: not all it learnt is in its state")
+
+
+def facts_finite(trial: Trial) -> None:
+    """Every number in what `fit` returns is finite: it stands in the record."""
+    odd = [name for name, number in facts_of(trial.fitted.state).items() if number is None]
+    if odd:
+        raise BadMethod(
+            f"{', '.join(odd)} in its fitted state is NaN or infinite, and stands in records as a fact of the fit: "
+            f"make it finite, or a tensor if it is none"
+        )
 
 
 def _unchanged(trial: Trial, aspect: str) -> None:

@@ -246,6 +246,7 @@ class Card(Fixed):
             many sizes), and for texts.
         tokens: How texts become ids of words; in-sets only, other texts are read by the in-set's words.
         classes: Number of classes; 0 when unlabelled.
+        class_names: What they are called, in the order of the labels, for pictures; () where they have only numbers.
         mean: Per-channel mean of the training split in [0, 1]; in-sets only.
         std: Per-channel standard deviation of the training split in [0, 1]; in-sets only.
         splits: Stored splits and their sizes. In-sets may cut these further, see `oodbench.data.splits`.
@@ -263,6 +264,7 @@ class Card(Fixed):
     shape: Shape | None = None
     tokens: Tokens | None = None
     classes: Annotated[int, Field(ge=0)]
+    class_names: tuple[Text, ...] = ()
     mean: tuple[Unit, ...] = ()
     std: tuple[Unit, ...] = ()
     splits: dict[str, Count] = Field(min_length=1)
@@ -274,14 +276,17 @@ class Card(Fixed):
 
     @model_serializer(mode="wrap")
     def _without_the_other_space(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `tokens` out where there are none: a card of images keeps its hash."""
+        """Leave `tokens` out where there are none, and what classes are called: a card's hash is that of its data."""
         said: dict[str, Any] = content(self)
+        said.pop("class_names", None)
         if self.tokens is None:
             said.pop("tokens", None)
         return said
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        if self.class_names and len(self.class_names) != self.classes:
+            raise ValueError(f"class_names has {len(self.class_names)} names, expected one for each of {self.classes}")
         source = self.source
         parts = self.splits if isinstance(source, Package | Drawn) else source.parts
         if set(parts) != set(self.splits):

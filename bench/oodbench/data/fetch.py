@@ -25,6 +25,7 @@ from oodbench.data.folders import folder_files
 from oodbench.data.litter import matching
 from oodbench.data.packaged import where
 from oodbench.data.places import cache_folder, find, holding
+from oodbench.data.splits import find_cut
 from oodbench.errors import BadChecksum, BadData, MissingData
 
 
@@ -57,6 +58,19 @@ def status(card: Card, root: Path | None = None) -> Status:
     found = [_location(card, split, root) for split in card.splits]
     here = found[0] if all(found) else None
     return Status(card.name, here is not None, str(here or ""), how_to_get(card))
+
+
+def is_here(card: Card, split: str, root: Path | None = None) -> bool:
+    """Return whether one part of a set is on this machine; nothing is opened."""
+    if isinstance(card.source, Drawn | Package):
+        return status(card, root).present
+    return _location(card, find_cut(card, split).of, root) is not None
+
+
+def download_size(card: Card) -> int | None:
+    """Return the bytes of a set's files to download, as far as its card says them; None where it says none."""
+    sizes = [file.size for file in _files(card) if file.size]
+    return sum(sizes) or None
 
 
 def how_to_get(card: Card) -> str:

@@ -67,6 +67,9 @@ class Matrix(Fixed):
         adversarial_validation: The attack for tuning, on images of the validation part; not one that is tested.
         outliers: Sets that outlier exposure may train on; no source in common with any test set.
         methods: What runs unless methods are named or all are asked for; none for all.
+        reproduces: The paper whose table this is, as its file in `results/reported` is called; none as a rule.
+        tuning_same: Images of the one out-set that are held out from its test, for tuning: what papers do that tune
+            on the set that they test. Such a matrix has no `tuning_ood`, and rows that are tuned so say `ood_val_same`.
     """
 
     name: Versioned
@@ -84,6 +87,8 @@ class Matrix(Fixed):
     adversarial_validation: Attacked | None = None
     outliers: tuple[Outliers, ...] = ()
     methods: tuple[Text, ...] = ()
+    reproduces: Text | None = None
+    tuning_same: Count | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -95,7 +100,7 @@ class Matrix(Fixed):
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
-        for check in (_distinct, _roles, _spaces, _sizes, _origins, _known_attacks, _known_training):
+        for check in (_distinct, _roles, _spaces, _sizes, _origins, _tuned_on_same, _known_attacks, _known_training):
             for fault in check(self):
                 raise ValueError(fault)
         return self
@@ -246,6 +251,28 @@ def _origins(matrix: Matrix) -> Iterator[str]:
                     f"{place}: {one.card} has the origin {origin!r}, and so has {tested[origin]}, which is tested; "
                     f"what is tuned or trained on must share no source with it"
                 )
+
+
+def _tuned_on_same(matrix: Matrix) -> Iterator[str]:
+    """Say what a matrix may not hold that tunes on the out-set it tests: one set, and no other to tune on."""
+    if matrix.tuning_same is None:
+        return
+    if len(matrix.ood) > 1:
+        names = [one.card for one in matrix.ood]
+        yield f"tuning_same: expected one out-set, got {names}; what tunes on one is tested on it alone: a matrix each"
+    if matrix.tuning_ood:
+        names = [one.card for one in matrix.tuning_ood]
+        yield f"tuning_same: tuning_ood names {names}, too; a matrix tunes on the out-set that it tests, or on others"
+    for one in matrix.ood:
+        try:
+            size = len(find_cut(_card(one.card, "ood"), one.split).indices)
+        except UnknownName:
+            continue  # told by `_sizes`
+        if one.n + matrix.tuning_same > size:
+            yield (
+                f"tuning_same: {one.n} tested and {matrix.tuning_same} held-out images of {one.card}/{one.split} "
+                f"are {one.n + matrix.tuning_same}, expected at most {size}"
+            )
 
 
 def _known_attacks(matrix: Matrix) -> Iterator[str]:

@@ -36,9 +36,13 @@ class DensityEnsemble(Defaults):
     density: Recipe
     M: int = 5
 
-    version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY, LOG_DENSITY.of_members})
     wants: ClassVar[frozenset[Material]] = frozenset()
+
+    @property
+    def version(self) -> int:
+        """The members': what they make of an input moves what their ensemble makes of it."""
+        return self.density.version
 
     @property
     def training(self) -> Training:

@@ -7,16 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
 
 LEAST = 0.1
 """Smallest unit of a feature, as a share of the features' root mean square deviation.
 
 A unit that is never or hardly ever active would otherwise give the score to whatever input stirs it.
 """
-
-LOOKS = 20
-"""How often a training is judged on the rows that it does not see."""
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -45,17 +43,20 @@ def units(f: Float[Tensor, "N F"]) -> Units:
 
 
 class Schedule(NamedTuple):
-    """How long and how fast to train: Adam, its rate on a cosine to 0.
+    """How long and how fast to train with Adam.
 
     `steps` or `epochs` passes over the rows, whichever ends first, of `batch` rows each; a step's gradient has at most
-    the norm `clip`.
+    the norm `clip`. The rate is multiplied by `decay` after each pass, or where that is None falls to 0 on a cosine.
+    The rows that training does not see judge it `looks` times.
     """
 
     rate: float
     batch: int
-    steps: int
+    steps: int | None
     epochs: int
     clip: float
+    decay: float | None = None
+    looks: int = 20
 
 
 def minimise(
@@ -73,9 +74,11 @@ def minimise(
     tenth = max(1, len(rows) // 10)
     kept_back, rest = rows[order[:tenth]], rows[order[tenth:]]
     batch = min(schedule.batch, len(rest))
-    steps = min(schedule.steps, schedule.epochs * len(rest) // batch)
+    steps = schedule.epochs * len(rest) // batch
+    if schedule.steps is not None:
+        steps = min(steps, schedule.steps)
     optimiser = torch.optim.Adam(net.parameters(), lr=schedule.rate)
-    rates = CosineAnnealingLR(optimiser, steps)
+    rates = _rates(optimiser, schedule.decay, steps, len(rest) / batch)
     best, weights = torch.inf, flat(net)
     for step in range(1, steps + 1):
         drawn = torch.randint(len(rest), (batch,), generator=generator).to(rows.device)
@@ -85,9 +88,15 @@ def minimise(
         clip_grad_norm_(net.parameters(), schedule.clip)
         optimiser.step()
         rates.step()
-        if step % max(1, steps // LOOKS) == 0 and (now := _evaluated(loss, kept_back)) < best:
+        if step % max(1, steps // schedule.looks) == 0 and (now := _evaluated(loss, kept_back)) < best:
             best, weights = now, flat(net)
     vector_to_parameters(weights, net.parameters())
+
+
+def _rates(optimiser: Optimizer, decay: float | None, steps: int, steps_a_pass: float) -> LRScheduler:
+    if decay is None:
+        return CosineAnnealingLR(optimiser, steps)
+    return LambdaLR(optimiser, lambda step: decay ** (step // steps_a_pass))
 
 
 def _evaluated(loss: Callable[[Tensor], Tensor], rows: Tensor) -> float:

@@ -1,24 +1,27 @@
-"""Noise that climbs a density: which scores of it, and of an ensemble, are taken in?
+"""Images that climb a density: which scores of them, and of an ensemble, are taken in?
 
 The set ADV of Choi, Jang & Alemi, "WAIC, but Why? Generative Ensembles for Robust Anomaly Detection", 2018: noise, and
 one step of 0.3 against the loss of one VAE, which the VAE's log density then prefers to the in-set (AUROC 0), while its
-rate and WAIC of five VAEs do not (AUROC 100).
+rate and WAIC of five VAEs do not (AUROC 100). Three ways up, and every score is asked where they lead:
 
-    x_0 = clip(N(0, 1)),   x_t = clip(x_{t-1} + eps / t sign(d log p(y) / dx at x_{t-1})),   clip to [0, 1]
+    step t:   x_0 = clip(N(0, 1)),  x_t = clip(x_{t-1} + eps / t sign(d log p(y) / dx at x_{t-1})),  clip to [0, 1]
+    logit t:  x_t = sigmoid(w_t),  sigmoid(w_0) uniform in [0.02, 0.98],  w_t by Adam up log p(y)
+    fade k:   k x of the in-set's test images x;  at k = 0 "black", which is one image
 
-The first step is the paper's. One sign of the gradient leaves an image noise, so that the path goes on, in steps that
-shrink, and every score is asked along it, of the likeliest image so far: a step may lose more than it gains, above all
-where the density has edges. Discretised logistics give 0 and 1 the mass of a whole tail, and no slope tells so.
+The first step is the paper's; one sign of the gradient leaves an image noise, so that the path goes on, in steps that
+shrink. A step may lose more than it gains, above all where the density has edges: discretised logistics give 0 and 1
+the mass of a whole tail, and no slope tells so. Logits begin inside and reach 0 and 1 only by rounding. What is judged
+is where a path stands, rounded to 8 bits as images are, and not the likeliest image that it passed.
 
-Choi's code does not clip, and takes the gradient at an image of the in-set. Its likelihood is a Bernoulli's, which
-grows without bound outside [0, 1]; a density of images has no such way out.
+Choi's code does not clip, and takes the gradient at an image of the in-set; its likelihood is a Bernoulli's, which
+grows without bound outside [0, 1].
 
 The model of `seed` is climbed. WAIC asks the members 0 to M - 1, the climbed one among them where seed < M.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, final
@@ -31,10 +34,10 @@ from tabulate import tabulate
 from torch import Tensor
 
 from oodbench.contract import INPUTS, LOG_DENSITY, NETWORK, Material, Method, Output, Outputs
-from oodbench.data.images import ArrayImages
+from oodbench.data.images import ArrayImages, quantised
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
-from oodbench.diagnostics import Study
+from oodbench.diagnostics import Study, evenly
 from oodbench.diagnostics.noise_pictures import draw_all
 from oodbench.errors import BadSetting
 from oodbench.measure.cells import cells, measure
@@ -65,15 +68,21 @@ ROWS = 100
 @final
 @dataclass(frozen=True)
 class Climb:
-    """A path up a log density.
+    """The ways up a log density.
 
     Attributes:
         eps: The first step, in units of the grey range; the paper's.
         kept: Steps at which images are taken, ascending; 0 is the noise itself [open choice: the paper takes 1].
+        rate: Adam's, of logits.
+        logit_kept: The same of the steps of logits.
+        faded: Shares of their brightness that test images keep.
     """
 
     eps: float = 0.3
     kept: tuple[int, ...] = (0, 1, 10, 100)
+    rate: float = 1.0
+    logit_kept: tuple[int, ...] = (0, 100, 300)
+    faded: tuple[float, ...] = (0.5, 0.25)
 
 
 def analyse(
@@ -86,7 +95,7 @@ def analyse(
     report: Report = silent,
     climb: Climb = Climb(),
 ) -> Study:
-    """Let n images of noise climb a density, and set the in-set's test images against them by each of its scores.
+    """Let n images climb a density, and set the in-set's test images against them by each of its scores.
 
     Asked are all methods on the same model and on ensembles of its recipe, but those that tune. Models that are not
     in the cache are trained first.
@@ -96,10 +105,10 @@ def analyse(
         matrix: Its name.
         workspace: Folders and device.
         seed: Of the model and of the noise.
-        n: Inputs of noise.
+        n: Images on each way.
         out: Folder to write to.
         report: Told of the training and of the steps.
-        climb: The path.
+        climb: The ways.
 
     Returns:
         The files written, adversarial-noise.json and pictures as PNG; and the table of AUROC by score and step.
@@ -118,13 +127,13 @@ def analyse(
     if reason := why_not(entry.method, recipe, offers(context.matrix), context.matrix.space.name):
         raise BadSetting(f"{method} on {matrix}: {reason}")
     model, _ = context.model(recipe, seed, report)
-    path = dict(climbed(model, noise(n, in_set(context.matrix).images.shape, seed), climb, report))
+    path = dict(ways(model, context.sets.test, n, seed, climb, report))
     judges = [one.method for one in registry().values() if asks(one.method, recipe, context)]
     auroc = {judge.name: compared(judge, context, seed, path, report) for judge in judges}
-    sets = {"test": context.sets.test, **{str(step): images for step, images in path.items()}}
+    sets = {"test": context.sets.test, **path}
     log_p = {name: context.outputs(recipe, seed, CLIMBED, images, report) for name, images in sets.items()}
     bits = {name: float(bits_per_dim(outputs[LOG_DENSITY], sets[name].shape).mean()) for name, outputs in log_p.items()}
-    about = {"method": method, "matrix": matrix, "seed": seed, "n": n, **asdict(climb)}
+    about = {"method": method, "matrix": matrix, "seed": seed, "n": n, "eps": climb.eps, "rate": climb.rate}
     study = {**about, "bits_per_dimension": bits, "auroc": auroc}
     out.mkdir(parents=True, exist_ok=True)
     with atomically(out / "adversarial-noise.json") as temporary:
@@ -151,20 +160,58 @@ def noise(n: int, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
     return drawn.clamp(0, 1).numpy()
 
 
-def climbed(
+def ways(
+    model: Trained, test: Inputs, n: int, seed: int, climb: Climb, report: Report = silent
+) -> Iterator[tuple[str, ArrayImages]]:
+    """Yield the images of each way by name, on the 8-bit grid."""
+    few = torch.from_numpy(test.take(evenly(len(test), n)).batch(slice(0, n)))
+    shape = (few.shape[1], few.shape[2], few.shape[3])
+    for step, x in stepped(model, noise(n, shape, seed), climb, report):
+        yield f"step {step}", _image(x)
+    for step, x in by_logits(model, inner_noise(n, shape, seed), climb, report):
+        yield f"logit {step}", _image(x)
+    for k in climb.faded:
+        yield f"fade {k:g}", _image(k * few)
+    yield "black", _image(torch.zeros(1, *shape))
+
+
+def inner_noise(n: int, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
+    """Return U[0.02, 0.98] [n c h w]: no value is at an edge of the grey range."""
+    drawn = torch.rand(n, *shape, generator=generator(seed, "adversarial-logits"))
+    return (0.02 + 0.96 * drawn).numpy()
+
+
+def stepped(
     model: Trained, start: npt.NDArray[np.float32], climb: Climb, report: Report = silent
-) -> Iterator[tuple[int, ArrayImages]]:
-    """Yield each kept step, and the likeliest image so far of each path."""
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield each kept step and where the paths stand, in steps of eps / t along the gradient's sign."""
     x = torch.from_numpy(start).to(model.device)
-    best, highest = x, x.new_full((len(x),), -torch.inf, dtype=torch.float64)
     for step in range(climb.kept[-1] + 1):
-        log_p, slope = slopes(model, x)
-        best = torch.where((log_p > highest)[:, None, None, None], x, best)
-        highest = torch.maximum(highest, log_p)
-        report("climb", step, climb.kept[-1])
         if step in climb.kept:
-            yield step, ArrayImages(best.cpu().numpy())
+            report("climb", step, climb.kept[-1])
+            yield step, x
+        _, slope = slopes(model, x)
         x = (x + climb.eps / (step + 1) * slope.sign()).clamp(0, 1)
+
+
+def by_logits(
+    model: Trained, start: npt.NDArray[np.float32], climb: Climb, report: Report = silent
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield each kept step and where the paths stand, whose logits climb by Adam."""
+    w = torch.from_numpy(start).to(model.device).logit().requires_grad_()
+    adam = torch.optim.Adam([w], lr=climb.rate)
+    for step in range(climb.logit_kept[-1] + 1):
+        x = w.detach().sigmoid()
+        if step in climb.logit_kept:
+            report("climb by logits", step, climb.logit_kept[-1])
+            yield step, x
+        _, slope = slopes(model, x)
+        w.grad = -slope * x * (1 - x)  # d(-log p)/dw
+        adam.step()
+
+
+def _image(x: Tensor) -> ArrayImages:
+    return ArrayImages(quantised(x.cpu().numpy()))
 
 
 def slopes(model: Trained, x: Tensor) -> tuple[Float[Tensor, "n"], Float[Tensor, "n c h w"]]:
@@ -181,9 +228,9 @@ def slopes(model: Trained, x: Tensor) -> tuple[Float[Tensor, "n"], Float[Tensor,
 
 
 def compared(
-    method: Method, context: Context, seed: int, path: Mapping[int, Inputs], report: Report
+    method: Method, context: Context, seed: int, path: Mapping[str, Inputs], report: Report
 ) -> dict[str, list[float]]:
-    """Return a method's AUROC of the test images against those of each step, with its 95 % interval."""
+    """Return a method's AUROC of the test images against the images of each way, with its 95 % interval."""
     recipe, sets = _sized(method, context), context.sets
     model, _ = context.model(recipe, seed, report)
     exam = Exam(
@@ -195,23 +242,23 @@ def compared(
         validation=sets.validation,
         test=sets.test,
         correct=None,
-        ood={str(step): images for step, images in path.items()},
+        ood=path,
     )
     found: dict[str, list[float]] = {}
     for cell in cells(examine(method, exam, report).scores):
         metrics, intervals = measure(cell, bootstrap=0)
         found[cell.name] = [metrics["auroc"], *intervals["auroc"]]
-    return {str(step): found[str(step)] for step in path if str(step) in found}
+    return {name: found[name] for name in path if name in found}
 
 
 def table(study: Mapping[str, Any]) -> str:
-    """Return the model's bits per dimension, and AUROC in percent by method, a column a step."""
-    steps = [str(step) for step in study["kept"]]
-    bits = study["bits_per_dimension"]
-    rows = [["bits/dim", f"{bits['test']:.3f}", *(f"{bits[step]:.3f}" for step in steps)]]
-    for name, found in study["auroc"].items():
-        rows.append([name, "", *(f"{100 * found[step][0]:.2f}" if step in found else "not finite" for step in steps)])
-    headers = ["AUROC, percent", "in-set", *(f"step {step}" for step in steps)]
+    """Return the model's bits per dimension and AUROC in percent by method, a row a set."""
+    rows = []
+    for name, bits in study["bits_per_dimension"].items():
+        aurocs = (found.get(name) for found in study["auroc"].values())
+        told = ["" if name == "test" else f"{100 * one[0]:.2f}" if one else "not finite" for one in aurocs]
+        rows.append(["in-set" if name == "test" else name, f"{bits:.3f}", *told])
+    headers = ["AUROC, percent", "bits/dim", *study["auroc"]]
     align = ("left", *["right"] * (len(headers) - 1))
     return tabulate(rows, headers, "simple", colalign=align, disable_numparse=True)
 

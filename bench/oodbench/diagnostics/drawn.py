@@ -13,9 +13,9 @@ from oodbench.store import atomically
 
 def draw(drawing: Callable[[Any], None], path: Path, title: str) -> Path:
     """Write the figure that a drawing fills; return its path."""
-    figure = Figure(layout="constrained", dpi=110)
+    figure = Figure(layout="constrained", dpi=200)
     FigureCanvasAgg(figure)
-    with mpl.rc_context({"font.size": 8}):
+    with mpl.rc_context({"font.size": 9}):
         figure.suptitle(title)
         drawing(figure)
         with atomically(path) as temporary:

@@ -123,8 +123,9 @@ def analyse(
     with atomically(out / "likelihood.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
     title = f"{method} on {matrix}, seed {seed}"
-    files = [out / "likelihood.json", out / "likelihood.npz", *draw_all(parts, variances, gray, out, title)]
-    return Study(files, table(study))
+    groups = {one.card: one.group for one in context.matrix.ood}
+    pictures = draw_all(parts, variances, gray, groups, out, title)
+    return Study([out / "likelihood.json", out / "likelihood.npz", *pictures], table(study))
 
 
 @torch.no_grad()

@@ -70,7 +70,7 @@ def analyse(
     """
     context = Context(find_matrix(matrix), workspace)
     (entry,) = find([method])
-    detector = entry.method.detector
+    detector = entry.method.sized(context.matrix.scale).detector
     if not isinstance(detector, FeatureMixture):
         raise BadSetting(f"{method} has no mixture over features; purification takes gmm-100 or gmm-1000")
     recipe = entry.method.recipe.sized(context.matrix.scale, context.matrix.training)

@@ -1,18 +1,20 @@
-"""What a generative classifier sees, as arrays and pictures: heat maps, salience, similar classes, decision space."""
+"""What a generative classifier sees, as arrays and pictures: heat, salience, gradients, classes, decision space."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from oodbench.data.cards import find_card
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadSetting
 from oodbench.explain.heat import heat_maps
 from oodbench.explain.pictures import Arrays, draw_all
-from oodbench.explain.salience import salience_maps
-from oodbench.explain.space import codes, decision_plane, mean_distances
+from oodbench.explain.salience import gradient_maps, salience_maps
+from oodbench.explain.space import codes, decision_space, mean_distances, pairwise_posteriors
 from oodbench.models.train import Report, silent
 from oodbench.networks.inn import IB_INN, GenerativeClassifier
 from oodbench.run.context import Context
@@ -21,10 +23,10 @@ from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
 
 SHOWN = 500
-"""Test images on the plane of the decision space."""
+"""Test images in the decision space of each image that is explained, beside it."""
 
-AT_ONCE = 64
-"""Images per pass: a heat map is an array of one value a class and a dimension."""
+AT_ONCE = 2**26
+"""Numbers per pass: the gaps of its images' codes to all class means."""
 
 
 def explain(
@@ -60,6 +62,8 @@ def explain(
     model, _ = context.model(sized, seed, report)
     assert isinstance(model.net, GenerativeClassifier)
     arrays = explanation(model.net, context.sets.test, n, model.device)
+    names = find_card(context.matrix.in_set).class_names
+    arrays["class_names"] = np.array(names or [str(k) for k in range(len(arrays["mean_distances"]))])
     with atomically(out / "explanation.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return [out / "explanation.npz", *draw_all(arrays, out, f"{method} on {matrix}, seed {seed}")]
@@ -68,32 +72,40 @@ def explain(
 def explanation(net: GenerativeClassifier, test: Inputs, n: int, device: torch.device) -> Arrays:
     """Return every array of the explanation of the first n test images.
 
-    They are: images [n c h w] and labels [n]; log_p [n C], energy and evidence [n C h w] of `heat_maps`;
-    salience_density and salience_posterior [n c h w]; mean_distances [C C]; and of up to SHOWN test images plane_codes
-    [m 2] and plane_labels [m], beside plane_means [C 2], plane_pair [2] and plane_boundary.
+    They are: images [n c h w] and labels [n]; log_p [n C], energy and evidence [n C h w] of `heat_maps`; salience
+    [n h w]; gradient_density and gradient_posterior [n c h w]; mean_distances and pairwise_posteriors [C C]; and the
+    decision space of each image: decision_classes [n m], _means [n m 2], _code [n 2], _boundary [n], _rank [n], and
+    _others [n s 2], the first s = SHOWN test images, with other_labels [s].
     """
     assert test.labels is not None
     n, shown = min(n, len(test)), min(SHOWN, len(test))
-    found: dict[str, list[npt.NDArray[np.floating]]] = {}
-    for start in range(0, n, AT_ONCE):
-        x = torch.from_numpy(test.batch(slice(start, min(start + AT_ONCE, n)))).to(device)
-        heat, salience = heat_maps(net, x), salience_maps(net, x)
-        some = {**heat._asdict(), "salience_density": salience.density, "salience_posterior": salience.posterior}
+    pace = max(1, AT_ONCE // net.mu.numel())
+    others = torch.cat([codes(net, _pixels(test, start, shown, pace, device)) for start in range(0, shown, pace)])
+    found: dict[str, list[npt.NDArray[Any]]] = {}
+    for start in range(0, n, pace):
+        x = _pixels(test, start, n, pace, device)
+        heat = heat_maps(net, x)
+        slopes = gradient_maps(net, x)
+        some = {**heat._asdict(), "salience": salience_maps(net, x, heat)}
+        some |= {"gradient_density": slopes.density, "gradient_posterior": slopes.posterior}
+        for z, log_p in zip(codes(net, x), heat.log_p, strict=True):
+            space = decision_space(net, z, log_p, others)
+            for name, value in space._asdict().items():
+                found.setdefault(f"decision_{name}", []).append(torch.as_tensor(value).cpu().numpy()[None])
         for name, values in some.items():
             found.setdefault(name, []).append(values.cpu().numpy())
-    z = codes(net, torch.from_numpy(test.batch(slice(0, shown))).to(device))
-    plane = decision_plane(net, z)
     return {
         "images": test.batch(slice(0, n)),
         "labels": test.labels[:n],
+        "other_labels": test.labels[:shown],
         **{name: np.concatenate(parts) for name, parts in found.items()},
         "mean_distances": mean_distances(net).cpu().numpy(),
-        "plane_codes": plane.codes.cpu().numpy(),
-        "plane_labels": test.labels[:shown],
-        "plane_means": plane.means.cpu().numpy(),
-        "plane_pair": np.array([plane.a, plane.b]),
-        "plane_boundary": np.array(plane.boundary),
+        "pairwise_posteriors": pairwise_posteriors(net).cpu().numpy(),
     }
+
+
+def _pixels(test: Inputs, start: int, end: int, pace: int, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(test.batch(slice(start, min(start + pace, end)))).to(device)
 
 
 def _make(folder: Path) -> None:

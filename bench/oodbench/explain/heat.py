@@ -6,7 +6,8 @@
     sum_ij Q_ij^(k) = log p(k|y)   for any weights a that sum to 1: here they are uniform
 
 The identity needs an orthonormal transform. What DCT^-1 returns are the last convolutional maps as far as the connected
-couplings leave them: these move the frequencies but do not mix their places. At sides of 7 a place is 4 x 4 pixels.
+couplings leave them. These multiply frequencies, which is a convolution over places: each spreads over the others a
+little. At sides of 7 a place is 4 x 4 pixels.
 """
 
 from typing import NamedTuple
@@ -15,7 +16,6 @@ import torch
 from torch import Tensor
 
 from oodbench.networks.inn import GenerativeClassifier
-from oodbench.networks.inn_layers import cosines
 
 
 class Heat(NamedTuple):
@@ -36,11 +36,8 @@ class Heat(NamedTuple):
 def heat_maps(net: GenerativeClassifier, x: Tensor) -> Heat:
     """Return the heat maps of pixels [n c h w], in nats, in float64."""
     code = net.code(x)
-    joint = code.log_joint
-    log_p = joint.log_softmax(dim=1)
-    c, h, w = net.pooled
-    rows, columns = cosines(h).to(x.device), cosines(w).to(x.device)
-    gaps = (code.z.double()[:, None] - net.mu.double()).view(*joint.shape, c, h, w)
-    energy = (rows.T @ gaps @ columns).square().sum(dim=2) / 2
-    share = (net.w - joint.logsumexp(dim=1, keepdim=True)) / (h * w)
-    return Heat(log_p, energy, share[:, :, None, None] - energy)
+    joint, mu = code.log_joint, net.mu.double()
+    # a class at a time: the maps of a thousand classes would not fit
+    energy = torch.stack([net.over_places(code.z.double() - mean).square().sum(dim=1) / 2 for mean in mu], dim=1)
+    share = (net.w - joint.logsumexp(dim=1, keepdim=True)) / energy[0, 0].numel()
+    return Heat(joint.log_softmax(dim=1), energy, share[:, :, None, None] - energy)

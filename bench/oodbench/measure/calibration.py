@@ -50,6 +50,7 @@ def report(logits: NDArray[Any], labels: NDArray[Any]) -> dict[str, float | None
         "mad_calibration": mad_calibration(seen.confidence, seen.correct),
         "soft_f1": soft_f1(seen.confidence, seen.correct),
         "oce": oce(seen.confidence, seen.correct),
+        "oce_share": oce_share(seen.confidence),
         "brier": float(seen.brier.mean()),
         "nll": float(seen.nll.mean()),
     }
@@ -106,10 +107,17 @@ def soft_f1(confidence: Floats, correct: Bools) -> float | None:
 def oce(confidence: Floats, correct: Bools) -> float | None:
     """Return the share of errors among predictions with confidence >= 0.997, over 0.003; None when there are none.
 
-    1 means as many errors as that confidence allows. Source: Mackowiak et al. 2021.
+    1 means as many errors as that confidence allows. Read it beside `oce_share`: where hardly a prediction is that
+    confident (label smoothing by e over C classes aims at a probability of 1 - e + e / C), 0 says nothing of
+    calibration. Source: Mackowiak et al. 2021.
     """
     sure = confidence >= SURE
     return float((~correct[sure]).mean() / 0.003) if sure.any() else None
+
+
+def oce_share(confidence: Floats) -> float:
+    """Return the share of predictions that `oce` is about, those with confidence >= 0.997, in [0, 1]."""
+    return float((confidence >= SURE).mean())
 
 
 def _check(logits: NDArray[Any], labels: NDArray[Any]) -> None:

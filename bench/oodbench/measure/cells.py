@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from oodbench.errors import BadData
 from oodbench.measure.intervals import Interval, delong
 from oodbench.measure.intervals import bootstrap as bootstrapped
-from oodbench.measure.kinds import KINDS
+from oodbench.measure.kinds import KINDS, find_kind
 from oodbench.measure.ranking import count, evaluate
 from oodbench.records import Outcomes, Scores
 
@@ -53,7 +53,7 @@ def cells(scores: Scores, outcomes: Outcomes | None = None) -> list[Cell]:
 
 
 def measure(cell: Cell, bootstrap: int = 200, seed: int = 0) -> tuple[dict[str, float], dict[str, Interval]]:
-    """Return a cell's ranking metrics by name, and 95 % intervals of `auroc` (DeLong) and `fpr95` (bootstrap).
+    """Return a cell's ranking metrics and tests by name, and 95 % intervals of `auroc` (DeLong), `fpr95` (bootstrap).
 
     Args:
         cell: What to measure.
@@ -70,4 +70,4 @@ def measure(cell: Cell, bootstrap: int = 200, seed: int = 0) -> tuple[dict[str, 
     intervals = {"auroc": delong(counts)}
     if bootstrap:
         intervals["fpr95"] = bootstrapped(counts, "fpr95", bootstrap, seed)
-    return evaluate(counts), intervals
+    return evaluate(counts) | find_kind(cell.failure).tests(counts), intervals

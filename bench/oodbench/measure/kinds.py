@@ -16,6 +16,8 @@ from pydantic import AfterValidator
 
 from oodbench.errors import BadData, UnknownName
 from oodbench.measure.metrics import METRICS
+from oodbench.measure.misclassification import of_counts
+from oodbench.measure.ranking import Counts
 from oodbench.records import Outcomes, Scores
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Kind:
         planned: The failure sets that a matrix names, those of a group together.
         group: The group of a failure set that no matrix names, by its name.
         headings: Titles of metrics that have another name here.
+        tests: Numbers by name that are measured besides the ranking metrics.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Kind:
     planned: Callable[[Matrix], tuple[Column, ...]] = lambda matrix: ()
     group: Callable[[str], str] = lambda name: ""
     headings: Mapping[str, str] = field(default_factory=dict)
+    tests: Callable[[Counts], dict[str, float]] = lambda counts: {}
 
     def heading(self, metric: str) -> str:
         """Return a metric's title, with an arrow to better."""
@@ -118,6 +122,10 @@ def _misclassification(scores: Scores, outcomes: Outcomes | None) -> Iterator[Gr
         yield Groups("misclassified", test[outcomes.correct], test[~outcomes.correct])
 
 
+def _mann_whitney(counts: Counts) -> dict[str, float]:
+    return {"mann_whitney_log10_p": of_counts(counts).log10_p}
+
+
 def _corruption(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
     test = scores.test.astype(np.float64)
     for name, bad in sorted(scores.corruption.items()):
@@ -131,8 +139,8 @@ KINDS: dict[str, Kind] = {
             "ood",
             "Out-of-distribution inputs",
             "OOD",
-            "in-set test images",
-            "images of other sets",
+            "in-set test inputs",
+            "inputs of other sets",
             _ood,
             _ood_of,
         ),
@@ -151,11 +159,12 @@ KINDS: dict[str, Kind] = {
             "misclassification",
             "The model's own misclassifications",
             "Misclassifications",
-            "in-set test images that the model gets right",
+            "in-set test inputs that the model gets right",
             "those it gets wrong",
             _misclassification,
             lambda matrix: (Column("misclassified", ""),),
             headings={"aupr_in": "AUPR-Success", "aupr_out": "AUPR-Error"},
+            tests=_mann_whitney,
         ),
         Kind(
             "corruption",

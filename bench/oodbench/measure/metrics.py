@@ -67,6 +67,14 @@ METRICS: dict[str, Metric] = {
         Metric("aupr_out", "AUPR-Out", True, 0, 1, "Average precision of flagging bad inputs, lowest score first."),
         Metric("aupr_in_balanced", "AUPR-In (1:1)", True, 0, 1, "AUPR-In with both groups weighted to equal mass."),
         Metric("aupr_out_balanced", "AUPR-Out (1:1)", True, 0, 1, "AUPR-Out with both groups weighted to equal mass."),
+        Metric(
+            "mann_whitney_log10_p",
+            "Mann-Whitney log₁₀ p",
+            False,
+            -inf,
+            0,
+            "Decimal logarithm of the two-sided p-value of good and bad inputs scoring alike, ties taken into account.",
+        ),
         Metric("accuracy", "Accuracy", True, 0, 1, "Share of inputs that the classifier gets right."),
         Metric(
             "ece_10",
@@ -111,6 +119,7 @@ METRICS: dict[str, Metric] = {
             1 / 0.003,
             "Share of errors among predictions with confidence of at least 0.997, divided by 0.003.",
         ),
+        Metric("oce_share", "OCE's share", True, 0, 1, "Share of predictions with confidence of at least 0.997."),
         Metric(
             "brier", "Brier score", False, 0, 2, "Mean squared distance of the predicted probabilities to the truth."
         ),

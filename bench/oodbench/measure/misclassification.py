@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from oodbench.measure.ranking import auroc, count
+from oodbench.measure.ranking import Counts, auroc, count
 
 
 class MannWhitney(NamedTuple):
@@ -35,7 +35,11 @@ def mann_whitney(good: ArrayLike, bad: ArrayLike) -> MannWhitney:
     Raises:
         BadData: As `oodbench.measure.ranking.ranking`.
     """
-    counts = count(good, bad)
+    return of_counts(count(good, bad))
+
+
+def of_counts(counts: Counts) -> MannWhitney:
+    """Return the same from good and bad inputs that are counted already."""
     n, m, area = counts.n_good, counts.n_bad, auroc(counts)
     both, tied = n + m, (counts.good_at + counts.bad_at).astype(np.float64)
     correction = float((tied**3 - tied).sum()) / (both * (both - 1))

@@ -5,9 +5,9 @@ Bootstrap, 1993, ch. 6), by the name and the size of the set: all methods and se
 since they were scored on the same inputs, and what they share cancels out of their differences.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -39,15 +39,15 @@ def drawn_mean(cells: Iterable[Cell], metric: str, resamples: int = RESAMPLES, s
     if metric not in RANKING:
         raise UnknownName("ranking metric", metric, RANKING)
     cells = list(cells)
-    thresholds: dict[int, Floats] = {}  # one array of good scores may serve many sets: its thresholds are found once
+    prepared: dict[int, Any] = {}  # one array of good scores may serve many sets: its part is done once
     total = np.zeros(resamples)
     for cell in cells:
         of_good = _weights_of("good", len(cell.good), resamples, seed)
         of_bad = _weights_of(f"bad/{STREAMS.get(cell.name, cell.name)}", len(cell.bad), resamples, seed)
-        if metric == "fpr95":
-            if id(cell.good) not in thresholds:
-                thresholds[id(cell.good)] = _threshold_95(cell.good, of_good)
-            drawn = _accepted(cell.bad, of_bad, thresholds[id(cell.good)])
+        if quick := QUICK.get(metric):
+            if id(cell.good) not in prepared:
+                prepared[id(cell.good)] = quick.of_good(cell.good, of_good)
+            drawn = quick.of_bad(cell.bad, of_bad, prepared[id(cell.good)])
         else:
             drawn = _remeasured(cell, of_good, of_bad, metric)
         total += drawn / len(cells)
@@ -95,6 +95,42 @@ def _accepted(bad: Floats, weights: Weights, threshold: Floats) -> Floats:
     lost += ((bad[between][:, None] < threshold) * weights[between]).sum(axis=0)
     share: Floats = (len(bad) - lost) / len(bad)
     return share
+
+
+class _Cumulated(NamedTuple):
+    """Good scores in order [n], and how many of the drawn ones lie below each, and in all [n + 1, resamples]."""
+
+    scores: Floats
+    below: Weights
+
+
+def _cumulated(good: Floats, weights: Weights) -> _Cumulated:
+    order = np.argsort(good)
+    below = np.zeros((len(good) + 1, weights.shape[1]), dtype=weights.dtype)  # which holds n, and no count is above it
+    np.cumsum(weights[order], axis=0, out=below[1:])
+    return _Cumulated(good[order], below)
+
+
+def _auroc(bad: Floats, weights: Weights, good: _Cumulated) -> Floats:
+    """Return the share of the drawn pairs whose good input scores higher, ties counted half [resamples]."""
+    lower, lower_or_tied = (np.searchsorted(good.scores, bad, side) for side in ("left", "right"))
+    twice = np.add(
+        good.below[lower], good.below[lower_or_tied], dtype=np.int32
+    )  # the good inputs below a bad one, and again with the tied
+    lost = np.einsum("jr,jr->r", twice, weights, dtype=np.int64)
+    share: Floats = 1 - lost / (2 * len(good.scores) * len(bad))
+    return share
+
+
+class Quick(NamedTuple):
+    """A metric on all resamples at once: what is prepared of the good scores, and the metric of that and bad ones."""
+
+    of_good: Callable[[Floats, Weights], Any]
+    of_bad: Callable[[Floats, Weights, Any], Floats]
+
+
+QUICK = {"fpr95": Quick(_threshold_95, _accepted), "auroc": Quick(_cumulated, _auroc)}
+"""Of the metrics that rank; any other is measured again on each resample."""
 
 
 def _remeasured(cell: Cell, of_good: Weights, of_bad: Weights, metric: str) -> Floats:

@@ -8,6 +8,9 @@ from torch import nn
 
 from oodbench.training import OPTIMISERS, SCHEDULES, Player, TrainBatch, Training
 
+WARMUP = 0.04
+"""Share of the steps in which a warm-up rises."""
+
 
 class Mover:
     """A player with its optimiser."""
@@ -75,6 +78,11 @@ def adam(weights: Iterable[nn.Parameter], how: Training) -> torch.optim.Optimize
     return torch.optim.Adam(weights, lr=how.lr, betas=how.betas, weight_decay=how.weight_decay)
 
 
+def adamax(weights: Iterable[nn.Parameter], how: Training) -> torch.optim.Optimizer:
+    """Return Adamax, Adam with the largest gradient so far in place of the root of the mean square."""
+    return torch.optim.Adamax(weights, lr=how.lr, betas=how.betas, weight_decay=how.weight_decay)
+
+
 def rate(how: Training, step: int, steps: int) -> float:
     """Return the learning rate of one step out of `steps`.
 
@@ -91,6 +99,16 @@ def constant(how: Training, done: float) -> float:
 def in_steps(how: Training, done: float) -> float:
     """Return the rate, multiplied by gamma at each milestone that is past."""
     return how.lr * how.gamma ** sum(done >= milestone for milestone in how.milestones)
+
+
+def warmup(how: Training, done: float) -> float:
+    """Return a rate that rises linearly over the first 4 % and stays (Kingma & Dhariwal 2018: 10 epochs of 250)."""
+    return how.lr * _risen(done)
+
+
+def warmup_cosine(how: Training, done: float) -> float:
+    """Return a rate that rises linearly over the first 4 %, then falls to a hundredth along a half cosine."""
+    return _risen(done) * _cosine(how.lr, how.lr / 100, max(0.0, done - WARMUP) / (1 - WARMUP))
 
 
 def bell(how: Training, done: float) -> float:
@@ -111,6 +129,11 @@ def onecycle(how: Training, done: float) -> float:
     if done < up:
         return _cosine(how.lr / 25, how.lr, done / up)
     return _cosine(how.lr, how.lr / 25e4, (done - up) / (1 - up))
+
+
+def _risen(done: float) -> float:
+    """Return the share of the rate that a warm-up has reached; a first step of none would be lost."""
+    return min(1.0, max(done, WARMUP / 100) / WARMUP)
 
 
 def _cosine(start: float, end: float, share: float) -> float:

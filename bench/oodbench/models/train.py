@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oodbench.errors import Diverged
+from oodbench.errors import BadSetting, Diverged
 from oodbench.models import checkpoint
 from oodbench.models.optimise import Mover, RunningMean
 from oodbench.models.seeding import generator, seeded
@@ -49,7 +49,12 @@ def start(recipe: Recipe, in_set: InSet, labels: Tensor, seed: int, parts: Seque
         labels: Classes of the training split [N].
         seed: Names every random stream.
         parts: Trained models, for a recipe that begins from others.
+
+    Raises:
+        BadSetting: The recipe refuses such inputs.
     """
+    if refusal := recipe.refuses(in_set.space):
+        raise BadSetting(refusal)
     with seeded(seed, "initialise"):
         return recipe.start(in_set, tuple(parts), labels, seed)
 

@@ -3,7 +3,7 @@
 resnet-small           WRN-10-1 with a stride-2 stem: 92 % on Fashion-MNIST in a few CPU minutes
 wrn-16-4, 28-10, 40-2  wide residual networks of depth D, widening K (Zagoruyko & Komodakis 2016)
 resnet-18, resnet-34   residual networks for 32x32 inputs (He 2016, as in Lee 2018's code)
-densenet-bc-100-12     DenseNet-BC, L = 100, k = 12 (Huang 2017)
+densenet-bc-100-12     DenseNet-BC, L = 100, k = 12 (Huang 2017); with -tanh, tanh instead of the last ReLU (Shao 2020)
 toy-cnn                591 parameters, for the checks of `oodbench.check`
 gru-small, toy-gru     recurrent classifiers of tokens, states of 128 and of 8 (Cho 2014)
 torchvision:NAME       any torchvision classifier, untrained
@@ -39,6 +39,7 @@ TRUNKS: dict[str, Callable[..., nn.Module]] = {
     "resnet-18": partial(ResNet, blocks=(2, 2, 2, 2)),
     "resnet-34": partial(ResNet, blocks=(3, 4, 6, 3)),
     "densenet-bc-100-12": partial(DenseNet, depth=100, growth=12),
+    "densenet-bc-100-12-tanh": partial(DenseNet, depth=100, growth=12, last=torch.tanh),
     "toy-cnn": ToyCnn,
 }
 """Trunks take `channels` and `dropout`, map inputs to a tuple of feature maps, and name the last one's `width`."""

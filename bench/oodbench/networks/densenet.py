@@ -1,4 +1,10 @@
-"""DenseNet-BC (Huang 2017, arXiv:1608.06993): bottlenecks of 4k channels, compression 0.5, three dense blocks."""
+"""DenseNet-BC (Huang 2017, arXiv:1608.06993): bottlenecks of 4k channels, compression 0.5, three dense blocks.
+
+Shao 2020 (arXiv:2010.02364) puts tanh in the place of the last ReLU, so that features are bounded. Whether before the
+global average pool or after is not said; here before, where the ReLU is.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -41,21 +47,30 @@ class Transition(nn.Module):
 
 
 class DenseNet(nn.Module):
-    """Stem, three dense blocks with transitions between, last BN-ReLU: four feature maps."""
+    """Stem, three dense blocks with transitions between, last BN and activation: four feature maps."""
 
-    def __init__(self, *, depth: int, growth: int, channels: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        depth: int,
+        growth: int,
+        channels: int,
+        dropout: float = 0.0,
+        last: Callable[[Tensor], Tensor] = relu,
+    ) -> None:
         super().__init__()
+        self.last = last
         per_block = (depth - 4) // 6
         width = 2 * growth
         self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.blocks = nn.ModuleList()
         self.transitions = nn.ModuleList()
-        for last in (False, False, True):
+        for compressed in (True, True, False):
             self.blocks.append(
                 nn.Sequential(*(Bottleneck(width + i * growth, growth, dropout) for i in range(per_block)))
             )
             width += per_block * growth
-            if not last:
+            if compressed:
                 self.transitions.append(Transition(width, dropout))
                 width //= 2
         self.bn = nn.BatchNorm2d(width)
@@ -63,8 +78,8 @@ class DenseNet(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the maps after the stem, each transition, and the last BN-ReLU (the four that Lee 2018 reads)."""
+        """Return the maps after the stem, each transition, and the last activation (the four that Lee 2018 reads)."""
         maps = [self.stem(x)]
         for block, transition in zip(self.blocks[:-1], self.transitions, strict=True):
             maps.append(transition(block(maps[-1])))
-        return (*maps, relu(self.bn(self.blocks[-1](maps[-1]))))
+        return (*maps, self.last(self.bn(self.blocks[-1](maps[-1]))))

@@ -49,6 +49,10 @@ class Invertible(nn.Module, ABC):
     def inverse(self, z: Tensor) -> Tensor:
         """Return x."""
 
+    def log_det_by_place(self, x: Tensor) -> Tensor | None:
+        """Return log|det dz/dx| by place of z [n h w], in float64, which sums to it; None where it is all places'."""
+        return None
+
 
 class Chain(Invertible):
     """One layer after the other."""

@@ -61,7 +61,6 @@ class FlowGanNet(nn.Module):
     def __init__(self, flow: GlowNet, shape: Shape, width: int) -> None:
         super().__init__()
         self.flow, self.critic = flow, Critic(shape, width)
-        self.codes = code_shapes(shape, len(flow.levels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return log p(y) [n], in nats, float64, of pixels [n c h w]."""
@@ -69,10 +68,8 @@ class FlowGanNet(nn.Module):
         return log_p
 
     def draw(self, n: int) -> Tensor:
-        """Return n samples y of the flow, from torch's global generator as dropout draws; they may leave [0, 1)."""
-        weight = next(self.flow.parameters())
-        eps = (torch.randn(n, *shape, device=weight.device, dtype=weight.dtype) for shape in self.codes)
-        return self.flow.decode(tuple(eps))
+        """Return n samples y of the flow, as it draws them."""
+        return self.flow.draw(n)
 
     @torch.no_grad()
     def meet(self, x: Tensor) -> None:
@@ -83,11 +80,3 @@ class FlowGanNet(nn.Module):
     def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
         """Return the flow's outputs for x."""
         return self.flow.outputs(x, wanted)
-
-
-def code_shapes(shape: Shape, levels: int) -> tuple[Shape, ...]:
-    """Return the shapes of what each level of a flow sets aside: half its channels, and all of them at the last."""
-    c, h, w = shape
-    halved = [(c * 2**level, h >> level, w >> level) for level in range(1, levels + 1)]
-    *others, (wide, height, width) = halved
-    return (*others, (2 * wide, height, width))

@@ -78,6 +78,7 @@ class GlowNet(nn.Module):
             if level < levels - 1:
                 self.splits.append(Split(channels))
                 channels //= 2
+        self.codes = code_shapes(shape, levels)
         self.top = ActNorm(channels)  # its shift and scale are the learned prior: eps = (z - m) / v
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,6 +117,12 @@ class GlowNet(nn.Module):
             h = level.inverse(h)  # type: ignore[operator]
         return h
 
+    def draw(self, n: int) -> Tensor:
+        """Return n samples y, eps from torch's global generator as dropout draws; they may leave [0, 1)."""
+        weight = next(self.parameters())
+        eps = (torch.randn(n, *shape, device=weight.device, dtype=weight.dtype) for shape in self.codes)
+        return self.decode(tuple(eps))
+
     def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
         """Return outputs for x after one forward pass."""
         code = self.encode(self.dequantise(x))
@@ -132,3 +139,11 @@ def step(channels: int, hidden: int, volume: Volume) -> tuple[Invertible, ...]:
         else AdditiveCoupling(CouplingNet(half, hidden, half))
     )
     return ActNorm(channels), Convolution1x1(channels), coupling
+
+
+def code_shapes(shape: Shape, levels: int) -> tuple[Shape, ...]:
+    """Return the shapes of what each level of a flow sets aside: half its channels, and all of them at the last."""
+    c, h, w = shape
+    halved = [(c * 2**level, h >> level, w >> level) for level in range(1, levels + 1)]
+    *others, (wide, height, width) = halved
+    return (*others, (2 * wide, height, width))

@@ -12,28 +12,45 @@ its standardisation is the first layer of f and counts in J.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import FEATURES, LATENT, LOG_DENSITY, LOGITS, PRIOR, Output
+from oodbench.contract import FEATURES, INPUTS, LATENT, LOG_DENSITY, LOGITS, NETWORK, PRIOR, Output
 from oodbench.networks.classifier import Standardise
 from oodbench.networks.dequantise import Dequantise
 from oodbench.networks.flow import Chain, Invertible
 from oodbench.networks.gaussian import Gaussian
-from oodbench.networks.inn_layers import Coupling, Dct, Haar, Rotation, Scale
+from oodbench.networks.inn_layers import Coupling, Dct, FrequencyFirst, Haar, Rotation, Scale, cosines
+from oodbench.networks.inn_means import LowRankMeans, first_means, squared_distances
 from oodbench.spaces import Shape
 
 IB_INN = "ib-inn"
 """The name by which a recipe's training calls this network."""
 
+Beta = float | Literal["inf"]
+"""Weight of the classes; a number from 0, or "inf", which JSON has no number for."""
+
+
+class Architecture(ABC):
+    """What an IB-INN is made of: its flow, and the dimensions in which class means are free."""
+
+    @abstractmethod
+    def flow(self, shape: Shape) -> Chain:
+        """Return f without its standardisation."""
+
+    @abstractmethod
+    def tail(self, classes: int, dims: int) -> LowRankMeans | None:
+        """Return the means in the last dimensions; None where they are free in all of `dims`."""
+
 
 @final
 @dataclass(frozen=True)
-class Sizes:
+class Sizes(Architecture):
     """How large an IB-INN is.
 
     Attributes:
@@ -53,6 +70,13 @@ class Sizes:
     initial: float
     gain: float
     clamp: float
+
+    def flow(self, shape: Shape) -> Chain:
+        """Return f without its standardisation."""
+        return invertible(shape, self)
+
+    def tail(self, classes: int, dims: int) -> None:
+        """Return nothing: class means are free in all dimensions."""
 
 
 def convolutions(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Module:
@@ -137,8 +161,8 @@ class GenerativeClassifier(nn.Module):
         classes: C.
         mean: Of each channel, to standardise by.
         std: Of each channel.
-        sizes: Of the network.
-        m: Distance between the means before training.
+        sizes: The network's architecture, and how large it is.
+        m: Distance between the means before training, in the dimensions where they are free.
         pace: How many times as fast as the network the means move: they are `pace` times a parameter.
         noise: Standard deviation of the Gaussian noise that training adds to y.
     """
@@ -152,7 +176,7 @@ class GenerativeClassifier(nn.Module):
         classes: int,
         mean: tuple[float, ...],
         std: tuple[float, ...],
-        sizes: Sizes,
+        sizes: Architecture,
         *,
         m: float,
         pace: float,
@@ -160,17 +184,20 @@ class GenerativeClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.dequantise, self.standardise = Dequantise(shape), Standardise(mean, std)
-        self.flow = invertible(shape, sizes)
+        self.flow = sizes.flow(shape)
         self.pooled = next(layer.shape for layer in self.flow.layers if isinstance(layer, Dct))
         self.dims, self.pace, self.noise = math.prod(shape), pace, noise
         self.log_std = shape[1] * shape[2] * sum(math.log(s) for s in std)
-        self.paced_means = nn.Parameter(first_means(classes, self.dims, m) / pace)
+        self.tail = sizes.tail(classes, self.dims)
+        self.free = self.dims - (0 if self.tail is None else self.tail.dims)
+        self.paced_means = nn.Parameter(first_means(classes, self.free, m) / pace)
         self.phi = nn.Parameter(torch.zeros(classes))
 
     @property
     def mu(self) -> Tensor:
         """The means [C D]."""
-        return self.pace * self.paced_means
+        free = self.pace * self.paced_means
+        return free if self.tail is None else torch.cat((free, self.tail.mu), dim=1)
 
     @property
     def w(self) -> Tensor:
@@ -197,12 +224,23 @@ class GenerativeClassifier(nn.Module):
         if self.training:
             y = y + self.noise * torch.randn_like(y)
         z, log_det = self.flow(self.standardise(y))
-        d2 = squared_distances(z, self.mu)
+        d2 = squared_distances(z[:, : self.free], self.pace * self.paced_means)
+        if self.tail is not None:
+            d2 = d2 + self.tail.squared_distances(z[:, self.free :])
         return Code(z, log_det - self.log_std, self.w - d2 / 2)
 
     def decode(self, z: Tensor) -> Tensor:
         """Return y [n c h w] of codes [n D]."""
         return self.flow.inverse(z) * self.standardise.std + self.standardise.mean
+
+    def over_places(self, z: Tensor) -> Tensor:
+        """Return the maps [n c h w] whose DCT z [n D] is, in float64; of as great a length."""
+        z = z.double()
+        for layer in self.flow.layers:
+            if isinstance(layer, FrequencyFirst):
+                z = layer.inverse(z)
+        rows, columns = (cosines(side).to(z.device) for side in self.pooled[1:])
+        return rows.T @ z.view(-1, *self.pooled) @ columns
 
     def outputs(self, x: Tensor, wanted: frozenset[Output]) -> Mapping[Output, Any]:
         """Return outputs for x after one forward pass.
@@ -222,19 +260,6 @@ class GenerativeClassifier(nn.Module):
         }
 
 
-def squared_distances(z: Tensor, mu: Tensor) -> Tensor:
-    """Return ||z_i - mu_k||^2 [n C] in float64: the differences squared and summed, as the expanded square cancels."""
-    z, mu = z.double(), mu.double()
-    # a class at a time: the array [n C D] of a hundred classes would not fit
-    return torch.stack([(z - mean).square().sum(dim=1) for mean in mu], dim=1)
-
-
-def first_means(classes: int, dims: int, m: float) -> Tensor:
-    """Return C means [C D] about m apart: entry j of mean k is m / sqrt(2 floor(D / C)) where j = k mod C, else 0."""
-    own = torch.arange(dims) % classes == torch.arange(classes)[:, None]
-    return own * (m / math.sqrt(2 * (dims // classes)))
-
-
 def losses(code: Code, labels: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
     """Return L_X / D, without the constant 1/2 log 2 pi, and L_Y: means over a batch, in nats.
 
@@ -248,6 +273,18 @@ def losses(code: Code, labels: Tensor, label_smoothing: float = 0.0) -> tuple[Te
     l_x = -(code.log_joint.logsumexp(dim=1) + code.log_det).mean() / code.z.shape[1]
     l_y = nn.functional.cross_entropy(code.log_joint, labels, label_smoothing=label_smoothing)
     return l_x, l_y
+
+
+def share(beta: Beta) -> float:
+    """Return beta / (1 + beta), the weight of L_Y beside 1 / (1 + beta) of L_X / D."""
+    number = float(beta)
+    return 1.0 if math.isinf(number) else number / (1 + number)
+
+
+def provided(beta: Beta) -> frozenset[Output]:
+    """Return the outputs of a model: no logits where no label was used."""
+    density: frozenset[Output] = frozenset({INPUTS, FEATURES, LATENT, PRIOR, LOG_DENSITY, NETWORK})
+    return density | {LOGITS, LOG_DENSITY.of_members} if beta else density
 
 
 @torch.no_grad()

@@ -55,6 +55,69 @@ class Rotation(Invertible):
         return conv2d(z, self.q.T[:, :, None, None])
 
 
+class Permutation(Invertible):
+    """The channels in another order: random, and never trained.
+
+    Args:
+        channels: Of inputs [n c h w].
+    """
+
+    order: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.randperm(channels))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z and 0."""
+        return x[:, self.order], _none(x)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """Return x."""
+        return z[:, self.order.argsort()]
+
+
+class Times(Invertible):
+    """z = factor x, never trained.
+
+    Args:
+        factor: Above 0.
+        dims: D.
+    """
+
+    def __init__(self, factor: float, dims: int) -> None:
+        super().__init__()
+        self.factor, self.log_det = factor, dims * math.log(factor)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z and D log factor."""
+        return self.factor * x, _none(x) + self.log_det
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """Return x."""
+        return z / self.factor
+
+
+class FrequencyFirst(Invertible):
+    """The DCT's dimensions by frequency, not by channel: first all channels at frequency 0, their means over places.
+
+    Args:
+        shape: c, h, w.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z [n chw] and 0."""
+        return x.view(-1, self.shape[0], self.shape[1] * self.shape[2]).mT.flatten(1), _none(x)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """Return x [n chw]."""
+        return z.view(-1, self.shape[1] * self.shape[2], self.shape[0]).mT.flatten(1)
+
+
 class Scale(Invertible):
     """z = exp(a) x + b for each channel.
 
@@ -100,6 +163,10 @@ class Coupling(Invertible):
         still, moved = self._parts(x)
         s, t = self._affine(still)
         return self._joined(still, s.exp() * moved + t), summed(s)
+
+    def log_det_by_place(self, x: Tensor) -> Tensor | None:
+        """Return the sum of s over channels [n h w]; None where x is flat."""
+        return self._affine(self._parts(x)[0])[0].double().sum(dim=1) if x.ndim == 4 else None
 
     def inverse(self, z: Tensor) -> Tensor:
         """Return x."""

@@ -33,6 +33,8 @@ def one_vs_rest_loss(z: Float[Tensor, "n C"], labels: Int[Tensor, "n"], zeta: fl
 class TwoHeads(nn.Module):
     """A network whose outputs are the pre-activations of a layer, under a softmax head and one of yes-or-no questions.
 
+    The latter has no biases: where no unit of the layer is active, all of its log-odds are 0.
+
     Args:
         body: Maps pixels to [n width].
         width: Units of the layer.
@@ -46,8 +48,7 @@ class TwoHeads(nn.Module):
         super().__init__()
         self.body = body
         self.head = nn.Linear(width, classes)
-        self.binary = nn.Linear(width, classes)
-        start_at_prior_odds(self.binary)
+        self.binary = nn.Linear(width, classes, bias=False)
 
     @property
     def constants(self) -> Mapping[Output, Any]:

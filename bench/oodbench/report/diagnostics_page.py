@@ -21,9 +21,9 @@ COMMAND = "oodbench diagnostics"
 
 HEADER = """# Diagnostics
 
-What `oodbench diagnose` found of trained models: numbers that are no detector's score. Mean ± standard deviation over
-the seeds that stand with each heading; AUROC and accuracy in percent. Pictures are of the first seed. Generated from
-`results/diagnostics` by `{command}`."""
+What `oodbench diagnose` found of trained models, and of data: numbers that are no detector's score. Mean ± standard
+deviation over the seeds that stand with each heading; AUROC and accuracy in percent. Pictures are of the first seed.
+Generated from `results/diagnostics` by `{command}`."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,16 @@ def _read(path: Path) -> Found:
         where = ".".join(map(str, fault["loc"])) or "the whole file"
         raise BadRecord(
             f"{path}: {where}: {fault['msg']}; make it again: oodbench diagnose {path.stem} "
-            f"{path.parts[-4]} --method {path.parts[-3]} --seed {path.parts[-2]} --out {path.parent}"
+            f"{path.parts[-4]}{_of(path.stem, path.parts[-3])} --seed {path.parts[-2]} --out {path.parent}"
         ) from error
     if (content.matrix, content.method, str(content.seed)) != path.parts[-4:-1]:
         raise BadRecord(f"{path} holds what was found of {content.matrix}, {content.method}, seed {content.seed}")
     return Found(path.stem, content)
+
+
+def _of(name: str, method: str) -> str:
+    """Return how a command says the method, which a diagnostic that needs no model has not."""
+    return "" if find_diagnostic(name).method is None else f" --method {method}"
 
 
 def findings(results: Path, matrix: str) -> Iterator[tuple[str, int, str, str, float]]:
@@ -94,7 +99,8 @@ def _told(own: Sequence[Found], results: Path) -> list[str]:
     pictures = [folder / f"{name}.png" for name in told.pictures if (results / folder / f"{name}.png").is_file()]
     shown = [f"![{path.stem}, seed {first.seed}](../{results.name}/{path.as_posix()})" for path in pictures]
     contents = [one.content for one in own]
-    return [f"## {told.title}: `{first.method}` on {first.matrix} ({seeds})", *told.section(contents), *shown]
+    whose = "" if told.method is None else f": `{first.method}`"
+    return [f"## {told.title}{whose} on {first.matrix} ({seeds})", *told.section(contents), *shown]
 
 
 def rebuild(results: Path, path: Path, *, check: bool = False) -> tuple[str, bool]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 STYLE: dict[Any, Any] = {"svg.hashsalt": "oodbench", "svg.fonttype": "none", "font.size": 9}
 """A fixed salt for identifiers, and text as text: the bytes depend on no clock, no machine and no font."""
 
-ROW, LETTER, PANEL, RANKS, GAP, TOP, BOTTOM = 0.2, 0.07, 1.6, 1.2, 0.2, 0.65, 0.75
-"""Inches: height of a method, width of a letter of its name, of a panel and of its ranks, and what stands around."""
+ROW, LETTER, PANEL, RANKS, GAP, TOP, BOTTOM, LINE = 0.2, 0.063, 1.4, 1.1, 0.2, 0.7, 0.6, 0.17
+"""Inches: height of a method, width of a letter, of a panel and of its ranks, what stands around, height of a line."""
 
 BEST, OTHER = "#0060a0", "0.55"
 """Colours of methods that may be the best, and of the others."""
@@ -35,15 +36,19 @@ def ranking(title: str, panels: "Sequence[Panel]") -> Figure:
     labels = [LETTER * max(map(len, panel.names)) + GAP for panel in panels]
     width = sum(labels) + len(panels) * (PANEL + RANKS) + GAP
     rows = max(len(panel.names) for panel in panels)
-    height = TOP + BOTTOM + ROW * rows
+    titles, legend = (wrap(text, int((width - GAP) / wide)) for text, wide in ((title, 1.2 * LETTER), (LEGEND, LETTER)))
+    top, bottom = TOP + LINE * 1.2 * (len(titles) - 1), BOTTOM + LINE * len(legend)
+    height = top + bottom + ROW * rows
     figure = Figure(figsize=(width, height))
-    figure.suptitle(title, y=1 - 0.15 / height, va="top")
-    figure.text(0.5, 0.1 / height, LEGEND, ha="center", va="bottom")
+    figure.text(0.5, 1 - 0.1 / height, "\n".join(titles), ha="center", va="top", fontsize="large")
+    figure.text(0.5, 0.1 / height, "\n".join(legend), ha="center", va="bottom")
     left = 0.0
     for label, panel in zip(labels, panels, strict=True):
+        # From the names on: a title may be longer than the axes are wide.
+        figure.text((left + GAP) / width, 1 - (top - 0.08) / height, panel.title, va="bottom", weight="bold")
         left += label
         for draw, wide in ((_scores, PANEL), (_ranks, RANKS)):
-            axes = figure.add_axes((left / width, BOTTOM / height, (wide - 0.2) / width, ROW * rows / height))
+            axes = figure.add_axes((left / width, bottom / height, (wide - 0.2) / width, ROW * rows / height))
             axes.set_yticks([])
             axes.set_ylim(rows - 0.5, -0.5)
             axes.grid(axis="x", color="0.9")
@@ -62,7 +67,6 @@ def _scores(axes: Axes, panel: "Panel") -> None:
     axes.set_xlim(-2, 102)
     axes.set_xticks((0, 50, 100))
     axes.set_xlabel("FPR95 in percent ↓")
-    axes.set_title(panel.title, loc="left")
 
 
 def _ranks(axes: Axes, panel: "Panel") -> None:
@@ -76,12 +80,20 @@ def _ranks(axes: Axes, panel: "Panel") -> None:
     axes.set_xlabel("rank by FPR95")
 
 
+COLUMNS = 3
+"""Panels of a sweep beside each other: as many as can be read where a page is 900 pixels wide."""
+
+
 def curves(title: str, field: str, values: Sequence[str], shown: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
     """Return a panel a quantity, against the values of a field: seeds in grey, their means in black and joined."""
-    figure = Figure(figsize=(3.2 * len(shown), 3), layout="constrained")
+    columns = min(COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(3.2 * columns, 0.3 + 2.7 * rows), layout="constrained")
     figure.suptitle(title)
-    grid: Any = figure.subplots(1, len(shown), squeeze=False)
-    for (name, numbers), axes in zip(shown.items(), grid[0], strict=True):
+    grid: Any = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_axis_off()
+    for (name, numbers), axes in zip(shown.items(), grid.flat, strict=False):
         _curve(axes, numbers)
         axes.set_xticks(range(len(values)), values)
         axes.set_xlabel(field)

@@ -1,24 +1,32 @@
 """What was judged: how good each classifier is, what each density spends on every set, what one setting changes."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from oodbench.measure.kinds import averaged
+from oodbench.measure.kinds import Column, averaged
 from oodbench.measure.summary import Spread, spread
 from oodbench.records import ModelRecord
 from oodbench.report.entries import Entry
 from oodbench.report.markdown import NONE, link, mean_and_std, plainly, table
 from oodbench.report.reported import MEAN, NUMBERS, Reported, known_as
+from oodbench.report.sets import joined, split
 from oodbench.report.standings import MatrixResults
 from oodbench.report.tables import Linked
 
-SHARES = {"accuracy": "Accuracy ↑", "ece_15": "ECE ↓"}
-"""Printed in percent."""
+SURE = "p ≥ 0.997"
+"""Header of the share of predictions that OCE is about, in percent: a dash where a record does not know it."""
 
-RATIOS = {"oce": "OCE ↓", "nll": "NLL ↓"}
-"""Printed as they are: overconfidence error, and nats."""
+COLUMNS: Mapping[str, tuple[str, Callable[[Spread | None], str]]] = {
+    "accuracy": ("Accuracy ↑", mean_and_std),
+    "ece_15": ("ECE ↓", mean_and_std),
+    "oce": ("OCE ↓", partial(plainly, places=3)),
+    "oce_share": (SURE, mean_and_std),
+    "nll": ("NLL ↓", partial(plainly, places=3)),
+}
+"""What is printed of a classifier: shares in percent; overconfidence error and nats as they are."""
 
 IN_SET = ("train", "validation", "test")
 """The parts of the in-set, in the order that they are shown."""
@@ -70,35 +78,46 @@ def model_table(matrix: MatrixResults, linked: Linked) -> str:
 
     A density that does not classify stands with the plain classifier, whose misclassifications it is asked about.
     """
-    headers = ["Classifier", "Parameters", *SHARES.values(), *RATIOS.values(), "Judged by"]
+    headers = ["Classifier", "Parameters", *(header for header, _ in COLUMNS.values()), "Judged by"]
     rows = []
     for one in classifiers(matrix):
         first = next(iter(one.by_seed.values())).quality
         size = f"{first.parameters:,}" if first.parameters else NONE
-        shares = [mean_and_std(one.spread(name)) for name in SHARES]
-        ratios = [plainly(one.spread(name), 3) for name in RATIOS]
-        rows.append([f"`{one.name}`", size, *shares, *ratios, ", ".join(map(linked, one.methods))])
+        cells = [printed(one.spread(name)) for name, (_, printed) in COLUMNS.items()]
+        rows.append([f"`{one.name}`", size, *cells, ", ".join(map(linked, one.methods))])
     return table(headers, rows, ("Classifier", "Judged by"))
 
 
 def bits_table(matrix: MatrixResults, linked: Linked) -> str | None:
     """Return the mean bits per dimension of every set under each density; None where there is no density."""
     dense = densities(matrix)
-    known = sorted({name for one in dense for model in one.by_seed.values() for name in model.bits_per_dimension})
-    sets = [*(name for name in IN_SET if name in known), *(name for name in known if name not in IN_SET)]
+    known = {name for one in dense for model in one.by_seed.values() for name in model.bits_per_dimension}
+    groups = {column.name: column.group for standings in matrix.kinds for column in standings.columns}
+    ordered = [name for name in dict.fromkeys((*IN_SET, *groups, *sorted(known))) if name in known]
+    tables = split([Column(name, "in-set" if name in IN_SET else groups.get(name, "others")) for name in ordered])
+    return (
+        joined(((group, _bits(dense, [one.name for one in sets], linked)) for group, sets in tables.items()), "####")
+        or None
+    )
+
+
+def _bits(dense: Sequence[Judged], sets: Sequence[str], linked: Linked) -> str:
+    """Return a row a density, a column a set; the methods that judge it stand beside the in-set."""
+    judged = IN_SET[-1] in sets
     rows = []
     for one in dense:
         bits = [model.bits_per_dimension for model in one.by_seed.values()]
         cells = [spread([each[name] for each in bits if name in each]) for name in sets]
-        rows.append([f"`{one.name}`", *(plainly(cell, 3) for cell in cells), ", ".join(map(linked, one.methods))])
-    return table(["Density", *sets, "Judged by"], rows, ("Density", "Judged by")) if rows else None
+        methods = [", ".join(map(linked, one.methods))] if judged else []
+        rows.append([f"`{one.name}`", *(plainly(cell, 3) for cell in cells), *methods])
+    return table(["Density", *sets, *(["Judged by"] if judged else [])], rows, ("Density", "Judged by")) if rows else ""
 
 
 def reported_bits(matrix: MatrixResults, reported: Iterable[Reported]) -> str | None:
     """Return the bits per dimension that papers print for densities of the same in-set; None if none does."""
     methods = {method for one in densities(matrix) for method in one.methods}
     rows = [
-        [f"`{one.method}`", one.out_set or one.split, f"{one.value:.{one.places}f}", one.network, _source(one)]
+        [f"`{one.method}`", _of_which(one), f"{one.value:.{one.places}f}", one.network, _source(one)]
         for one in reported
         if one.metric == "bits_per_dim"
         and one.in_set in known_as(matrix.in_set)
@@ -107,6 +126,12 @@ def reported_bits(matrix: MatrixResults, reported: Iterable[Reported]) -> str | 
     ]
     words = ("Density", "Set", "Bits per dimension", "Network", "Source")
     return table(words, rows, words) if rows else None
+
+
+def _of_which(one: Reported) -> str:
+    """Return the set whose bits are printed; of the in-set the part, too."""
+    name = one.out_set or one.in_set
+    return f"{name}, {one.split}" if name == one.in_set else name
 
 
 def _source(one: Reported) -> str:
@@ -130,13 +155,14 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """What was measured at one value, a number a seed: bits per dimension, accuracy, OCE; mean AUROC by kind."""
+    """What was measured at one value, a number a seed: bits per dimension; accuracy and OCE; mean AUROC by kind."""
 
     value: Any
     method: str
     bits: Sequence[float]
     accuracy: Sequence[float]
     oce: Sequence[float]
+    oce_share: Sequence[float]
     auroc: Mapping[str, Sequence[float]]
 
 
@@ -190,18 +216,22 @@ def _point(value: Any, method: str, entries: Sequence[Entry], matrix: MatrixResu
         if method in one.entries
     }
     bits = [model.bits_per_dimension["test"] for model in models if "test" in model.bits_per_dimension]
-    accuracy = [one.accuracy for one in own if one.accuracy is not None]
-    return Point(value, method, bits, accuracy, [one.oce for one in own if one.oce is not None], aurocs)
+    accuracy, oce, oce_share = (
+        [number for one in own if (number := getattr(one, name)) is not None]
+        for name in ("accuracy", "oce", "oce_share")
+    )
+    return Point(value, method, bits, accuracy, oce, oce_share, aurocs)
 
 
 def sweep_table(sweep: Sweep, matrix: MatrixResults, linked: Linked) -> str:
-    """Return a row a value: bits per dimension of the test images, accuracy, OCE, and mean AUROC by kind."""
-    headers = [f"`{sweep.field}`", "Method", "Bits per dimension ↓", "Accuracy ↑", "OCE ↓"]
+    """Return a row a value: bits per dimension of the test images, accuracy, OCE, its share, mean AUROC by kind."""
+    headers = [f"`{sweep.field}`", "Method", "Bits per dimension ↓", "Accuracy ↑", "OCE ↓", SURE]
     headers += [f"{one.kind.short} AUROC ↑" for one in matrix.kinds]
     rows = []
     for one in points(sweep, matrix):
         aurocs = [mean_and_std(spread(one.auroc.get(standings.kind.name, ()))) for standings in matrix.kinds]
         own = [plainly(spread(one.bits), 2), mean_and_std(spread(one.accuracy)), plainly(spread(one.oce), 2)]
+        own.append(mean_and_std(spread(one.oce_share)))
         rows.append([str(one.value), linked(one.method), *own, *aurocs])
     return table(headers, rows, ("Method",))
 

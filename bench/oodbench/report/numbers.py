@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,17 @@ from oodbench.measure.resamples import drawn_mean
 from oodbench.report.entries import Entry
 from oodbench.store import atomically, digest
 
-METRICS_VERSION = 2
+METRICS_VERSION = 3
 """Of the code that turns scores into numbers and draws: one more wherever a number changes."""
 
 RESAMPLES = 200
 """Behind the interval of fpr95, and behind ranks."""
 
 RANKED_BY = "fpr95"
+"""The metric that orders tables, and whose ranks stand wherever there is room for one."""
+
+RANKINGS = (RANKED_BY, "auroc")
+"""The metrics that have ranks."""
 
 COLUMNS = {
     "matrix": "str",
@@ -56,8 +61,8 @@ TOLERANCE = 1e-9
 """By how much a number may differ between machines, whose sums round differently."""
 
 Floats = NDArray[np.float64]
-Draws = dict[tuple[str, str], Floats]
-"""The ranking metric on resampled inputs, mean over an entry's sets [resamples], by its inputs and the kind."""
+Draws = dict[tuple[str, str, str], Floats]
+"""A metric on resampled inputs, mean over an entry's sets [resamples], by its inputs, the kind and the metric."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,19 +181,19 @@ def _rows(entry: Entry, cell: Cell, inputs: str) -> Iterable[tuple[Any, ...]]:
 
 def _draws(entry: Entry, inputs: str, known: Draws) -> Draws:
     """Return the draws of each kind of failure that an entry can be ranked in."""
-    found = {key: draws for key, draws in ((key, known.get(key)) for key in _keys(inputs)) if draws is not None}
-    if found:
+    if found := {key: known[key] for key in _keys(inputs) if key in known}:
         return found
     by_kind: dict[str, list[Cell]] = {}
     for cell in entry.cells:
         if not cell.name.endswith(ROUNDED):
             by_kind.setdefault(cell.failure, []).append(cell)
     whole = {kind: own for kind, own in by_kind.items() if all(len(one.good) and len(one.bad) for one in own)}
-    return {(inputs, kind): drawn_mean(own, RANKED_BY, RESAMPLES) for kind, own in whole.items()}
+    ranked = product(whole.items(), RANKINGS)
+    return {(inputs, kind, metric): drawn_mean(own, metric, RESAMPLES) for (kind, own), metric in ranked}
 
 
-def _keys(inputs: str) -> list[tuple[str, str]]:
-    return [(inputs, kind) for kind in KINDS]
+def _keys(inputs: str) -> list[tuple[str, str, str]]:
+    return [(inputs, kind, metric) for kind, metric in product(KINDS, RANKINGS)]
 
 
 def _in_order(frame: pd.DataFrame, entries: Sequence[Entry]) -> pd.DataFrame:
@@ -217,9 +222,8 @@ def _read_draws(results: Path) -> Draws:
     try:
         with (results / CACHE / "draws.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             keys, draws = arrays["keys"].tolist(), arrays["draws"]
-        return {
-            (inputs, kind): row for (inputs, kind), row in zip((key.split("\t") for key in keys), draws, strict=True)
-        }
+        split = (key.split("\t") for key in keys)
+        return {(inputs, kind, metric): row for (inputs, kind, metric), row in zip(split, draws, strict=True)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
 

@@ -9,28 +9,35 @@ All are made from one results folder that lies beside leaderboard.md; the same f
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from oodbench.measure.kinds import averaged
+from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
+from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.models import bits_table, model_table, reported_bits, reported_sweep, sweep_table, sweeps
+from oodbench.report.numbers import RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
+from oodbench.report.sets import set_table
 from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, sweep_picture, to
 from oodbench.report.standings import MatrixResults, Standings
+from oodbench.report.superseded import MARK as MARKED
+from oodbench.report.superseded import changes
 from oodbench.report.tables import (
     SHOWN,
     attack_table,
-    first_table,
     gap_table,
     method_table,
-    metric_table,
+    metric_tables,
+    needs_table,
     overview_table,
     passes_text,
-    summary_table,
+    rank_table,
 )
 
 FIRST_ROWS = 10
@@ -44,22 +51,34 @@ from stored scores. `{command}` writes this file and the pages that it links to,
 ## How to read it
 
 - A score is higher for inputs that are more to be trusted. **Good** inputs should be accepted, **bad** ones flagged.
-- **FPR95 ranks**: the share of bad inputs accepted at the threshold that keeps 95 % of the good ones (`fpr95`; not
-  `fpr95_ood_positive`, where 95 % of the bad ones are flagged). Detection error is taken at the same threshold.
-  AUPR depends on the sizes of the sets, which stand above each table. All numbers are in percent; ↓ lower, ↑ higher
-  is better.
+- **FPR95**, the false positive rate at 95 % true positive rate, is the share of bad inputs accepted at the threshold
+  that keeps 95 % of the good ones (`fpr95`; not `fpr95_ood_positive`, where 95 % of the bad ones are flagged: "bad is
+  positive" on the page of a method).
+  **Detection error** is the mean of the shares of good inputs flagged and of bad ones accepted at this threshold.
+- **AUROC**, the area under the receiver operating characteristic, is the chance that a good input scores above a bad
+  one. **AUPR**, the area under the precision-recall curve, takes good inputs as the positive class (AUPR-In; for
+  misclassifications AUPR-Success) or bad ones (AUPR-Out, AUPR-Error); it depends on the sizes of the sets, which stand
+  above each table, and (1:1) weighs both classes equally.
+- Out-sets stand in the group that the matrix puts them in: **near** (changed in-set inputs, or other data of the same
+  things), **far** (data of other things), **synthetic** (drawn noise and constants).
+- All numbers are in percent; ↓ lower, ↑ higher is better. **OOD** is short for out-of-distribution.
 - A **rank** such as 7 (3-15) is a method's place by the mean, and a 95 % interval of its true rank: noise widens the
   interval, and moves no place. ★ marks **the set that may hold the best**: no other method is significantly better than
-  one of these. The sentence above each table says what was tested. A method without every seed and set of the matrix
-  has no rank and says what it has ("4 of 5 seeds"); nor has one whose seeds are ensembles of the same members.
-- **±** is the standard deviation over n training seeds (n - 1 in the denominator). One seed has none; its brackets hold
-  the 95 % interval of that run (AUROC: DeLong; FPR95: bootstrap).
+  one of these. Tables are in the order of the **FPR95 ranks**; the **AUROC ranks** stand beside them, and may differ.
+  The sentence above each table says what was tested. A method without every seed and set of the matrix has no rank and
+  says what it has ("4 of 5 seeds"); nor has one whose seeds are ensembles of the same members ("shared members").
+- **±** is the standard deviation over n training seeds (n - 1 in the denominator); of ensembles that share members it
+  is no spread over training runs. One seed has none; its brackets hold the 95 % interval of that run (AUROC: DeLong;
+  FPR95: bootstrap).
+- **†** marks a row that an earlier version of its method made, and that is to be made again; the page of the matrix
+  says what has changed since.
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason
   stands under "Not measured" on the page of the matrix.
 - **Model accuracy** is of the classifier that a row judges. ▼ marks one that is more than 2 points less accurate
   than its plain twin, the matrix's own network trained by cross-entropy, on the mean over the seeds that both have.
 - **Tuned on** is the most telling held-out data that a row has seen: `none`, `id_val` (in-distribution), `ood_val`
-  (out-of-distribution, from sources that no test set uses), `adversarial_val`. **Labels**: whether its fit reads them.
+  (out-of-distribution, from sources that no test set uses), `ood_val_same` (other images of the very out-set that is
+  tested, as some papers do; in matrices of their own), `adversarial_val`. **Labels**: whether its fit reads them.
 - **Passes** are forward passes through the network that one input costs, and gradient passes (∇).
 - The papers' own numbers stand in tables of their own, each with the convention it obeys and its source."""
 
@@ -69,13 +88,35 @@ SCALES = {
 }
 
 
+CALIBRATION = (
+    "The classifiers, on the in-set's test inputs. ECE, the expected calibration error, is the mean gap between "
+    "confidence and accuracy over 15 bins, in percent. OCE, the overconfidence error, is the share of errors among "
+    "predictions with a confidence of 0.997 or more, divided by 0.003: 1 is right, more is overconfident; "
+    "p ≥ 0.997 is the share of such predictions, in percent. NLL is the mean negative log likelihood of the true "
+    "class, in nats."
+)
+
+ATTACKED = (
+    "Attacked are test images that the model gets right; the success rate is the share of them that fooled it, in "
+    "percent. ℓ∞ and ℓ2 are the largest and the Euclidean change of an image's pixels in [0, 1], means over those that "
+    "fooled it."
+)
+
+EARLIER = f"{MARKED} made by an earlier version of the method: [what has changed since](README.md)."
+
+BITS = (
+    "The mean of -log2 p of an 8-bit image under each density, divided by its number of values: fewer bits, likelier."
+)
+
+
 def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Reported]) -> Pages:
     """Return all generated pages of a results folder."""
     made = {site.index: _index(site, matrices)}
-    for matrix in matrices:
-        made[site.of_matrix(matrix)] = _matrix(site, matrix, reported)
-        made |= {site.of_kind(one): _kind(site, matrix, one, reported) for one in matrix.kinds}
     methods = sorted({record.method for matrix in matrices for record in matrix.records})
+    for matrix in matrices:
+        own = {record.method for record in matrix.records}
+        made[site.of_matrix(matrix)] = _matrix(site, matrix, reported, [one for one in methods if one not in own])
+        made |= {site.of_kind(one): _kind(site, matrix, one, reported) for one in matrix.kinds}
     return made | {site.of_method(method): _method(site, matrices, method) for method in methods}
 
 
@@ -93,24 +134,28 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
             rest = len(one.ranks) - FIRST_ROWS
             all_of_it = link("by set, and all metrics", to(here, site.of_kind(one)))
             more = f"The first {FIRST_ROWS} of {len(one.ranks)}; all rows" if rest > 0 else "More"
-            shown = first_table(one, FIRST_ROWS, site.linked(here))
+            shown = rank_table(one, site.linked(here, matrix.name), FIRST_ROWS)
             parts += [f"### {one.kind.title} (`{one.kind.name}`)", ranks_said(one), shown, f"{more}: {all_of_it}."]
         whole = link(f"the page of {matrix.name}", to(here, site.of_matrix(matrix)))
         parts.append(f"All kinds of failure in one table, what was judged, and what is not measured: {whole}.")
     return _text(parts)
 
 
-def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported]) -> str:
+def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], elsewhere: Sequence[str]) -> str:
+    """Return the page of a matrix; `elsewhere` are the methods that other matrices have and this one has not."""
     here = site.of_matrix(matrix)
-    linked = site.linked(here)
+    linked = site.linked(here, matrix.name)
     kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
     parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
+    parts += _superseded(site, matrix.name)
     parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
     if len(matrix.kinds) > 1:
-        parts += ["## All kinds of failure", ranks_of_all_said(matrix), overview_table(matrix, linked)]
-    parts += ["## What was judged", model_table(matrix, linked)]
+        for metric in RANKINGS:
+            by = f"## All kinds of failure by {METRICS[metric].title}"
+            parts += [by, ranks_of_all_said(matrix, metric), overview_table(matrix, metric, linked)]
+    parts += ["## What was judged", CALIBRATION, model_table(matrix, linked)]
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
-    parts += ["### Bits per dimension", ours] if ours else []
+    parts += ["### Bits per dimension", BITS, ours] if ours else []
     parts += ["### Bits per dimension in the papers", theirs] if theirs else []
     for sweep in sweeps(matrix):
         title = f"{sweep.field} of {sweep.recipe}"
@@ -118,22 +163,38 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported]) -> 
         parts += site.picture(here, matrix, sweep_picture(sweep.recipe, sweep.field), title)
         printed = reported_sweep(sweep, reported)
         parts += ["### In the papers", printed] if printed else []
-    if matrix.gaps:
-        parts += ["## Not measured", gap_table(matrix.gaps, linked)]
+    if matrix.gaps or elsewhere:
+        parts.append("## Not measured")
+    parts += [gap_table(matrix.gaps, linked)] if matrix.gaps else []
+    if elsewhere:
+        parts.append(f"Never run here, but on another matrix: {', '.join(map(linked, elsewhere))}.")
     return _text(parts)
+
+
+def _superseded(site: Site, matrix: str) -> list[str]:
+    """Return which rows of a matrix earlier versions made, and what has changed."""
+    found = changes(site.superseded.get(matrix, {}))
+    lines = [f"- {', '.join(f'`{method}`' for method in methods)}: {change}." for change, methods in found.items()]
+    said = f"{MARKED} Rows made by an earlier version of their method, to be made again, and what has changed since:"
+    return [said, "\n".join(lines)] if lines else []
 
 
 def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Sequence[Reported]) -> str:
     here = site.of_kind(standings)
-    linked, kind = site.linked(here), standings.kind
+    linked, kind = site.linked(here, standings.matrix), standings.kind
     above = [link("How to read it", f"{to(here, site.index)}#how-to-read-it"), link(matrix.name, "README.md")]
     parts = [f"# {kind.title} on `{matrix.name}` (`{kind.name}`)", " · ".join(above), _sizes(standings)]
-    parts += [ranks_said(standings), summary_table(standings, linked)]
+    parts += [EARLIER] if site.superseded.get(standings.matrix) else []
+    parts += [ranks_said(standings), rank_table(standings, linked)]
+    parts += ["## Other metrics, and what each method needs", needs_table(standings, linked)]
     attacks = attack_table(standings)
-    parts += ["## What the attacks achieved", attacks] if attacks else []
+    parts += ["## What the attacks achieved", ATTACKED, attacks] if attacks else []
     if len(standings.columns) > 1:
         for metric in SHOWN:
-            parts += [f"## {kind.heading(metric)} by set", metric_table(standings, metric, linked)]
+            parts += [f"## {kind.heading(metric)} by set", metric_tables(standings, metric, linked)]
+    tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
+    parts += ["## Mann-Whitney test", SAID, tested] if tested else []
+    parts += ["### In the papers", printed] if tested and printed else []
     found = comparable(standings, matrix.in_set, reported)
     parts += ["## The papers' own numbers", reported_table(standings, matrix.scale, found)] if found else []
     return _text(parts)
@@ -154,26 +215,37 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
     ]
     for matrix, records in own:
         parts += [f"## {link(matrix.name, to(here, site.of_matrix(matrix)))}", _made_with(records)]
+        if change := site.superseded.get(matrix.name, {}).get(method):
+            parts.append(f"{MARKED} These rows were made by an earlier version of the method: {change}.")
         for one in matrix.kinds:
             if method in one.entries:
                 title = link(one.kind.title, to(here, site.of_kind(one)))
-                text = one.ranks[method]
-                rank = f"no rank, {text}" if one.has(method).lacking else f"rank {text}"
-                parts += [f"### {title}: {rank}", method_table(one, method)]
+                rank = rank_of(one, method)
+                parts += [f"### {title}: {rank}", method_table(one, method), *mann_whitney_said(one, method)]
         lacking = [one for one in matrix.gaps if method in one.methods]
-        parts += ["### Not measured", gap_table(lacking, site.linked(here))] if lacking else []
+        parts += ["### Not measured", gap_table(lacking, site.linked(here, matrix.name))] if lacking else []
     return _text(parts)
 
 
+def rank_of(standings: Standings, method: str) -> str:
+    """Return a method's ranks by all metrics that have them, or why it has none."""
+    if method not in {one.method for one in standings.ranked}:
+        return f"no rank, {standings.ranks[method]}"
+    return "rank " + ", ".join(f"{standings.ranks_by[one][method]} by {METRICS[one].title}" for one in RANKINGS)
+
+
 def _made_with(records: Sequence[Record]) -> str:
-    """Return parameters, seeds, model and costs of a method on a matrix."""
+    """Return parameters, facts of the fit, seeds, model and costs of a method on a matrix."""
     parameters = records[0].parameters
     tuned = {str(record.seed): record.parameters for record in records if record.parameters.chosen}
-    rows = [[name, _shown(value), ""] for name, value in parameters.default.items()]
+    rows = [[name, _shown(value), "default"] for name, value in parameters.default.items()]
     rows += [[name, _shown(value), "given"] for name, value in parameters.given.items()]
     for name in dict.fromkeys(name for by_seed in tuned.values() for name in by_seed.chosen):
         values = ", ".join(_choice(name, seed, by_seed) for seed, by_seed in tuned.items())
         rows.append([name, values, "tuned"])
+    for name in dict.fromkeys(name for record in records for name in record.facts):
+        values = ", ".join(_fact(name, record) for record in records if name in record.facts)
+        rows.append([name, values, "fitted"])
     models = {record.model.name for record in records if record.model}
     references = {record.reference.name for record in records if record.reference} - models
     facts = [
@@ -192,6 +264,12 @@ def _choice(name: str, seed: str, parameters: Parameters) -> str:
     return f"{_shown(parameters.chosen.get(name))} (seed {seed}{', undecided' if parameters.undecided else ''})"
 
 
+def _fact(name: str, record: Record) -> str:
+    """Return what the fit says of itself at a seed."""
+    value = record.facts[name]
+    return f"{'not finite' if value is None else f'{value:.4g}'} (seed {record.seed})"
+
+
 def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -206,6 +284,7 @@ def _facts(matrix: MatrixResults) -> list[str]:
     facts = [
         f"- in-set: `{matrix.in_set}`; scale: {matrix.scale}; seeds: {', '.join(map(str, seeds))}",
         f"- methods: {len({record.method for record in matrix.records})}; code: {', '.join(_commits(matrix.records))}",
+        f"- made on: {_machines(matrix.records)}",
     ]
     warning = [f"> {SCALES[matrix.scale]}"] if matrix.scale in SCALES else []
     return [*warning, "\n".join(facts)]
@@ -218,8 +297,11 @@ def _sizes(standings: Standings) -> str:
     means = len(averaged(standings.columns))
     over = f" The ranking is by means over {means} sets." if means > 1 else ""
     good = _range([n for _, n, m in sizes if n and m])
+    told = f"{standings.kind.said}{over}"
+    if shown := set_table(standings.columns, bad):
+        return f"{told} There are {good} good inputs, and bad ones of each set as follows.\n\n{shown}"
     each = ", ".join(f"{name} {size}" for name, size in bad.items())
-    return f"{standings.kind.said}{over}\n\nGood: {good}. Bad: {each}."
+    return f"{told}\n\nGood: {good}. Bad: {each}."
 
 
 def _range(sizes: Sequence[int]) -> str:
@@ -234,3 +316,9 @@ def _commits(records: Sequence[Record]) -> list[str]:
     """Return the commits that made the records, marked where files had been changed since."""
     made = {(record.git.commit or "unknown commit", bool(record.git.dirty)) for record in records}
     return [f"`{commit[:10]}`{' with uncommitted changes' if dirty else ''}" for commit, dirty in sorted(made)]
+
+
+def _machines(records: Sequence[Record]) -> str:
+    """Return the classes of machine that made the records, the busiest first, each with how many it made."""
+    made = Counter(record.environment.machine or record.environment.device for record in records)
+    return ", ".join(f"{machine} ({count} records)" for machine, count in made.most_common())

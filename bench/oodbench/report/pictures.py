@@ -13,7 +13,7 @@ from oodbench.report.numbers import RANKED_BY
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.store import digest
 
-LOOK = 2
+LOOK = 3
 """Of `oodbench.report.drawing`: one more where a picture of the same numbers looks otherwise."""
 
 Points = Sequence[tuple[float, float]]
@@ -70,7 +70,7 @@ def draw_sweep(sweep: Sweep, matrix: MatrixResults, path: Path) -> None:
     }
     for kind in (standings.kind for standings in matrix.kinds):
         by_value = [[100 * share for share in one.auroc.get(kind.name, ())] for one in found]
-        panels[f"{kind.title}: AUROC in percent"] = list(by_value)
+        panels[f"{kind.title}\nAUROC in percent"] = list(by_value)
     shown = {name: numbers for name, numbers in panels.items() if any(map(len, numbers))}
     title, values = f"{sweep.field} of {sweep.recipe} on {matrix.name}", [str(one.value) for one in found]
     seal = f"oodbench: shows {digest(LOOK, title, values, shown)}"

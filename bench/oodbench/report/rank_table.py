@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from io import StringIO
 
 from oodbench.measure.metrics import METRICS
-from oodbench.report.numbers import RANKED_BY
+from oodbench.measure.ranks import Ranked
+from oodbench.report.numbers import RANKINGS
 from oodbench.report.standings import MAY_BE_BEST, MatrixResults, Standings
 
 FILE = "ranks.csv"
@@ -27,46 +28,56 @@ COLUMNS = (
 )
 """Of the file: place, 95 % interval of the true rank, and mean stand only where no seed and no set is missing."""
 
-BY = METRICS[RANKED_BY].title
-
 ONE_SEED = (
     "With one seed all this speaks of these trained models and other inputs: what another training run would change "
     "cannot be seen."
 )
 
 
-def ranks_said(standings: Standings) -> str:
-    """Return what the ranks of a table claim."""
+def ranks_said(standings: Standings, metrics: Sequence[str] = RANKINGS) -> str:
+    """Return what the ranks of a table claim that is in the order of the first metric."""
     methods, seeds = len(standings.ranked), len(standings.all_seeds)
     if not methods:
         return "No method has every seed and set of the matrix, so none has a rank."
-    best = sum(one.may_be_best for one in standings.ranked)
-    said = [_said(str(methods), "each method", str(methods - 1), seeds)] if methods > 1 else ["One method has a rank."]
-    if methods > 1:
-        said.append(f"{MAY_BE_BEST}: with 95 % confidence the best of the {methods} is {_among(best)}.")
-    said += [ONE_SEED] if seeds == 1 and methods > 1 else []
+    if methods == 1:
+        said = ["One method has a rank."]
+    else:
+        said = [_said(metrics[0], str(methods), "each method", str(methods - 1), seeds)]
+        best = _among(sum(one.may_be_best for one in standings.ranked_by[metrics[0]]))
+        said.append(f"{MAY_BE_BEST}: with 95 % confidence the best of the {methods} is {best}.")
+        said += [_also(metric, standings.ranked_by[metric]) for metric in metrics[1:]]
+        said += [ONE_SEED] if seeds == 1 else []
     if methods < len(standings.ranks):
         said.append("A method without every seed and set has no rank, and says how many it has.")
     return " ".join(said)
 
 
-def ranks_of_all_said(matrix: MatrixResults) -> str:
-    """Return the same for a table of several kinds of failure."""
+def ranks_of_all_said(matrix: MatrixResults, metric: str) -> str:
+    """Return the same for a table of several kinds of failure by one metric."""
     seeds = max(len(standings.all_seeds) for standings in matrix.kinds)
     said = [
-        _said("K", "each of the K methods of a kind of failure", "K - 1", seeds),
+        _said(metric, "K", "each of the K methods of a kind of failure", "K - 1", seeds),
         f"{MAY_BE_BEST}: with 95 % confidence the best of a kind is one of those marked in its column.",
     ]
     return " ".join([*said, ONE_SEED] if seeds == 1 else said)
 
 
-def _said(methods: str, each: str, others: str, seeds: int) -> str:
+def _also(metric: str, ranked: Sequence[Ranked]) -> str:
+    """Return what is said of ranks that stand beside the first, from the same tests of another metric."""
+    best = _among(sum(one.may_be_best for one in ranked))
+    return (
+        f"**{METRICS[metric].title} ranks** are made in the same way from the means of {METRICS[metric].title}, on the "
+        f"same drawn inputs; by it the best is {best} in its column, and the rows stay in the order of the first ranks."
+    )
+
+
+def _said(metric: str, methods: str, each: str, others: str, seeds: int) -> str:
     on = "the same inputs" + (f" and {seeds} seeds" if seeds > 1 else "")
     return (
-        f"**{BY} ranks**: a method's place by its mean, and in brackets a 95 % interval of its true rank, from 1 + the "
-        f"number of methods significantly better to {methods} - the number significantly worse, where {each} is tested "
-        f"against the {others} others on {on}, at 5 % after Holm's correction for these {others} tests. "
-        "An interval is right with 95 % confidence for each method by itself, not for all at once."
+        f"**{METRICS[metric].title} ranks**: a method's place by its mean, and in brackets a 95 % interval of its true "
+        f"rank, from 1 + the number of methods significantly better to {methods} - the number significantly worse, "
+        f"where {each} is tested against the {others} others on {on}, at 5 % after Holm's correction for these "
+        f"{others} tests. An interval is right with 95 % confidence for each method by itself, not for all at once."
     )
 
 
@@ -75,19 +86,20 @@ def _among(best: int) -> str:
 
 
 def ranks_csv(matrices: Sequence[MatrixResults]) -> str:
-    """Return the text of ranks.csv: a row a matrix, kind and method, in the order of the tables."""
+    """Return the text of ranks.csv: a row a matrix, kind, metric and method, best first."""
     file = StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     for matrix in matrices:
         for standings in matrix.kinds:
-            writer.writerows(_rows(standings))
+            for metric in RANKINGS:
+                writer.writerows(_rows(standings, metric))
     return file.getvalue()
 
 
-def _rows(standings: Standings) -> Iterator[tuple[object, ...]]:
-    found = {one.method: one for one in standings.ranked}
-    for method in standings.ranks:
+def _rows(standings: Standings, metric: str) -> Iterator[tuple[object, ...]]:
+    found = {one.method: one for one in standings.ranked_by[metric]}
+    for method in standings.ranks_by[metric]:
         one = found.get(method)
         rank = (one.place, one.low, one.high, str(one.may_be_best).lower(), f"{one.mean:.6f}") if one else ("",) * 5
-        yield standings.matrix, standings.kind.name, RANKED_BY, method, *rank, *standings.has(method)
+        yield standings.matrix, standings.kind.name, metric, method, *rank, *standings.has(method)

@@ -9,6 +9,7 @@ from oodbench.report.markdown import NONE, link, mean_and_std, table
 from oodbench.report.numbers import RANKED_BY
 from oodbench.report.site import COMMAND, Pages, Site
 from oodbench.report.standings import MAY_BE_BEST, MatrixResults, Standings
+from oodbench.report.superseded import MARK
 
 FILE = "README.md"
 BEGIN = f"<!-- {COMMAND} writes what stands from here -->"
@@ -34,19 +35,20 @@ def with_block(folder: Path, site: Site, matrices: Sequence[MatrixResults]) -> P
 def block(site: Site, matrix: MatrixResults) -> str:
     """Return the best methods of each kind of failure, and the baseline: FPR95 on every kind."""
     headers = ["Method", *(one.kind.short for one in matrix.kinds)]
-    rows = [
-        [link(f"`{method}`", site.of_method(method)), *(_cell(one, method) for one in matrix.kinds)]
-        for method in chosen(matrix)
-    ]
+    linked = site.linked(FILE, matrix.name)
+    rows = [[linked(method), *(_cell(one, method) for one in matrix.kinds)] for method in chosen(matrix)]
     seeds = len({record.seed for record in matrix.records})
     whole = link("leaderboard.md", site.index)
     said = (
-        f"FPR95 ↓ in percent on `{matrix.name}`, mean ± standard deviation over {seeds} seeds · rank by it, and a "
+        f"FPR95 ↓, the share of bad inputs accepted where 95 % of the good ones are, in percent on "
+        f"`{matrix.name}`, mean ± standard deviation over {seeds} seeds · rank by it, and a "
         f"95 % interval of the true rank; {MAY_BE_BEST} may be the best: with 95 % confidence the best of a column is "
         "one of all that have this mark there. Shown are the first of each kind of failure, one a paper, and the "
         f"baseline `{BASELINE}`; all methods, sets and metrics, and what exactly is tested: {whole}."
     )
-    return f"{table(headers, rows, ('Method',))}\n\n{said}"
+    earlier = any(MARK in row[0] for row in rows)
+    note = f" {MARK} made by an earlier version of the method, to be made again." if earlier else ""
+    return f"{table(headers, rows, ('Method',))}\n\n{said}{note}"
 
 
 def chosen(matrix: MatrixResults) -> list[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from oodbench.report.markdown import link
 from oodbench.report.standings import MatrixResults, Standings
+from oodbench.report.superseded import MARK as OF_AN_EARLIER_VERSION
+from oodbench.report.superseded import superseded
 from oodbench.report.tables import Linked
 
 COMMAND = "oodbench table"
@@ -30,12 +32,14 @@ class Site:
         index: Name of the file that lists all, leaderboard.md as a rule.
         folder: Folder of all others, relative to that file.
         results: Folder of results.
+        superseded: What has changed since rows were made, by matrix and method.
     """
 
     def __init__(self, results: Path, index: str) -> None:
         self.index = index
         self.folder = f"docs/{Path(index).stem}"
         self.results = results
+        self.superseded = superseded(results)
 
     def of_matrix(self, matrix: MatrixResults) -> str:
         """Return the page of a matrix."""
@@ -49,9 +53,13 @@ class Site:
         """Return the page of a method."""
         return f"{self.folder}/{METHODS}/{method}.md"
 
-    def linked(self, here: str) -> Linked:
-        """Return what makes a link from a page to the page of a method."""
-        return lambda method: link(f"`{method}`", to(here, self.of_method(method)))
+    def linked(self, here: str, matrix: str) -> Linked:
+        """Return what links from a page to that of a method, with a mark where an earlier version made the row."""
+        return lambda method: link(f"`{method}`", to(here, self.of_method(method))) + self.mark(matrix, method)
+
+    def mark(self, matrix: str, method: str) -> str:
+        """Return what stands behind a method's name where an earlier version of it made the row."""
+        return f" {OF_AN_EARLIER_VERSION}" if method in self.superseded.get(matrix, {}) else ""
 
     def picture(self, here: str, matrix: MatrixResults, name: str, text: str) -> list[str]:
         """Return a picture of a matrix, if it has been drawn."""

@@ -8,13 +8,14 @@ from pathlib import Path
 from oodbench.data.matrix import Matrix, known_matrix
 from oodbench.errors import BadRecord
 from oodbench.measure.kinds import KINDS, Column, Kind, averaged
+from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranks import Ranked, Run, ranked
 from oodbench.measure.summary import Spread, average, spread
 from oodbench.records import Record, command
 from oodbench.report.entries import Entry, collect
 from oodbench.report.gaps import Has, SharedGap, gaps
 from oodbench.report.members import shares_members
-from oodbench.report.numbers import RANKED_BY, Draws, Numbers, inputs_of, numbers
+from oodbench.report.numbers import RANKED_BY, RANKINGS, Draws, Numbers, inputs_of, numbers
 
 SCALES = ("paper", "cpu", "tiny")
 
@@ -59,24 +60,30 @@ class Standings:
     draws: Draws
     seeds: tuple[int, ...] = ()
 
-    @cached_property
+    @property
     def ranked(self) -> tuple[Ranked, ...]:
-        """The methods that have every seed and set of the matrix, best first; none whose seeds share members."""
-        sets = averaged(self.columns)
-        complete = [method for method in self.entries if self.has(method).all and not self.shares_members(method)]
-        return ranked({method: self._runs(method, sets) for method in complete}, RANKED_BY)
+        """The methods that have a rank, best first, by the metric that orders tables."""
+        return self.ranked_by[RANKED_BY]
+
+    @property
+    def ranks(self) -> dict[str, str]:
+        """Rank by method, by the metric that orders tables and in their order; see `ranks_by`."""
+        return self.ranks_by[RANKED_BY]
 
     @cached_property
-    def ranks(self) -> dict[str, str]:
-        """Rank by method, in the order of tables: "7 (3-15)", with a star where it may be the best.
+    def ranked_by(self) -> dict[str, tuple[Ranked, ...]]:
+        """By metric, the methods that have every seed and set, best first; none whose seeds share members."""
+        complete = [method for method in self.entries if self.has(method).all and not self.shares_members(method)]
+        return {metric: ranked({one: self._runs(one, metric) for one in complete}, metric) for metric in RANKINGS}
+
+    @cached_property
+    def ranks_by(self) -> dict[str, dict[str, str]]:
+        """Rank by metric and method, best first: "7 (3-15)", with a star where it may be the best.
 
         Methods without a rank say what they lack, "4 of 5 seeds", or that their seeds share members; they follow, by
         the mean of what they have.
         """
-        ranks = {one.method: rank_text(one) for one in self.ranked}
-        means = {method: self.over_sets(RANKED_BY, method, averaged(self.columns)) for method in self.entries}
-        rest = sorted((mean is None, mean.mean if mean else 0.0, method) for method, mean in means.items())
-        return ranks | {method: self.has(method).lacking or SHARED for _, _, method in rest if method not in ranks}
+        return {metric: self._ranks(metric) for metric in RANKINGS}
 
     @cached_property
     def all_seeds(self) -> tuple[int, ...]:
@@ -128,15 +135,22 @@ class Standings:
         seeds = list(self.entries[method])
         return self.intervals.get((metric, method, seeds[0]), {}).get(name) if len(seeds) == 1 else None
 
-    def _runs(self, method: str, sets: Sequence[str]) -> dict[int, Run]:
-        ordered = sorted(sets)  # the order in which the draws were averaged
+    def _ranks(self, metric: str) -> dict[str, str]:
+        ranks = {one.method: rank_text(one) for one in self.ranked_by[metric]}
+        sign = -1 if METRICS[metric].higher_is_better else 1
+        means = {method: self.over_sets(metric, method, averaged(self.columns)) for method in self.entries}
+        rest = sorted((mean is None, sign * mean.mean if mean else 0.0, method) for method, mean in means.items())
+        return ranks | {method: self.has(method).lacking or SHARED for _, _, method in rest if method not in ranks}
+
+    def _runs(self, method: str, metric: str) -> dict[int, Run]:
+        ordered = sorted(averaged(self.columns))  # the order in which the draws were averaged
         runs = {}
         for seed in self.all_seeds:
             entry = self.entries[method][seed]
             sizes = [self.sizes[method, seed][name] for name in ordered]
-            mean = average(self.values[RANKED_BY, method, seed], ordered)
+            mean = average(self.values[metric, method, seed], ordered)
             assert mean is not None
-            runs[seed] = Run(mean, min(map(min, sizes)), self.draws[inputs_of(entry), self.kind.name])
+            runs[seed] = Run(mean, min(map(min, sizes)), self.draws[inputs_of(entry), self.kind.name, metric])
         return runs
 
 

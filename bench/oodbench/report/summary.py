@@ -10,11 +10,11 @@ from oodbench.measure.kinds import averaged
 from oodbench.report.entries import collect
 from oodbench.report.leaderboard import write
 from oodbench.report.markdown import mean_and_std
-from oodbench.report.numbers import keep, numbers
+from oodbench.report.numbers import RANKED_BY, RANKINGS, keep, numbers
 from oodbench.report.pages import SCALES
 from oodbench.report.rank_table import ranks_said
 from oodbench.report.standings import Standings, matrices_of
-from oodbench.report.tables import BEHIND, FIRST, accuracy_text
+from oodbench.report.tables import BEHIND, accuracy_text
 
 
 def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
@@ -41,7 +41,7 @@ def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
 
 
 def _ranking(standings: Standings) -> str:
-    headers = ["rank", "method", *(standings.kind.heading(metric) for metric in FIRST), "accuracy"]
+    headers = ["rank", "method", *(standings.kind.heading(metric) for metric in RANKINGS), "accuracy"]
     sets = averaged(standings.columns)
     rows = [
         [rank, method, *_means(standings, method, sets), accuracy_text(standings, method)]
@@ -50,10 +50,10 @@ def _ranking(standings: Standings) -> str:
     title = (
         f"{standings.kind.title} (`{standings.kind.name}`), mean over {len(sets)} set{'s' * (len(sets) > 1)}, percent"
     )
-    aligned = ("right", "left", *["right"] * (len(FIRST) + 1))
-    said = fill(ranks_said(standings).replace("**", ""), 100)
+    aligned = ("right", "left", *["right"] * (len(RANKINGS) + 1))
+    said = fill(ranks_said(standings, (RANKED_BY,)).replace("**", ""), 100)
     return f"{title}\n{said}\n{tabulate(rows, headers, 'simple', colalign=aligned, disable_numparse=True)}"
 
 
 def _means(standings: Standings, method: str, sets: Sequence[str]) -> list[str]:
-    return [mean_and_std(standings.over_sets(metric, method, sets)) for metric in FIRST]
+    return [mean_and_std(standings.over_sets(metric, method, sets)) for metric in RANKINGS]

@@ -4,21 +4,27 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from oodbench.measure.kinds import Column, averaged
+from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
 from oodbench.records import ModelRecord, Record
 from oodbench.report.gaps import SharedGap
 from oodbench.report.markdown import NONE, mean_and_std, percent, table
+from oodbench.report.numbers import RANKINGS
+from oodbench.report.sets import joined, split
 from oodbench.report.standings import MatrixResults, Standings
 
 SHOWN = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
 """The metrics of a table; the others are on the page of a method, in metrics.parquet and in `oodbench table --csv`."""
 
-FIRST = ("fpr95", "auroc")
-"""The metrics of an overview."""
+FURTHER = tuple(metric for metric in SHOWN if metric not in RANKINGS)
+"""Those of them that have no ranks."""
 
 BEHIND = "▼"
 """Stands beside the accuracy of a model that falls behind its plain twin."""
+
+MEAN = "mean"
+"""Heading of the mean over all sets."""
 
 WORDS = ("Method", "Tuned on", "Labels")
 
@@ -26,41 +32,55 @@ Linked = Callable[[str], str]
 """Returns a method's name as a link to its page."""
 
 
-def overview_table(matrix: MatrixResults, linked: Linked) -> str:
-    """Return rank, FPR95 and AUROC of every method on every kind of failure, in the order of the first."""
+def overview_table(matrix: MatrixResults, metric: str, linked: Linked) -> str:
+    """Return rank and mean of every method on every kind of failure by one metric, in the order of the first kind."""
     headers = ["Method"]
     for one in matrix.kinds:
-        headers += [f"{one.kind.short}: {what}" for what in ("rank", *map(one.kind.heading, FIRST))]
-    methods = dict.fromkeys(method for one in matrix.kinds for method in one.ranks)
-    rows = [[linked(method), *(cell for one in matrix.kinds for cell in _overview(one, method))] for method in methods]
+        headers += [f"{one.kind.short}: {what}" for what in ("rank", one.kind.heading(metric))]
+    methods = dict.fromkeys(method for one in matrix.kinds for method in one.ranks_by[metric])
+    rows = [
+        [linked(method), *(cell for one in matrix.kinds for cell in _rank_and_mean(one, metric, method))]
+        for method in methods
+    ]
     return table(headers, rows, ("Method",))
 
 
-def first_table(standings: Standings, rows: int, linked: Linked) -> str:
-    """Return rank, FPR95, AUROC and accuracy of the first rows."""
-    headers = ["Rank", "Method", *map(standings.kind.heading, FIRST), "Model accuracy"]
-    methods = list(standings.ranks)[:rows]
-    return table(headers, [first_row(standings, method, linked) for method in methods], WORDS)
+def rank_table(standings: Standings, linked: Linked, rows: int | None = None) -> str:
+    """Return the ranks and means of the first methods or all, their seeds, and the accuracy of their models."""
+    first, *others = RANKINGS
+    headers = [rank_heading(first), "Method", standings.kind.heading(first)]
+    headers += [text for metric in others for text in (rank_heading(metric), standings.kind.heading(metric))]
+    made = []
+    for method in list(standings.ranks)[:rows]:
+        rank, mean = _rank_and_mean(standings, first, method)
+        more = [cell for metric in others for cell in _rank_and_mean(standings, metric, method)]
+        seeds = str(len(standings.entries[method]))
+        made.append([rank, linked(method), mean, *more, seeds, accuracy_text(standings, method)])
+    return table([*headers, "n", "Model accuracy"], made, WORDS)
 
 
-def first_row(standings: Standings, method: str, linked: Linked) -> list[str]:
-    """Return a row of `first_table`."""
-    rank, *means = _overview(standings, method)
-    return [rank, linked(method), *means, accuracy_text(standings, method)]
+def rank_heading(metric: str) -> str:
+    """Return the heading of a column of ranks."""
+    return f"{METRICS[metric].title} rank"
 
 
-def summary_table(standings: Standings, linked: Linked) -> str:
-    """Return rank, means over all sets, and what each method needs."""
-    metrics = list(map(standings.kind.heading, SHOWN))
-    headers = ["Rank", "Method", *metrics, "n", "Model accuracy", "Tuned on", "Labels", "Passes"]
-    return table(headers, [_summary_row(standings, method, linked) for method in standings.ranks], WORDS)
+def needs_table(standings: Standings, linked: Linked) -> str:
+    """Return the means over all sets by the other metrics, and what each method needs."""
+    headers = ["Method", *map(standings.kind.heading, FURTHER), "Tuned on", "Labels", "Passes"]
+    return table(headers, [_needs_row(standings, method, linked) for method in standings.ranks], WORDS)
 
 
-def metric_table(standings: Standings, metric: str, linked: Linked) -> str:
-    """Return one metric with a column a set, and the mean of each group that has several."""
-    sets = [column.name for column in standings.columns]
-    means = _means(standings.columns)
-    headers = ["Method", *(_heading(column) for column in standings.columns), *means]
+def metric_tables(standings: Standings, metric: str, linked: Linked) -> str:
+    """Return one metric with a column a set, and the mean of each group that has several; a table a group of many."""
+    title, groups = standings.kind.heading(metric), split(standings.columns)
+    tables = {group: _metric_table(standings, columns, metric, linked) for group, columns in groups.items()}
+    return joined(((f"{title}, {group}" if group else "", text) for group, text in tables.items()), "###")
+
+
+def _metric_table(standings: Standings, columns: Sequence[Column], metric: str, linked: Linked) -> str:
+    sets, whole = [column.name for column in columns], len(columns) == len(standings.columns)
+    means = {name: of for name, of in _means(columns).items() if whole or name != MEAN}
+    headers = ["Method", *(_heading(column) if whole else column.name for column in columns), *means]
     rows = []
     for method in standings.ranks:
         row = [_of_set(standings, metric, method, name) for name in sets]
@@ -121,22 +141,20 @@ def accuracy_text(standings: Standings, method: str) -> str:
     return mean_and_std(standings.accuracy(method)) + behind
 
 
-def _overview(standings: Standings, method: str) -> list[str]:
-    if method not in standings.ranks:
-        return [NONE] * (1 + len(FIRST))
-    sets = averaged(standings.columns)
-    numbers = [mean_and_std(standings.over_sets(metric, method, sets)) for metric in FIRST]
-    return [standings.ranks[method], *numbers]
+def _rank_and_mean(standings: Standings, metric: str, method: str) -> tuple[str, str]:
+    if method not in standings.entries:
+        return NONE, NONE
+    mean = standings.over_sets(metric, method, averaged(standings.columns))
+    return standings.ranks_by[metric][method], mean_and_std(mean)
 
 
-def _summary_row(standings: Standings, method: str, linked: Linked) -> list[str]:
+def _needs_row(standings: Standings, method: str, linked: Linked) -> list[str]:
     records = standings.records(method)
     sets = averaged(standings.columns)
-    means = [mean_and_std(standings.over_sets(metric, method, sets)) for metric in SHOWN]
+    means = [mean_and_std(standings.over_sets(metric, method, sets)) for metric in FURTHER]
     first = records[0]
     needs = [first.tuning_access, "yes" if first.fits_on_labels else "no", passes_text(records)]
-    accuracy = accuracy_text(standings, method)
-    return [standings.ranks[method], linked(method), *means, str(len(records)), accuracy, *needs]
+    return [linked(method), *means, *needs]
 
 
 def passes_text(records: Sequence[Record]) -> str:
@@ -152,7 +170,7 @@ def _means(columns: Sequence[Column]) -> dict[str, list[str]]:
         groups.setdefault(column.group, []).append(column.name)
     means = {f"mean ({group})": names for group, names in groups.items() if group and len(names) > 1}
     overall = list(averaged(columns))
-    return means if overall in means.values() else means | {"mean": overall}
+    return means if overall in means.values() else means | {MEAN: overall}
 
 
 def _heading(column: Column) -> str:

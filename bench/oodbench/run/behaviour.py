@@ -86,7 +86,7 @@ def method_behaviour(entry: Registered, workspace: Workspace, space: SpaceName) 
     matrix = toy_matrix(space)
     context = Context(matrix, workspace)
     recipe = entry.method.recipe.sized(matrix.scale, matrix.training)
-    found = evaluation(context, Job(entry, recipe, 0))
+    found = evaluation(context, Job(entry, recipe, 0, matrix.scale))
     scores, quality = found.outcome.scores, found.exam.quality
     facts = quality.accuracy, quality.ece_15, quality.nll, quality.brier
     numbers: dict[str, Iterable[Any]] = {

@@ -128,18 +128,19 @@ def _run(context: Context, jobs: Sequence[Job], backend: Backend, made: dict[Nam
 def graph(context: Context, jobs: Sequence[Job]) -> list[Task[object]]:
     """Return the tasks that jobs come to: models and what they are made from, their outputs, evaluations."""
     needs = Needs(gpus=int(context.workspace.torch_device.type == "cuda"))
-    wanted = _wanted(context, jobs)
+    wanted, judged = _wanted(context, jobs), _judged(context, jobs)
     tasks: dict[str, Task[object]] = {}
 
     def model(recipe: Recipe, seed: int) -> None:
         """Add a model, after those that it is made from and those that its outputs need."""
         parts = recipe.parts(seed, context.matrix.seeds)
-        reference = reference_of(recipe, context.matrix)
-        for one in (*parts, *([(reference, seed)] if reference != recipe else [])):
+        reference = reference_of(recipe, context.matrix) if (recipe, seed) in judged else None
+        others = [(reference, seed)] if reference not in (None, recipe) else []
+        for one in (*parts, *others):
             model(*one)
         training = TrainModel(context.matrix, recipe, seed, tuple(train_key(*part) for part in parts), needs)
         before = [training.key, *(outputs_key(*part) for part in parts if part in wanted)]
-        before += [outputs_key(reference, seed)] if reference != recipe else []
+        before += [outputs_key(*other) for other in others]
         tasks.setdefault(training.key, training)
         if (recipe, seed) in wanted:
             showing = StoreOutputs(
@@ -169,6 +170,11 @@ def _wanted(context: Context, jobs: Sequence[Job]) -> dict[tuple[Recipe, int], f
         add(job.recipe, job.seed, wanted_outputs(job))
         add(_reference(context, job), job.seed, ANSWER)
     return wanted
+
+
+def _judged(context: Context, jobs: Sequence[Job]) -> set[tuple[Recipe, int]]:
+    """Return the models that see attacked images: those of jobs, and whose attacks they are; a mere part sees none."""
+    return {(recipe, job.seed) for job in jobs for recipe in (job.recipe, _reference(context, job))}
 
 
 def _reference(context: Context, job: Job) -> Recipe:

@@ -6,8 +6,9 @@ from statistics import mean
 
 from tabulate import tabulate
 
-from oodbench.errors import BadData
+from oodbench.errors import BadData, MissingData
 from oodbench.records import read_cost, record_paths
+from oodbench.run.absent import Wanted, wanted
 from oodbench.run.context import Context
 from oodbench.run.models import is_trained
 from oodbench.run.plan import Job, Skip
@@ -18,9 +19,14 @@ SHARED = ("train", "outputs")
 
 
 def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
-    """Return a table of what is done, what would run and what is skipped, and an estimate of time and disk."""
+    """Return a table of what is done, what would run and what is skipped, and an estimate of time and disk.
+
+    Where a set is absent without which nothing runs, the plan is shown all the same, with what to get.
+    """
     try:
         here = context.sets
+    except MissingData:
+        return _without_data(context, planned)
     except BadData as error:
         return f"nothing can run: {error}"
     jobs = [item for item in planned if isinstance(item, Job)]
@@ -39,6 +45,68 @@ def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
             _estimate(context, waiting),
         ]
     )
+
+
+def _without_data(context: Context, planned: Sequence[Job | Skip]) -> str:
+    """Return the plan of a matrix whose records cannot be compared as yet: their keys hold hashes of the data."""
+    matrix = context.matrix
+    seeds = {item.method.name: [one.seed for one in planned if one.method is item.method] for item in planned}
+    reasons = {item.method.name: item.reason for item in planned if isinstance(item, Skip)}
+    rows = [
+        (name, _listed(its), "skip" if name in reasons else "run", reasons.get(name, "")) for name, its in seeds.items()
+    ]
+    needs = wanted(matrix, context.workspace.data)
+    sets = [
+        (
+            one.card,
+            one.split,
+            one.role,
+            one.n or "all",
+            "here" if one.here else "absent",
+            "" if one.here else one.how_to_get,
+        )
+        for one in needs
+    ]
+    stops = list(dict.fromkeys(one.card for one in needs if one.stops_a_run))
+    return "\n".join(
+        [
+            f"{matrix.name}: {matrix.title}, scale {matrix.scale}",
+            tabulate(rows, ("method", "seeds", "state", "why"), tablefmt="simple"),
+            "",
+            tabulate(sets, ("data set", "part", "role", "n", "state", "how to get it"), tablefmt="simple"),
+            "",
+            _size(context, planned, needs),
+            f"nothing can run before {', '.join(stops)} {'is' if len(stops) == 1 else 'are'} here; an absent out-set "
+            f"costs its own cells alone",
+        ]
+    )
+
+
+def _size(context: Context, planned: Sequence[Job | Skip], needs: Sequence[Wanted]) -> str:
+    """Say how large a run would be, from what the matrix declares and from costs on record."""
+    jobs = [item for item in planned if isinstance(item, Job)]
+    recipes = dict.fromkeys((repr(job.recipe), job.seed) for job in jobs)
+    matrix = context.matrix
+    images = matrix.n_test + sum(one.n for one in matrix.ood) + 2 * sum(one.n for one in matrix.attacks)
+    costs = [sum(_cost(context, job).values()) for job in jobs]
+    known = [seconds for seconds in costs if seconds]
+    time = (
+        f"about {_time(mean(known) * len(jobs))} of one core, as last recorded"
+        if known
+        else "no cost on record to estimate time from"
+    )
+    absent = {one.card: one.bytes_to_get for one in needs if not one.here}
+    unsaid = [card for card, size in absent.items() if size is None]
+    get = f"{sum(size or 0 for size in absent.values()) / 1e6:.0f} MB to download"
+    get += f", without {', '.join(unsaid)}, whose cards state no size" if unsaid else ""
+    return (
+        f"{len(jobs)} records to make on {len(recipes)} models; {time}; "
+        f"about {len(jobs) * images * SCORE_BYTES / 1e6:.1f} MB of scores; {get}"
+    )
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))
 
 
 def _state(context: Context, item: Job | Skip, doubtful: Collection[str]) -> tuple[str, str]:

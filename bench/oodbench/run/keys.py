@@ -41,5 +41,5 @@ def content(matrix: Matrix) -> dict[str, Any]:
     held_out = matrix.adversarial_validation
     names = [one.attack for one in (*matrix.attacks, *((held_out,) if held_out else ()))]
     attacks = {name: find_attack(name).model_dump(mode="json", exclude=PROSE, exclude_defaults=True) for name in names}
-    said = matrix.model_dump(mode="json", exclude={"title", "methods"}, exclude_defaults=True)
+    said = matrix.model_dump(mode="json", exclude={"title", "methods", "reproduces"}, exclude_defaults=True)
     return {"matrix": said, "attacks": attacks}

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from oodbench.contract import LOGITS, Material, Method
+from oodbench.contract import LOGITS, Material, Method, TuningAccess
 from oodbench.data.matrix import Matrix
 from oodbench.models.outputs import given
 from oodbench.recipes import Plain
 from oodbench.run.registry import Registered
 from oodbench.spaces import SpaceName
-from oodbench.training import Recipe
+from oodbench.training import Recipe, Scale
+
+Access: TypeAlias = TuningAccess | Literal["ood_val_same"]
+"""Held-out data that a row is tuned on; `_same`: images of the very out-set that it is then tested on."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,12 @@ class Job:
     entry: Registered
     recipe: Recipe
     seed: int
+    scale: Scale
 
     @property
     def method(self) -> Method:
-        """The method, its recipe as yet unsized."""
-        return self.entry.method
+        """The method with the detector of the scale, its recipe as yet unsized."""
+        return self.entry.method.sized(self.scale)
 
 
 @dataclass(frozen=True)
@@ -33,18 +38,19 @@ class Skip:
     entry: Registered
     recipe: Recipe
     seed: int
+    scale: Scale
     reason: str
 
     @property
     def method(self) -> Method:
-        """The method."""
-        return self.entry.method
+        """The method, as of a job."""
+        return self.entry.method.sized(self.scale)
 
 
 def offers(matrix: Matrix) -> frozenset[Material]:
     """Return the materials that a matrix has."""
     held: set[Material] = {"labels", "validation"}
-    if matrix.tuning_ood:
+    if matrix.tuning_ood or matrix.tuning_same:
         held.add("ood_validation")
     if matrix.adversarial_validation:
         held.add("adversarial_validation")
@@ -53,13 +59,21 @@ def offers(matrix: Matrix) -> frozenset[Material]:
     return frozenset(held)
 
 
+def tuning_access(matrix: Matrix, method: Method) -> Access:
+    """Return what a row of a matrix is tuned on: a method's own answer, and whether the set is the one tested."""
+    own = method.tuning_access
+    return "ood_val_same" if own == "ood_val" and matrix.tuning_same else own
+
+
 def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) -> list[Job | Skip]:
     """Return a job or a skip for every method and seed, methods in the order given."""
     planned: list[Job | Skip] = []
     for entry in entries:
-        recipe = entry.method.recipe.sized(matrix.scale, matrix.training)
-        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name)
-        planned += [Skip(entry, recipe, seed, reason) if reason else Job(entry, recipe, seed) for seed in seeds]
+        scale = matrix.scale
+        recipe = entry.method.recipe.sized(scale, matrix.training)
+        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name) or recipe.refuses(matrix.space)
+        for seed in seeds:
+            planned.append(Skip(entry, recipe, seed, scale, reason) if reason else Job(entry, recipe, seed, scale))
     return planned
 
 

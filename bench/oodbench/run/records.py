@@ -11,10 +11,11 @@ from oodbench.run import provenance
 from oodbench.run.behaviour import method_source
 from oodbench.run.context import Context
 from oodbench.run.examine import Outcome
+from oodbench.run.facts import facts_of
 from oodbench.run.guard import Made
 from oodbench.run.model_records import ModelsUsed
 from oodbench.run.models import describe
-from oodbench.run.plan import Job, Skip
+from oodbench.run.plan import Job, Skip, tuning_access
 from oodbench.run.tune import Tuned
 
 
@@ -34,6 +35,7 @@ def make_record(
     """
     return Record(
         **identity(context, job, key, outcome.tuned),
+        facts=facts_of(outcome.tuned.state),
         behaviour={name: tuple(numbers) for name, numbers in made.behaviour.items()},
         data=data_used(context),
         passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
@@ -59,7 +61,7 @@ def identity(context: Context, job: Job | Skip, key: str | None = None, tuned: T
         "title": method.title,
         "citation": Citation(authors=paper.authors, title=paper.title, year=paper.year, url=paper.url),
         "parameters": parameters(job, tuned),
-        "tuning_access": method.tuning_access,
+        "tuning_access": tuning_access(context.matrix, method),
         "fits_on_labels": "labels" in method.detector.fits_on,
         "recipe": describe(job.recipe),
         "members": tuple(seed for _, seed in job.recipe.parts(job.seed, context.matrix.seeds)),

@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from oodbench.data.cards import find_card
 from oodbench.data.inputs import Inputs, JoinedInputs
-from oodbench.data.matrix import Matrix
+from oodbench.data.matrix import Matrix, OutSet
 from oodbench.data.remembered import load_remembered as load
+from oodbench.data.splits import sample
 from oodbench.errors import BadData, MissingData
+from oodbench.run.absent import missing
 from oodbench.training import InSet
 
 
@@ -40,9 +44,17 @@ def open_sets(matrix: Matrix, root: Path | None) -> Sets:
     """Return the images of a matrix. Sets whose fingerprint is remembered are opened when their pixels are wanted.
 
     Raises:
-        MissingData: the in-set, a tuning set or outliers are not here; the message says the command that gets them.
+        MissingData: the in-set, outliers or a set that is tuned on are not here; the message names all of them,
+            with the commands that get them.
         BadData: one of these is damaged. A damaged out-set stops nothing: its cells fail.
     """
+    try:
+        return _open(matrix, root)
+    except MissingData as error:
+        raise missing(matrix, root, error) from error
+
+
+def _open(matrix: Matrix, root: Path | None) -> Sets:
     train, validation = (load(matrix.in_set, part, root=root) for part in ("train", "validation"))
     test = load(matrix.in_set, "test", root=root, n=matrix.n_test)
     ood: dict[str, Inputs] = {}
@@ -50,14 +62,27 @@ def open_sets(matrix: Matrix, root: Path | None) -> Sets:
     damaged: dict[str, str] = {}
     for wanted in matrix.ood:
         try:
-            ood[wanted.card] = load(wanted.card, wanted.split, root=root, like=test, n=wanted.n)
+            n = wanted.n + (matrix.tuning_same or 0)
+            ood[wanted.card] = load(wanted.card, wanted.split, root=root, like=test, n=n)
         except MissingData as error:
+            if matrix.tuning_same:
+                raise  # it is what is tuned on, too
             absent[wanted.card] = str(error)
         except (BadData, OSError) as error:
             damaged[wanted.card] = f"{type(error).__name__}: {error}"
     tuning = {s.card: load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.tuning_ood}
+    if matrix.tuning_same:
+        for one in matrix.ood:
+            if one.card in ood:
+                ood[one.card], tuning[one.card] = _parted(ood[one.card], one)
     beside = [load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.outliers]
     return Sets(train, validation, test, ood, tuning, absent, damaged, JoinedInputs(tuple(beside)) if beside else None)
+
+
+def _parted(images: Inputs, tested: OutSet) -> tuple[Inputs, Inputs]:
+    """Return the tested images of an out-set, and the others of those drawn: no image is in both."""
+    chosen = sample(len(images), tested.n, tested.card, tested.split, "tested")
+    return images.take(chosen), images.take(np.setdiff1d(np.arange(len(images)), chosen))
 
 
 def in_set(matrix: Matrix) -> InSet:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from oodbench.contract import Output
+from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import Matrix
 from oodbench.identity import address
 from oodbench.models.train import Report
@@ -70,12 +71,16 @@ class TrainModel:
 
 @dataclass(frozen=True)
 class StoreOutputs:
-    """Store a model's outputs of every set, and of the attacked images: one forward pass each, for all methods."""
+    """Store a model's outputs of every set, and of the attacked images: one forward pass each, for all methods.
+
+    The attacks are those of `reference`, the classifier of the same seed; None for a model that is only a part of
+    others, which ask it for their own attacked images.
+    """
 
     matrix: Matrix
     recipe: Recipe
     seed: int
-    reference: Recipe
+    reference: Recipe | None
     wanted: frozenset[Output]
     after: tuple[str, ...]
     needs: Needs
@@ -97,11 +102,16 @@ class StoreOutputs:
         with spending(place.torch_device) as spent:
             for _, _, images in context.sets:
                 context.outputs(self.recipe, self.seed, self.wanted, images, report)
-            beside = self.wanted if self.recipe == self.reference else ANSWER
-            attacks, tuning = context.attacked(self.reference, self.seed, report, beside)
-            for images in [*(attempt.images for attempt in attacks.values()), *([tuning] if tuning else [])]:
+            for images in self._attacked(context, report):
                 context.outputs(self.recipe, self.seed, self.wanted, images, report)
         note(folder, "outputs", noted(folder, "outputs") + spent)
+
+    def _attacked(self, context: Context, report: Report) -> list[Inputs]:
+        if self.reference is None:
+            return []
+        beside = self.wanted if self.recipe == self.reference else ANSWER
+        attacks, tuning = context.attacked(self.reference, self.seed, report, beside)
+        return [*(attempt.images for attempt in attacks.values()), *([tuning] if tuning else [])]
 
 
 @dataclass(frozen=True)

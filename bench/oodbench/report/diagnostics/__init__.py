@@ -1,4 +1,4 @@
-"""Diagnostics of trained models: a module here is one, named after it, and holds all that tables say of it.
+"""Diagnostics of models and data: a module here is one, named after it, and holds all that tables say of it.
 
 Such a module has `DIAGNOSTIC`, a `Diagnostic`. What computes it (and needs torch) is `analyse` of the module of the
 same name in `oodbench.diagnostics`. Nothing else has a list of them: a new one is these two files.
@@ -15,6 +15,10 @@ from oodbench.errors import UnknownName
 
 if TYPE_CHECKING:
     from oodbench.data.fixed import Fixed
+
+
+NO_MODEL = "data"
+"""Stands for the method where a diagnostic needs no trained model."""
 
 
 class Finding(NamedTuple):
@@ -38,7 +42,7 @@ class Diagnostic:
         pictures: Names of those that stand there, without their ending.
         metrics: Names of the numbers that claims may be of.
         findings: These numbers, of one file.
-        method: On which method it is done by default.
+        method: On which method it is done by default; None where it needs no trained model.
         images: On how many images a set by default.
     """
 
@@ -49,7 +53,7 @@ class Diagnostic:
     pictures: tuple[str, ...]
     metrics: tuple[str, ...]
     findings: Callable[[Any], Iterator[Finding]]
-    method: str
+    method: str | None
     images: int
 
 

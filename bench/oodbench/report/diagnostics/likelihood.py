@@ -23,6 +23,10 @@ class OfSet(Fixed):
     sign_agrees: bool | None = None
 
 
+IN_SET = ("train", "test")
+"""The parts of the in-set among the sets."""
+
+
 class Agreement(Fixed):
     """In how many sets the second-order rule has the sign."""
 
@@ -46,14 +50,14 @@ class Likelihood(Fixed):
 def section(own: Sequence[Likelihood]) -> list[str]:
     """Return the tables, over seeds, and what stands around them."""
     words = ("Set", "Less variance is likelier")
-    headers = ["Set", "Bits per dimension", "log p(z)", "log det", "AUROC, log p", "AUROC, log p(z)", words[1]]
+    headers = ["Set", "Bits per dimension", "log p(z)", "log |det|", "AUROC, log p(y)", "AUROC, log p(z)", words[1]]
     rows = []
     for name in own[0].sets:
         of = [one.sets[name] for one in own]
         signs = [row.sign_agrees for row in of if row.sign_agrees is not None]
         rows.append(
             [
-                name,
+                name if name not in IN_SET else f"in-set, {name}",
                 plainly(spread([row.bits_per_dimension for row in of]), 3),
                 plainly(spread([row.log_prior for row in of]), 0),
                 plainly(spread([row.log_det for row in of]), 0),
@@ -69,8 +73,10 @@ def section(own: Sequence[Likelihood]) -> list[str]:
     ]
     alarms = [mean_and_std(spread([one.false_alarms[part] for one in own])) for part in ("test", "validation")]
     return [
-        "log p(y) = log p(z) + log|det dz/dy|, means in nats. The last column counts the seeds in which a set of less "
-        "variance than the in-set is the likelier, or one of more variance the less likely (Nalisnick 2019, eq. 6).",
+        "log p(y) = log p(z) + log |det dz/dy|, means in nats. AUROC is the chance, in percent, that an image of the "
+        "in-set's test part has a higher value than one of the set: below 50, the set is the likelier. The last column "
+        "counts the seeds in which a set of less variance than the in-set is the likelier, or one of more variance the "
+        "less likely (Nalisnick 2019, eq. 6).",
         table(headers, rows, words),
         "Contrast taken from the in-set's test images, and what their mean log density gains, in nats:",
         table(["Contrast", *(f"Gain, about {grey}" for grey in greys)], grays),

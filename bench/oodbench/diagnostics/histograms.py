@@ -1,0 +1,107 @@
+"""Log densities of a model, set by set: histograms of the in-set's test images against each group of out-sets.
+
+Nalisnick et al., "Do Deep Generative Models Know What They Don't Know?", ICLR 2019, figure 1, for any density: in bits
+a dimension of 8-bit images, the lower the likelier.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from oodbench.contract import LOG_DENSITY
+from oodbench.data.matrix import Matrix, find_matrix
+from oodbench.detectors.densities import LIKELIHOOD
+from oodbench.diagnostics import Study, evenly
+from oodbench.diagnostics.histogram_pictures import Floats, draw_all
+from oodbench.errors import BadSetting
+from oodbench.measure.likelihood import bits_per_dim
+from oodbench.measure.ranking import ranking
+from oodbench.models.train import Report, silent
+from oodbench.run.context import Context
+from oodbench.run.registry import find, registry
+from oodbench.run.workspace import Workspace
+from oodbench.store import atomically
+
+
+def analyse(
+    method: str, matrix: str, workspace: Workspace, seed: int, n: int, out: Path, report: Report = silent
+) -> Study:
+    """Draw the histograms of a density's bits per dimension.
+
+    A model that is not in the cache is trained first.
+
+    Args:
+        method: One whose score is a log density.
+        matrix: Its name.
+        workspace: Folders and device.
+        seed: Of the model.
+        n: Most images a set, evenly spaced.
+        out: Folder to write to.
+        report: Told of the training.
+
+    Returns:
+        The files written, histograms.json and histograms.png; and the table of bits per dimension.
+
+    Raises:
+        UnknownName: no such method or matrix.
+        BadSetting: the method's score is no log density.
+        MissingData: the in-set is not here.
+    """
+    context = Context(find_matrix(matrix), workspace)
+    (entry,) = find([method])
+    if entry.method.detector != LIKELIHOOD:
+        known = ", ".join(name for name, one in registry().items() if one.method.detector == LIKELIHOOD)
+        raise BadSetting(f"{method} does not score by a log density; expected one of {known}")
+    recipe = entry.method.recipe.sized(context.matrix.scale, context.matrix.training)
+
+    def bits(images: Any) -> Floats:
+        few = images.take(evenly(len(images), n))
+        log_p = context.outputs(recipe, seed, frozenset({LOG_DENSITY}), few, report)[LOG_DENSITY]
+        return bits_per_dim(np.asarray(log_p), few.shape)
+
+    inside = bits(context.sets.test)
+    outside = {name: bits(images) for name, images in context.sets.ood.items()}
+    grouped = by_group(context.matrix, outside)
+    study = {"method": method, "matrix": matrix, "seed": seed, "n": n, "sets": summary(inside, outside)}
+    out.mkdir(parents=True, exist_ok=True)
+    with atomically(out / "histograms.json") as temporary:
+        temporary.write_text(json.dumps(study, indent=1) + "\n")
+    picture = draw_all(inside, grouped, out, f"{method} on {matrix}, seed {seed}")
+    return Study([out / "histograms.json", picture], table(study))
+
+
+def by_group(matrix: Matrix, found: Mapping[str, Floats]) -> dict[str, dict[str, Floats]]:
+    """Return what was found of each out-set by the group that it is in, near, far or synthetic."""
+    groups: dict[str, dict[str, Floats]] = {}
+    for one in matrix.ood:
+        if one.card in found:
+            groups.setdefault(one.group, {})[one.card] = found[one.card]
+    return groups
+
+
+def summary(inside: Floats, outside: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
+    """Return mean and standard deviation of the bits by set, and AUROC of the in-set against each out-set."""
+    told = {"test": {"mean": float(inside.mean()), "std": float(inside.std())}}
+    for name, bits in outside.items():
+        auroc = float(ranking(-inside, -bits)["auroc"])
+        told[name] = {"mean": float(bits.mean()), "std": float(bits.std()), "auroc": auroc}
+    return told
+
+
+def table(study: Mapping[str, Any]) -> str:
+    """Return bits per dimension and AUROC by set."""
+    rows = [
+        (
+            "in-set" if name == "test" else name,
+            f"{row['mean']:.3f}",
+            f"{row['std']:.3f}",
+            f"{100 * row['auroc']:.2f}" if "auroc" in row else "",
+        )
+        for name, row in study["sets"].items()
+    ]
+    headers = ("set", "bits/dim", "std", "AUROC, percent")
+    return tabulate(rows, headers, "simple", colalign=("left", "right", "right", "right"), disable_numparse=True)
