@@ -4,8 +4,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
-
-from tabulate import tabulate
+from itertools import zip_longest
 
 from oodbench.data.attack_cards import load_attacks
 from oodbench.data.cards import load_cards
@@ -14,6 +13,9 @@ from oodbench.run import catalog
 
 WIDTH = 80
 """Columns of a terminal."""
+
+LONGEST = 20
+"""Of a name beside which the rest of its row stands."""
 
 WIDEST = 16
 """Of a column between the name and the last: longer cells go on below."""
@@ -73,15 +75,27 @@ def _everything(methods: Sequence[catalog.Line], judges_mine: bool) -> dict[str,
 
 
 def _table(title: str, headers: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
-    """Return a table whose cells are broken so that no line is wider than a terminal."""
-    inner = [[str(row[0]), *(_broken(cell, WIDEST) for cell in row[1:-1])] for row in rows]
-    heads = [f"{header}  " for header in headers[:-1]]  # tabulate leaves two blanks beside a header
-    taken = [
-        max(len(line) for cell in column for line in cell.split("\n")) for column in zip(heads, *inner, strict=True)
-    ]
-    left = WIDTH - sum(taken) - 2 * len(taken)
-    cells = [[*row, _broken(whole[-1], left)] for row, whole in zip(inner, rows, strict=True)]
-    return f"{title}\n{tabulate(cells, headers, tablefmt='simple', disable_numparse=True)}"
+    """Return a table whose cells are broken so that no line is wider than a terminal.
+
+    A name is never broken: a long one has a line of its own, and the rest of its row stands below.
+    """
+    head, *cells = ([str(row[0]), *(_broken(cell, WIDEST) for cell in row[1:-1])] for row in (headers, *rows))
+    short = [row for row in (head, *cells) if len(row[0]) <= LONGEST]
+    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in zip(*short, strict=True)]
+    left = WIDTH - sum(widths) - 2 * len(widths)
+    lines = [title, *_lines([*head, headers[-1]], widths), "  ".join("-" * width for width in (*widths, left))]
+    for row, whole in zip(cells, rows, strict=True):
+        lines += _lines([*row, _broken(whole[-1], left)], widths)
+    return "\n".join(lines)
+
+
+def _lines(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Return a row's lines: as many as its highest cell has, below a name that is too long for its column."""
+    above = [row[0]] if len(row[0]) > widths[0] else []
+    columns = [cell.split("\n") for cell in ("" if above else row[0], *row[1:])]
+    padded = zip_longest(*columns, fillvalue="")
+    made = ["  ".join(cell.ljust(width) for cell, width in zip(line, (*widths, 0), strict=True)) for line in padded]
+    return above + [line.rstrip() for line in made]
 
 
 def _broken(cell: object, width: int) -> str:
