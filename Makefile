@@ -49,7 +49,7 @@ leaderboard: setup ## rebuild leaderboard.md, docs/claims.md and docs/diagnostic
 	$(BIN)/oodbench claims
 	$(BIN)/oodbench diagnostics
 
-gallery: setup ## renew the table of contents in methods/__init__.py
+gallery: setup ## renew the table of contents in methods/__init__.py, and methods/rows.csv
 	$(BIN)/python -m oodbench.run.gallery
 
 format: setup ## format the code

@@ -53,6 +53,28 @@ def test_list_names_methods_matrices_sets_and_attacks(capsys):
     assert {"mahalanobis-d", "fashion-mnist-v1", "textures-skimage", "bim-8"} <= set(out.split())
 
 
+def test_list_fits_a_terminal_and_says_which_methods_judge_ones_own_classifier(capsys):
+    _, out, _ = oodbench(capsys, "list")
+    assert max(map(len, out.splitlines())) <= 80
+    code, mine, _ = oodbench(capsys, "list", "--judges-mine")
+    assert code == 0
+    assert max(map(len, mine.splitlines())) <= 80
+    assert {"msp", "mahalanobis-c"} <= set(mine.split())
+    assert not {"deep-ensemble", "fashion-mnist-v1"} & set(mine.split())
+    code, text, _ = oodbench(capsys, "list", "--json")
+    assert code == 0
+    found = json.loads(text)
+    assert {line["name"] for line in found["methods"]} == set(registry())
+    assert found["methods"][0].keys() >= {"judges_mine", "needs", "reads", "paper", "tuned_on", "title"}
+    assert "fashion-mnist-v1" in {one["name"] for one in found["matrices"]}
+    assert {"data_sets", "attacks"} <= found.keys()
+
+
+def test_list_does_not_wait_for_torch():
+    script = "import sys; from oodbench.cli import main; main(['list']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
 def test_metrics_prints_every_metric_under_its_name(capsys, scores):
     code, out, _ = oodbench(capsys, "metrics", "--good", scores / "good.npy", "--bad", scores / "bad.npy", "--json")
     names = {

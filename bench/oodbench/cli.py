@@ -121,7 +121,16 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(verb=call)
         return sub
 
-    verb("list", list_, "List methods, matrices, data sets, attacks and metrics.", "  oodbench list")
+    sub = verb(
+        "list",
+        list_,
+        "List methods, matrices, data sets and attacks.",
+        "  oodbench list\n  oodbench list --judges-mine\n  oodbench list --json",
+    )
+    sub.add_argument(
+        "--judges-mine", action="store_true", help="only methods that judge a given classifier (oodbench.evaluate)"
+    )
+    sub.add_argument("--json", action="store_true", help="print JSON: all that is known of each")
 
     for name, call, help, example in (
         ("plan", plan, "Show what a run would do: what is done, cached, skipped and why, time and disk.", "tiny-v1"),
@@ -330,7 +339,7 @@ def list_(arguments: argparse.Namespace) -> int:
     """Print what there is."""
     from oodbench.run.listing import listing
 
-    print(listing())
+    print(listing(arguments.judges_mine, arguments.json))
     return 0
 
 

@@ -18,6 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from oodbench import formulas
+from oodbench.errors import BadData
 
 Array = NDArray[np.float64]
 
@@ -45,9 +46,18 @@ def fit_gaussians(f: Float[Tensor, "N F"], labels: Int[Tensor, "N"], rtol: float
         f: features.
         labels: true classes; a class without a row has no Gaussian.
         rtol: directions whose variance is at most this share of the largest are left out.
+
+    Raises:
+        BadData: no direction is left.
     """
     mu, member = formulas.class_means(f, labels)
-    return Gaussians(mu, formulas.precision_root(formulas.within_class_covariance(f, mu, member), rtol))
+    root = formulas.precision_root(formulas.within_class_covariance(f, mu, member), rtol)
+    if not root.shape[1]:
+        raise BadData(
+            f"{len(f)} rows of {len(mu)} classes do not vary within their classes: a covariance of 0 measures no "
+            f"distance; give several training images of each class, or features that differ"
+        )
+    return Gaussians(mu, root)
 
 
 class Mixture(NamedTuple):
@@ -92,7 +102,14 @@ def fit_mixture(
         tol: EM stops when the mean log density rises by less, in nats.
         max_iter: or after this many steps.
         seed: of k-means.
+
+    Raises:
+        BadData: there are fewer rows than components, or one is NaN or infinite.
     """
+    if len(x) < components:
+        raise BadData(f"a mixture of {components} components wants at least as many rows, and got {len(x)}")
+    if not x.isfinite().all():
+        raise BadData("a mixture is fitted on rows that are NaN or infinite; look for an overflow in the model")
     centre = x.mean(dim=0, dtype=torch.float64)
     z = ((x - centre) / scale).to(x.dtype)
     mixture = _from_clusters(z, _clusters(z, components, seed), floor)
@@ -172,7 +189,15 @@ def fit_log_odds(
         outside: rows of the negative class.
         folds: of the cross-validation.
         seed: of the shuffle before it: held-out sets come in order of source.
+
+    Raises:
+        BadData: either class has fewer rows than there are folds.
     """
+    if min(len(inside), len(outside)) < folds:
+        raise BadData(
+            f"got {len(inside)} held-out images inside and {len(outside)} outside; expected at least {folds} of each, "
+            f"for a cross-validation in {folds} folds"
+        )
     rows = torch.cat([inside, outside]).double()
     mean, std = rows.mean(dim=0), unit_scale(rows)
     z = ((rows - mean) / std).cpu().numpy()

@@ -9,7 +9,7 @@ import pytest
 
 from oodbench.check.conformance import check_methods
 from oodbench.errors import BadMethod, UnknownName
-from oodbench.run import registry
+from oodbench.run import catalog, registry
 
 CODE = '''
 """A method from elsewhere."""
@@ -66,6 +66,14 @@ def test_a_method_from_a_package_is_found_and_checked(install: Install) -> None:
 def test_one_entry_point_may_announce_several(install: Install) -> None:
     install("from_elsewhere:TWO")
     assert {"largest-1", "largest-2", "msp"} <= set(registry.registry())
+
+
+def test_methods_of_packages_are_listed(install: Install) -> None:
+    install("from_elsewhere:TWO")
+    lines = {line.name: line for line in catalog.lines()}
+    assert {"largest-1", "largest-2", "msp"} <= lines.keys()
+    assert lines["largest-1"].judges_mine
+    assert lines["largest-1"].module == "from_elsewhere"
 
 
 def test_without_the_package_the_method_is_unknown() -> None:

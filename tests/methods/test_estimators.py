@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
+from oodbench.detectors.calibrated import calibrate
+from oodbench.errors import BadData
 from oodbench.estimators import PENALTIES, Mixture, em_step, fit_gaussians, fit_log_odds, fit_mixture, unit_scale
 from oodbench.measure.ranking import ranking
 
@@ -250,3 +253,18 @@ def test_log_odds_of_separable_rows_and_a_constant_column_are_finite() -> None:
     assert math.isfinite(bias)
     assert weights[0] > 0
     assert weights[1] == 0
+
+
+def test_what_no_fit_can_stand_on_is_told() -> None:
+    x = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
+    mixture = partial(fit_mixture, scale=torch.ones(4), floor=1e-4, tol=1e-4, max_iter=5, seed=0)
+    with pytest.raises(BadData, match="a mixture of 30 components wants at least as many rows, and got 10"):
+        mixture(x, 30)
+    with pytest.raises(BadData, match="rows that are NaN or infinite"):
+        mixture(torch.where(x == x.max(), torch.nan, x), 3)
+    with pytest.raises(BadData, match="10 rows of 10 classes do not vary within their classes"):
+        fit_gaussians(x, torch.arange(10), 1e-10)
+    with pytest.raises(BadData, match="got 2 held-out images inside and 10 outside; expected at least 3 of each"):
+        fit_log_odds(x[:2], x, folds=3, seed=0)
+    with pytest.raises(BadData, match="a held-out logit is NaN or infinite"):
+        calibrate(torch.where(x == x.max(), torch.inf, x), torch.zeros(10, dtype=torch.long), 0.01, 100.0)

@@ -14,7 +14,8 @@ import torch
 from oodbench.contract import Method
 from oodbench.models.outputs import OF_EVERY_MODEL
 from oodbench.recipes import Plain
-from oodbench.run.gallery import path, renewed
+from oodbench.run import catalog
+from oodbench.run.gallery import in_tree, path, renewed
 
 FILES = sorted(info.name for info in pkgutil.iter_modules(oodbench.methods.__path__))
 ROWS = [row for name in FILES for row in getattr(importlib.import_module(f"oodbench.methods.{name}"), "METHODS", ())]
@@ -50,6 +51,16 @@ def test_the_table_of_contents_is_that_of_the_files() -> None:
     text = path().read_text()
     assert renewed(text) == text, "methods/__init__.py is not up to date: make gallery"
     assert all(f"\n{name} " in text for name in FILES)
+
+
+def test_the_rows_that_are_listed_are_those_of_the_files() -> None:
+    made = in_tree()
+    assert catalog.read(catalog.path().read_text("utf-8")) == made, "methods/rows.csv is not up to date: make gallery"
+    assert catalog.read(catalog.written(made)) == made
+    judging = {line.name: line for line in made if line.judges_mine}
+    assert judging["mahalanobis-c"].needs == ("ood_validation", "validation")
+    assert judging["odin"].needs == ()
+    assert not {"deep-ensemble", "odin-fgsm", "glow"} & judging.keys()
 
 
 def test_names_are_unique_and_all_there() -> None:

@@ -1,10 +1,10 @@
-"""Networks by name: as large as their papers say, and any module as a model."""
+"""Networks by name: as large as their papers say."""
 
 import sys
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from oodbench.contract import FEATURES, HEAD, LAYERS, LOGITS
 from oodbench.errors import BadMethod, UnknownName
@@ -132,81 +132,10 @@ def test_a_wide_network_has_a_depth_of_6n_plus_4() -> None:
         WideResNet(depth=29, widen=1, channels=1)
 
 
-class Users(nn.Module):
-    """A user's own classifier: two linear layers, and something after the last one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
-        self.fc = nn.Linear(16, 5)
-        self.aux = nn.Linear(16, 2, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.body(x).relu())
-
-
-@pytest.fixture
-def model() -> Users:
-    torch.manual_seed(0)
-    return Users().eval()
-
-
-def test_features_of_a_users_model_are_those_that_a_hook_sees(model: Users) -> None:
-    seen: list[Tensor] = []
-    x = torch.rand(3, 1, 8, 8)
-    with model.fc.register_forward_pre_hook(lambda _, args: seen.append(args[0])):
-        logits = model(x)
-    net = Headed(model, head="fc", layers=("body.0", "body.3"))
-    given = {**net.outputs(x, frozenset({LOGITS})), **net.constants}
-    assert given[FEATURES].equal(seen[0])
-    assert given[LOGITS].equal(logits)
-    assert given[HEAD] == (model.fc.weight, model.fc.bias)
-    first, second, last = given[LAYERS]
-    assert first.equal(model.body[0](x).flatten(2).mean(2))
-    assert second.equal(model.body(x))
-    assert last.equal(seen[0])
-
-
-def test_a_head_or_layer_that_takes_no_part_is_named(model: Users) -> None:
-    x = torch.rand(1, 1, 8, 8)
-    with pytest.raises(BadMethod, match="head 'aux' took no part in the forward pass of Users"):
-        Headed(model).outputs(x, frozenset())
-    with pytest.raises(BadMethod, match="layer 'aux' took no part in the forward pass of Users"):
-        Headed(model, "fc", layers=("aux",)).outputs(x, frozenset())
-
-
-def test_hooks_are_gone_after_a_pass_and_after_one_that_fails(model: Users) -> None:
-    headed = Headed(model, head="fc", layers=("body.0",))
-    headed.outputs(torch.rand(1, 1, 8, 8), frozenset())
-    with pytest.raises(RuntimeError):
-        headed.outputs(torch.rand(1, 2, 8, 8), frozenset())
-    assert not model.fc._forward_pre_hooks
-    assert not model.body[0]._forward_hooks
-
-
-def test_a_users_model_is_standardised_if_asked(model: Users) -> None:
-    x = torch.rand(2, 1, 8, 8)
-    assert Headed(model, "fc")(x).equal(model(x))
-    assert Headed(model, "fc", mean=(0.5,), std=(0.25,))(x).equal(model((x - 0.5) / 0.25))
-
-
-def test_the_head_is_the_last_linear_layer_unless_named(model: Users) -> None:
-    assert Headed(model).head is model.aux
-    assert Headed(model, "fc").head is model.fc
-    assert Headed(nn.Sequential(nn.Flatten(), nn.Linear(64, 3))).head_name == "1"
-
-
-def test_a_head_without_bias_has_a_bias_of_zero() -> None:
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, bias=False))
-    assert Headed(net).constants[HEAD].bias.equal(torch.zeros(3))
-
-
-def test_a_head_that_is_not_there_or_no_head_is_named(model: Users) -> None:
-    with pytest.raises(UnknownName, match="unknown module of Users 'fd'; did you mean 'fc'"):
-        Headed(model, "fd")
-    with pytest.raises(UnknownName, match=r"unknown module of Users 'body.9'; did you mean 'body\.\d'"):
-        Headed(model, "fc", layers=("body.9",))
-    with pytest.raises(BadMethod, match=r"head 'body.0' is a Conv2d; expected an nn\.Linear"):
-        Headed(model, "body.0")
-    with pytest.raises(BadMethod, match=r"Sequential has no nn\.Linear; name its head"):
-        Headed(nn.Sequential(nn.Flatten()))
+def test_the_head_of_a_library_s_network_is_known_before_any_image_is() -> None:
+    net = classifier("torchvision:resnet18", InSet(Images((3, 32, 32), *RGB), 10))
+    assert isinstance(net, Headed)
+    assert net.constants[HEAD].weight.equal(net.model.get_submodule("fc").weight)
+    assert net.training
+    with pytest.raises(BadMethod, match="VisionTransformer cannot read images of 3x32x32: Wrong image height"):
+        classifier("torchvision:vit_b_32", InSet(Images((3, 32, 32), *RGB), 10))

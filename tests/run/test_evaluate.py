@@ -15,14 +15,14 @@ from oodbench import evaluate
 from oodbench.check.toy import blends, blobs, noise, toy
 from oodbench.contract import FEATURE_MAP, INPUTS, LOGITS, NETWORK, Citation, Grid, Method, Outputs, Stateless
 from oodbench.data.images import ArrayImages
-from oodbench.errors import BadData, BadMethod, BadSetting, Undeclared, UnknownName
+from oodbench.errors import BadData, BadMethod, BadSetting, UnknownName
 from oodbench.measure.ranking import ranking
 from oodbench.recipes import Plain
 from oodbench.run.attack import predict
 from oodbench.run.registry import registry
 
 NUMBERS = ["fpr95", "detection_error", "auroc", "aupr_in", "aupr_out", "auroc_low", "auroc_high"]
-COLUMNS = ["method", "failure", "set", "n_good", "n_bad", *NUMBERS, "forward", "gradient", "note"]
+COLUMNS = ["method", "failure", "set", "n_good", "n_bad", *NUMBERS, "forward", "gradient", "accuracy", "note"]
 
 PAPER = Citation(authors="Me", title="Mine", year=2026, url="https://example.org")
 
@@ -154,7 +154,7 @@ def test_one_forward_pass_a_set_whatever_the_number_of_methods(model: Mine) -> N
     names = ["msp", "max-logit", "energy", "knn", "mahalanobis-a", "temperature", "baseline-t", "mahalanobis-c"]
     table = evaluate(model, **arrays(methods=names), **HELD_OUT)
     images = 360 + 300 + 60 + 90 + 120 + 2 * 60
-    # One more to count the classes; and no image of the held-out sets, cut in halves or whole, goes through thrice.
+    # Some more to look at the model; and no image of the held-out sets, cut in halves or whole, goes through thrice.
     assert images + 1 <= model.seen <= images + 1 + 120 + 2 * 60
     assert set(table["forward"]) == {1.0}
     assert set(table["gradient"]) == {0.0}
@@ -184,9 +184,12 @@ def test_a_method_of_ones_own(model: Mine) -> None:
     pd.testing.assert_frame_equal(own.reset_index(drop=True), theirs.reset_index(drop=True))
 
 
-def test_a_method_that_reads_what_it_did_not_declare_is_told(model: Mine) -> None:
-    with pytest.raises(Undeclared, match="'features' was read but not declared"):
-        evaluate(model, **arrays(methods=[mine(rule=lambda batch: batch.features.sum(1))]))
+def test_a_method_that_reads_what_it_did_not_declare_has_no_numbers_and_is_told(model: Mine) -> None:
+    table = evaluate(model, **arrays(methods=[mine(rule=lambda batch: batch.features.sum(1)), "msp"]))
+    own = table[table["method"] == "mine"]
+    assert own["note"].iloc[0].startswith("Undeclared: output 'features' was read but not declared")
+    assert own[NUMBERS].isna().all().all()
+    assert (table["method"] == "msp").sum() == 3
 
 
 def nan_for_a_few(batch: Outputs) -> Tensor:
@@ -282,7 +285,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"test": (X[:, :, :7], Y)}, r"test: got images of shape 1x7x8; expected 1x8x8, as in train"),
     ({"failures": {"far": spoilt(-0.1)}}, r"far: got float32 pixels from -0.1 to"),
     ({"failures": {"far": X * 255}}, r"far: got float32 pixels from 0 to 25\d.*, expected \[0, 1\]"),
-    ({"failures": {"far": (X * 255).astype(np.int64)}}, r"far: got int64 pixels, expected uint8 or float32"),
+    (
+        {"failures": {"far": (X * 255).astype(np.int64)}},
+        r"far: got int64 pixels from 0 to 25\d, expected uint8 or float32.*astype\(.float32.\) / 255",
+    ),
     ({"failures": {"far": X[:0]}}, r"far: got no images"),
     ({"failures": {"far": X.repeat(3, 1)}}, r"far: got images of shape 3x8x8; expected 1x8x8, as in train"),
     ({"ood_validation": {"held": spoilt(np.inf)}}, r"held: got float32 pixels from 0 to inf"),
@@ -312,10 +318,10 @@ def test_what_is_no_model_is_told() -> None:
 
 def test_a_model_that_cannot_read_the_images_is_told(model: Mine) -> None:
     last = {name: (X.transpose(0, 2, 3, 1), Y) for name in ("train", "test")}
-    with pytest.raises(BadMethod, match=r"cannot read .* float32 \[1, 8, 8, 1\] .*expected images \[n c h w\]"):
-        evaluate(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)), **arrays(**last, head="2"))
-    with pytest.raises(BadMethod, match=r"cannot read .*weights in float32 \(model\.float\(\)\)"):
-        evaluate(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).double(), **arrays(head="1"))
+    with pytest.raises(BadMethod, match=r"cannot read .* float32 \[15, 8, 8, 1\] .*expected images \[n c h w\]"):
+        evaluate(
+            nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)), **arrays(**last, head="2", failures={})
+        )
 
 
 def test_unknown_names_are_told_the_nearest(model: Mine) -> None:
@@ -325,17 +331,21 @@ def test_unknown_names_are_told_the_nearest(model: Mine) -> None:
         evaluate(model, **arrays(head="fcc"))
 
 
-def test_a_head_that_is_not_used_is_told(model: Mine) -> None:
+def test_a_head_that_is_not_used_is_told_and_another_is_found(model: Mine) -> None:
     with pytest.raises(BadMethod, match="head 'unused' took no part in the forward pass of Mine"):
-        evaluate(model, **arrays(head=None))
+        evaluate(model, **arrays(head="unused"))
+    found, named = (evaluate(model, **arrays(methods=["knn"], head=head)) for head in (None, "fc"))
+    pd.testing.assert_frame_equal(found, named)
 
 
 @pytest.mark.parametrize(
     ("answer", "got"),
     [
-        (lambda logits: logits.softmax(1).amax(1), r"shape \[1\]"),
-        (lambda logits: logits[:, :1], r"shape \[1, 1\]"),
-        (lambda logits: (logits, logits), "tuple"),
+        (lambda logits: logits.softmax(1).amax(1), r"shape \[16\]"),
+        (lambda logits: logits.argmax(1, keepdim=True), r"shape \[16, 1\] of torch.int64"),
+        (lambda logits: (logits, logits), r"tuple \(0: \[16, 3\], 1: \[16, 3\]\)"),
+        (lambda logits: {"a": logits, "b": logits}, r"dict \(a: \[16, 3\], b: \[16, 3\]\)"),
+        (lambda logits: None, "NoneType"),
     ],
 )
 def test_a_model_that_answers_otherwise_is_told(answer: Any, got: str) -> None:
@@ -343,7 +353,7 @@ def test_a_model_that_answers_otherwise_is_told(answer: Any, got: str) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return answer(super().forward(x))  # type: ignore[no-any-return]
 
-    with pytest.raises(BadMethod, match=rf"answered one image with {got}; expected logits \[1 C\]"):
+    with pytest.raises(BadMethod, match=rf"answered with {got}; expected logits \[n C\]"):
         evaluate(Odd().eval(), **arrays())
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from oodbench import formulas
 from oodbench.contract import LOGITS, FitData, Material, Output, Outputs
+from oodbench.errors import BadData
 
 
 class Calibration(NamedTuple):
@@ -45,7 +46,13 @@ class CalibratedSoftmax:
 
 
 def calibrate(logits: Float[Tensor, "n C"], labels: Int[Tensor, "n"], lowest: float, highest: float) -> float:
-    """Return the temperature within [lowest, highest] at which the NLL of softmax(z / T) is smallest."""
+    """Return the temperature within [lowest, highest] at which the NLL of softmax(z / T) is smallest.
+
+    Raises:
+        BadData: a logit is NaN or infinite.
+    """
+    if not logits.isfinite().all():
+        raise BadData("a held-out logit is NaN or infinite: no temperature calibrates it; look for an overflow")
     # Shifting every row by its own label's logit leaves the NLL as it is and the slope free of cancellation.
     z = logits.double()
     z = z - z.gather(1, labels[:, None])

@@ -10,6 +10,7 @@ torchvision:NAME       any torchvision classifier, untrained
 timm:NAME              any timm classifier, untrained (extra `models`)
 """
 
+import math
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -20,11 +21,12 @@ from oodbench.errors import BadMethod, UnknownName
 from oodbench.networks.classifier import Classifier
 from oodbench.networks.densenet import DenseNet
 from oodbench.networks.gru import GruClassifier
-from oodbench.networks.headed import Headed, from_timm, from_torchvision
+from oodbench.networks.headed import Headed
+from oodbench.networks.libraries import from_timm, from_torchvision
 from oodbench.networks.resnet import ResNet
 from oodbench.networks.toy import ToyCnn
 from oodbench.networks.wide_resnet import WideResNet
-from oodbench.spaces import SpaceName, Tokens
+from oodbench.spaces import Shape, SpaceName, Tokens
 from oodbench.training import InSet
 
 __all__ = ["TRUNKS", "Classifier", "Headed", "classifier", "trunk"]
@@ -69,7 +71,7 @@ def classifier(network: str, in_set: InSet, dropout: float = 0.0) -> nn.Module:
 
     Raises:
         UnknownName: no such network or library.
-        BadMethod: the network is of the other space.
+        BadMethod: the network is of the other space, or of a library and cannot read images of this size.
     """
     if isinstance(in_set.space, Tokens):
         _of_space(network, "tokens", OF_TOKENS, TRUNKS)
@@ -79,9 +81,25 @@ def classifier(network: str, in_set: InSet, dropout: float = 0.0) -> nn.Module:
     if library:
         if library not in LIBRARIES:
             raise UnknownName("network library", library, LIBRARIES)
-        return Headed(LIBRARIES[library](name, in_set.classes), mean=images.mean, std=images.std)
+        return _looked_at(
+            Headed(LIBRARIES[library](name, in_set.classes), mean=images.mean, std=images.std), images.shape
+        )
     _of_space(network, "images", TRUNKS, OF_TOKENS)
     return Classifier(trunk(network, images.shape[0], dropout), in_set.classes, images.mean, images.std)
+
+
+def _looked_at(net: Headed, shape: Shape) -> Headed:
+    """Return a fresh network whose head is known before any image is: its stored outputs may come from a cache."""
+    if any(weight.is_meta for weight in net.parameters()):  # only counted: there are no numbers to look at
+        return net
+    ramp = torch.linspace(0, 1, 2 * math.prod(shape)).view(2, *shape)
+    try:
+        net.eval().look(ramp)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        size = "x".join(map(str, shape))
+        raise BadMethod(f"{type(net.model).__name__} cannot read images of {size}: {error}") from error
+    net.train()
+    return net
 
 
 def _of_space(network: str, space: SpaceName, known: Collection[str], others: Collection[str]) -> None:

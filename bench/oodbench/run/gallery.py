@@ -1,4 +1,4 @@
-"""The table of contents in `methods/__init__.py`, written from the files: `python -m oodbench.run.gallery`."""
+"""The table of contents in `methods/__init__.py`, and `rows.csv` beside it: `python -m oodbench.run.gallery`."""
 
 import importlib
 import pkgutil
@@ -6,6 +6,8 @@ import textwrap
 from pathlib import Path
 
 from oodbench.contract import Method
+from oodbench.run import catalog
+from oodbench.run.registry import registry
 from oodbench.store import atomically
 
 BEGIN, END = "What is here (written by `make gallery`):\n\n", "\n\nTo add one"
@@ -37,6 +39,12 @@ def renewed(text: str) -> str:
     return text[:begin] + gallery() + text[text.index(END, begin) :]
 
 
+def in_tree() -> list[catalog.Line]:
+    """Return a line a method of this repository, in order of their names."""
+    entries = sorted(registry().values(), key=lambda entry: entry.method.name)
+    return [catalog.line_of(entry) for entry in entries if entry.module.startswith("oodbench.methods.")]
+
+
 def path() -> Path:
     """Return the file."""
     return Path(str(importlib.import_module("oodbench.methods").__file__))
@@ -45,3 +53,5 @@ def path() -> Path:
 if __name__ == "__main__":
     with atomically(path()) as file:
         file.write_text(renewed(path().read_text()))
+    with atomically(catalog.path()) as file:
+        file.write_text(catalog.written(in_tree()))

@@ -9,9 +9,7 @@ from importlib.metadata import entry_points
 
 from oodbench.contract import Method
 from oodbench.errors import BadMethod, UnknownName
-
-GROUP = "oodbench.methods"
-"""Entry-point group of methods outside this repository: each names a `Method`, or a tuple of them."""
+from oodbench.run.catalog import GROUP
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,148 @@
+"""What makes the numbers of a row doubtful, in a sentence with the way out, which stands on the row beside them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from oodbench.contract import LOGITS, NETWORK, Method
+from oodbench.data.images import ArrayImages
+from oodbench.estimators import Gaussians
+from oodbench.models.outputs import Trained
+from oodbench.run.arrays import Given
+from oodbench.run.examine import Outcome
+from oodbench.run.judged import ANSWER, spread
+from oodbench.run.overlap import shared
+
+TRIED = 256
+"""Training images with which other ranges of the pixels are tried."""
+
+LOW = 0.9
+"""Accuracy on training images below which other ranges are tried."""
+
+CONSTANTS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "ImageNet's constants": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "pixels in [-1, 1]": ((0.5,), (0.5,)),
+    "pixels in [0, 255]": ((0.0,), (1 / 255,)),
+}
+"""Ranges in which models are often trained, as mean and standard deviation of pixels in [0, 1]."""
+
+
+def of_model(model: Trained, train: ArrayImages, accuracy: Mapping[str, float]) -> Iterator[str]:
+    """Yield what makes all rows of a model doubtful: it gets few images right, and in another range more."""
+    if accuracy["train"] < LOW:
+        yield from _another_range(model, train)
+    assert train.labels is not None
+    commonest = float(np.bincount(train.labels).max() / len(train))
+    if accuracy["train"] <= commonest + 0.05 * (1 - commonest):
+        yield (
+            f"the model gets {accuracy['train']:.1%} of the training images right, where always answering the "
+            f"commonest class gets {commonest:.1%}: are pixels in the range and labels in the order of its training?"
+        )
+
+
+def of_method(method: Method, model: Trained, train: ArrayImages, classes: int) -> Iterator[str]:
+    """Yield what makes the rows of one method doubtful."""
+    found = getattr(model.net, "found", None)
+    if found is not None and found.doubt and LOGITS in method.detector.reads:
+        yield found.doubt
+    dtypes = {weight.dtype for weight in model.net.parameters() if weight.is_floating_point()}
+    if torch.float16 in dtypes and NETWORK in method.detector.reads:
+        yield "derivatives of a model in float16 underflow to 0; model.float() has them whole"
+    if "labels" in method.detector.fits_on and train.labels is not None:
+        absent = np.setdiff1d(np.arange(classes), train.labels)
+        if len(absent):
+            yield (
+                f"{len(absent)} of {classes} classes have no training image (the first: {absent[0]}): a fit on "
+                f"training labels does not know them, and finds their test images strange; give training images of each"
+            )
+
+
+def of_fit(outcome: Outcome, train: ArrayImages) -> Iterator[str]:
+    """Yield what makes a fit doubtful: a covariance of less rank than dimensions, for want of training images."""
+    n = len(train)
+    for fitted in _gaussians(outcome.tuned.state):
+        width, rank = fitted.root.shape
+        if rank < width and rank >= n - len(fitted.mu):
+            yield (
+                f"{n} training images of {len(fitted.mu)} classes give {width} features a covariance of rank {rank}: "
+                f"what differs in other directions is not seen; give at least {width + len(fitted.mu)} training images"
+            )
+            return
+
+
+def of_set(name: str, sets: Given) -> Iterator[str]:
+    """Yield what makes the rows of a failure set doubtful: it holds images of the test set."""
+    if n := sets.in_test.get(name):
+        yield f"{n} of the {len(sets.ood[name])} images of {name} are also in test; take them out of one of the two"
+
+
+def of_test(sets: Given) -> Iterator[str]:
+    """Yield what makes all rows doubtful: test images that the model was trained on."""
+    if n := shared(sets.test, sets.train):
+        yield f"{n} of the {len(sets.test)} test images are training images; test on images that the model has not seen"
+
+
+def of_held_out(method: Method, sets: Given) -> Iterator[str]:
+    """Yield what makes rows doubtful that are fitted or tuned on held-out sets: these hold images of test sets."""
+    if (n := sets.validation_in_test) and "validation" in method.materials:
+        yield f"{n} of the {len(sets.validation or ())} validation images are also in test; hold out others"
+    if "ood_validation" not in method.materials:
+        return
+    for (held, name), n in sets.tuned_on.items():
+        if n:
+            yield (
+                f"{n} of the {len(sets.tuning[held])} images of ood_validation {held} are also in {name}: the row is "
+                f"tuned on what it is tested on; hold out others"
+            )
+
+
+def _gaussians(state: Any) -> Iterator[Gaussians]:
+    if isinstance(state, Gaussians):
+        yield state
+    elif isinstance(state, tuple | list):
+        for part in state:
+            yield from _gaussians(part)
+
+
+def _another_range(model: Trained, train: ArrayImages) -> Iterator[str]:
+    """Yield the range of pixels in which a model gets clearly more training images right than in [0, 1]."""
+    rows = spread(len(train), TRIED)
+    x = torch.from_numpy(train.batch(rows)).to(model.device)
+    assert train.labels is not None
+    labels = train.labels[rows]
+    plain = _right(model, x, labels)
+    own = (tuple(x.mean(dim=(0, 2, 3)).tolist()), tuple(x.std(dim=(0, 2, 3)).clamp_min(1e-6).tolist()))
+    best = max(
+        (
+            (_right(model, _standardised(x, *one), labels), name, one)
+            for name, one in {**CONSTANTS, "": own}.items()
+            if len(one[0]) in (1, x.shape[1])
+        ),
+        key=lambda tried: tried[0].sum(),
+    )
+    right, name, (mean, std) = best
+    gained, lost = int((right & ~plain).sum()), int((plain & ~right).sum())
+    if gained - lost > max(0.05 * len(x), 3 * (gained + lost) ** 0.5):
+        told = name or "the mean and standard deviation of the training images"
+        numbers = ", ".join(
+            f"{key}=({', '.join(f'{value:.4g}' for value in one)},)" for key, one in (("mean", mean), ("std", std))
+        )
+        yield (
+            f"the model gets {plain.mean():.0%} of the training images right as they are, and {right.mean():.0%} "
+            f"standardised by {told}: it expects that; put it inside: oodbench.networks.Headed(model, {numbers})"
+        )
+
+
+def _standardised(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    return (x - x.new_tensor(mean).view(-1, 1, 1)) / x.new_tensor(std).view(-1, 1, 1)
+
+
+def _right(model: Trained, x: Tensor, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    with torch.no_grad():
+        logits: Tensor = model.net.outputs(x, ANSWER)[LOGITS]  # type: ignore[operator]
+    right: npt.NDArray[np.bool_] = logits.argmax(dim=1).cpu().numpy() == labels
+    return right
