@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from oodbench.data.matrix import Matrix, find_matrix, load_matrices
+from oodbench.measure.metrics import METRICS
 from oodbench.networks import TRUNKS
 from oodbench.report.reported import load_reported
 from oodbench.run.plan import Job, plan, tuning_access
@@ -56,6 +57,7 @@ def test_a_matrix_holds_the_cells_of_its_paper(matrix: Matrix) -> None:
     assert {one.method for one in found} <= set(matrix.methods)
     assert set().union(*(cards(matrix, one.out_set) for one in found)) == set(held)
     assert {one.metric for one in found} >= {"fpr95" if matrix.tuning_same else "aupr_in", "auroc"}
+    assert {one.metric for one in found} <= set(METRICS), "each under the convention that it obeys"
     assert matrix.training.network in TRUNKS
     assert len(matrix.seeds) >= max(one.n_runs or 1 for one in found)
     for one in found:

@@ -15,6 +15,7 @@ from oodbench.errors import BadRecord
 from oodbench.report.diagnostics import Diagnostic, find_diagnostic, names
 from oodbench.report.entries import DIAGNOSTICS, visible
 from oodbench.report.site import differs
+from oodbench.report.superseded import MARK, superseded
 from oodbench.store import atomically
 
 COMMAND = "oodbench diagnostics"
@@ -100,7 +101,9 @@ def _told(own: Sequence[Found], results: Path) -> list[str]:
     shown = [f"![{path.stem}, seed {first.seed}](../{results.name}/{path.as_posix()})" for path in pictures]
     contents = [one.content for one in own]
     whose = "" if told.method is None else f": `{first.method}`"
-    return [f"## {told.title}{whose} on {first.matrix} ({seeds})", *told.section(contents), *shown]
+    change = superseded(results).get(first.matrix, {}).get(first.method)
+    marked = [f"{MARK} Of an earlier version of `{first.method}`, to be made again: {change}."] if change else []
+    return [f"## {told.title}{whose} on {first.matrix} ({seeds})", *marked, *told.section(contents), *shown]
 
 
 def rebuild(results: Path, path: Path, *, check: bool = False) -> tuple[str, bool]:
