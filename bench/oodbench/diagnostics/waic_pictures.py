@@ -27,7 +27,7 @@ def draw_all(
     title = f"{study['method']} on {study['matrix']}, seed {study['seed']}"
     return [
         draw(partial(_jackknife, study), folder / "waic-jackknife.png", title),
-        draw(partial(_strips, sets, scores), folder / "waic-images.png", title),
+        draw(partial(_strips, sets, scores), folder / "waic-images.png", f"{title}: WAIC in nats below each image"),
     ]
 
 
@@ -50,7 +50,7 @@ def _jackknife(study: Mapping[str, Any], figure: Any) -> None:
     axes.grid(axis="x", color="0.92")
     axes.set_xlabel(
         "AUROC of the in-set, percent: black, all members; blue, without one of them\n"
-        f"(its seed stands above the one that moves it most, by {TOLD:g} points or more)"
+        f"(its seed stands above the one that moves it most, by {TOLD:g} point or more)"
     )
 
 
@@ -69,11 +69,21 @@ def _strips(sets: Mapping[str, Inputs], scores: Mapping[str, Floats], figure: An
         x = images.batch(np.array(places))
         for column, place, image in zip(at, places, x, strict=True):
             row[column].imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1)
-            row[column].set_title(f"{scores[name][place]:.0f}", fontsize=6, y=-0.32)
+            row[column].set_title(nats(float(scores[name][place])), fontsize=6, y=-0.32)
         label = "in-set" if name == "test" else name
         row[0].text(-0.12, 0.5, label, transform=row[0].transAxes, ha="right", va="center")
-    for first, heading in (
-        (grid[0, 0], "highest WAIC; below each image its score in nats"),
-        (grid[0, -EXAMPLES], "lowest"),
-    ):
-        first.text(0, 1.12, heading, transform=first.transAxes, ha="left", va="bottom")
+    for first, heading in ((grid[0, 0], "highest"), (grid[0, -EXAMPLES], "lowest")):
+        first.text(0, 1.08, heading, transform=first.transAxes, ha="left", va="bottom")
+
+
+def nats(score: float) -> str:
+    """Return a score as short as an image is wide.
+
+    Example:
+        >>> nats(3562.4), nats(-31624268803.0)
+        ('3562', '-3.2e10')
+    """
+    if abs(score) < 1e6:
+        return f"{score:.0f}"
+    digits, power = f"{score:.1e}".split("e")
+    return f"{digits}e{int(power)}"
