@@ -27,7 +27,6 @@ from oodbench.diagnostics.adversarial_noise import (
     table,
     ways,
 )
-from oodbench.diagnostics.waic_pictures import nats
 from oodbench.errors import BadSetting
 from oodbench.measure.ranking import ranking
 from oodbench.models.outputs import Trained
@@ -236,12 +235,3 @@ def test_scores_that_are_not_finite_are_named_in_the_table() -> None:
     study = {"bits_per_dimension": {"test": 2.0, "step 0": 9.0, "black": 8.0}, "auroc": {"vae": {"step 0": [1, 1, 1]}}}
     lines = [line.split() for line in table(study).splitlines()]
     assert lines[2:] == [["in-set", "2.000"], ["step", "0", "9.000", "100.00"], ["black", "8.000", "not", "finite"]]
-
-
-def test_a_score_below_an_image_is_no_wider_than_the_image() -> None:
-    assert [nats(score) for score in (3562.4, -146335.0, -31624268803.0, 2.5e12)] == [
-        "3562",
-        "-146335",
-        "-3.2e10",
-        "2.5e12",
-    ]

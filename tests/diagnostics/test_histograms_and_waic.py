@@ -13,6 +13,7 @@ from oodbench.data.matrix import find_matrix
 from oodbench.detectors.densities import WAIC
 from oodbench.diagnostics import histograms, waic
 from oodbench.diagnostics.histogram_pictures import bins
+from oodbench.diagnostics.waic_pictures import nats
 from oodbench.errors import BadSetting
 from oodbench.measure.ranking import ranking
 from oodbench.run.workspace import Workspace
@@ -96,3 +97,8 @@ def test_both_on_the_toy(short, tmp_path) -> None:
 def test_a_method_with_another_score_is_refused(module, method: str, known: str, tmp_path) -> None:
     with pytest.raises(BadSetting, match=rf"{method} does not score by .*expected one of .*{known}"):
         module.analyse(method, "toy-v1", Workspace(cache=tmp_path), 0, 5, tmp_path / "out")
+
+
+def test_a_score_below_an_image_is_no_wider_than_the_image() -> None:
+    scores = (3562.4, -146335.0, -31624268803.0, 2.5e12)
+    assert [nats(score) for score in scores] == ["3562", "-146335", "-3.2e10", "2.5e12"]
