@@ -37,7 +37,7 @@ def section(own: Sequence[AdversarialNoise]) -> list[str]:
         f"test images against where they stand, on 8 bits. *Step*: noise, the first step {first.eps:g} along the "
         "gradient's sign (ADV of Choi 2018), later ones shrinking. *Logit*: uniform noise, whose logits climb by Adam. "
         "*Fade*: test images that keep a share of their brightness. *Black* is one image, and its AUROC the share of "
-        "test images that score above it.",
+        "test images that score above it. An ensemble has the same members whichever model is climbed.",
         table(["Set", "Bits per dimension", *(f"`{judge}`" for judge in first.auroc)], rows, ("Set",)),
     ]
 
