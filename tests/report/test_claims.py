@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made import put, scores
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp, ttest_rel
 
 from oodbench.errors import BadCard, UnknownName
 from oodbench.measure.intervals import holm
@@ -32,7 +32,8 @@ PART = {"failure": "ood", "metric": "auroc", "more": "good", "less": "poor"}
 def written(results: Path, *claims: dict[str, object]) -> Path:
     lines = []
     for one in claims:
-        lines += ["[[claim]]", *(f"{key} = {json.dumps(value)}" for key, value in one.items() if key != "by")]
+        given = {key: value for key, value in one.items() if key != "by" and value is not None}
+        lines += ["[[claim]]", *(f"{key} = {json.dumps(value)}" for key, value in given.items())]
         for shown in one.get("by", []):  # type: ignore[attr-defined]
             lines += ["[[claim.by]]", *(f"{key} = {json.dumps(value)}" for key, value in shown.items())]
     (results / "claims.toml").write_text("\n".join(lines))
@@ -244,3 +245,27 @@ def test_faults_are_told(results: Path, change: dict[str, object], error: type[E
 def test_no_file_no_claims(tmp_path: Path) -> None:
     with pytest.raises(BadCard, match="does not exist"):
         read_claims(tmp_path)
+
+
+def test_what_a_diagnostic_found_of_data_is_tested_over_seeds_alone(tmp_path: Path) -> None:
+    """Nothing of it is a method's row, and there are no inputs to draw again."""
+    results = written(
+        tmp_path, {**ONE, "failure": None, "metric": "centres_gain", "sets": ["test"], "more": "data", "less": 0.0}
+    )
+    gains = (5.0, 7.0, 9.0)
+    for seed, gain in enumerate(gains):
+        put(results, "msp", seed, scores(seed, 2.0))
+        folder = results / "diagnostics" / "made-v1" / "data" / str(seed)
+        folder.mkdir(parents=True)
+        (folder / "density-evaluation.json").write_text(json.dumps(evaluation(seed, gain)))
+    (found,) = judge(results)
+    assert found.difference == pytest.approx(7.0)
+    assert found.p == pytest.approx(ttest_1samp(gains, 0.0).pvalue)
+
+
+def evaluation(seed: int, gain: float) -> dict[str, object]:
+    """A file of density-evaluation as it stands in results, with another gain."""
+    path = Path(__file__).parents[2] / "results/diagnostics/mnist5k-v1/data/0/density-evaluation.json"
+    content = json.loads(path.read_text(encoding="utf-8")) | {"matrix": "made-v1", "seed": seed}
+    content["parzen"] |= {"samples": 0.0, "centres": gain}
+    return content

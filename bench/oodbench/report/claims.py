@@ -142,7 +142,8 @@ class _Draws:
         """Return a side of a claim at a seed [resamples], in the unit that it is printed in."""
         key = method, seed, one.metric, one.failure, one.sets
         if key not in self._known:
-            self._known[key] = self._drawn(one, self._entries[method, seed])
+            entry = self._entries.get((method, seed))  # a diagnostic of data, or of a model without a row, has none
+            self._known[key] = self._drawn(one, entry) if entry else None
         return self._known[key]
 
     def shared(self, method: str) -> bool:
