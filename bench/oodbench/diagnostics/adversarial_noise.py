@@ -19,7 +19,6 @@ grows without bound outside [0, 1].
 The model of `seed` is climbed. WAIC asks the members 0 to M - 1, the climbed one among them where seed < M.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,7 +36,7 @@ from oodbench.contract import INPUTS, LOG_DENSITY, NETWORK, Material, Method, Ou
 from oodbench.data.images import ArrayImages, quantised
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
-from oodbench.diagnostics import Study, evenly
+from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.noise_pictures import draw_all
 from oodbench.errors import BadSetting
 from oodbench.measure.cells import cells, measure
@@ -52,7 +51,6 @@ from oodbench.run.registry import find, registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
 from oodbench.spaces import Shape
-from oodbench.store import atomically
 from oodbench.training import Recipe
 
 CLIMBED: frozenset[Output] = frozenset({LOG_DENSITY, INPUTS, NETWORK})
@@ -135,11 +133,9 @@ def analyse(
     bits = {name: float(bits_per_dim(outputs[LOG_DENSITY], sets[name].shape).mean()) for name, outputs in log_p.items()}
     about = {"method": method, "matrix": matrix, "seed": seed, "n": n, "eps": climb.eps, "rate": climb.rate}
     study = {**about, "bits_per_dimension": bits, "auroc": auroc}
-    out.mkdir(parents=True, exist_ok=True)
-    with atomically(out / "adversarial-noise.json") as temporary:
-        temporary.write_text(json.dumps(study, indent=1) + "\n")
+    file = write(study, out / "adversarial-noise.json")
     pictures = draw_all(study, context.sets.test, path, out)
-    return Study([out / "adversarial-noise.json", *pictures], table(study))
+    return Study([file, *pictures], table(study))
 
 
 def climbable(method: Method) -> bool:

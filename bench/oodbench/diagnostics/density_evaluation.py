@@ -14,7 +14,6 @@ Images are y = (255 x + u) / 256, u uniform in [0, 1), and so have densities; a 
 p(y) = 1/N sum_i N(y; y_i, s^2 I), s chosen on validation images [open choice: from BANDWIDTHS].
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from math import log, prod
 from pathlib import Path
@@ -28,7 +27,7 @@ from tabulate import tabulate
 
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
-from oodbench.diagnostics import Study, evenly
+from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.evaluation_pictures import draw_all
 from oodbench.diagnostics.neighbours import squared_distances, still_nearest
 from oodbench.diagnostics.one_gaussian import DIVERGENCES, MIXTURE, fits
@@ -39,7 +38,6 @@ from oodbench.models.train import Report, silent
 from oodbench.run.sets import open_sets
 from oodbench.run.workspace import Workspace
 from oodbench.spaces import Images
-from oodbench.store import atomically
 
 SHARE = 0.01
 """Of the model in the mixture."""
@@ -115,11 +113,9 @@ def analyse(
             for name, q in fits().items()
         },
     }
-    out.mkdir(parents=True, exist_ok=True)
-    with atomically(out / "density-evaluation.json") as temporary:
-        temporary.write_text(json.dumps(study, indent=1) + "\n")
+    file = write(study, out / "density-evaluation.json")
     pictures = draw_all(study, fits(), pixels["train"], out)
-    return Study([out / "density-evaluation.json", *pictures], table(study))
+    return Study([file, *pictures], table(study))
 
 
 def dequantised(images: Inputs, seed: int, part: int) -> Values:

@@ -4,7 +4,6 @@ Nalisnick et al., "Do Deep Generative Models Know What They Don't Know?", ICLR 2
 a dimension of 8-bit images, the lower the likelier.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tabulate import tabulate
 from oodbench.contract import LOG_DENSITY
 from oodbench.data.matrix import Matrix, find_matrix
 from oodbench.detectors.densities import LIKELIHOOD
-from oodbench.diagnostics import Study, evenly
+from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.histogram_pictures import Floats, draw_all
 from oodbench.errors import BadSetting
 from oodbench.measure.likelihood import bits_per_dim
@@ -24,7 +23,6 @@ from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
-from oodbench.store import atomically
 
 
 def analyse(
@@ -67,11 +65,9 @@ def analyse(
     outside = {name: bits(images) for name, images in context.sets.ood.items()}
     grouped = by_group(context.matrix, outside)
     study = {"method": method, "matrix": matrix, "seed": seed, "n": n, "sets": summary(inside, outside)}
-    out.mkdir(parents=True, exist_ok=True)
-    with atomically(out / "histograms.json") as temporary:
-        temporary.write_text(json.dumps(study, indent=1) + "\n")
+    file = write(study, out / "histograms.json")
     picture = draw_all(inside, grouped, out, f"{method} on {matrix}, seed {seed}")
-    return Study([out / "histograms.json", picture], table(study))
+    return Study([file, picture], table(study))
 
 
 def by_group(matrix: Matrix, found: Mapping[str, Floats]) -> dict[str, dict[str, Floats]]:

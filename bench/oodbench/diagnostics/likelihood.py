@@ -10,7 +10,6 @@ Graying:        contrast taken from the images, x' = g + k (x - g), lowers their
                 g = 1/2 in the paper, and also 0 here: images that stand on black lose that, too, about mid-grey.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.densities.glow import Glow
-from oodbench.diagnostics import Study, evenly
+from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.false_alarms import false_alarms
 from oodbench.diagnostics.pictures import draw_all
 from oodbench.errors import BadSetting
@@ -116,9 +115,7 @@ def analyse(
         context.sets,
     )
     about: dict[str, object] = {"method": method, "matrix": matrix, "seed": seed, "volume": sized.volume}
-    out.mkdir(parents=True, exist_ok=True)
-    with atomically(out / "likelihood.json") as temporary:
-        temporary.write_text(json.dumps(about | study, indent=1) + "\n")
+    write(about | study, out / "likelihood.json")
     arrays = {f"{name} {field}": values for name, part in parts.items() for field, values in part._asdict().items()}
     with atomically(out / "likelihood.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)

@@ -9,7 +9,6 @@ p is the feature mixture of `gmm-1000`, the class is argmax of the frozen head a
 per dimension: without its divisor the same eps is a step dim F log 2 times as long. nu holds F to where it began.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import log
@@ -26,7 +25,7 @@ from oodbench.contract import FEATURES, HEAD, LOGITS, Head, Output
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.detectors.mixture import FeatureMixture
-from oodbench.diagnostics import Study, evenly
+from oodbench.diagnostics import Study, evenly, write
 from oodbench.errors import BadSetting
 from oodbench.estimators import ROWS, Mixture
 from oodbench.models.outputs import Access, ModelOutputs
@@ -34,7 +33,6 @@ from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.registry import find
 from oodbench.run.workspace import Workspace
-from oodbench.store import atomically
 
 STEPS = 100
 EPS = (0.1, 0.01)
@@ -91,12 +89,8 @@ def analyse(
             report(f"{part}, eps {eps}, nu {nu}", done, len(EPS) * len(NU))
             setting = Setting(eps, nu)
             rows.append({"part": part, **setting._asdict(), **effect(head, f, purified(mixture, f, setting), labels)})
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "purification.json"
-    with atomically(path) as temporary:
-        about = {"method": method, "matrix": matrix, "seed": seed, "steps": STEPS, "components": len(mixture.mu)}
-        temporary.write_text(json.dumps(about | {"rows": rows}, indent=1) + "\n")
-    return Study([path], table(rows))
+    about = {"method": method, "matrix": matrix, "seed": seed, "steps": STEPS, "components": len(mixture.mu)}
+    return Study([write(about | {"rows": rows}, out / "purification.json")], table(rows))
 
 
 def purified(mixture: Mixture, f: Float[Tensor, "n F"], setting: Setting, steps: int = STEPS) -> Float[Tensor, "n F"]:

@@ -9,7 +9,6 @@ The classifier is the plain one of the matrix, at the same seed; the in-set's te
 their MODE score that samples could reach.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.densities.flow_gan import FlowGan
 from oodbench.densities.glow import Glow
-from oodbench.diagnostics import Study, evenly
+from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.sample_pictures import draw_all
 from oodbench.errors import BadSetting
 from oodbench.measure.likelihood import bits_per_dim
@@ -40,7 +39,6 @@ from oodbench.run.plan import reference_of
 from oodbench.run.registry import find, registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
-from oodbench.store import atomically
 
 ROWS = 100
 """Samples drawn at once."""
@@ -99,11 +97,9 @@ def analyse(
         "mode_score": {name: judged(images) for name, images in shown.items()},
         "outside": float(((y < 0) | (y >= 1)).mean()),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    with atomically(out / "samples.json") as temporary:
-        temporary.write_text(json.dumps(study, indent=1) + "\n")
+    file = write(study, out / "samples.json")
     picture = draw_all(shown, out, f"{method} on {matrix}, seed {seed}")
-    return Study([out / "samples.json", picture], table(study))
+    return Study([file, picture], table(study))
 
 
 @torch.no_grad()

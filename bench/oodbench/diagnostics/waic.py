@@ -8,7 +8,6 @@ The spread of AUROC over j is what one member makes of the score; the jackknife'
 is sqrt((M - 1) / M sum_j (AUROC_-j - mean)^2).
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.densities.ensemble import DensityEnsemble
 from oodbench.detectors.densities import WAIC
-from oodbench.diagnostics import Study, evenly
+from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.waic_pictures import Floats, draw_all
 from oodbench.errors import BadSetting
 from oodbench.measure.ranking import ranking
@@ -29,7 +28,6 @@ from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
-from oodbench.store import atomically
 
 
 def analyse(
@@ -71,12 +69,10 @@ def analyse(
     }
     members = [member for _, member in recipe.parts(seed, context.matrix.seeds)]
     study = {"method": method, "matrix": matrix, "seed": seed, "n": n, "members": members, "auroc": jackknife(log_p)}
-    out.mkdir(parents=True, exist_ok=True)
-    with atomically(out / "waic.json") as temporary:
-        temporary.write_text(json.dumps(study, indent=1) + "\n")
+    file = write(study, out / "waic.json")
     scores = {name: waic(each) for name, each in log_p.items()}
     pictures = draw_all(study, sets, scores, out)
-    return Study([out / "waic.json", *pictures], table(study))
+    return Study([file, *pictures], table(study))
 
 
 def waic(log_p: Floats) -> Floats:

@@ -15,7 +15,7 @@ from oodbench.errors import BadRecord
 from oodbench.report.diagnostics import Diagnostic, find_diagnostic, names
 from oodbench.report.entries import DIAGNOSTICS, visible
 from oodbench.report.site import differs
-from oodbench.report.superseded import MARK, superseded
+from oodbench.report.superseded import MARK, Superseded, superseded
 from oodbench.store import atomically
 
 COMMAND = "oodbench diagnostics"
@@ -85,15 +85,15 @@ def page(results: Path) -> str:
     Raises:
         BadRecord: as `read_diagnostics`.
     """
-    parts = [HEADER.format(command=COMMAND)]
+    parts, earlier = [HEADER.format(command=COMMAND)], superseded(results)
     for _, group in groupby(
         read_diagnostics(results), key=lambda one: (one.content.matrix, one.name, one.content.method)
     ):
-        parts += _told(list(group), results)
+        parts += _told(list(group), results, earlier)
     return "\n\n".join(parts) + "\n"
 
 
-def _told(own: Sequence[Found], results: Path) -> list[str]:
+def _told(own: Sequence[Found], results: Path, earlier: Superseded) -> list[str]:
     first, told = own[0].content, own[0].diagnostic
     seeds = f"{len(own)} seeds" if len(own) > 1 else f"seed {first.seed}"
     folder = Path(DIAGNOSTICS) / first.matrix / first.method / str(first.seed)
@@ -101,7 +101,7 @@ def _told(own: Sequence[Found], results: Path) -> list[str]:
     shown = [f"![{path.stem}, seed {first.seed}](../{results.name}/{path.as_posix()})" for path in pictures]
     contents = [one.content for one in own]
     whose = "" if told.method is None else f": `{first.method}`"
-    change = superseded(results).get(first.matrix, {}).get(first.method)
+    change = earlier.get(first.matrix, {}).get(first.method)
     marked = [f"{MARK} Of an earlier version of `{first.method}`, to be made again: {change}."] if change else []
     return [f"## {told.title}{whose} on {first.matrix} ({seeds})", *marked, *told.section(contents), *shown]
 
