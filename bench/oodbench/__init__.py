@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oodbench.result import Result, load
+    from oodbench.run.detector import FittedDetector, fit, load_detector
     from oodbench.run.evaluate import evaluate
 
-__all__ = ["Result", "evaluate", "load"]
+__all__ = ["FittedDetector", "Result", "evaluate", "fit", "load", "load_detector"]
 __version__ = "0.1.0"
 
-_HOMES = {"evaluate": "oodbench.run.evaluate", "Result": "oodbench.result", "load": "oodbench.result"}
+_HOMES = {"evaluate": "oodbench.run.evaluate", "Result": "oodbench.result", "load": "oodbench.result"} | dict.fromkeys(
+    ("FittedDetector", "fit", "load_detector"), "oodbench.run.detector"
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oodbench.errors import BadData, BadSetting, UnknownName
 from oodbench.measure.cells import Cell
+from oodbench.measure.kinds import ROUNDED
 from oodbench.measure.ranking import at_least_95_percent, auroc, count
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Pictures:
 
         Args:
             methods: Which, by name; all that ran by default.
-            sets: Which, by name; all by default.
+            sets: Which, by name; by default all but the rounded twins of attacks.
 
         Raises:
             UnknownName: There is no such method or set.
@@ -110,7 +111,7 @@ class Pictures:
 
         Args:
             methods: Which, by name; all that ran by default.
-            sets: Which, by name; all by default.
+            sets: Which, by name; by default all but the rounded twins of attacks.
 
         Raises:
             UnknownName: There is no such method or set.
@@ -198,7 +199,8 @@ class Pictures:
         for name in sets or ():
             if name not in panels:
                 raise UnknownName("failure set in this result", name, panels)
-        panels = panels if sets is None else {name: panels[name] for name in sets}
+        shown = [name for name in panels if not name.endswith(ROUNDED)] if sets is None else sets
+        panels = {name: panels[name] for name in shown}
         if not panels:
             raise BadData("nothing to draw: no failure set of this result has good and bad inputs")
         return chosen, panels
