@@ -89,7 +89,7 @@ def test_evaluation_beside_pytorch_ood(benchmark, real: Bench) -> None:
             test=(tests["test"], torch.from_numpy(real.test.labels)),
             failures={name: tests[name] for name in real.ood},
             methods=METHODS,
-        )
+        ).table
 
     floors, theirs, frames = [], [], []
     for _ in range(3):  # in turn, so that a machine that drifts drifts for all

@@ -35,7 +35,7 @@ def test_the_python_of_the_readme_runs(capsys):
     }
     (program,) = blocks("python")
     exec(program, names)
-    table = names["table"]
+    table = names["result"].table
     assert isinstance(table, pd.DataFrame)
     assert set(table.method) == {"msp", "odin", "mahalanobis-a"}
     assert set(table.failure) == {"ood", "misclassification"}

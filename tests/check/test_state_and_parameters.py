@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oodbench.check.parameters import from_json, to_json
-from oodbench.check.state import load_state, save_state
 from oodbench.contract import FEATURES, LOGITS, Outputs, Stateless
 from oodbench.errors import BadCheckpoint, BadMethod
 from oodbench.estimators import Mixture
+from oodbench.models.state import load_state, save_state
 
 
 class Pair(NamedTuple):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from oodbench import evaluate
+import oodbench
 from oodbench.check.toy import blends, blobs, noise, toy
 from oodbench.contract import FEATURE_MAP, INPUTS, LOGITS, NETWORK, Citation, Grid, Method, Outputs, Stateless
 from oodbench.data.images import ArrayImages
@@ -21,7 +21,17 @@ from oodbench.recipes import Plain
 from oodbench.run.attack import predict
 from oodbench.run.registry import registry
 
-NUMBERS = ["fpr95", "detection_error", "auroc", "aupr_in", "aupr_out", "auroc_low", "auroc_high"]
+NUMBERS = [
+    "fpr95",
+    "detection_error",
+    "auroc",
+    "aupr_in",
+    "aupr_out",
+    "auroc_low",
+    "auroc_high",
+    "fpr95_low",
+    "fpr95_high",
+]
 COLUMNS = ["method", "failure", "set", "n_good", "n_bad", *NUMBERS, "forward", "gradient", "accuracy", "note"]
 
 PAPER = Citation(authors="Me", title="Mine", year=2026, url="https://example.org")
@@ -41,6 +51,10 @@ class Mine(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.seen += len(x)
         return self.fc(self.dropout(self.body(self.normalise(x))[-1].mean((2, 3))))  # type: ignore[no-any-return]
+
+
+def table_of(model: Any, **given: Any) -> pd.DataFrame:
+    return oodbench.evaluate(model, **given).table
 
 
 @pytest.fixture
@@ -73,7 +87,7 @@ HELD_OUT: dict[str, Any] = {
 
 
 def test_a_row_for_each_method_and_failure_set(model: Mine) -> None:
-    table = evaluate(model, **arrays(methods=["msp", "mahalanobis-a", "odin"]))
+    table = table_of(model, **arrays(methods=["msp", "mahalanobis-a", "odin"]))
     assert list(table.columns) == COLUMNS
     rows = list(zip(table["method"], table["failure"], table["set"], table["n_good"], table["n_bad"], strict=True))
     sets = [("misclassification", "misclassified", 270, 30), ("ood", "blends", 300, 60), ("ood", "noise", 300, 90)]
@@ -88,7 +102,7 @@ def test_a_row_for_each_method_and_failure_set(model: Mine) -> None:
 
 def test_the_numbers_are_those_of_the_scores(model: Mine) -> None:
     given = arrays(methods=["max-logit"], failures={"noise": noise(90, 12).pixels})
-    row = evaluate(model, **given).set_index("set").loc["noise"]
+    row = table_of(model, **given).set_index("set").loc["noise"]
     with torch.no_grad():
         good, bad = (
             model(torch.from_numpy(x)).amax(1).double().numpy() for x in (given["test"][0], noise(90, 12).pixels)
@@ -100,7 +114,7 @@ def test_the_numbers_are_those_of_the_scores(model: Mine) -> None:
 
 def test_every_method_runs_or_says_why_not(model: Mine) -> None:
     names = list(registry())
-    table = evaluate(model, **arrays(methods=names, layers=["body.bn"]), **HELD_OUT)
+    table = table_of(model, **arrays(methods=names, layers=["body.bn"]), **HELD_OUT)
     assert list(dict.fromkeys(table["method"])) == names
     own = {name for name in names if not isinstance(registry()[name].method.recipe, Plain)}
     attacked = {name for name in names if "adversarial_validation" in registry()[name].method.materials}
@@ -113,7 +127,7 @@ def test_every_method_runs_or_says_why_not(model: Mine) -> None:
 
 
 def test_what_a_method_lacks_is_its_note(model: Mine) -> None:
-    table = evaluate(model, **arrays(methods=["msp", "temperature", "odin-tuned", "mahalanobis-c"]))
+    table = table_of(model, **arrays(methods=["msp", "temperature", "odin-tuned", "mahalanobis-c"]))
     notes = table[table["note"] != ""].set_index("method")["note"]
     assert dict(notes) == {
         "temperature": "needs validation, which is not offered here",
@@ -141,25 +155,25 @@ def test_the_model_is_left_as_it_was(model: Mine) -> None:
         assert all(weight.grad is None for weight in model.parameters())
         assert not model.fc._forward_pre_hooks
 
-    first = evaluate(model, **arrays(methods=["msp", "odin"]))
+    first = table_of(model, **arrays(methods=["msp", "odin"]))
     unchanged()
     with pytest.raises(BadData):  # also when it ends in an error
-        evaluate(model, **arrays(failures={"noise": np.full((3, 1, 8, 8), 7.0)}))
+        table_of(model, **arrays(failures={"noise": np.full((3, 1, 8, 8), 7.0)}))
     unchanged()
     # It is examined in evaluation mode whatever its own: dropout would change the numbers.
-    pd.testing.assert_frame_equal(first, evaluate(model.eval(), **arrays(methods=["msp", "odin"])))
+    pd.testing.assert_frame_equal(first, table_of(model.eval(), **arrays(methods=["msp", "odin"])))
 
 
 def test_one_forward_pass_a_set_whatever_the_number_of_methods(model: Mine) -> None:
     names = ["msp", "max-logit", "energy", "knn", "mahalanobis-a", "temperature", "baseline-t", "mahalanobis-c"]
-    table = evaluate(model, **arrays(methods=names), **HELD_OUT)
+    table = table_of(model, **arrays(methods=names), **HELD_OUT)
     images = 360 + 300 + 60 + 90 + 120 + 2 * 60
     # Some more to look at the model; and no image of the held-out sets, cut in halves or whole, goes through thrice.
     assert images + 1 <= model.seen <= images + 1 + 120 + 2 * 60
     assert set(table["forward"]) == {1.0}
     assert set(table["gradient"]) == {0.0}
     step = Stateless(frozenset({LOGITS, INPUTS, NETWORK}), after_a_step)
-    own = evaluate(model, **arrays(methods=[mine(detector=step)]))
+    own = table_of(model, **arrays(methods=[mine(detector=step)]))
     assert set(own["forward"]) == {3.0}  # the stored one, the gradient's, and that of the other inputs
     assert set(own["gradient"]) == {1.0}
 
@@ -179,13 +193,13 @@ def mine(name: str = "mine", rule: Callable[[Outputs], Tensor] = largest, **more
 
 
 def test_a_method_of_ones_own(model: Mine) -> None:
-    table = evaluate(model, **arrays(methods=[mine(), "max-logit"]))
+    table = table_of(model, **arrays(methods=[mine(), "max-logit"]))
     own, theirs = (table[table["method"] == name].drop(columns="method") for name in ("mine", "max-logit"))
     pd.testing.assert_frame_equal(own.reset_index(drop=True), theirs.reset_index(drop=True))
 
 
 def test_a_method_that_reads_what_it_did_not_declare_has_no_numbers_and_is_told(model: Mine) -> None:
-    table = evaluate(model, **arrays(methods=[mine(rule=lambda batch: batch.features.sum(1)), "msp"]))
+    table = table_of(model, **arrays(methods=[mine(rule=lambda batch: batch.features.sum(1)), "msp"]))
     own = table[table["method"] == "mine"]
     assert own["note"].iloc[0].startswith("Undeclared: output 'features' was read but not declared")
     assert own[NUMBERS].isna().all().all()
@@ -202,7 +216,7 @@ def nan_on_noise(batch: Outputs) -> Tensor:
 
 
 def test_scores_that_are_not_finite_are_a_note_and_the_rest_goes_on(model: Mine) -> None:
-    table = evaluate(model, **arrays(methods=[mine("a", nan_for_a_few), mine("b", nan_on_noise), "msp"]))
+    table = table_of(model, **arrays(methods=[mine("a", nan_for_a_few), mine("b", nan_on_noise), "msp"]))
     notes = table[table["note"] != ""][["method", "set", "note"]]
     assert list(notes["method"]) == ["a", "b"]
     assert notes["note"].iloc[0].startswith("in-set test images: ")
@@ -215,7 +229,7 @@ def test_a_classifier_without_mistakes_has_a_note_in_their_place(model: Mine) ->
     x = blobs(120, 5).pixels
     with torch.no_grad():
         y = model(torch.from_numpy(x)).argmax(1)
-    table = evaluate(model, **arrays(test=(x, y)))
+    table = table_of(model, **arrays(test=(x, y)))
     row = table.set_index("failure").loc["misclassification"]
     assert np.isnan(row["auroc"])
     assert row["note"].startswith("misclassification/misclassified: ")
@@ -230,13 +244,13 @@ class OfItsOwn:
 
 
 def test_a_method_that_trains_its_own_classifier_does_not_judge_another(model: Mine) -> None:
-    table = evaluate(model, **arrays(methods=[mine(recipe=OfItsOwn())]))
+    table = table_of(model, **arrays(methods=[mine(recipe=OfItsOwn())]))
     assert list(table["note"]) == ["trains a classifier of its own (OfItsOwn), and would not judge yours"]
 
 
 def test_tuning_happens_on_the_held_out_sets_only(model: Mine) -> None:
     tuned = dataclasses.replace(registry()["baseline-t"].method, search=Grid(over=(("T", (1.0, 100.0)),)))
-    table = evaluate(model, **arrays(methods=[tuned]), **HELD_OUT)
+    table = table_of(model, **arrays(methods=[tuned]), **HELD_OUT)
     assert (table["note"] == "").all()
 
 
@@ -247,12 +261,12 @@ def test_tensors_and_bytes_are_arrays_too(model: Mine) -> None:
         "test": ((given["test"][0] * 255).round().astype(np.uint8), given["test"][1].astype(np.uint8)),
         "failures": {"noise": noise(90, 12).pixels.astype(np.float64), "half": torch.rand(9, 1, 8, 8).bfloat16()},
     }
-    table = evaluate(model, **given | bytes_)
+    table = table_of(model, **given | bytes_)
     assert (table["note"] == "").all()
 
 
 def test_no_methods_give_an_empty_table_with_its_columns(model: Mine) -> None:
-    table = evaluate(model, **arrays(methods=[]))
+    table = table_of(model, **arrays(methods=[]))
     assert list(table.columns) == COLUMNS
     assert len(table) == 0
 
@@ -302,39 +316,39 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("changed", "message"), BAD, ids=[message for _, message in BAD])
 def test_bad_arrays_are_told(model: Mine, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(BadData, match=message):
-        evaluate(model, **arrays(**changed))
+        table_of(model, **arrays(**changed))
 
 
 def test_a_device_that_is_not_here_is_told(model: Mine) -> None:
     for device in ("cudda", "cuda:99", "meta"):
         with pytest.raises(BadSetting, match=f"device {device}: not here .*expected one of cpu"):
-            evaluate(model, **arrays(device=device))
+            table_of(model, **arrays(device=device))
 
 
 def test_what_is_no_model_is_told() -> None:
     with pytest.raises(BadMethod, match=r"model: got the class Mine; expected an nn.Module"):
-        evaluate(Mine, **arrays())  # type: ignore[arg-type]
+        table_of(Mine, **arrays())  # type: ignore[arg-type]
 
 
 def test_a_model_that_cannot_read_the_images_is_told(model: Mine) -> None:
     last = {name: (X.transpose(0, 2, 3, 1), Y) for name in ("train", "test")}
     with pytest.raises(BadMethod, match=r"cannot read .* float32 \[15, 8, 8, 1\] .*expected images \[n c h w\]"):
-        evaluate(
+        table_of(
             nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)), **arrays(**last, head="2", failures={})
         )
 
 
 def test_unknown_names_are_told_the_nearest(model: Mine) -> None:
     with pytest.raises(UnknownName, match="unknown method 'odni'; did you mean 'odin'"):
-        evaluate(model, **arrays(methods=["odni"]))
+        table_of(model, **arrays(methods=["odni"]))
     with pytest.raises(UnknownName, match="unknown module of Mine 'fcc'; did you mean 'fc'"):
-        evaluate(model, **arrays(head="fcc"))
+        table_of(model, **arrays(head="fcc"))
 
 
 def test_a_head_that_is_not_used_is_told_and_another_is_found(model: Mine) -> None:
     with pytest.raises(BadMethod, match="head 'unused' took no part in the forward pass of Mine"):
-        evaluate(model, **arrays(head="unused"))
-    found, named = (evaluate(model, **arrays(methods=["knn"], head=head)) for head in (None, "fc"))
+        table_of(model, **arrays(head="unused"))
+    found, named = (table_of(model, **arrays(methods=["knn"], head=head)) for head in (None, "fc"))
     pd.testing.assert_frame_equal(found, named)
 
 
@@ -354,7 +368,7 @@ def test_a_model_that_answers_otherwise_is_told(answer: Any, got: str) -> None:
             return answer(super().forward(x))  # type: ignore[no-any-return]
 
     with pytest.raises(BadMethod, match=rf"answered with {got}; expected logits \[n C\]"):
-        evaluate(Odd().eval(), **arrays())
+        table_of(Odd().eval(), **arrays())
 
 
 # Feature maps.
@@ -385,14 +399,14 @@ MAPPED = Method(
 
 
 def test_a_map_that_no_module_pools_is_noted_with_the_way_out(model: Mine) -> None:
-    table = evaluate(model, **arrays(methods=[MAPPED, "msp"]))
+    table = table_of(model, **arrays(methods=[MAPPED, "msp"]))
     assert "no pooling module, and so no feature_map; name it: Headed(model, pool='...')" in table["note"][0]
     assert set(table["method"][1:]) == {"msp"}
 
 
 def test_a_map_that_a_module_pools_can_be_replaced() -> None:
     model = Pooling().eval()
-    table = evaluate(model, **arrays(methods=[MAPPED], pool="gap"))
+    table = table_of(model, **arrays(methods=[MAPPED], pool="gap"))
     assert (table["note"] == "").all()
     net: Any = toy(Plain()).model.net
     good, bad = torch.from_numpy(arrays()["test"][0]), torch.from_numpy(arrays()["failures"]["noise"])
@@ -404,3 +418,46 @@ def test_a_map_that_a_module_pools_can_be_replaced() -> None:
     row = table[table["set"] == "noise"].iloc[0]
     assert row["auroc"] == pytest.approx(ranking(*scores)["auroc"], abs=1e-6)
     assert row["forward"] == 2
+
+
+# Attacks.
+
+
+def test_an_attack_is_scored_as_it_is_and_rounded_and_moves_pixels_by_no_more_than_its_radius(model: Mine) -> None:
+    result = oodbench.evaluate(model, **arrays(methods=["msp", "mahalanobis-a"], attacks=["fgsm-26"]))
+    right = np.flatnonzero(result.correct)
+    for name in ("fgsm-26", "fgsm-26@uint8"):
+        rows = result.table[(result.table["failure"] == "adversarial") & (result.table["set"] == name)]
+        assert rows["method"].tolist() == ["msp", "mahalanobis-a"]
+        attack = result.attacks[name]
+        np.testing.assert_array_equal(attack.index, right)
+        assert set(rows["n_good"]) == {len(right)}
+        assert set(rows["n_bad"]) == {attack.fooled.sum()}
+        assert len(result.scores["msp"][name]) == len(right)
+    assert result.attacks["fgsm-26"].fooled.any()
+    assert (result.table["note"] == "").all()
+
+
+def test_an_attack_that_fails_costs_its_own_rows_only() -> None:
+    class Cut(Mine):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.detach())
+
+    table = table_of(Cut().eval(), **arrays(methods=["msp"], attacks=["fgsm-8"]))
+    rows = table.set_index("failure")
+    assert rows.loc["adversarial", "note"]
+    assert np.isnan(rows.loc["adversarial", "auroc"])
+    assert (rows.loc["ood", "note"] == "").all()
+
+
+def test_names_of_sets_and_attacks_are_told(model: Mine) -> None:
+    with pytest.raises(UnknownName, match="unknown attack 'fgsm-9'; did you mean 'fgsm-8'"):
+        table_of(model, **arrays(attacks=["fgsm-9"]))
+    with pytest.raises(BadSetting, match=r"attacks: got 'fgsm-8'; expected a list of names: \['fgsm-8'\]"):
+        table_of(model, **arrays(attacks="fgsm-8"))
+    for name in ("test", "misclassified", "fgsm-8@uint8"):
+        with pytest.raises(BadSetting, match=f"a set is named '{name}', which is the name of another set"):
+            table_of(model, **arrays(attacks=["fgsm-8"], failures={name: noise(9, 1).pixels}))
+    with pytest.raises(BadMethod, match="two are named 'msp'"):
+        table_of(model, **arrays(methods=["msp", mine("msp")]))
+    assert len(table_of(model, **arrays(methods=["msp", "msp"]))) == 3

@@ -5,9 +5,9 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from oodbench.check.state import as_read, load_state, save_state
 from oodbench.check.trial import Fitted, Trial
 from oodbench.errors import BadMethod
+from oodbench.models.state import as_read, load_state, save_state
 from oodbench.run.facts import facts_of
 
 

@@ -4,7 +4,7 @@ Intervals speak of other test inputs from the same sources, one model given. Wha
 the spread over seeds (`oodbench.measure.summary`), and `oodbench.measure.pairs` takes both into account.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -170,6 +170,17 @@ def bootstrap(counts: Counts, metric: str, resamples: int = 200, seed: int = 0, 
     return float(low), float(high)
 
 
+def every_interval(counts: Counts, resamples: int = 200, seed: int = 0, level: float = LEVEL) -> dict[str, Interval]:
+    """Return the percentile interval of every ranking metric, by name, all from the same resamples.
+
+    As `bootstrap`, which draws its own resamples of one metric.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [[metric(again) for metric in RANKING.values()] for again in _resamples(counts, resamples, rng)]
+    lows, highs = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return {name: (float(low), float(high)) for name, low, high in zip(RANKING, lows, highs, strict=True)}
+
+
 def holm(p: Sequence[float]) -> tuple[float, ...]:
     """Return Holm's adjusted p-values, in the order given: the family-wise error is at most what they are held against.
 
@@ -208,15 +219,15 @@ def _fpr95_drawn(counts: Counts, resamples: int, rng: np.random.Generator) -> ND
 
 
 def _drawn(counts: Counts, metric: str, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    return np.array([RANKING[metric](again) for again in _resamples(counts, resamples, rng)])
+
+
+def _resamples(counts: Counts, resamples: int, rng: np.random.Generator) -> Iterator[Counts]:
     """Draw resamples as weights of the sorted scores: nothing is sorted again."""
     places = np.arange(len(counts.good_upto))
     good, bad = np.repeat(places, counts.good_at), np.repeat(places, counts.bad_at)
-    return np.array(
-        [
-            RANKING[metric](weighted(_again(good, len(places), rng), _again(bad, len(places), rng)))
-            for _ in range(resamples)
-        ]
-    )
+    for _ in range(resamples):
+        yield weighted(_again(good, len(places), rng), _again(bad, len(places), rng))
 
 
 def _again(places: NDArray[np.int64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -19,12 +19,18 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
+from oodbench.errors import BadData, UnknownName
 from oodbench.measure.cells import Cell
-from oodbench.measure.intervals import placements
+from oodbench.measure.intervals import LEVEL, p_value, placements
+from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean
 
 Floats = NDArray[np.float64]
+
+ROUNDING = 1e-9
+"""A standard deviation below this is what rounding leaves of none."""
 
 
 class Variance(NamedTuple):
@@ -50,6 +56,60 @@ def variance(difference: Floats, drawn: Floats | None) -> Variance:
     of_both = (float(drawn.var(axis=1, ddof=1).mean()) - of_inputs) / (seeds - 1)
     whole = of_inputs + max(0.0, of_seeds - of_both)
     return Variance(whole, (seeds - 1) * max(1.0, whole / of_seeds) ** 2 if of_seeds else np.inf)
+
+
+class Comparison(NamedTuple):
+    """Two methods on one failure set.
+
+    Attributes:
+        first: The metric of one.
+        second: Of the other.
+        difference: first - second.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        p: Two-sided p-value of no difference.
+    """
+
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def comparison(a: Cell, b: Cell, metric: str) -> Comparison:
+    """Return how two methods differ on the same inputs of one set, the model given.
+
+    Both are judged on the same resampled inputs; the interval is difference +- t sd, of the differences over resamples.
+    Where no resample changes the difference the sd is 0, though another sample might: all of k = min(n, m) disjoint
+    pairs of a good and a bad input agree, so that by Clopper and Pearson at most a share 1 - (alpha / 2)^(1 / k) of all
+    pairs does not; as much is left open to each side.
+
+    Args:
+        a: One method's scores.
+        b: The other's, of the same inputs in the same order.
+        metric: A ranking metric.
+
+    Raises:
+        UnknownName: There is no such ranking metric.
+        BadData: The methods scored different numbers of inputs, or a group is empty.
+    """
+    if metric not in RANKING:
+        raise UnknownName("ranking metric", metric, RANKING)
+    sizes = [(len(cell.good), len(cell.bad)) for cell in (a, b)]
+    if sizes[0] != sizes[1]:
+        raise BadData(f"{a.failure}/{a.name}: a paired comparison needs the same inputs: got {sizes[0]} and {sizes[1]}")
+    first, second = (RANKING[metric](count(cell.good, cell.bad)) for cell in (a, b))
+    difference = first - second
+    drawn = resampled([a], metric) - resampled([b], metric)
+    sd, pairs = float(drawn.std(ddof=1)), min(sizes[0])
+    sd = sd if sd > ROUNDING else 0.0
+    reach = -float(special.stdtrit(RESAMPLES - 1, (1 - LEVEL) / 2)) * sd
+    if not sd:
+        reach = (1 + abs(difference)) * (1 - ((1 - LEVEL) / 2) ** (1 / pairs))
+    low, high = max(-1.0, difference - reach), min(1.0, difference + reach)
+    return Comparison(first, second, difference, low, high, p_value(difference, sd**2, pairs, RESAMPLES - 1))
 
 
 def resampled(cells: Iterable[Cell], metric: str) -> Floats:

@@ -22,6 +22,9 @@ from oodbench.models.train import Report
 from oodbench.run.sealed import seal, unsealed
 from oodbench.store import atomically
 
+Classes = Callable[[Inputs], npt.NDArray[np.int64]]
+"""Returns the class that a classifier gives each image [n]."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -56,6 +59,8 @@ class Target:
 def attempts(name: str, attack: Attack, n: int, target: Target, clean: Inputs, report: Report) -> dict[str, Attempt]:
     """Return an attack on the first n images that the classifier gets right, and its twin rounded to 8 bits.
 
+    It is crafted once, and kept below the classifier's folder.
+
     Args:
         name: The attack's name; the twin's is `<name>@uint8`.
         attack: What to do.
@@ -67,31 +72,56 @@ def attempts(name: str, attack: Attack, n: int, target: Target, clean: Inputs, r
     key = address(PROTOCOL, attack.model_dump(mode="json", exclude={"title", "source"}), n, clean.sha256())
     place = target.folder / "attacks" / key[:20]
     if unsealed(place / "done.json") is None:
-        _craft(attack, n, target, clean, place, report)
+        report(f"attack {attack.name}", 0, 1)
+        made = craft_first(attack, n, target.model(), target.classes(clean), clean)
+        for part, array in zip(("pixels", "index"), made, strict=True):
+            with atomically(place / f"{part}.npy") as file, file.open("wb") as out:
+                np.save(out, array, allow_pickle=False)
+        seal(place / "done.json", ["pixels.npy", "index.npy"], attack=attack.name)
     pixels, index = (np.load(place / f"{part}.npy", allow_pickle=False) for part in ("pixels", "index"))
+    return tried(name, pixels, index, target.classes, clean)
+
+
+def craft_first(
+    attack: Attack, n: int, model: Trained, classes: npt.NDArray[np.int64], clean: Inputs
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Attack the first n images that a classifier gets right; return the attacked [k c h w] and their places [k].
+
+    Args:
+        attack: What to do.
+        n: How many images at most.
+        model: The classifier.
+        classes: Which class it gives each image [n].
+        clean: Inputs with labels.
+    """
+    assert clean.labels is not None
+    right = np.flatnonzero(classes == clean.labels)[:n]
+    x, y = torch.from_numpy(clean.batch(right)), torch.from_numpy(clean.labels[right])
+    crafted = craft(attack, x, y, lambda x: predict(model, x), lambda x, y: gradient(model, x, y))
+    return crafted.x.numpy(), right[crafted.index.numpy()].astype(np.int32)
+
+
+def tried(
+    name: str, pixels: npt.NDArray[np.float32], index: npt.NDArray[np.int32], classes: Classes, clean: Inputs
+) -> dict[str, Attempt]:
+    """Return what attacked images do to a classifier, and what their twins rounded to 8 bits do, by name.
+
+    Args:
+        name: The attack's name; the twin's is `<name>@uint8`.
+        pixels: The attacked images [k c h w].
+        index: Their places among the clean ones [k].
+        classes: Returns the class that the classifier gives each image.
+        clean: Inputs with labels.
+    """
     return {
-        name: _attempt(ArrayImages(pixels), index, target, clean),
-        f"{name}@uint8": _attempt(ArrayImages(rounded(torch.from_numpy(pixels)).numpy()), index, target, clean),
+        name: _attempt(ArrayImages(pixels), index, classes, clean),
+        f"{name}@uint8": _attempt(ArrayImages(rounded(torch.from_numpy(pixels)).numpy()), index, classes, clean),
     }
 
 
-def _craft(attack: Attack, n: int, target: Target, clean: Inputs, place: Path, report: Report) -> None:
+def _attempt(images: Inputs, index: npt.NDArray[np.int32], classes: Classes, clean: Inputs) -> Attempt:
     assert clean.labels is not None
-    report(f"attack {attack.name}", 0, 1)
-    right = np.flatnonzero(target.classes(clean) == clean.labels)[:n]
-    x, y = torch.from_numpy(clean.batch(right)), torch.from_numpy(clean.labels[right])
-    model = target.model()
-    crafted = craft(attack, x, y, lambda x: predict(model, x), lambda x, y: gradient(model, x, y))
-    index = right[crafted.index.numpy()].astype(np.int32)
-    for part, array in (("pixels", crafted.x.numpy()), ("index", index)):
-        with atomically(place / f"{part}.npy") as file, file.open("wb") as out:
-            np.save(out, array, allow_pickle=False)
-    seal(place / "done.json", ["pixels.npy", "index.npy"], attack=attack.name)
-
-
-def _attempt(images: Inputs, index: npt.NDArray[np.int32], target: Target, clean: Inputs) -> Attempt:
-    assert clean.labels is not None
-    fooled = target.classes(images) != clean.labels[index]
+    fooled = classes(images) != clean.labels[index]
     if not fooled.any():
         return Attempt(images, index, fooled, None, None)
     change = images.batch(np.flatnonzero(fooled)) - clean.batch(index[fooled])

@@ -113,6 +113,12 @@ def examine(method: Method, exam: Exam, report: Report = silent) -> Outcome:
     )
 
 
+def fitted(method: Method, exam: Exam, report: Report = silent) -> Tuned:
+    """Fit and tune a method on one model, without a look at any test image."""
+    access = Access(method.detector.reads, "labels" in method.detector.fits_on)
+    return _fit_and_tune(method, exam, access, hand_out(method, exam, access), report)
+
+
 def hand_out(method: Method, exam: Exam, access: Access) -> HandOut:
     """Return what `fit` sees: where a grid chooses afterwards, the even half of each held-out set, else all of it."""
     step = 2 if method.search else 1

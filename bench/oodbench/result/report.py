@@ -1,0 +1,118 @@
+"""A result as a page for people: accuracy on top, then a table a kind of failure, the doubts, and the pictures."""
+
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from oodbench.errors import BadData
+from oodbench.measure.kinds import KINDS
+from oodbench.measure.metrics import METRICS
+from oodbench.store import atomically
+
+if TYPE_CHECKING:
+    from oodbench.result.result import Result
+
+SHOWN = ("fpr95", "auroc")
+"""Metrics that have a table a kind of failure."""
+
+PICTURES = {
+    "roc": "Good inputs accepted against bad ones accepted, at every threshold",
+    "histograms": "Scores of good and of bad inputs; beyond the ends in the outermost bars",
+    "risk-coverage": "Errors among the accepted test images, lowest scores out first",
+}
+
+
+def report(result: "Result", pictures: Sequence[Path]) -> str:
+    """Return the page, in Markdown.
+
+    Args:
+        result: What it is of.
+        pictures: Files, as seen from the page.
+    """
+    n, right = len(result.correct), result.accuracy
+    parts = [
+        "# How well a classifier's failures are told",
+        f"The model gets **{right['test']:.2%}** of {n} test images right, {right['train']:.2%} of training images.",
+        *(f"**Doubtful:** {doubt}." for doubt in result.doubts),
+        *(part for name in KINDS for part in _kind(result.table, name)),
+        *_notes(result),
+        *(f"## {PICTURES[path.stem]}\n\n![{PICTURES[path.stem]}]({path.as_posix()})" for path in pictures),
+        *(
+            []
+            if find_spec("matplotlib")
+            else ["No pictures: matplotlib is not installed (`pip install 'oodbench[data]'`)."]
+        ),
+        "Every metric with its interval is in `metrics.csv`, every score in `scores.parquet`; "
+        '`oodbench.load("...")` with the name of this folder has both in Python.',
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_pictures(result: "Result", folder: Path) -> list[Path]:
+    """Write those pictures that hold something, as SVG, where matplotlib is installed; return their files."""
+    if find_spec("matplotlib") is None:
+        return []
+    written = []
+    drawings = {
+        "roc": result.plot.roc,
+        "histograms": result.plot.histograms,
+        "risk-coverage": result.plot.risk_coverage,
+    }
+    for name, drawing in drawings.items():
+        try:
+            figure = drawing()
+        except BadData:  # no method ran, or no set has good and bad inputs
+            continue
+        _write(figure, folder / f"{name}.svg")
+        written.append(folder / f"{name}.svg")
+    return written
+
+
+def _write(figure: Any, path: Path) -> None:
+    import matplotlib as mpl
+
+    from oodbench.result.pictures import STYLE
+
+    with mpl.rc_context(STYLE), atomically(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "oodbench"})
+
+
+def _kind(table: pd.DataFrame, name: str) -> Iterator[str]:
+    """Yield the tables of a kind of failure: a row a method, a column a set."""
+    rows = table[(table["failure"] == name) & table["auroc"].notna()]
+    if rows.empty:
+        return
+    kind = KINDS[name]
+    yield f"## {kind.title}\n\n{kind.said}"
+    sizes = rows.drop_duplicates("set")
+    yield "; ".join(
+        f"`{one}`: {good:.0f} good, {bad:.0f} bad"
+        for one, good, bad in zip(sizes["set"], sizes["n_good"], sizes["n_bad"], strict=True)
+    )
+    for metric in SHOWN:
+        shown = rows.assign(
+            number=[
+                f"{100 * value:.2f} ({100 * low:.1f} to {100 * high:.1f})"
+                for value, low, high in zip(rows[metric], rows[f"{metric}_low"], rows[f"{metric}_high"], strict=True)
+            ]
+        )
+        wide = shown.pivot(index="method", columns="set", values="number").fillna("–")
+        wide = wide.loc[list(dict.fromkeys(rows["method"])), list(sizes["set"])].reset_index()
+        wide.columns.name = None
+        arrow = "↑" if METRICS[metric].higher_is_better else "↓"
+        yield f"{METRICS[metric].title} {arrow} in percent, with 95 % intervals over test inputs:"
+        yield str(wide.to_markdown(index=False, disable_numparse=True))
+
+
+def _notes(result: "Result") -> Iterator[str]:
+    """Yield what makes numbers doubtful, or why there are none."""
+    table = result.table[result.table["note"] != ""]
+    noted = [
+        f"- {' on '.join(f'`{part}`' for part in (method, name) if isinstance(part, str))}: {note}"
+        for method, name, note in zip(table["method"], table["set"], table["note"], strict=True)
+    ]
+    if noted:
+        yield "## Notes\n\n" + "\n".join(dict.fromkeys(noted))

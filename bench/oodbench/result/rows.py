@@ -1,0 +1,118 @@
+"""From one method's scores to its rows: a row a failure set, its numbers, and what makes them doubtful."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from oodbench.errors import BadData
+from oodbench.measure.cells import Cell, cells, measure
+from oodbench.measure.intervals import every_interval
+from oodbench.measure.ranking import RANKING, count
+from oodbench.records import Outcomes, Scores
+
+Row = dict[str, Any]
+
+METRICS = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
+"""Those of the table; `metrics` has all."""
+
+INTERVALS = ("auroc", "fpr95")
+"""Those that have their interval in the table."""
+
+BOUNDS = tuple(f"{name}_{end}" for name in INTERVALS for end in ("low", "high"))
+
+COLUMNS = (
+    *("method", "failure", "set", "n_good", "n_bad", *METRICS, *BOUNDS),
+    *("forward", "gradient", "accuracy", "note"),
+)
+
+LONG = ("method", "failure", "set", "n_good", "n_bad", "metric", "value", "low", "high")
+
+RESAMPLES = 1000
+"""Behind the interval of fpr95, whose resamples cost next to nothing."""
+
+RESAMPLES_OF_ALL = 200
+"""Behind the intervals of metrics that are measured again on each resample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What one method said, and what is to be said of that.
+
+    Attributes:
+        method: Its name.
+        scores: Of every set; None where it could not run.
+        forward: Forward passes an input, the shared one included.
+        gradient: Backward passes an input.
+        why: Why there are no scores.
+        doubts: What makes all of its numbers doubtful.
+        of_sets: What makes those of an out-set doubtful, by its name.
+        failed: Why there are none of a set, by kind of failure and name.
+    """
+
+    method: str
+    scores: Scores | None = None
+    forward: float | None = None
+    gradient: float | None = None
+    why: str = ""
+    doubts: Sequence[str] = ()
+    of_sets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    failed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def cells(self, outcomes: Outcomes) -> list[Cell]:
+        """Return its cells, by kind of failure and name."""
+        found = cells(self.scores, outcomes) if self.scores else []
+        return sorted(found, key=lambda cell: (cell.failure, cell.name))
+
+
+def table(
+    judged: Sequence[Judged], outcomes: Outcomes, accuracy: float, doubts: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """Return the rows of methods as a DataFrame, those without numbers with the reason in `note`."""
+    rows = [row for one in judged for row in _rows(one, outcomes, doubts, seed)]
+    return pd.DataFrame([{"accuracy": accuracy} | row for row in rows], columns=list(COLUMNS))
+
+
+def metrics(judged: Sequence[Judged], outcomes: Outcomes, seed: int) -> pd.DataFrame:
+    """Return every ranking metric of every cell with its 95 % interval, a row a number."""
+    rows = [row for one in judged for cell in one.cells(outcomes) for row in _numbers(one.method, cell, seed)]
+    return pd.DataFrame(rows, columns=list(LONG))
+
+
+def _rows(one: Judged, outcomes: Outcomes, doubts: Sequence[str], seed: int) -> Iterator[Row]:
+    if one.scores is None:
+        yield _note(one.method, one.why)
+        return
+    for cell in one.cells(outcomes):
+        try:
+            values, intervals = measure(cell, RESAMPLES, seed)
+        except BadData as error:  # nothing to tell apart: a classifier that makes no misclassification
+            yield _note(one.method, str(error), cell.failure, cell.name)
+            continue
+        of_set = one.of_sets.get(cell.name, ()) if cell.failure == "ood" else ()
+        yield (
+            {"method": one.method, "failure": cell.failure, "set": cell.name}
+            | {"n_good": len(cell.good), "n_bad": len(cell.bad)}
+            | {name: values[name] for name in METRICS}
+            | dict(zip(BOUNDS, (end for name in INTERVALS for end in intervals[name]), strict=True))
+            | {"forward": one.forward, "gradient": one.gradient}
+            | {"note": "; ".join([*doubts, *one.doubts, *of_set])}
+        )
+    for (failure, name), why in one.failed.items():
+        yield _note(one.method, why, failure, name)
+
+
+def _note(method: str, note: str, failure: str | None = None, name: str | None = None) -> Row:
+    return {"method": method, "failure": failure, "set": name, "note": note}
+
+
+def _numbers(method: str, cell: Cell, seed: int) -> Iterator[Row]:
+    try:
+        values, quick = measure(cell, RESAMPLES, seed)
+    except BadData:  # the table says why
+        return
+    intervals = every_interval(count(cell.good, cell.bad), RESAMPLES_OF_ALL, seed) | quick
+    of_cell = (method, cell.failure, cell.name, len(cell.good), len(cell.bad))
+    for name in RANKING:
+        yield dict(zip(LONG, (*of_cell, name, values[name], *intervals[name]), strict=True))
