@@ -180,11 +180,14 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(
         "data",
         data,
-        "Say which data sets are here, get one, or check their bytes.",
-        "  oodbench data list\n  oodbench data get fashion-mnist\n  oodbench data check --data ~/sets",
+        "Say which data sets are here, get one or all that a matrix names, or check their bytes.",
+        "  oodbench data list\n  oodbench data get fashion-mnist\n  oodbench data get cifar10-v1\n"
+        "  oodbench data check --data ~/sets",
     )
     sub.add_argument("action", choices=("list", "get", "check"))
-    sub.add_argument("cards", nargs="*", metavar="CARD", help="names of data sets; default: all")
+    sub.add_argument(
+        "cards", nargs="*", metavar="CARD", help="names of data sets, for get also of matrices; default: all"
+    )
     sub.add_argument("--data", type=Path, help="your own root of data sets, searched first")
 
     sub = verb(
@@ -346,13 +349,13 @@ def list_(arguments: argparse.Namespace) -> int:
 def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]":
     from oodbench.data.matrix import find_matrix
     from oodbench.run.plan import plan as make_plan
-    from oodbench.run.registry import find, registry
+    from oodbench.run.rows import rows
     from oodbench.run.tasks import guarded
     from oodbench.run.workspace import Workspace, default_cache
 
     matrix = find_matrix(arguments.matrix)
     names = arguments.methods or (() if getattr(arguments, "all", True) else matrix.methods)
-    entries = find(names) if names else list(registry().values())
+    entries = rows(matrix, names)
     cache = getattr(arguments, "cache", None) or default_cache()
     workspace = Workspace(arguments.results, arguments.data, cache, arguments.device.split(",")[0])
     seeds = arguments.seeds if arguments.seeds is not None else matrix.seeds

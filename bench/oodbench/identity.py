@@ -42,7 +42,8 @@ def declared(value: Any) -> Any:
     """Return a value as JSON can hold it, and as its identity has it.
 
     A dataclass is its name, the package that it comes from, its `version` where it has one, and those of its fields
-    that differ from their defaults; a function is its name; a model of pydantic its fields that were not left out.
+    that differ from their defaults, but for those that two equal ones may differ in; a function is its name; a model
+    of pydantic its fields that were not left out.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return _declared_dataclass(value)
@@ -66,7 +67,7 @@ def _declared_dataclass(value: Any) -> dict[str, Any]:
         said["version"] = version
     for field in fields(value):
         inner = getattr(value, field.name)
-        if field.name not in NOT_DECLARED and inner != _default(field):
+        if field.compare and field.name not in NOT_DECLARED and inner != _default(field):
             said[field.name] = declared(inner)
     return said
 

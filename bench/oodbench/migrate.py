@@ -12,8 +12,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oodbench.errors import BadRecord, OodbenchError
 from oodbench.measure.cells import cells, measure
@@ -226,20 +227,19 @@ def registered_names() -> Names:
     """
     from oodbench.data.matrix import load_matrices
     from oodbench.run.models import describe, model_name
-    from oodbench.run.plan import reference_of
+    from oodbench.run.plan import reference_of, sized
     from oodbench.run.registry import registry
 
     known: dict[tuple[str, str], tuple[Content, str, str | None]] = {}
     for matrix in load_matrices().values():
-
-        def sized(recipe: Any, matrix: Any = matrix) -> Any:
-            return recipe.sized(matrix.scale, matrix.training)
-
+        if matrix.training is None:
+            continue  # there were none of old
+        of_matrix = partial(sized, matrix=matrix)
         for name, entry in registry().items():
-            recipe = sized(entry.method.recipe)
+            recipe = of_matrix(entry.method.recipe)
             judge = reference_of(recipe, matrix)
-            reference = None if judge == recipe else model_name(judge, sized)
-            known[matrix.name, name] = describe(recipe), model_name(recipe, sized), reference
+            reference = None if judge == recipe else model_name(judge, of_matrix)
+            known[matrix.name, name] = describe(recipe), model_name(recipe, of_matrix), reference
 
     def names(content: Content) -> tuple[str, str | None]:
         recipe, own, reference = known.get((content["matrix"], content["method"]), ({}, "", None))

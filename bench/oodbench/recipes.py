@@ -1,4 +1,7 @@
-"""The plain recipe: cross-entropy on the matrix's own network. Most methods judge the model that it trains."""
+"""The plain recipe, cross-entropy on the matrix's own network, and the given one, that is loaded in its place.
+
+Most methods judge the plain classifier.
+"""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from oodbench.contract import EMBEDDINGS, FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Material, Output
+from oodbench.given import GivenModel
 from oodbench.networks import classifier
 from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
@@ -37,3 +41,33 @@ class Plain(Defaults):
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean cross-entropy of the batch."""
         return cross_entropy(net(batch.inputs), batch.labels, label_smoothing=self.training.label_smoothing)
+
+
+@final
+@dataclass(frozen=True)
+class Given(Defaults):
+    """A classifier that a matrix is given: its weights are loaded, and nothing is trained."""
+
+    model: GivenModel
+
+    version: ClassVar[int] = 1
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, LAYERS, HEAD})
+    wants: ClassVar[frozenset[Material]] = frozenset()
+
+    @property
+    def training(self) -> Training:
+        """No epochs."""
+        return Training(network=self.model.network, epochs=0)
+
+    def given(self) -> GivenModel:
+        """Return the model."""
+        return self.model
+
+    def sized(self, scale: Scale, training: Training) -> "Given":
+        """Return the recipe: it is the same at every scale."""
+        return self
+
+    def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
+        """Return the network, that standardises as the model's own training did; its weights are yet to be loaded."""
+        space = replace(in_set.images, mean=self.model.mean, std=self.model.std)
+        return Fit(classifier(self.model.network, replace(in_set, space=space)))

@@ -30,6 +30,7 @@ from annotated_types import Ge, Gt, Lt, MinLen
 
 from oodbench.errors import BadMethod
 from oodbench.extensions import Table
+from oodbench.given import GivenModel
 from oodbench.spaces import Images, Space, SpaceName, Tokens
 
 if TYPE_CHECKING:
@@ -281,6 +282,9 @@ class Recipe(Protocol):
     def refuses(self, space: Space) -> str | None:
         """Return why no model can be built for such inputs, and what takes them; None where one can."""
 
+    def given(self) -> GivenModel | None:
+        """Return the model whose weights are loaded, where nothing is trained; None as a rule."""
+
     @property
     def training(self) -> Training:
         """How the one training loop drives it."""
@@ -312,6 +316,10 @@ class Defaults:
 
     def refuses(self, space: Space) -> str | None:
         """Return None: all inputs of its spaces fit."""
+        return None
+
+    def given(self) -> GivenModel | None:
+        """Return None: the model is trained."""
         return None
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:

@@ -83,6 +83,11 @@ def _takes_inputs(recipe: Any) -> None:
             f"takes, as frozenset({{'images'}}), which it has from `oodbench.training.Defaults`"
         )
     _known("space", spaces, get_args(SpaceName))
+    if not callable(getattr(recipe, "given", None)):
+        raise BadMethod(
+            f"the recipe, a {type(recipe).__name__}, has no `given`; expected `def given(self)`, which returns the "
+            f"model whose weights it loads, or None; it has one from `oodbench.training.Defaults`"
+        )
     if not callable(getattr(recipe, "refuses", None)):
         raise BadMethod(
             f"the recipe, a {type(recipe).__name__}, has no `refuses`; expected `def refuses(self, space)`, which "

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from tabulate import tabulate
 
 from oodbench.data.cards import Card, find_card, load_cards
 from oodbench.data.fetch import check, get, status
+from oodbench.data.given import get_weights
+from oodbench.data.matrix import Matrix, known_matrix
+from oodbench.data.places import Named
 from oodbench.data.remembered import recheck
 from oodbench.errors import OodbenchError
+
+N = TypeVar("N", bound=Named)
 
 
 def list_cards(names: Sequence[str], root: Path | None) -> tuple[str, bool]:
@@ -22,10 +28,15 @@ def list_cards(names: Sequence[str], root: Path | None) -> tuple[str, bool]:
 
 
 def get_cards(names: Sequence[str], root: Path | None) -> tuple[str, bool]:
-    """Download the named sets; well if all of them are here afterwards."""
+    """Download the named sets, of a matrix all that it names; well if all of them are here afterwards."""
     if not names:
         return "name the data sets to get: oodbench data get fashion-mnist (oodbench data list shows all)", False
-    return _each(_cards(names), lambda card: str(get(card, root)))
+    matrices = [matrix for name in names if (matrix := known_matrix(name)) is not None]
+    of_matrices = [card for matrix in matrices for card in matrix.cards]
+    cards = dict.fromkeys([*(name for name in names if known_matrix(name) is None), *of_matrices])
+    sets = _each([find_card(name) for name in cards], lambda card: str(get(card, root)))
+    weights = _each([matrix for matrix in matrices if matrix.model], lambda matrix: _got(matrix, root))
+    return "\n".join(text for text, _ in (sets, weights) if text), sets[1] and weights[1]
 
 
 def check_cards(names: Sequence[str], root: Path | None) -> tuple[str, bool]:
@@ -34,12 +45,16 @@ def check_cards(names: Sequence[str], root: Path | None) -> tuple[str, bool]:
     return _each(wanted, lambda card: "; ".join([*sorted({one.verdict for one in check(card, root)}), *recheck(card)]))
 
 
+def _got(matrix: Matrix, root: Path | None) -> str:
+    return "weights " + ", ".join(map(str, get_weights(matrix, root)))
+
+
 def _cards(names: Sequence[str]) -> list[Card]:
     return [find_card(name) for name in names] if names else list(load_cards().values())
 
 
-def _each(cards: Sequence[Card], act: Callable[[Card], str]) -> tuple[str, bool]:
-    """Return a line a set, with what came of it or what went wrong."""
+def _each(cards: Sequence[N], act: Callable[[N], str]) -> tuple[str, bool]:
+    """Return a line a set or matrix, with what came of it or what went wrong."""
     lines, well = [], True
     for card in cards:
         try:

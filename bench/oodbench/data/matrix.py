@@ -14,6 +14,7 @@ from oodbench.data.cards import IN_SET, Count, Name, Shape, Text, card_sha256, f
 from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
 from oodbench.data.splits import find_cut
 from oodbench.errors import BadCard, UnknownName
+from oodbench.given import GivenModel
 from oodbench.spaces import Images, Space
 from oodbench.training import AUGMENTATIONS, OPTIMISERS, SCHEDULES, Training
 
@@ -49,18 +50,19 @@ class Outliers(Sample):
 
 
 class Matrix(Fixed):
-    """An in-set, its failure sets, seeds and scale.
+    """An in-set, its failure sets, seeds and scale; how its classifier is trained, or which ones it is given.
 
     Attributes:
         name: The file's stem, ending in the version; a published matrix never changes.
         title: For people.
         scale: "tiny" (minutes), "cpu" (an hour on two cores) or "paper" (the papers' own recipes).
-        seeds: Seeds of training.
+        seeds: Seeds of training; of given models, those of their weights.
         in_set: The card that is trained on.
         shape: Channels, height, width of what models take; the in-set's own unless given. None for texts.
         n_test: In-set test images that are scored.
         n_validation: In-set validation images that tuning sees.
-        training: How the plain classifier is trained.
+        training: How the plain classifier is trained; None where models are given.
+        model: Classifiers that are given: loaded, not trained. Of several, each is a row of its own for each method.
         ood: Out-sets that are tested.
         tuning_ood: Out-sets for tuning; no source in common with any test set.
         attacks: Attacks that are tested, on images of the test part.
@@ -80,7 +82,8 @@ class Matrix(Fixed):
     shape: Shape | None = None
     n_test: Count
     n_validation: Count
-    training: Training
+    training: Training | None = None
+    model: tuple[GivenModel, ...] = ()
     ood: tuple[OutSet, ...] = Field(min_length=1)
     tuning_ood: tuple[Sample, ...] = ()
     attacks: tuple[Attacked, ...] = ()
@@ -100,7 +103,8 @@ class Matrix(Fixed):
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
-        for check in (_distinct, _roles, _spaces, _sizes, _origins, _tuned_on_same, _known_attacks, _known_training):
+        checks = (_distinct, _roles, _spaces, _sizes, _origins, _tuned_on_same, _known_attacks, _known_training, _given)
+        for check in checks:
             for fault in check(self):
                 raise ValueError(fault)
         return self
@@ -183,6 +187,7 @@ def _distinct(matrix: Matrix) -> Iterator[str]:
         "tuning_ood": [one.card for one in matrix.tuning_ood],
         "attacks": [one.attack for one in matrix.attacks],
         "outliers": [one.card for one in matrix.outliers],
+        "model": [one.name for one in matrix.model],
     }
     for place, names in lists.items():
         if len(set(names)) < len(names):
@@ -214,7 +219,8 @@ def _spaces(matrix: Matrix) -> Iterator[str]:
         "shape": matrix.shape,
         "attacks": [one.attack for one in matrix.attacks],
         "adversarial_validation": held and held.attack,
-        "training.augment": list(matrix.training.augment),
+        "training.augment": list(matrix.training.augment) if matrix.training else [],
+        "model": [one.name for one in matrix.model],
     }
     for place, value in of_pixels.items():
         if value:
@@ -292,7 +298,23 @@ def _known_attacks(matrix: Matrix) -> Iterator[str]:
 
 def _known_training(matrix: Matrix) -> Iterator[str]:
     how = matrix.training
+    if how is None:
+        return
     named = [(OPTIMISERS, how.optimiser), (SCHEDULES, how.schedule), *((AUGMENTATIONS, name) for name in how.augment)]
     for table, name in named:
         if name not in table.names():
             yield f"training: {UnknownName(table.kind, name, table.names())}"
+
+
+def _given(matrix: Matrix) -> Iterator[str]:
+    """Say what a matrix may not be that trains no model, or that is given some."""
+    if (matrix.training is None) == (not matrix.model):
+        got = "neither" if matrix.training is None else "both"
+        yield f"training and model: got {got}; expected [training], or a [[model]] for each given classifier"
+    for model in matrix.model:
+        if (seeds := sorted(one.seed for one in model.weights)) != sorted(matrix.seeds):
+            yield f"model {model.name}: has weights of the seeds {seeds}, expected a file for each of {matrix.seeds}"
+        channels = matrix.shape[0] if matrix.shape else 0
+        if not len(model.mean) == len(model.std) == channels:
+            got = f"{len(model.mean)} and {len(model.std)} numbers"
+            yield f"model {model.name}: mean and std have {got}, expected one for each of {channels} channels"

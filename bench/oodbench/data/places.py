@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from oodbench.data.cards import Card
 from oodbench.data.litter import first
@@ -44,13 +45,21 @@ def roots(root: Path | None) -> tuple[Path, ...]:
     return tuple(known)
 
 
-def places(card: Card, folders: tuple[str, ...], root: Path | None) -> list[Path]:
+class Named(Protocol):
+    """What has files: a card, or a given model."""
+
+    @property
+    def name(self) -> str:
+        """Also that of a folder that may hold them."""
+
+
+def places(card: Named, folders: tuple[str, ...], root: Path | None) -> list[Path]:
     """Return every folder that may hold a card's files: the card's below each root, then the user's root itself."""
     below = [base / folder for base in roots(root) for folder in (*folders, card.name)]
     return list(dict.fromkeys([*below, *((root,) if root else ())]))
 
 
-def find(card: Card, folders: tuple[str, ...], name: str, root: Path | None) -> Path | None:
+def find(card: Named, folders: tuple[str, ...], name: str, root: Path | None) -> Path | None:
     """Return the first place of a file, gzipped or not, or None."""
     names = (name, name.removesuffix(".gz"))
     found = (place / one for place in places(card, folders, root) for one in names)

@@ -46,7 +46,7 @@ from oodbench.models.seeding import generator
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.examine import Exam, examine
-from oodbench.run.plan import offers, why_not
+from oodbench.run.plan import offers, sized, why_not
 from oodbench.run.registry import find, registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
@@ -265,4 +265,4 @@ def _with_distinct_members(context: Context, seed: int) -> Context:
 
 
 def _sized(method: Method, context: Context) -> Recipe:
-    return method.recipe.sized(context.matrix.scale, context.matrix.training)
+    return sized(method.recipe, context.matrix)

@@ -21,6 +21,7 @@ from oodbench.measure.likelihood import bits_per_dim
 from oodbench.measure.ranking import ranking
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
+from oodbench.run.plan import sized
 from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
 
@@ -54,7 +55,7 @@ def analyse(
     if entry.method.detector != LIKELIHOOD:
         known = ", ".join(name for name, one in registry().items() if one.method.detector == LIKELIHOOD)
         raise BadSetting(f"{method} does not score by a log density; expected one of {known}")
-    recipe = entry.method.recipe.sized(context.matrix.scale, context.matrix.training)
+    recipe = sized(entry.method.recipe, context.matrix)
 
     def bits(images: Any) -> Floats:
         few = images.take(evenly(len(images), n))

@@ -34,6 +34,7 @@ from oodbench.models.outputs import BATCH
 from oodbench.models.train import Report, silent
 from oodbench.networks.glow import GlowNet
 from oodbench.run.context import Context
+from oodbench.run.plan import sized
 from oodbench.run.registry import find, registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
@@ -98,8 +99,8 @@ def analyse(
     if not isinstance(recipe, Glow):
         known = ", ".join(name for name, one in registry().items() if isinstance(one.method.recipe, Glow))
         raise BadSetting(f"{method} is not a Glow, and only these can be taken apart: {known}")
-    sized = recipe.sized(context.matrix.scale, context.matrix.training)
-    model, _ = context.model(sized, seed, report)
+    recipe = sized(recipe, context.matrix)
+    model, _ = context.model(recipe, seed, report)
     net, device = model.net, model.device
     assert isinstance(net, GlowNet)
     sets = {name: images.take(evenly(len(images), n)) for name, role, images in context.sets if role in ROLES}
@@ -111,10 +112,10 @@ def analyse(
     }
     study = summary(parts, variances, gray, in_set(context.matrix).images.shape)
     study["false_alarms"] = false_alarms(
-        lambda images: torch.as_tensor(context.outputs(sized, seed, DENSITY, images, report)[LOG_DENSITY]),
+        lambda images: torch.as_tensor(context.outputs(recipe, seed, DENSITY, images, report)[LOG_DENSITY]),
         context.sets,
     )
-    about: dict[str, object] = {"method": method, "matrix": matrix, "seed": seed, "volume": sized.volume}
+    about: dict[str, object] = {"method": method, "matrix": matrix, "seed": seed, "volume": recipe.volume}
     write(about | study, out / "likelihood.json")
     arrays = {f"{name} {field}": values for name, part in parts.items() for field, values in part._asdict().items()}
     with atomically(out / "likelihood.npz") as temporary, temporary.open("wb") as file:

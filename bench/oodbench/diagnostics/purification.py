@@ -31,6 +31,7 @@ from oodbench.estimators import ROWS, Mixture
 from oodbench.models.outputs import Access, ModelOutputs
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
+from oodbench.run.plan import sized
 from oodbench.run.registry import find
 from oodbench.run.workspace import Workspace
 
@@ -71,7 +72,7 @@ def analyse(
     detector = entry.method.sized(context.matrix.scale).detector
     if not isinstance(detector, FeatureMixture):
         raise BadSetting(f"{method} has no mixture over features; purification takes gmm-100 or gmm-1000")
-    recipe = entry.method.recipe.sized(context.matrix.scale, context.matrix.training)
+    recipe = sized(entry.method.recipe, context.matrix)
     model, _ = context.model(recipe, seed, report)
 
     def features(images: Inputs) -> Tensor:

@@ -35,7 +35,7 @@ from oodbench.models.train import Report, labels_of, silent
 from oodbench.networks.flow_gan import FlowGanNet
 from oodbench.networks.glow import GlowNet
 from oodbench.run.context import Context
-from oodbench.run.plan import reference_of
+from oodbench.run.plan import reference_of, sized
 from oodbench.run.registry import find, registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
@@ -73,7 +73,7 @@ def analyse(
     if not isinstance(entry.method.recipe, Glow | FlowGan):
         known = ", ".join(name for name, one in registry().items() if isinstance(one.method.recipe, Glow | FlowGan))
         raise BadSetting(f"{method} is not a flow, and only of these samples are drawn: {known}")
-    recipe = entry.method.recipe.sized(context.matrix.scale, context.matrix.training)
+    recipe = sized(entry.method.recipe, context.matrix)
     model, _ = context.model(recipe, seed, report)
     y = drawn(model, n, seed)
     test = context.sets.test

@@ -26,6 +26,7 @@ from oodbench.errors import BadSetting
 from oodbench.measure.ranking import ranking
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
+from oodbench.run.plan import sized
 from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
 
@@ -59,7 +60,7 @@ def analyse(
     if not isinstance(entry.method.recipe, DensityEnsemble) or entry.method.detector != WAIC:
         known = ", ".join(name for name, one in registry().items() if one.method.detector == WAIC)
         raise BadSetting(f"{method} does not score by WAIC; expected one of {known}")
-    recipe = entry.method.recipe.sized(context.matrix.scale, context.matrix.training)
+    recipe = sized(entry.method.recipe, context.matrix)
     named = {"test": context.sets.test, **context.sets.ood}
     sets: dict[str, Inputs] = {name: images.take(evenly(len(images), n)) for name, images in named.items()}
     of_members = LOG_DENSITY.of_members

@@ -18,6 +18,7 @@ from oodbench.explain.space import codes, decision_space, mean_distances, pairwi
 from oodbench.models.train import Report, silent
 from oodbench.networks.inn import IB_INN, GenerativeClassifier
 from oodbench.run.context import Context
+from oodbench.run.plan import sized
 from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
@@ -58,8 +59,8 @@ def explain(
         known = ", ".join(name for name, one in registry().items() if one.method.recipe.training.network == IB_INN)
         raise BadSetting(f"{method} is not an IB-INN, and only these can be explained: {known}")
     _make(out)
-    sized = recipe.sized(context.matrix.scale, context.matrix.training)
-    model, _ = context.model(sized, seed, report)
+    recipe = sized(recipe, context.matrix)
+    model, _ = context.model(recipe, seed, report)
     assert isinstance(model.net, GenerativeClassifier)
     arrays = explanation(model.net, context.sets.test, n, model.device)
     names = find_card(context.matrix.in_set).class_names

@@ -88,6 +88,8 @@ def train(
         Diverged: the loss is no longer finite.
         BadCheckpoint: `resume_from` belongs to another architecture or is broken.
     """
+    if (model := recipe.given()) is not None:
+        raise BadSetting(f"{model.name} is a given model, whose weights are loaded; there is nothing to train")
     how = recipe.training
     fit = start(recipe, in_set, labels_of(images), seed, parts)
     net = fit.net

@@ -2,7 +2,9 @@
 
 resnet-small           WRN-10-1 with a stride-2 stem: 92 % on Fashion-MNIST in a few CPU minutes
 wrn-16-4, 28-10, 40-2  wide residual networks of depth D, widening K (Zagoruyko & Komodakis 2016)
-resnet-18, resnet-34   residual networks for 32x32 inputs (He 2016, as in Lee 2018's code)
+resnet-18, resnet-34   residual networks for 32x32 inputs (He 2016, as in Lee 2018's code; OpenOOD's ResNet18_32x32)
+resnet-18-224          the same for 224x224 inputs, as torchvision's resnet18 and OpenOOD's ResNet18_224x224
+he-resnet-20           residual network for CIFAR, shortcuts without weights (He 2016, option A); also 32, 44, 56
 densenet-bc-100-12     DenseNet-BC, L = 100, k = 12 (Huang 2017); with -tanh, tanh instead of the last ReLU (Shao 2020)
 toy-cnn                591 parameters, for the checks of `oodbench.check`
 gru-small, toy-gru     recurrent classifiers of tokens, states of 128 and of 8 (Cho 2014)
@@ -21,9 +23,10 @@ from oodbench.errors import BadMethod, UnknownName
 from oodbench.networks.classifier import Classifier
 from oodbench.networks.densenet import DenseNet
 from oodbench.networks.gru import GruClassifier
+from oodbench.networks.he_resnet import HeResNet
 from oodbench.networks.headed import Headed
 from oodbench.networks.libraries import from_timm, from_torchvision
-from oodbench.networks.resnet import ResNet
+from oodbench.networks.resnet import ResNet, large_stem
 from oodbench.networks.toy import ToyCnn
 from oodbench.networks.wide_resnet import WideResNet
 from oodbench.spaces import Shape, SpaceName, Tokens
@@ -38,6 +41,8 @@ TRUNKS: dict[str, Callable[..., nn.Module]] = {
     "wrn-40-2": partial(WideResNet, depth=40, widen=2),
     "resnet-18": partial(ResNet, blocks=(2, 2, 2, 2)),
     "resnet-34": partial(ResNet, blocks=(3, 4, 6, 3)),
+    "resnet-18-224": partial(ResNet, blocks=(2, 2, 2, 2), stem=large_stem),
+    **{f"he-resnet-{depth}": partial(HeResNet, depth=depth) for depth in (20, 32, 44, 56)},
     "densenet-bc-100-12": partial(DenseNet, depth=100, growth=12),
     "densenet-bc-100-12-tanh": partial(DenseNet, depth=100, growth=12, last=torch.tanh),
     "toy-cnn": ToyCnn,

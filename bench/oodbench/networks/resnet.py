@@ -1,4 +1,10 @@
-"""Residual networks for 32x32 inputs: 3x3 stem, no max-pooling (He 2016, arXiv:1512.03385; Lee 2018 judges these)."""
+"""Residual networks of four stages (He 2016, arXiv:1512.03385).
+
+For 32x32 inputs the stem is a 3x3 convolution (Lee 2018 judges these, and OpenOOD, as ResNet18_32x32); for 224x224 it
+is the paper's own, 7x7 and a max-pooling.
+"""
+
+from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
@@ -26,13 +32,31 @@ class BasicBlock(nn.Module):
         return relu(residual + self.shortcut(x))
 
 
+def small_stem(channels: int) -> nn.Sequential:
+    """Return a 3x3 convolution, BN, ReLU: inputs keep their size."""
+    return nn.Sequential(nn.Conv2d(channels, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+
+
+def large_stem(channels: int) -> nn.Sequential:
+    """Return a 7x7 convolution of stride 2, BN, ReLU, max-pooling: inputs become a quarter of their size."""
+    wide = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
+    return nn.Sequential(wide, nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1))
+
+
 class ResNet(nn.Module):
     """Stem and four stages of widths 64 to 512: five feature maps."""
 
-    def __init__(self, *, blocks: tuple[int, int, int, int], channels: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        blocks: tuple[int, int, int, int],
+        channels: int,
+        dropout: float = 0.0,
+        stem: Callable[[int], nn.Sequential] = small_stem,
+    ) -> None:
         super().__init__()
         self.width = 512
-        self.stem = nn.Sequential(nn.Conv2d(channels, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+        self.stem = stem(channels)
         widths, strides = (64, 64, 128, 256, 512), (1, 2, 2, 2)
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -43,7 +67,7 @@ class ResNet(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the maps after the stem's ReLU and after each stage."""
+        """Return the maps after the stem and after each stage."""
         maps = [self.stem(x)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))

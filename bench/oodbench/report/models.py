@@ -180,8 +180,8 @@ def _sweep(name: str, by_method: Mapping[str, list[Entry]]) -> Iterator[Sweep]:
     first = {method: entries[0].record.recipe for method, entries in by_method.items()}
     fields = dict.fromkeys(field for recipe in first.values() for field in recipe)
     differing = [field for field in fields if len({_text(recipe.get(field)) for recipe in first.values()}) > 1]
-    if len(differing) != 1:
-        return
+    if len(differing) != 1 or any(isinstance(recipe.get(differing[0]), dict) for recipe in first.values()):
+        return  # a parameter is a number or a word
     (field,) = differing
     standing: dict[str, tuple[Any, str, Sequence[Entry]]] = {}
     for method in sorted(by_method, key=len):  # of several detectors on one model, that with the plainest name

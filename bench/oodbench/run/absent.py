@@ -1,21 +1,23 @@
 """Which sets of a matrix are on this machine, and how to get the others; no image is opened."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from oodbench.data.cards import find_card
 from oodbench.data.fetch import download_size, is_here, status
+from oodbench.data.given import how_to_get, weights_path
 from oodbench.data.matrix import Matrix
 from oodbench.errors import MissingData
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A part of a data set that a matrix names.
+    """A part of a data set that a matrix names, or the weights of a model that it is given.
 
     Attributes:
-        card: The data set.
-        split: The part.
+        card: The data set, or the model.
+        split: The part, or the file.
         role: What the matrix does with it.
         n: How many of its inputs; None for all.
         here: Whether it is on this machine.
@@ -38,7 +40,7 @@ class Wanted:
 
 
 def wanted(matrix: Matrix, root: Path | None) -> list[Wanted]:
-    """Return every part that a matrix names, in its order: in-set, out-sets, what is tuned and trained on."""
+    """Return every part that a matrix names, in order: in-set, out-sets, what is tuned and trained on, weights."""
     role = "tested and for tuning" if matrix.tuning_same else "out-set"
     named: list[tuple[str, str, str, int | None]] = [
         *((matrix.in_set, part, "in-set", None) for part in ("train", "validation")),
@@ -47,7 +49,7 @@ def wanted(matrix: Matrix, root: Path | None) -> list[Wanted]:
         *((one.card, one.split, "for tuning", one.n) for one in matrix.tuning_ood),
         *((one.card, one.split, "outliers", one.n) for one in matrix.outliers),
     ]
-    return [_wanted(*one, root) for one in named]
+    return [*(_wanted(*one, root) for one in named), *_weights(matrix, root)]
 
 
 def missing(matrix: Matrix, root: Path | None, first: MissingData) -> MissingData:
@@ -59,12 +61,23 @@ def missing(matrix: Matrix, root: Path | None, first: MissingData) -> MissingDat
     return MissingData(
         "\n".join(
             [
-                f"{matrix.name} cannot run: {len(stops)} data sets that it trains or tunes on are not here. "
+                f"{matrix.name} cannot run: {len(stops)} {_needed(matrix)} are not here. "
                 f"Get them, or name the folder that holds them with --data DIR:",
                 *lines,
             ]
         )
     )
+
+
+def _needed(matrix: Matrix) -> str:
+    return "data sets or models that it is given" if matrix.model else "data sets that it trains or tunes on"
+
+
+def _weights(matrix: Matrix, root: Path | None) -> Iterator[Wanted]:
+    for model in matrix.model:
+        for one in model.weights:
+            here = weights_path(model, one, root) is not None
+            yield Wanted(model.name, one.name, "weights", None, here, how_to_get(matrix, model, one), one.size)
 
 
 def _wanted(card: str, split: str, role: str, n: int | None, root: Path | None) -> Wanted:

@@ -19,11 +19,12 @@ from oodbench.data.matrix import Matrix, find_matrix
 from oodbench.errors import BadMethod
 from oodbench.identity import address
 from oodbench.models.outputs import OF_EVERY_MODEL, Access, ModelOutputs, given, to_store
+from oodbench.recipes import Plain
 from oodbench.run.context import Context
 from oodbench.run.evaluation import Evaluation, evaluation
 from oodbench.run.guard import Made, Numbers, moved
 from oodbench.run.machine import machine_class
-from oodbench.run.plan import Job
+from oodbench.run.plan import Job, sized
 from oodbench.run.registry import Registered, registry
 from oodbench.run.sealed import seal, unsealed
 from oodbench.run.workspace import Workspace
@@ -53,6 +54,7 @@ TOYS: Mapping[SpaceName, str] = {"images": "toy-v1", "tokens": "toy-words-v1"}
 def toy_matrix(space: SpaceName) -> Matrix:
     """Return the matrix that behaviour is tried on: little training, so that rounding stays small across machines."""
     toy = find_matrix(TOYS[space])
+    assert toy.training is not None
     return toy.model_copy(update={"training": replace(toy.training, epochs=1)})
 
 
@@ -85,7 +87,7 @@ def method_behaviour(entry: Registered, workspace: Workspace, space: SpaceName) 
     """
     matrix = toy_matrix(space)
     context = Context(matrix, workspace)
-    recipe = entry.method.recipe.sized(matrix.scale, matrix.training)
+    recipe = sized(_on_toy(entry.method.recipe), matrix)
     found = evaluation(context, Job(entry, recipe, 0, matrix.scale))
     scores, quality = found.outcome.scores, found.exam.quality
     facts = quality.accuracy, quality.ece_15, quality.nll, quality.brier
@@ -124,15 +126,15 @@ def model_behaviour(recipe: Recipe, workspace: Workspace, space: SpaceName) -> N
     """
     matrix = toy_matrix(space)
     context = Context(matrix, workspace)
-    sized = recipe.sized(matrix.scale, matrix.training)
-    model, _ = context.model(sized, 0)
-    wanted = to_store(given(sized.provides, space))
+    how = sized(recipe, matrix)
+    model, _ = context.model(how, 0)
+    wanted = to_store(given(how.provides, space))
     numbers = {"weights": _few(float(weight.double().norm()) for weight in model.net.state_dict().values())}
-    for output, value in sorted(context.outputs(sized, 0, wanted, context.sets.test).items()):
+    for output, value in sorted(context.outputs(how, 0, wanted, context.sets.test).items()):
         parts = value if isinstance(value, tuple) else (value,)
         numbers[f"outputs/{output}"] = _few(np.concatenate([_of_images(part.numpy()) for part in parts]))
-    if LOGITS in sized.provides:
-        attacks, _ = context.attacked(sized, 0)
+    if LOGITS in how.provides:
+        attacks, _ = context.attacked(how, 0)
         for name, attempt in attacks.items():
             numbers[f"attacks/{name}"] = _few(attempt.images.batch(slice(0, KEPT)).mean(axis=(1, 2, 3)))
     return numbers
@@ -211,11 +213,15 @@ class ToyGuard:
         return made
 
     def _unsized(self, recipe: Recipe) -> Recipe | None:
-        return _unsized(self.matrix).get(recipe)
+        return _on_toy(recipe) if recipe.given() else _unsized(self.matrix).get(recipe)
+
+
+def _on_toy(recipe: Recipe) -> Recipe:
+    """Return what a recipe is on a toy: a plain classifier is trained there in the place of a given one."""
+    return Plain() if recipe.given() else recipe
 
 
 @cache
 def _unsized(matrix: Matrix) -> dict[Recipe, Recipe]:
     """Return every method's recipe by what it is when it is sized for a matrix."""
-    training = matrix.training
-    return {one.method.recipe.sized(matrix.scale, training): one.method.recipe for one in registry().values()}
+    return {sized(one.method.recipe, matrix): one.method.recipe for one in registry().values()}

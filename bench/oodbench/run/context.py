@@ -1,7 +1,8 @@
 """A matrix and where it runs: its images, its models and their outputs, its attacks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,17 @@ import numpy as np
 
 from oodbench.contract import LOGITS, Output
 from oodbench.data.attack_cards import find_attack
+from oodbench.data.given import weights_file
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import Matrix
+from oodbench.errors import MissingData
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
+from oodbench.run.absent import missing
 from oodbench.run.attack import Attempt, Target, attempts
 from oodbench.run.guard import Guard
-from oodbench.run.models import ModelKey, model_name, outputs_of, refresh, trained
+from oodbench.run.models import ModelKey, is_trained, model_name, outputs_of, refresh, trained
+from oodbench.run.plan import Job, sized
 from oodbench.run.sets import Sets, in_set, open_sets
 from oodbench.run.workspace import Workspace
 from oodbench.training import Recipe
@@ -43,6 +48,24 @@ class Context:
         """The images; opened once a process."""
         return open_sets(self.matrix, self.workspace.data)
 
+    def require(self, jobs: Iterable[Job]) -> Sets:
+        """Return the images, where nothing is absent that jobs cannot do without.
+
+        Raises:
+            MissingData: The in-set, a set that is tuned or trained on, or the weights of a given model are not here.
+            BadData: One of these sets is damaged.
+        """
+        sets, place = self.sets, self.workspace
+        for recipe, seed in dict.fromkeys((job.recipe, job.seed) for job in jobs):
+            model = recipe.given()
+            if model is None or is_trained(self.key(recipe, seed), place.cache, place.torch_device):
+                continue
+            try:
+                weights_file(self.matrix, model, seed, place.data)
+            except MissingData as error:
+                raise missing(self.matrix, place.data, error) from error
+        return sets
+
     def key(self, recipe: Recipe, seed: int) -> ModelKey:
         """Return what identifies a model, and the models that it is made from."""
         outliers = self.sets.outliers
@@ -52,18 +75,19 @@ class Context:
 
     def name(self, recipe: Recipe) -> str:
         """Return what results call the model of a recipe."""
-        return model_name(recipe, lambda one: one.sized(self.matrix.scale, self.matrix.training))
+        return model_name(recipe, lambda one: sized(one, self.matrix))
 
     def folder(self, recipe: Recipe, seed: int) -> Path:
         """Return a model's folder in the cache."""
         return self.key(recipe, seed).folder(self.workspace.cache, self.workspace.torch_device)
 
     def model(self, recipe: Recipe, seed: int, report: Report = silent) -> tuple[Trained, Path]:
-        """Return a model, trained now unless it is in the cache, and its folder there."""
+        """Return a model, trained or loaded now unless it is in the cache, and its folder there."""
         key = self.key(recipe, seed)
         sets, workspace = self.sets, self.workspace
         device = workspace.torch_device
-        model = trained(key, sets.train, workspace.cache, device, report, sets.outliers, self.guard)
+        given = partial(weights_file, self.matrix, root=workspace.data)
+        model = trained(key, sets.train, workspace.cache, device, report, sets.outliers, self.guard, given)
         return model, key.folder(workspace.cache, device)
 
     def outputs(

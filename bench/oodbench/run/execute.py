@@ -79,12 +79,12 @@ def execute(
 
     Raises:
         Busy: another run is writing to the folder of results.
-        MissingData: the in-set or a tuning set is not here.
+        MissingData: the in-set, a tuning set or the weights of a given model are not here.
     """
     with alone(context.workspace.results, shared=shared):
         clean(context.workspace.results, context.workspace.cache)
-        context.sets  # noqa: B018  a missing in-set stops the run here, before any work
         jobs = [item for item in planned if isinstance(item, Job)]
+        context.require(jobs)  # a missing in-set stops the run here, before any work
         if remake:
             release(context.workspace.results, context.matrix.name, [_name(job) for job in jobs])
         stand = {} if remake else _stand(context, jobs, backend)

@@ -24,7 +24,7 @@ def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
     Where a set is absent without which nothing runs, the plan is shown all the same, with what to get.
     """
     try:
-        here = context.sets
+        here = context.require([item for item in planned if isinstance(item, Job)])
     except MissingData:
         return _without_data(context, planned)
     except BadData as error:
@@ -117,7 +117,8 @@ def _state(context: Context, item: Job | Skip, doubtful: Collection[str]) -> tup
         if item.method.name in doubtful:
             return "check", "its record is current, but other code made it: a run compares their behaviour on the toy"
         return "done", stands.why
-    model = "in the cache" if _is_trained(context, item) else "to be trained"
+    fresh = "to be loaded" if item.recipe.given() else "to be trained"
+    model = "in the cache" if _is_trained(context, item) else fresh
     return "run", f"{stands.why}; its model is {model}"
 
 

@@ -12,6 +12,9 @@ from oodbench.training import Recipe
 PROSE = {"title", "source"}
 """What cards say to people."""
 
+NOT_CONTENT = {"title", "methods", "reproduces", "model"}
+"""What matrices say that no number depends on; of a given model all that matters is in its recipe."""
+
 
 def record_key(context: Context, job: Job) -> str:
     """Return the content address (sha256, hex) of a record.
@@ -41,5 +44,5 @@ def content(matrix: Matrix) -> dict[str, Any]:
     held_out = matrix.adversarial_validation
     names = [one.attack for one in (*matrix.attacks, *((held_out,) if held_out else ()))]
     attacks = {name: find_attack(name).model_dump(mode="json", exclude=PROSE, exclude_defaults=True) for name in names}
-    said = matrix.model_dump(mode="json", exclude={"title", "methods", "reproduces"}, exclude_defaults=True)
+    said = matrix.model_dump(mode="json", exclude=NOT_CONTENT, exclude_defaults=True)
     return {"matrix": said, "attacks": attacks}

@@ -27,10 +27,14 @@ from torch import Tensor
 from oodbench.contract import Output
 from oodbench.data.inputs import Inputs
 from oodbench.data.stream import batches
+from oodbench.errors import BadSetting
+from oodbench.given import GivenModel
 from oodbench.identity import TRAINING, address
 from oodbench.models import checkpoint
 from oodbench.models.outputs import BATCH, Trained, to_store
 from oodbench.models.train import Report, labels_of, silent, start, train
+from oodbench.models.weights import fit_weights, read_weights
+from oodbench.networks.public_names import public_names
 from oodbench.run.guard import Guard, Made
 from oodbench.run.machine import machine_class, slug
 from oodbench.run.sealed import seal, unsealed
@@ -79,11 +83,14 @@ def model_name(recipe: Recipe, sized: Callable[[Recipe], Recipe]) -> str:
 
     "plain", "glow-volume-constant", "densityensemble-glow". It is the name of a folder of results: the same whichever
     methods run and in which order, and another one for another recipe. A recipe from outside has its package before it.
+    A given model has the name that its matrix gives it.
 
     Args:
         recipe: As the matrix trains it.
         sized: Returns a recipe as the matrix trains it.
     """
+    if (model := recipe.given()) is not None:
+        return model.name
     package = type(recipe).__module__.split(".")[0]
     words = [type(recipe).__name__.lower(), *_differing(recipe, _usual(type(recipe), sized), sized)]
     name = "-".join([*([] if package == "oodbench" else [package]), *words])
@@ -132,8 +139,9 @@ def trained(
     report: Report = silent,
     outliers: Inputs | None = None,
     guard: Guard | None = None,
+    given: Callable[[GivenModel, int], Path] | None = None,
 ) -> Trained:
-    """Return the model, trained now unless its weights are in the cache; its parts before it.
+    """Return the model, trained or loaded now unless its weights are in the cache; its parts before it.
 
     Args:
         key: What identifies it.
@@ -143,14 +151,19 @@ def trained(
         report: Told of the progress.
         outliers: Auxiliary outliers, for a recipe that wants them.
         guard: Says whether weights that other code made are what this code would make; None trusts them.
+        given: Returns the file of weights of a given model and a seed, checked.
 
     Raises:
         Diverged: the loss became infinite or NaN.
+        BadCheckpoint: given weights are not of the network that they are said to be of.
     """
     folder = key.folder(cache, device)
     refresh(folder, key.recipe, guard)
     if unsealed((folder / WEIGHTS).with_suffix(".json")) is None:
-        _train(key, images, cache, device, report, outliers, guard)
+        if (model := key.recipe.given()) is not None:
+            _load(key, model, labels_of(images), folder, guard, given)
+        else:
+            _train(key, images, cache, device, report, outliers, guard)
     tensors, _ = checkpoint.load(folder / WEIGHTS)
     fit = start(key.recipe, key.in_set, labels_of(images), key.seed)
     net = fit.net
@@ -208,10 +221,31 @@ def _train(
         resume_from=resume,
         report=report,
     )
+    _keep(key, net, folder, guard)
+    resume.unlink(missing_ok=True)
+
+
+def _load(
+    key: ModelKey,
+    model: GivenModel,
+    labels: Tensor,
+    folder: Path,
+    guard: Guard | None,
+    given: Callable[[GivenModel, int], Path] | None,
+) -> None:
+    """Put given weights into the cache, under the names of our network."""
+    if given is None:
+        raise BadSetting(f"{model.name} is a given model: name the file of its weights")
+    path = given(model, key.seed)
+    net = start(key.recipe, key.in_set, labels, key.seed).net
+    fit_weights(net, read_weights(path), public_names(model.network), f"{path} ({model.name}: {model.network})")
+    _keep(key, net, folder, guard)
+
+
+def _keep(key: ModelKey, net: torch.nn.Module, folder: Path, guard: Guard | None) -> None:
     made = guard.made_model(key.recipe) if guard is not None else Made()
     checkpoint.save(folder / WEIGHTS, net.state_dict(), {"recipe": describe(key.recipe), "seed": key.seed})
     seal((folder / WEIGHTS).with_suffix(".json"), [WEIGHTS], made=asdict(made), torch=torch.__version__)
-    resume.unlink(missing_ok=True)
 
 
 def outputs_of(

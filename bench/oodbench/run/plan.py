@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from oodbench.contract import LOGITS, Material, Method, TuningAccess
 from oodbench.data.matrix import Matrix
+from oodbench.errors import BadSetting
 from oodbench.models.outputs import given
 from oodbench.recipes import Plain
 from oodbench.run.registry import Registered
+from oodbench.run.rows import on_models
 from oodbench.spaces import SpaceName
 from oodbench.training import Recipe, Scale
+
+R = TypeVar("R", bound=Recipe)
 
 Access: TypeAlias = TuningAccess | Literal["ood_val_same"]
 """Held-out data that a row is tuned on; `_same`: images of the very out-set that it is then tested on."""
@@ -65,13 +69,30 @@ def tuning_access(matrix: Matrix, method: Method) -> Access:
     return "ood_val_same" if own == "ood_val" and matrix.tuning_same else own
 
 
+def sized(recipe: R, matrix: Matrix) -> R:
+    """Return a recipe as a matrix trains it; one of a given model as it is.
+
+    Raises:
+        BadSetting: The matrix is given its models, and trains none.
+    """
+    if recipe.given() is not None:
+        return recipe
+    if matrix.training is None:
+        raise BadSetting(_trains(recipe, matrix))
+    return recipe.sized(matrix.scale, matrix.training)
+
+
 def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) -> list[Job | Skip]:
-    """Return a job or a skip for every method and seed, methods in the order given."""
+    """Return a job or a skip for every method and seed, methods in the order given, each on every given model."""
     planned: list[Job | Skip] = []
-    for entry in entries:
-        scale = matrix.scale
-        recipe = entry.method.recipe.sized(scale, matrix.training)
-        reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name) or recipe.refuses(matrix.space)
+    for entry in on_models(matrix, entries):
+        scale, recipe = matrix.scale, entry.method.recipe
+        reason = None
+        if matrix.training is None and recipe.given() is None:
+            reason = _trains(recipe, matrix)
+        else:
+            recipe = sized(recipe, matrix)
+            reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name) or recipe.refuses(matrix.space)
         for seed in seeds:
             planned.append(Skip(entry, recipe, seed, scale, reason) if reason else Job(entry, recipe, seed, scale))
     return planned
@@ -92,7 +113,12 @@ def why_not(method: Method, recipe: Recipe, offered: frozenset[Material], space:
 
 def reference_of(recipe: Recipe, matrix: Matrix) -> Recipe:
     """Return the recipe of the reference classifier: the model's own, or for a density the plain one."""
-    return recipe if LOGITS in recipe.provides else Plain().sized(matrix.scale, matrix.training)
+    return recipe if LOGITS in recipe.provides else sized(Plain(), matrix)
+
+
+def _trains(recipe: Recipe, matrix: Matrix) -> str:
+    name, models = type(recipe).__name__, ", ".join(model.name for model in matrix.model)
+    return f"trains a network of its own ({name}), and {matrix.name} judges classifiers that it is given: {models}"
 
 
 def part(planned: Sequence[Job | Skip], which: int, parts: int) -> list[Job | Skip]:

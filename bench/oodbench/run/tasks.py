@@ -39,7 +39,7 @@ def guarded(matrix: Matrix, place: Workspace) -> Context:
 
 @dataclass(frozen=True)
 class TrainModel:
-    """Train one model."""
+    """Train one model, or load a given one."""
 
     matrix: Matrix
     recipe: Recipe
@@ -55,10 +55,12 @@ class TrainModel:
     @property
     def label(self) -> str:
         """For people."""
-        return f"train {describe(self.recipe)['name']} ({self.recipe.training.network}), seed {self.seed}"
+        given, network = self.recipe.given(), self.recipe.training.network
+        what = f"load {given.name}" if given else f"train {describe(self.recipe)['name']}"
+        return f"{what} ({network}), seed {self.seed}"
 
     def run(self, place: Workspace, report: Report) -> None:
-        """Train, unless the weights are in the cache."""
+        """Train or load, unless the weights are in the cache."""
         context = guarded(self.matrix, place)
         key, device = context.key(self.recipe, self.seed), place.torch_device
         fresh = not is_trained(key, place.cache, device)

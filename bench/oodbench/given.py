@@ -1,0 +1,62 @@
+"""Classifiers that a matrix is given: a network by name, and weights that somebody else trained. Needs no torch."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt, Le, MinLen
+from pydantic import StringConstraints
+
+Text = Annotated[str, MinLen(1)]
+Channel = Annotated[float, Ge(0), Le(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A file of weights; what it is says its sha256 alone, so that it may move.
+
+    Attributes:
+        seed: Of the matrix; each of its seeds has a file.
+        name: Of the file: safetensors where it ends so, else what `torch.save` wrote of a state dict.
+        sha256: Of the file.
+        size: In bytes.
+        url: Where to get it, an https address; None where a person has to.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    seed: Annotated[int, Ge(0)]
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = field(compare=False)
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    size: Annotated[int, Gt(0)] = field(compare=False)
+    url: Annotated[str, StringConstraints(pattern=r"^https://")] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenModel:
+    """A classifier that is loaded, not trained.
+
+    Attributes:
+        name: What rows and records call it: `msp@resnet-20`.
+        network: Name of a network in `oodbench.networks`; its weights may have the names of public checkpoints.
+        mean: Per-channel mean in [0, 1] that its inputs were standardised by; zeros where they were not.
+        std: Per-channel standard deviation, likewise; ones where they were not.
+        weights: A file a seed.
+        folders: Folders below a root that may hold the files; a download goes into the first.
+        licence: Terms of use.
+        citation: Who trained it.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")] = field(compare=False)
+    network: Text
+    mean: Annotated[tuple[Channel, ...], MinLen(1)]
+    std: Annotated[tuple[Annotated[float, Gt(0)], ...], MinLen(1)]
+    weights: Annotated[tuple[Weights, ...], MinLen(1)]
+    folders: Annotated[tuple[Text, ...], MinLen(1)] = field(default=("checkpoints",), compare=False)
+    licence: Text = field(compare=False)
+    citation: Text = field(compare=False)
+
+    def of_seed(self, seed: int) -> Weights:
+        """Return the weights of a seed."""
+        return next(one for one in self.weights if one.seed == seed)
