@@ -307,7 +307,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"failures": {"far": X.repeat(3, 1)}}, r"far: got images of shape 3x8x8; expected 1x8x8, as in train"),
     ({"ood_validation": {"held": spoilt(np.inf)}}, r"held: got float32 pixels from 0 to inf"),
     ({"validation": (X.repeat(2, 2), Y)}, r"validation: got images of shape 1x16x8; expected 1x8x8"),
-    ({"failures": {"far": [X[0], X[1][:, :4]]}}, r"far: got a list whose items differ in shape"),
+    ({"failures": {"far": [X[0], X[1][:, :4]]}}, r"far, item 1: an image of 1x4x8; expected 1x8x8"),
     ({"failures": X}, r"failures: got a value of type ndarray; expected images by name"),
     ({"ood_validation": X}, r"ood_validation: got a value of type ndarray; expected images by name"),
 ]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.contract import LOGITS, Output
-from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.errors import BadMethod
 from oodbench.models.outputs import Trained
 from oodbench.networks import Classifier, Headed
@@ -80,7 +80,7 @@ def _to_evaluation(model: nn.Module) -> None:
         return
 
 
-def first_look(model: Trained, images: ArrayImages) -> int:
+def first_look(model: Trained, images: Inputs) -> int:
     """Return how many classes a model knows, after it has answered one image alone, and that image among others.
 
     Raises:

@@ -35,6 +35,19 @@ def usable(device: str | torch.device, name: str = "device") -> torch.device:
         raise BadSetting(f"{name} {device}: not here ({why}); expected one of {here}") from error
 
 
+def open_work(folder: Path) -> Path:
+    """Return a folder to write to, made where it is absent.
+
+    Raises:
+        BadSetting: It cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSetting(f"cache {folder}: {error.strerror or error}; expected a folder to write to") from error
+    return folder
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The folders and the device of a run.
