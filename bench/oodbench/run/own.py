@@ -20,7 +20,7 @@ from oodbench.run.judged import spread
 from oodbench.run.outputs import joined_segments, mapped_outputs, onto, passed, seal_outputs, sealed_outputs
 from oodbench.run.overlap import Marked, Overlaps
 from oodbench.run.plan import why_not
-from oodbench.run.user_sets import Given, NoTraining
+from oodbench.run.user_sets import NO_TRAINING, Given, NoTraining
 from oodbench.store import digest
 
 ASKED = 512
@@ -38,6 +38,8 @@ def why_not_judged(method: Method, sets: Given, net: nn.Module) -> str | None:
     lacking = sorted(method.detector.reads & lacks.keys())
     if lacking:
         return f"reads {', '.join(map(str, lacking))}: {lacks[lacking[0]]}"
+    if isinstance(sets.train, NoTraining) and "labels" in method.materials:
+        return NO_TRAINING
     reason = why_not(method, method.recipe, sets.offered, "images")
     return reason or (sets.too_small_to_halve() if method.search else None)
 
