@@ -14,12 +14,15 @@ from torch.utils.data import Dataset
 import oodbench
 from oodbench.check.toy import blends, blobs, noise, toy
 from oodbench.cli import main
+from oodbench.contract import LOGITS
 from oodbench.errors import BadData, BadMethod, BadSetting
 from oodbench.models.outputs import Trained
+from oodbench.networks import Headed
 from oodbench.recipes import Plain
 from oodbench.run import own
 from oodbench.run.attack import predict
 from oodbench.run.batch_size import suited
+from oodbench.run.memory_format import channels_last
 
 METHODS = ["msp", "energy", "knn", "mahalanobis-a", "odin"]
 
@@ -114,8 +117,8 @@ def test_batch_sizes_are_the_users(model: Counted) -> None:
 
 
 def test_a_larger_activation_makes_smaller_batches() -> None:
-    wide = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.Flatten(), nn.Linear(64 * 64 * 64, 2))
-    assert suited(wide, torch.zeros(2, 3, 64, 64)) == 8 < suited(nn.Flatten(), torch.zeros(2, 3, 8, 8)) == 512
+    wide = nn.Sequential(nn.Conv2d(3, 256, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 2))
+    assert suited(wide, torch.zeros(2, 3, 64, 64)) == 16 < suited(nn.Flatten(), torch.zeros(2, 3, 8, 8)) == 512
 
 
 def test_without_training_images_what_needs_none_runs(model: Counted) -> None:
@@ -144,7 +147,7 @@ def test_what_passed_through_the_model_outlives_a_stop(
     while True:
         passes = iter(range(14))  # the looks take about eight
 
-        def stop(*_: Any) -> None:
+        def stop(*_: Any, passes: Iterator[int] = passes) -> None:
             if next(passes, None) is None:
                 raise KeyboardInterrupt
 
@@ -323,3 +326,27 @@ def test_a_checkpoint_is_read_into_its_network(tmp_path: Path) -> None:
     assert isinstance(Trained(loaded.model, torch.device("cpu")).batch, int)
     with pytest.raises(BadSetting, match="is a checkpoint; say its network, too"):
         oodbench.load_model(tmp_path / "net.th")
+
+
+class Viewing(nn.Module):
+    """A network that looks at its feature map by `view`, which channels last do not bear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.fc = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.conv2(self.conv1(x)).view(len(x), -1))  # type: ignore[no-any-return]
+
+
+def test_channels_last_computes_the_same_and_leaves_the_model_as_it_was(model: Counted) -> None:
+    x = torch.from_numpy(X[:4].astype(np.float32) / 255)
+    for net, done in ((Headed(model), True), (Headed(Viewing().eval()), False)):
+        before = {name: (value.clone(), value.stride()) for name, value in net.state_dict().items()}
+        trained = Trained(net, torch.device("cpu"))
+        plain = trained.outputs(x, frozenset({LOGITS}))[LOGITS]
+        with channels_last(trained, x) as changed:
+            assert changed == done
+            torch.testing.assert_close(trained.outputs(x, frozenset({LOGITS}))[LOGITS], plain)
+        after = net.state_dict()
+        assert all(after[name].equal(value) and after[name].stride() == lies for name, (value, lies) in before.items())

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from oodbench.errors import BadSetting
 from oodbench.models.outputs import BATCH
 
-CPU_BYTES = 4 << 20
+CPU_BYTES = 8 << 20
 """Of the largest activation of a batch, on a CPU."""
 
 GPU_BYTES = 1 << 30
 """On a GPU, likewise."""
 
-LEAST = 8
+LEAST = 16
 
 
 def suited(net: nn.Module, x: Tensor) -> int:

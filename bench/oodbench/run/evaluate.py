@@ -27,10 +27,11 @@ from oodbench.run.engines import reason
 from oodbench.run.examine import Exam, examine
 from oodbench.run.judged import ANSWER, evaluating, first_look
 from oodbench.run.machine import exact
+from oodbench.run.memory_format import channels_last
 from oodbench.run.own import OwnOutputs, why_not_judged
 from oodbench.run.progress import bar
 from oodbench.run.registry import find
-from oodbench.run.user_model import as_user_model, identity, with_batches
+from oodbench.run.user_model import as_user_model, identity, some, with_batches
 from oodbench.run.user_sets import Given, check_classes, given_sets
 from oodbench.run.workspace import open_work, usable
 from oodbench.sources.named import NamedModel
@@ -139,6 +140,7 @@ def evaluate(
         trained = Trained(net.to(place), place)
         count = first_look(trained, sets.first)
         check_classes(sets, count)
+        open_.enter_context(channels_last(trained, some(trained, sets.first)))
         trained = with_batches(trained, sets.first, batch, gradient_batch)
         folder = work / identity(trained, sets.first) if cache is not None else work
         return _result(chosen, attacks, trained, count, sets, Place(folder, cache is not None, report), seed)

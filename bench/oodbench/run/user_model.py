@@ -117,7 +117,7 @@ def with_batches(trained: Trained, images: Inputs, batch: int | None, gradient_b
     """
     if isinstance(trained.net, StoredModel):
         return trained
-    x = _some(trained, images)
+    x = some(trained, images)
     return replace(
         trained,
         batch=chosen(batch, trained.net, x, "batch"),
@@ -132,7 +132,7 @@ def identity(trained: Trained, images: Inputs) -> str:
         weights.update(name.encode())
         weights.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     with torch.no_grad():
-        logits: torch.Tensor = trained.net.outputs(_some(trained, images), frozenset({LOGITS}))[LOGITS]  # type: ignore[operator]
+        logits: torch.Tensor = trained.net.outputs(some(trained, images), frozenset({LOGITS}))[LOGITS]  # type: ignore[operator]
     told = hashlib.sha256(logits.cpu().numpy().tobytes()).hexdigest()
     layers = list(getattr(trained.net, "layer_names", ()))
     sizes = [trained.batch, trained.gradient_batch]
@@ -142,7 +142,8 @@ def identity(trained: Trained, images: Inputs) -> str:
     return f"model-{key[:20]}"
 
 
-def _some(trained: Trained, images: Inputs) -> torch.Tensor:
+def some(trained: Trained, images: Inputs) -> torch.Tensor:
+    """Return a few inputs, on the model's device."""
     return torch.from_numpy(images.batch(spread(len(images), LOOKED_AT))).to(trained.device)
 
 
