@@ -38,7 +38,7 @@ class GivenModel:
     Attributes:
         name: What rows and records call it: `msp@resnet-20`.
         network: Name of a network in `oodbench.networks`; its weights may have the names of public checkpoints.
-        mean: Per-channel mean in [0, 1] that its inputs were standardised by; zeros where they were not.
+        mean: Per-channel mean in [0, 1] that its inputs were standardised by; zeros where they were not, () for texts.
         std: Per-channel standard deviation, likewise; ones where they were not.
         weights: A file a seed.
         folders: Folders below a root that may hold the files; a download goes into the first.
@@ -50,8 +50,8 @@ class GivenModel:
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")] = field(compare=False)
     network: Text
-    mean: Annotated[tuple[Channel, ...], MinLen(1)]
-    std: Annotated[tuple[Annotated[float, Gt(0)], ...], MinLen(1)]
+    mean: tuple[Channel, ...] = ()
+    std: tuple[Annotated[float, Gt(0)], ...] = ()
     weights: Annotated[tuple[Weights, ...], MinLen(1)]
     folders: Annotated[tuple[Text, ...], MinLen(1)] = field(default=("checkpoints",), compare=False)
     licence: Text = field(compare=False)

@@ -19,6 +19,7 @@ NO_CARD = {
     "bim-lee",
     "deepfool-lee",
     "cw-lee",
+    *("snli", "imdb", "yelp", "ewt-answers", "ewt-email", "ewt-newsgroup", "ewt-reviews", "ewt-weblog"),
     MEAN,
     None,
 }

@@ -167,16 +167,31 @@ class HuggingFace(Fixed):
 
 
 class Sentences(Fixed):
-    """Text files with a sentence a line. `parts`: the file of each split.
+    """Text files with a sentence a line.
 
-    `labelled`: each line begins with its class, 0, 1 ..., and a blank.
+    Attributes:
+        labelled: Each line begins with its class and a blank: 0, 1 ..., or, with "names", one of `class_names`.
+        parts: The file of each split.
+        blank: A character that is read as a blank, too: damage in a published file.
+        words_of: The part of an in-set whose words make its vocabulary; parts join by "+".
     """
 
     kind: Literal["sentences"]
     folders: Folders
     encoding: Literal["ascii", "latin-1", "utf-8"]
-    labelled: bool
+    labelled: bool | Literal["names"]
     parts: dict[str, File]
+    blank: Annotated[str, StringConstraints(min_length=1, max_length=1)] | None = None
+    words_of: Text = "train"
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is as ever: a card that says no more than before keeps its hash."""
+        said: dict[str, Any] = content(self)
+        for name in ("blank", "words_of"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                said.pop(name, None)
+        return said
 
 
 class Package(Fixed):
@@ -246,7 +261,8 @@ class Card(Fixed):
             many sizes), and for texts.
         tokens: How texts become ids of words; in-sets only, other texts are read by the in-set's words.
         classes: Number of classes; 0 when unlabelled.
-        class_names: What they are called, in the order of the labels, for pictures; () where they have only numbers.
+        class_names: What they are called, in the order of the labels, for pictures and for files that label by names;
+            () where they have only numbers.
         mean: Per-channel mean of the training split in [0, 1]; in-sets only.
         std: Per-channel standard deviation of the training split in [0, 1]; in-sets only.
         splits: Stored splits and their sizes. In-sets may cut these further, see `oodbench.data.splits`.
@@ -276,9 +292,13 @@ class Card(Fixed):
 
     @model_serializer(mode="wrap")
     def _without_the_other_space(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `tokens` out where there are none, and what classes are called: a card's hash is that of its data."""
+        """Leave `tokens` out where there are none, and what classes are called unless files are read by it.
+
+        A card's hash is that of its data.
+        """
         said: dict[str, Any] = content(self)
-        said.pop("class_names", None)
+        if not (isinstance(self.source, Sentences) and self.source.labelled == "names"):
+            said.pop("class_names", None)
         if self.tokens is None:
             said.pop("tokens", None)
         return said
@@ -313,6 +333,8 @@ class Card(Fixed):
             raise ValueError("tokens is given exactly for an in-set of texts: others are read by the in-set's words")
         if "in" in self.roles and not self.classes:
             raise ValueError("an in-set needs classes")
+        if isinstance(self.source, Sentences) and self.source.labelled == "names" and not self.class_names:
+            raise ValueError("class_names are missing: the lines of the set begin with them")
         return self
 
     @property

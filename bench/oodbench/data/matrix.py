@@ -220,7 +220,6 @@ def _spaces(matrix: Matrix) -> Iterator[str]:
         "attacks": [one.attack for one in matrix.attacks],
         "adversarial_validation": held and held.attack,
         "training.augment": list(matrix.training.augment) if matrix.training else [],
-        "model": [one.name for one in matrix.model],
     }
     for place, value in of_pixels.items():
         if value:

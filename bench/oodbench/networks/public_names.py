@@ -34,6 +34,11 @@ def of_resnet(name: str) -> str:
     return _under_trunk(name.replace(".downsample.", ".shortcut."))
 
 
+def of_gru(name: str) -> str:
+    """Return our name of a weight of Outlier Exposure's classifiers of texts."""
+    return name.replace("linear.", "head.")
+
+
 def _under_trunk(name: str) -> str:
     head = re.match(r"^(?:linear|fc)\.(.*)$", name)
     return f"head.{head[1]}" if head else f"trunk.{name}"
@@ -41,6 +46,7 @@ def _under_trunk(name: str) -> str:
 
 KNOWN: dict[str, Callable[[str], str]] = {
     **{f"he-resnet-{depth}": of_he for depth in (20, 32, 44, 56)},
+    "gru-oe": of_gru,
     "resnet-18": of_resnet,
     "resnet-34": of_resnet,
     "resnet-18-224": of_resnet,

@@ -2,15 +2,21 @@
 
 from collections.abc import Iterable
 
-from oodbench.measure.ranking import RANKING
+from oodbench.measure.cells import Cell
+from oodbench.measure.drawn import OF_SIZES, at_sizes, fpr90_ood_positive
+from oodbench.measure.ranking import RANKING, count
+from oodbench.measure.summary import Spread, spread
 from oodbench.report.markdown import link, mean_and_std, table
 from oodbench.report.reported import Reported, known_as
 from oodbench.report.standings import Standings
 
+FPR90 = "fpr90_ood_positive"
+"""What papers of texts print; no table of ours has it."""
+
 
 def comparable(standings: Standings, in_set: str, reported: Iterable[Reported]) -> list[Reported]:
     """Return what papers print for the methods, sets and metrics of a table, in its order."""
-    methods, metrics = list(standings.entries), list(RANKING)
+    methods, metrics = list(standings.entries), [*RANKING, FPR90]
     sets, in_sets = _shown(standings), known_as(in_set)
     found = [
         one
@@ -53,7 +59,27 @@ def _digits(share: float, places: int) -> str:
 
 def _row(standings: Standings, one: Reported) -> list[str]:
     own = _shown(standings)[str(one.out_set)]
-    ours = mean_and_std(standings.over_seeds(one.metric, one.method, own))
+    ours = mean_and_std(_measured(standings, one, own))
     name = own if own == one.out_set else f"{own} (there {one.out_set})"
     what = [f"`{one.method}`", name, standings.kind.heading(one.metric)]
     return [*what, ours, as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]
+
+
+def _measured(standings: Standings, one: Reported, own: str) -> Spread | None:
+    """Return our number in the paper's convention: its recall, its sizes of groups where the metric depends on them."""
+    if one.metric == FPR90:
+        return spread([fpr90_ood_positive(count(cell.good, cell.bad)) for cell in _cells(standings, one, own)])
+    n_good, n_bad = one.n_good, one.n_bad
+    if one.metric in OF_SIZES and n_good is not None and n_bad is not None:
+        found = [at_sizes(one.metric, cell.good, cell.bad, n_good, n_bad) for cell in _cells(standings, one, own)]
+        return found[0] if len(found) == 1 else spread([drawn.mean for drawn in found])
+    return standings.over_seeds(one.metric, one.method, own)
+
+
+def _cells(standings: Standings, one: Reported, own: str) -> list[Cell]:
+    """Return the scores of a method and a set at each seed that has both groups."""
+    found = []
+    for entry in standings.entries[one.method].values():
+        found += [cell for cell in entry.cells if (cell.failure, cell.name) == (one.failure, own)]
+        entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
+    return [cell for cell in found if len(cell.good) and len(cell.bad)]

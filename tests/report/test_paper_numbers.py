@@ -1,0 +1,81 @@
+"""The papers' numbers beside ours: each in the convention of the paper."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import Drawn, put
+
+from oodbench.measure.drawn import at_sizes, fpr90_ood_positive
+from oodbench.measure.ranking import count, ranking
+from oodbench.report.paper_numbers import comparable, reported_table
+from oodbench.report.reported import Reported, read_reported
+from oodbench.report.standings import Standings, read_matrices
+
+FILE = """
+[paper]
+authors = "A. One"
+title = "T"
+
+[methods]
+msp = "MSP"
+
+[tuning]
+msp = "none"
+
+[sets]
+mnist-5k = "MNIST"
+glyphs = "letters"
+
+[[table]]
+source = "Table 1"
+failure = "ood"
+in_set = "mnist-5k"
+out_set = "glyphs"
+method = "msp"
+network = "N"
+convention = "drawn"
+{sizes}
+columns = ["fpr90_ood_positive", "auroc", "aupr_out"]
+rows = [[10.0, 90.0, 50.0]]
+"""
+
+
+def numbers(folder: Path, sizes: str) -> list[Reported]:
+    (folder / "one2000.toml").write_text(FILE.replace("{sizes}", sizes))
+    return list(read_reported(folder / "one2000.toml"))
+
+
+@pytest.fixture
+def said() -> Drawn:
+    rng = np.random.default_rng(0)
+    test, bad = rng.normal(1.5, 1, 200).astype(np.float32), rng.normal(0, 1, 400).astype(np.float32)
+    return Drawn(test, np.ones(200, bool), {"glyphs": bad})
+
+
+@pytest.fixture
+def standings(tmp_path: Path, said: Drawn) -> Standings:
+    put(tmp_path / "r", "msp", 0, said)
+    (matrix,) = read_matrices(tmp_path / "r")
+    return matrix.kinds[0]
+
+
+def ours(standings: Standings, found: list[Reported]) -> dict[str, str]:
+    table = reported_table(standings, "tiny", comparable(standings, "mnist-5k", found))
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    return {row[2].split(" ")[0]: row[3] for row in rows}
+
+
+def test_a_recall_of_nine_tenths_and_the_papers_sizes(tmp_path: Path, standings: Standings, said: Drawn) -> None:
+    good, bad = said.test.astype(float), said.ood["glyphs"].astype(float)
+    found = ours(standings, numbers(tmp_path, "n_good = 500\nn_bad = 100"))
+    drawn = at_sizes("aupr_out", good, bad, 5, 1)
+    assert drawn.std is not None
+    assert found == {
+        "FPR90": f"{100 * fpr90_ood_positive(count(good, bad)):.2f}",
+        "AUROC": f"{100 * ranking(good, bad)['auroc']:.2f}",
+        "AUPR-Out": f"{100 * drawn.mean:.2f} ± {100 * drawn.std:.2f}",
+    }
+    whole = f"{100 * ranking(good, bad)['aupr_out']:.2f}"
+    assert ours(standings, numbers(tmp_path, "n_good = 500\nn_bad = 1000"))["AUPR-Out"] == whole
+    assert ours(standings, numbers(tmp_path, ""))["AUPR-Out"] == whole
