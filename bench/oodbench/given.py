@@ -6,6 +6,9 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import StringConstraints
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
+"""Of a file below a folder: no part begins with a dot, so that none leads out of it."""
+
 Text = Annotated[str, MinLen(1)]
 Channel = Annotated[float, Ge(0), Le(1)]
 
@@ -16,19 +19,33 @@ class Weights:
 
     Attributes:
         seed: Of the matrix; each of its seeds has a file.
-        name: Of the file: safetensors where it ends so, else what `torch.save` wrote of a state dict.
-        sha256: Of the file.
-        size: In bytes.
+        name: Of the file, with folders before it where these tell it from others: safetensors where it ends so, else
+            what `torch.save` wrote of a state dict.
+        sha256: Of the file. None where nobody has published it: the file that is there is taken, its own sha256 stands
+            in every record in this one's place, and a record of another file is not current.
+        size: In bytes; None with the sha256.
         url: Where to get it, an https address; None where a person has to.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     seed: Annotated[int, Ge(0)]
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = field(compare=False)
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    size: Annotated[int, Gt(0)] = field(compare=False)
+    name: Annotated[str, StringConstraints(pattern=NAME)] = field(compare=False)
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    size: Annotated[int, Gt(0)] | None = field(default=None, compare=False)
     url: Annotated[str, StringConstraints(pattern=r"^https://")] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse half an identity: what is downloaded is checked, or is not downloaded."""
+        if (self.sha256 is None) != (self.size is None):
+            raise ValueError(f"{self.name}: give sha256 and size, or neither")
+        if self.url and self.sha256 is None:
+            raise ValueError(f"{self.name}: an address needs the sha256 of what is to come from it")
+
+    @property
+    def told(self) -> bool:
+        """Whether the matrix says which file it is."""
+        return self.sha256 is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,13 +15,15 @@ from oodbench.spaces import SpaceName, Tokens
 Role = Literal["in", "out", "tuning", "outliers"]
 """What a set may serve as: trained on, detected, tuned on, or trained against (outlier exposure)."""
 
-Resampling = Literal["none", "pad", "box", "bicubic", "crop", "crop-margin"]
+Resampling = Literal["none", "pad", "box", "bicubic", "crop", "crop-margin", "bilinear-crop", "bilinear-crop-margin"]
 """How an image of another size or colour becomes what a model takes.
 
 Colour first: grey to RGB repeats the channel, RGB to grey is the luma of ITU-R 601. Then size:
 `none` = sizes must agree; `pad` = zeros around, or the centre when it is larger; `box` and `bicubic` = resize with that
 filter, widened when shrinking (antialiased); `crop` = shorter side to size (bicubic, antialiased), then the centre;
 `crop-margin` = shorter side to 8/7 of the size, then the centre (256 and 224 on ImageNet).
+`bilinear-crop` and `bilinear-crop-margin` = the same as torchvision's Resize and CenterCrop do it, to the pixel:
+bilinear, the longer side rounded down, and an image that has the size already goes through both.
 """
 
 IN_SET = "in-set"
@@ -154,6 +156,45 @@ class Folder(Fixed):
     parts: dict[str, FolderPart]
 
 
+class ListFile(Fixed):
+    """A list of images, by the sha256 of its lines or, where only this is public, by git's name of the file.
+
+    Either is of the lines ended by LF alone: published copies differ in the ends of lines. `name`: below a root.
+    """
+
+    name: Text
+    sha256: Sha256 | None = None
+    git_blob: Revision | None = None
+
+    @model_validator(mode="after")
+    def _has_checksum(self) -> Self:
+        if (self.sha256 is None) == (self.git_blob is None):
+            raise ValueError(f"{self.name}: give sha256 or git_blob, one of them")
+        return self
+
+
+class ImageListPart(Fixed):
+    """One split: a list of images, `path label` a line, and the folder that its paths start from.
+
+    `at_most`: nobody has counted the list for the card, and the size of the split is a bound; the list itself says it.
+    """
+
+    list: ListFile
+    images: Text
+    at_most: bool = False
+
+
+class ImageLists(Fixed):
+    """Image files named by lists, in OpenOOD's layout; label -1 is no class. A person gets them; see `url` of the card.
+
+    Pixels are as the file has them: a photograph that says how it was held is not turned, since OpenOOD turns none.
+    """
+
+    kind: Literal["imglist"]
+    folders: Folders
+    parts: dict[str, ImageListPart]
+
+
 class HuggingFace(Fixed):
     """Parquet files of a data set on the Hugging Face hub at one commit. `parts`: a glob of files for each split."""
 
@@ -244,7 +285,7 @@ class TokenGenerator(Drawn):
 
 
 Source = Annotated[
-    Idx | Torchvision | Numpy | Folder | HuggingFace | Sentences | Package | Generator | TokenGenerator,
+    Idx | Torchvision | Numpy | Folder | ImageLists | HuggingFace | Sentences | Package | Generator | TokenGenerator,
     Field(discriminator="kind"),
 ]
 

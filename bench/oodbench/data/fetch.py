@@ -14,6 +14,7 @@ from oodbench.data.cards import (
     FolderPart,
     HuggingFace,
     Idx,
+    ImageLists,
     Numpy,
     Package,
     Sentences,
@@ -25,6 +26,7 @@ from oodbench.data.folders import folder_files
 from oodbench.data.litter import matching
 from oodbench.data.packaged import where
 from oodbench.data.places import cache_folder, find, holding
+from oodbench.data.readers import files
 from oodbench.data.splits import find_cut
 from oodbench.errors import BadChecksum, BadData, MissingData
 
@@ -75,6 +77,8 @@ def download_size(card: Card) -> int | None:
 
 def how_to_get(card: Card) -> str:
     """Return the command, or what a person has to do, to get a set that is downloaded."""
+    if isinstance(card.source, ImageLists):
+        return f"OpenOOD's own download lays it out ({card.url}): name its folder with --data DIR"
     by_hand = [file.name for file in _files(card) if not file.url]
     if not by_hand or isinstance(card.source, HuggingFace):
         return f"oodbench data get {card.name}"
@@ -95,6 +99,11 @@ def get(card: Card, root: Path | None = None) -> Path:
         found = status(card, root)
         if not found.present:
             raise MissingData(f"{card.name} comes with a package: `{found.how_to_get}`.")
+        return Path(found.where)
+    if isinstance(source, ImageLists):
+        found = status(card, root)
+        if not found.present:
+            raise MissingData(f"{card.name} cannot be downloaded by oodbench. {found.how_to_get}.")
         return Path(found.where)
     folder = (root or cache_folder()) / _folders(card)[0]
     try:
@@ -135,6 +144,8 @@ def check(card: Card, root: Path | None = None) -> list[Checked]:
         return [Checked(str(verified_file(base / file.name, file, card.name)), "ok") for file in source.files]
     if isinstance(source, HuggingFace):
         return list(_check_rows(card, source, root))
+    if isinstance(source, ImageLists):
+        return [one for split in source.parts for one in _check_list(card, split, root)]
     checked = [_check_file(card, file, root) for file in _files(card)]
     if not status(card, root).present:
         raise MissingData(f"{card.name} is not here; {how_to_get(card)}.")
@@ -179,6 +190,8 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
             return find(card, source.folders, source.parts[split].file.name, root)
         case Sentences():
             return find(card, source.folders, source.parts[split].name, root)
+        case ImageLists():
+            return find(card, source.folders, source.parts[split].list.name, root)
         case Folder():
             return _complete(card, split, source.parts[split], root)
         case HuggingFace():
@@ -245,6 +258,15 @@ def _check_file(card: Card, file: File, root: Path | None) -> Checked:
     if path is None:
         return Checked(file.name, "the archive is not kept; its extracted files are here, unchecked")
     return Checked(str(verified_file(path, file, card.name)), "ok")
+
+
+def _check_list(card: Card, split: str, root: Path | None) -> Iterator[Checked]:
+    listed, *pictures = files(card, split, root)
+    if absent := [path for path in pictures if not path.is_file()]:
+        raise MissingData(
+            f"{card.name}/{split}: {len(absent)} of {len(pictures)} images are not here, first {absent[0]}"
+        )
+    yield Checked(str(listed), f"ok, with {len(pictures)} images, unchecked")
 
 
 def _check_rows(card: Card, source: HuggingFace, root: Path | None) -> Iterator[Checked]:

@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oodbench.data import formats
-from oodbench.data.cards import Card, File, Folder, HuggingFace, Idx, Numpy, Package, Torchvision
+from oodbench.data.cards import Card, File, Folder, HuggingFace, Idx, ImageLists, Numpy, Package, Torchvision
 from oodbench.data.checksums import content, decoded, verified, verified_file
 from oodbench.data.folders import folder_files, folder_images
 from oodbench.data.huggingface import parquet_pictures
 from oodbench.data.idx import read_idx
 from oodbench.data.images import ArrayImages, FolderImages, Images
+from oodbench.data.imglists import list_files, listed_images
 from oodbench.data.litter import matching
 from oodbench.data.packaged import packaged, packaged_files
 from oodbench.data.places import cache_folder, find, holding, missing
@@ -45,6 +46,9 @@ def _read(card: Card, split: str, root: Path | None, shape: Shape | None, seed: 
             return _numpy(card, source, split, root, shape)
         case Folder() as source:
             return _folder(card, source, split, root, shape)
+        case ImageLists() as source:
+            listed = source.parts[split]
+            return listed_images(card, listed, split, _listing(card, source, split, root), shape)
         case HuggingFace() as source:
             return _huggingface(card, source, split, root, shape)
         case Package():
@@ -75,6 +79,8 @@ def files(card: Card, split: str, root: Path | None) -> tuple[Path, ...]:
         case Folder() as source:
             folder = source.parts[split]
             return folder_files(card, folder, _holding(card, source.folders, folder.files, root))
+        case ImageLists() as source:
+            return list_files(card, source.parts[split], split, _listing(card, source, split, root))
         case HuggingFace() as source:
             glob = source.parts[split]
             return tuple(matching(_holding(card, source.folders, glob, root), glob))
@@ -144,6 +150,12 @@ def _huggingface(card: Card, source: HuggingFace, split: str, root: Path | None,
     return FolderImages(pictures, shape, card.resampling, labels, card.name)
 
 
+def _listing(card: Card, source: ImageLists, split: str, root: Path | None) -> Path:
+    """Return the folder that holds a split's list and its images."""
+    name = source.parts[split].list.name
+    return Path(str(_found(card, source.folders, name, root)).removesuffix(name))
+
+
 def _holding(card: Card, folders: tuple[str, ...], glob: str, root: Path | None) -> Path:
     place = holding(card, folders, glob, root)
     if place is None:
@@ -158,9 +170,14 @@ def _found(card: Card, folders: tuple[str, ...], name: str, root: Path | None) -
     return path
 
 
+def _bounded(card: Card, split: str) -> bool:
+    """Whether a card says of a split how many there are at most; its list has been held against that."""
+    return isinstance(card.source, ImageLists) and card.source.parts[split].at_most
+
+
 def _check(images: Images, card: Card, split: str) -> None:
     """Hold what was read against what the card says."""
-    if len(images) != card.splits[split]:
+    if len(images) != card.splits[split] and not _bounded(card, split):
         raise BadData(
             f"{card.name}/{split}: got {len(images)} images, expected {card.splits[split]}; "
             f"is a part missing? `oodbench data get {card.name}` makes it whole."
