@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made import Drawn, put
+from made import Drawn, put, skipped_set
 
+from oodbench.data.matrix import find_matrix
 from oodbench.measure.drawn import at_sizes, fpr90_ood_positive
 from oodbench.measure.ranking import count, ranking
 from oodbench.report.paper_numbers import comparable, reported_table
@@ -79,3 +80,20 @@ def test_a_recall_of_nine_tenths_and_the_papers_sizes(tmp_path: Path, standings:
     whole = f"{100 * ranking(good, bad)['aupr_out']:.2f}"
     assert ours(standings, numbers(tmp_path, "n_good = 500\nn_bad = 1000"))["AUPR-Out"] == whole
     assert ours(standings, numbers(tmp_path, ""))["AUPR-Out"] == whole
+
+
+def test_the_mean_over_a_group_stands_beside_ours_over_its_sets(tmp_path: Path) -> None:
+    """As OpenOOD's boards print it, of sets that their matrix names; tiny-v1 has three near ones."""
+    rng = np.random.default_rng(1)
+    test, sets = rng.normal(1, 1, 50).astype(np.float32), [one.card for one in find_matrix("tiny-v1").ood]
+    bad = {name: rng.normal(0, 1, 40).astype(np.float32) for name in sets}
+    attacks = [f"{one.attack}{rounded}" for one in find_matrix("tiny-v1").attacks for rounded in ("", "@uint8")]
+    skipped = tuple(skipped_set(name, "adversarial") for name in attacks)
+    put(tmp_path / "r", "msp", 0, Drawn(test, np.ones(50, bool), bad), matrix="tiny-v1", cells=skipped)
+    (matrix,) = read_matrices(tmp_path / "r")
+    text = FILE.replace("{sizes}", "").replace('glyphs = "letters"', 'near = "mean"').replace('"glyphs"', '"near"')
+    (tmp_path / "one2000.toml").write_text(text)
+    found = comparable(matrix.kinds[0], "mnist-5k", read_reported(tmp_path / "one2000.toml"))
+    rows = [row.split(" | ") for row in reported_table(matrix.kinds[0], "tiny", found).splitlines()[2:]]
+    near = [ranking(test, bad[name])["auroc"] for name in ("digits", "hflip", "vflip")]
+    assert {row[1]: row[3] for row in rows if row[2] == "AUROC ↑"} == {"mean (near)": f"{100 * np.mean(near):.2f}"}

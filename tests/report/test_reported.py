@@ -38,6 +38,7 @@ def test_every_paper_of_the_sheet_is_there() -> None:
         "liang2018": 168,
         "mackowiak2021": 192,
         "nalisnick2019": 12,
+        "openood2023": 810,
         "salimans2017": 1,
         "shao2020": 227,
         "sreeramdass": 125,
@@ -194,3 +195,20 @@ def test_a_slip_names_its_place(tmp_path: Path, old: str, new: str, message: str
         read(tmp_path, old, new)
     assert "one2020.toml" in str(error.value)
     assert message in str(error.value)
+
+
+def test_openoods_boards_are_without_the_rows_that_are_not_to_be_taken() -> None:
+    boards = of("openood2023", failure="ood")
+    assert {n.metric for n in boards} == {"auroc"}
+    assert {n.out_set for n in boards} == {"near", "far"}
+    assert {n.in_set for n in boards if n.method == "combood"} == {"openood-cifar-10", "openood-cifar-100"}
+    assert not [n for n in boards if "++" in n.method]
+    assert not {n.method for n in boards if n.network == "RegNet_Y_16GF"} & {"mahalanobis-a", "rmds"}
+    assert all((n.std is not None) == (n.n_runs == 3) or n.std is None for n in boards)
+    assert not [n for n in boards if n.std == 0]
+    (msp,) = find(of("openood2023"), method="msp", in_set="openood-cifar-10", out_set="near", metric="auroc")
+    assert (msp.value, msp.std, msp.n_runs, msp.tuning) == (0.8803, 0.0025, 3, "none")
+    (nac,) = find(of("openood2023"), method="nac", in_set="openood-cifar-100", out_set="far", metric="auroc")
+    assert (nac.value, nac.std) == (0.8698, 0.0037)
+    accuracies = [n.value for n in of("openood2023", failure="model") if n.in_set == "openood-cifar-10"]
+    assert accuracies == [0.9506]

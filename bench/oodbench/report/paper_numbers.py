@@ -17,7 +17,7 @@ FPR90 = "fpr90_ood_positive"
 def comparable(standings: Standings, in_set: str, reported: Iterable[Reported]) -> list[Reported]:
     """Return what papers print for the methods, sets and metrics of a table, in its order."""
     methods, metrics = list(standings.entries), [*RANKING, FPR90]
-    sets, in_sets = _shown(standings), known_as(in_set)
+    sets, in_sets = {**_shown(standings), **_groups(standings)}, known_as(in_set)
     found = [
         one
         for one in reported
@@ -36,6 +36,14 @@ def _shown(standings: Standings) -> dict[str, str]:
     names = [column.name for column in standings.columns]
     called = {other: name for name in names for other in known_as(name)}
     return called | {name: name for name in names}
+
+
+def _groups(standings: Standings) -> dict[str, list[str]]:
+    """Return the sets of each group that papers may print a mean of: OpenOOD's boards do of near and far."""
+    groups: dict[str, list[str]] = {}
+    for column in standings.columns:
+        groups.setdefault(column.group, []).append(column.name)
+    return groups
 
 
 def reported_table(standings: Standings, scale: str, numbers: Iterable[Reported]) -> str:
@@ -58,11 +66,19 @@ def _digits(share: float, places: int) -> str:
 
 
 def _row(standings: Standings, one: Reported) -> list[str]:
-    own = _shown(standings)[str(one.out_set)]
-    ours = mean_and_std(_measured(standings, one, own))
-    name = own if own == one.out_set else f"{own} (there {one.out_set})"
+    name, ours = _ours(standings, one)
     what = [f"`{one.method}`", name, standings.kind.heading(one.metric)]
-    return [*what, ours, as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]
+    theirs = [as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]
+    return [*what, mean_and_std(ours), *theirs]
+
+
+def _ours(standings: Standings, one: Reported) -> tuple[str, Spread | None]:
+    """Return what we call the set of a paper's number, or the sets that it is the mean over, and our number."""
+    own = _shown(standings).get(str(one.out_set))
+    if own is None:
+        group = _groups(standings)[str(one.out_set)]
+        return f"mean ({one.out_set})", standings.over_sets(one.metric, one.method, group)
+    return own if own == one.out_set else f"{own} (there {one.out_set})", _measured(standings, one, own)
 
 
 def _measured(standings: Standings, one: Reported, own: str) -> Spread | None:
