@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import StringConstraints
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
-"""Of a file below a folder: no part begins with a dot, so that none leads out of it."""
-
 Text = Annotated[str, MinLen(1)]
 Channel = Annotated[float, Ge(0), Le(1)]
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
+"""Of a file below a folder: no part begins with a dot, so that none leads out of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,10 @@ def test_another_list_is_refused_and_so_is_one_of_another_length(root: Path) -> 
         load_card(card(LINES + b"a/four.png 1\r\n", 4, classes=2), "test", root=root)
     with pytest.raises(BadData, match=r"test\.txt: got 3 images, expected 4"):
         load_card(card(LINES, 4, classes=2), "test", root=root)
-    assert len(load_card(card(LINES, 4, at_most=True, classes=2), "test", root=root)) == 3
+    bounded = card(LINES, 4, at_most=True, classes=2)
+    assert len(load_card(bounded, "test", root=root)) == 3
+    with pytest.raises(BadData, match="nobody has counted it for the card, so no 2 can be drawn of it"):
+        load_card(bounded, "test", root=root, n=2)
     with pytest.raises(BadData, match="got 3 images, expected at most 2"):
         load_card(card(LINES, 2, at_most=True, classes=2), "test", root=root)
 
@@ -168,7 +171,7 @@ def test_openoods_own_lists_are_those_of_the_cards(openood: Path, name: str, spl
     part = one.source.parts[split]
     if not (openood / part.list.name).is_file():
         pytest.skip(f"{part.list.name} is not here")
-    files = list_files(one, part, split, openood)
+    files = list_files(one, one.source, split, openood)
     assert len(files) - 1 == one.splits[split] or part.at_most
     labels = read_imglist(files[0], one.splits[split]).labels
     assert labels is None if "in" not in one.roles else set(labels.tolist()) == set(range(one.classes))

@@ -40,7 +40,7 @@ def test_every_matrix(matrix: Matrix) -> None:
     assert not matrix.tuning_shares_source or matrix.name.startswith(PAPERS), "as a benchmark has it, and no other"
     assert (matrix.tuning_same is None) or matrix.name.startswith(PAPERS), "kept apart from the clean ones"
     assert matrix.shape == find_card(matrix.in_set).shape
-    assert isinstance(matrix.training, Training) or matrix.model
+    assert isinstance(matrix.training, Training) != bool(matrix.model)
     assert set(matrix.card_hashes()) == set(matrix.cards)
 
 

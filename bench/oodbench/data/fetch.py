@@ -23,10 +23,10 @@ from oodbench.data.cards import (
 from oodbench.data.checksums import verified_file
 from oodbench.data.download import download
 from oodbench.data.folders import folder_files
+from oodbench.data.imglists import list_files
 from oodbench.data.litter import matching
 from oodbench.data.packaged import where
 from oodbench.data.places import cache_folder, find, holding
-from oodbench.data.readers import files
 from oodbench.data.splits import find_cut
 from oodbench.errors import BadChecksum, BadData, MissingData
 
@@ -145,7 +145,7 @@ def check(card: Card, root: Path | None = None) -> list[Checked]:
     if isinstance(source, HuggingFace):
         return list(_check_rows(card, source, root))
     if isinstance(source, ImageLists):
-        return [one for split in source.parts for one in _check_list(card, split, root)]
+        return [one for split in source.parts for one in _check_list(card, source, split, root)]
     checked = [_check_file(card, file, root) for file in _files(card)]
     if not status(card, root).present:
         raise MissingData(f"{card.name} is not here; {how_to_get(card)}.")
@@ -260,8 +260,8 @@ def _check_file(card: Card, file: File, root: Path | None) -> Checked:
     return Checked(str(verified_file(path, file, card.name)), "ok")
 
 
-def _check_list(card: Card, split: str, root: Path | None) -> Iterator[Checked]:
-    listed, *pictures = files(card, split, root)
+def _check_list(card: Card, source: ImageLists, split: str, root: Path | None) -> Iterator[Checked]:
+    listed, *pictures = list_files(card, source, split, root)
     if absent := [path for path in pictures if not path.is_file()]:
         raise MissingData(
             f"{card.name}/{split}: {len(absent)} of {len(pictures)} images are not here, first {absent[0]}"

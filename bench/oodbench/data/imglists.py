@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.data.cards import Card, ImageListPart, ListFile
+from oodbench.data.cards import Card, ImageListPart, ImageLists, ListFile
 from oodbench.data.checksums import content, printable
 from oodbench.data.images import FilePictures, FolderImages
+from oodbench.data.places import find, missing
 from oodbench.errors import BadChecksum, BadData
 from oodbench.spaces import Shape
 
@@ -56,22 +57,34 @@ def read_imglist(path: Path, most: int) -> Listed:
     return _parsed(_lines(_content(path, most)), path, most)
 
 
-def listed_images(card: Card, part: ImageListPart, split: str, place: Path, shape: Shape) -> FolderImages:
-    """Return the images of a split below `place`, undecoded.
+def listed_images(card: Card, source: ImageLists, split: str, root: Path | None, shape: Shape) -> FolderImages:
+    """Return the images of a split, undecoded.
 
     Raises:
+        MissingData: Its list is not on this machine.
         BadData: As `read_imglist`.
         BadChecksum: It is another list than the card's.
     """
+    part, place = source.parts[split], _place(card, source, split, root)
     listed = _verified(card, part, split, place)
     paths = tuple(place / part.images / name for name in listed.paths)
     return FolderImages(FilePictures(paths), shape, card.resampling, listed.labels, card.name, upright=False)
 
 
-def list_files(card: Card, part: ImageListPart, split: str, place: Path) -> tuple[Path, ...]:
-    """Return the files of a split below `place`, its list the first; raises as `listed_images` does."""
+def list_files(card: Card, source: ImageLists, split: str, root: Path | None) -> tuple[Path, ...]:
+    """Return the files of a split, its list the first; raises as `listed_images` does."""
+    part, place = source.parts[split], _place(card, source, split, root)
     listed = _verified(card, part, split, place)
     return (place / part.list.name, *(place / part.images / name for name in listed.paths))
+
+
+def _place(card: Card, source: ImageLists, split: str, root: Path | None) -> Path:
+    """Return the folder that holds a split's list and its images."""
+    name = source.parts[split].list.name
+    path = find(card, source.folders, name, root)
+    if path is None:
+        raise missing(card, name, root)
+    return path.parents[len(Path(name).parts) - 1]
 
 
 def _verified(card: Card, part: ImageListPart, split: str, place: Path) -> Listed:

@@ -47,8 +47,7 @@ def _read(card: Card, split: str, root: Path | None, shape: Shape | None, seed: 
         case Folder() as source:
             return _folder(card, source, split, root, shape)
         case ImageLists() as source:
-            listed = source.parts[split]
-            return listed_images(card, listed, split, _listing(card, source, split, root), shape)
+            return listed_images(card, source, split, root, shape)
         case HuggingFace() as source:
             return _huggingface(card, source, split, root, shape)
         case Package():
@@ -80,7 +79,7 @@ def files(card: Card, split: str, root: Path | None) -> tuple[Path, ...]:
             folder = source.parts[split]
             return folder_files(card, folder, _holding(card, source.folders, folder.files, root))
         case ImageLists() as source:
-            return list_files(card, source.parts[split], split, _listing(card, source, split, root))
+            return list_files(card, source, split, root)
         case HuggingFace() as source:
             glob = source.parts[split]
             return tuple(matching(_holding(card, source.folders, glob, root), glob))
@@ -148,12 +147,6 @@ def _huggingface(card: Card, source: HuggingFace, split: str, root: Path | None,
     tables = matching(_holding(card, source.folders, glob, root), glob)
     pictures, labels = parquet_pictures(card, source, tables, cache_folder() / "arrow")
     return FolderImages(pictures, shape, card.resampling, labels, card.name)
-
-
-def _listing(card: Card, source: ImageLists, split: str, root: Path | None) -> Path:
-    """Return the folder that holds a split's list and its images."""
-    name = source.parts[split].list.name
-    return Path(str(_found(card, source.folders, name, root)).removesuffix(name))
 
 
 def _holding(card: Card, folders: tuple[str, ...], glob: str, root: Path | None) -> Path:

@@ -88,11 +88,6 @@ SCALES = {
 }
 
 
-def scale_said(matrix: MatrixResults) -> str | None:
-    """Return what a reader has to know of a matrix's scale; nothing of networks that were given, and not trained."""
-    return None if matrix.card and matrix.card.model else SCALES.get(matrix.scale)
-
-
 CALIBRATION = (
     "The classifiers, on the in-set's test inputs. ECE, the expected calibration error, is the mean gap between "
     "confidence and accuracy over 15 bins, in percent. OCE, the overconfidence error, is the share of errors among "
@@ -291,7 +286,7 @@ def _facts(matrix: MatrixResults) -> list[str]:
         f"- methods: {len({record.method for record in matrix.records})}; code: {', '.join(_commits(matrix.records))}",
         f"- made on: {_machines(matrix.records)}",
     ]
-    warning = [f"> {said}"] if (said := scale_said(matrix)) else []
+    warning = [f"> {SCALES[matrix.scale]}"] if matrix.scale in SCALES else []
     return [*warning, "\n".join(facts)]
 
 
