@@ -298,6 +298,8 @@ def fit_one(pixels: Pixels, shape: Shape, resampling: Resampling) -> Pixels:
             return _crop(coloured, h, w, max(h, w))
         case "crop-margin":
             return _crop(coloured, h, w, round(max(h, w) * 8 / 7))
+        case "crop-256-box":
+            return _resize(_crop(coloured, 256, 256, 256), h, w, Image.Resampling.BOX)
         case "none":
             got = "x".join(map(str, pixels.shape))
             raise BadData(f"got shape {got}, expected {c}x{h}x{w}: the card's resampling is 'none'.")

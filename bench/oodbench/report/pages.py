@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from oodbench.measure.kinds import averaged
+from oodbench.measure.kinds import COVARIATE, averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
@@ -296,6 +296,8 @@ def _sizes(standings: Standings) -> str:
     bad = {column.name: _range([m for name, _, m in sizes if name == column.name]) for column in standings.columns}
     means = len(averaged(standings.columns))
     over = f" The ranking is by means over {means} sets." if means > 1 else ""
+    if any(column.group == COVARIATE for column in standings.columns):
+        over += f" The group {COVARIATE} has the in-set's own classes, shifted; it is no part of them."
     good = _range([n for _, n, m in sizes if n and m])
     told = f"{standings.kind.said}{over}"
     if shown := set_table(standings.columns, bad):
