@@ -32,10 +32,16 @@ def _shown(standings: Standings) -> dict[str, str]:
     return called | {name: name for name in names}
 
 
-def reported_table(standings: Standings, scale: str, numbers: Iterable[Reported]) -> str:
-    """Return the papers' numbers, each with what was measured here, its convention and its source."""
+def reported_table(standings: Standings, how: str, numbers: Iterable[Reported]) -> str:
+    """Return the papers' numbers, each with what was measured here, its convention and its source.
+
+    Args:
+        standings: What was measured.
+        how: How large the classifiers are, in a word or two: "scale tiny".
+        numbers: The papers'.
+    """
     words = ("Method", "Set", "Metric", "Network", "Tuned on", "Convention", "Source")
-    headers = [*words[:3], f"Measured here (scale {scale})", "In the paper", *words[3:]]
+    headers = [*words[:3], f"Measured here ({how})", "In the paper", *words[3:]]
     return table(headers, [_row(standings, one) for one in numbers], words)
 
 
