@@ -30,6 +30,7 @@ def test_every_paper_of_the_sheet_is_there() -> None:
         "choi2018": 101,
         "hendrycks2019": 293,
         "hendrycks2019-corruptions": 2,
+        "hendrycks2019-mnist-logs": 62,
         "huang2017": 4,
         "kingma2018": 1,
         "kumar2018": 2,
@@ -56,7 +57,9 @@ def test_means_add_up_again() -> None:
             rounding = step(mean) + fmean(step(part) for part in parts)
             assert (off > rounding + 1e-9) == bool(mean.doubt), (mean, off)
             checked += 1
-    assert checked == 9 + 9 + 6 + 8  # outlier exposure on two in-sets, its PixelCNN++, the IB-INN by beta
+    assert (
+        checked == 9 + 9 + 6 + 6 + 8
+    )  # outlier exposure on two in-sets, its PixelCNN++, its MNIST logs, the IB-INN by beta
 
 
 @pytest.mark.parametrize("file", ["liang2018", "sreeramdass"])

@@ -328,6 +328,7 @@ class Generator(Drawn):
         "black",
         "hflip",
         "vflip",
+        "negative",
         "toy-blobs",
         "toy-blends",
         "toy-noise",
@@ -366,6 +367,7 @@ class Card(Fixed):
         name: The file's stem, and the name in matrices, plans, records and tables.
         title: For people.
         roles: What the set may serve as.
+        part_of: The card of the whole, where the set is a part of another's images: papers may call it so.
         origin: The source family; sets with a common origin never stand on both sides of tuning or outliers and test.
         shape: Channels, height, width; absent where the set takes the in-set's (synthetic sets, patches, pictures of
             many sizes), and for texts.
@@ -385,6 +387,7 @@ class Card(Fixed):
     name: Name
     title: Text
     roles: tuple[Role, ...] = Field(min_length=1)
+    part_of: Name | None = None
     origin: Name
     shape: Shape | None = None
     tokens: Tokens | None = None
@@ -401,9 +404,10 @@ class Card(Fixed):
 
     @model_serializer(mode="wrap")
     def _without_the_other_space(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `tokens` out where there are none, and what classes are called: a card's hash is that of its data."""
+        """Leave `tokens` out where there are none, and what set and classes are called: a hash is that of the data."""
         said: dict[str, Any] = content(self)
         said.pop("class_names", None)
+        said.pop("part_of", None)
         if self.tokens is None:
             said.pop("tokens", None)
         return said
