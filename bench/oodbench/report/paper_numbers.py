@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from oodbench.measure.ranking import RANKING
+from oodbench.report.at_ratio import at_ratio
 from oodbench.report.markdown import link, mean_and_std, table
 from oodbench.report.reported import Reported, known_as
 from oodbench.report.standings import Standings
@@ -59,7 +60,20 @@ def _digits(share: float, places: int) -> str:
 
 def _row(standings: Standings, one: Reported) -> list[str]:
     own = _shown(standings)[str(one.out_set)]
-    ours = mean_and_std(standings.over_seeds(one.metric, one.method, own))
+    ours = _measured(standings, one, own)
     name = own if own == one.out_set else f"{own} (there {one.out_set})"
     what = [f"`{one.method}`", name, standings.kind.heading(one.metric)]
     return [*what, ours, as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]
+
+
+def _measured(standings: Standings, one: Reported, own: str) -> str:
+    """Return our number: at the paper's ratio of set sizes, where it depends on them and the paper says its own."""
+    entries = list(standings.entries[one.method].values())
+    if len(entries) == 1 and (drawn := at_ratio(entries[0], own, one)):
+        return f"{mean_and_std(drawn)} ({drawn.n} draws at {_ratio(one)})"
+    return mean_and_std(standings.over_seeds(one.metric, one.method, own))
+
+
+def _ratio(one: Reported) -> str:
+    assert one.n_good and one.n_bad
+    return f"1:{one.n_good / one.n_bad:.3g}"
