@@ -6,6 +6,9 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import StringConstraints
 
+AT = "@"
+"""Between a method and the given model that a row judges: `msp@resnet-20`."""
+
 Text = Annotated[str, MinLen(1)]
 Channel = Annotated[float, Ge(0), Le(1)]
 
@@ -77,3 +80,8 @@ class GivenModel:
     def of_seed(self, seed: int) -> Weights:
         """Return the weights of a seed."""
         return next(one for one in self.weights if one.seed == seed)
+
+
+def method_of(row: str) -> str:
+    """Return the method of a row: `msp` of `msp@resnet-20`, and of `msp`."""
+    return row.partition(AT)[0]

@@ -21,6 +21,7 @@ NAMES = {
     *("toy-words-v1", "trec-v1", "trec-oe-v1"),
     *("mnist-v1", "cifar10-v1", "cifar100-v1", "svhn-v1", "imagenet-v1"),
     *("cifar10-v2", "cifar100-v2"),
+    *("cifar10-resnet-v1", "mnist-oe-v1", "mnist-oe-full-v1"),
 }
 
 PAPERS = ("shao2020-", "sreeramdass-", "lee2018-", "openood-")
@@ -58,11 +59,14 @@ def test_the_matrices_of_the_issue() -> None:
 
 
 PUBLISHED = {
+    "cifar10-resnet-v1": "214658007bb91ef2c87ff90ede2bc5d156905c11699333dccf83efbd5e73c81a",
     "cifar10-v1": "ce390881bd492f0684e89f5d9ef7984cbe2b7ba799d1e1df62d955687a6b5fc3",
     "cifar100-v1": "3b0536a0e6282945a8e14d7fa243a2716eaf0200a5d064ca5c1e47f4fa792414",
     "fashion-mnist-v1": "bd90910219964f548600c2cf17a4f1ac1812de0e4abfa2a089aa65b7287b4f7f",
     "fashion-mnist-v2": "4339a1170fb4490741dd9aa942844100bb302a40b795d3d0e7bb50338bcfebbc",
     "imagenet-v1": "223b78ee91b048c303caadf6eec5ada7a4229a9a1aa3a68bdf4bb6ae2626f006",
+    "mnist-oe-full-v1": "5c9376f700c0aa8415b72104f76a7ddf93e927b0f28e60830ad4f5bbffea3bf9",
+    "mnist-oe-v1": "f1ca5e9b0c99b2807c446f6ac3837aa77d8c2589d9f34e692768dc5f10d38ea0",
     "mnist-v1": "6882bf004e640ffb457d32c3e32539bfde771dc9cb21a2c296fa385ff827a19e",
     "mnist5k-v1": "d99a24f51e45584b93b9f292ae2ad5f5ebe9f11b95ad95cf3401fd6adc1dd39b",
     "svhn-v1": "8b9664662eefcf2ce3c9a431b0889944b57a4d5b6e8d43667fee5843a009ae46",

@@ -12,8 +12,7 @@ from oodbench.data.load import load
 from oodbench.data.matrix import find_matrix
 from oodbench.data.texts import TextInputs
 from oodbench.errors import MissingData
-from oodbench.measure.drawn import fpr90_ood_positive
-from oodbench.measure.ranking import count, ranking
+from oodbench.measure.ranking import count, fpr90_ood_positive, ranking
 from oodbench.models.weights import fit_weights, read_weights
 from oodbench.networks import classifier
 from oodbench.networks.gru import GruClassifier

@@ -247,6 +247,40 @@ class MirroredImages:
         return digest_of((len(self), *self.shape), chunks, None)
 
 
+@dataclass(frozen=True, eq=False)
+class NegativeImages:
+    """Other images with dark for light, 1 - x, as they are read. Labels do not survive."""
+
+    images: Images
+    card: str | None = None
+    labels: None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height, width."""
+        return self.images.shape
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: Indices) -> npt.NDArray[np.float32]:
+        """Return the images at `indices`: [k c h w] in [0, 1]."""
+        return np.float32(1) - self.images.batch(indices)
+
+    def take(self, indices: Indices) -> "NegativeImages":
+        """Return the images at `indices`, in that order."""
+        return replace(self, images=self.images.take(indices))
+
+    def sha256(self) -> str:
+        """Return the sha256 of the pixels on the 8-bit grid."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        chunks = (quantised(self.batch(slice(start, start + CHUNK))) for start in range(0, len(self), CHUNK))
+        return digest_of((len(self), *self.shape), chunks, None)
+
+
 def unit(pixels: Pixels) -> npt.NDArray[np.float32]:
     """Return pixels as float32 in [0, 1]."""
     if pixels.dtype == np.uint8:
@@ -304,6 +338,8 @@ def fit_one(pixels: Pixels, shape: Shape, resampling: Resampling) -> Pixels:
             return _centre_of_bilinear(coloured, h, w, max(h, w))
         case "bilinear-crop-margin":
             return _centre_of_bilinear(coloured, h, w, round(max(h, w) * 8 / 7))
+        case "crop-256-box":
+            return _resize(_crop(coloured, 256, 256, 256), h, w, Image.Resampling.BOX)
         case "none":
             got = "x".join(map(str, pixels.shape))
             raise BadData(f"got shape {got}, expected {c}x{h}x{w}: the card's resampling is 'none'.")

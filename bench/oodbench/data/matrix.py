@@ -31,9 +31,13 @@ class Sample(Fixed):
 
 
 class OutSet(Sample):
-    """An out-set, and how far from the in-set it is held to be."""
+    """An out-set, and how far from the in-set it is held to be.
 
-    group: Literal["near", "far", "synthetic"]
+    "covariate": the in-set's own classes under a shift. The model may well be right there, so that accepting them is no
+    fault: the set has columns of its own, and is no part of a mean or a rank.
+    """
+
+    group: Literal["near", "far", "synthetic", "covariate"]
 
 
 class Attacked(Fixed):

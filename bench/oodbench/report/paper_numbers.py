@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from oodbench.measure.cells import Cell
-from oodbench.measure.drawn import OF_SIZES, at_sizes, fpr90_ood_positive
-from oodbench.measure.ranking import RANKING, count
-from oodbench.measure.summary import Spread, spread
+from oodbench.measure.ranking import RANKING, count, fpr90_ood_positive
+from oodbench.measure.summary import spread
+from oodbench.report.at_ratio import at_ratio
+from oodbench.report.entries import Entry
 from oodbench.report.markdown import link, mean_and_std, table
 from oodbench.report.reported import Reported, known_as
 from oodbench.report.standings import Standings
@@ -46,10 +46,16 @@ def _groups(standings: Standings) -> dict[str, list[str]]:
     return groups
 
 
-def reported_table(standings: Standings, scale: str, numbers: Iterable[Reported]) -> str:
-    """Return the papers' numbers, each with what was measured here, its convention and its source."""
+def reported_table(standings: Standings, how: str, numbers: Iterable[Reported]) -> str:
+    """Return the papers' numbers, each with what was measured here, its convention and its source.
+
+    Args:
+        standings: What was measured.
+        how: How large the classifiers are, in a word or two: "scale tiny".
+        numbers: The papers'.
+    """
     words = ("Method", "Set", "Metric", "Network", "Tuned on", "Convention", "Source")
-    headers = [*words[:3], f"Measured here (scale {scale})", "In the paper", *words[3:]]
+    headers = [*words[:3], f"Measured here ({how})", "In the paper", *words[3:]]
     return table(headers, [_row(standings, one) for one in numbers], words)
 
 
@@ -68,34 +74,35 @@ def _digits(share: float, places: int) -> str:
 def _row(standings: Standings, one: Reported) -> list[str]:
     name, ours = _ours(standings, one)
     what = [f"`{one.method}`", name, standings.kind.heading(one.metric)]
-    theirs = [as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]
-    return [*what, mean_and_std(ours), *theirs]
+    return [*what, ours, as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]
 
 
-def _ours(standings: Standings, one: Reported) -> tuple[str, Spread | None]:
+def _ours(standings: Standings, one: Reported) -> tuple[str, str]:
     """Return what we call the set of a paper's number, or the sets that it is the mean over, and our number."""
     own = _shown(standings).get(str(one.out_set))
     if own is None:
         group = _groups(standings)[str(one.out_set)]
-        return f"mean ({one.out_set})", standings.over_sets(one.metric, one.method, group)
+        return f"mean ({one.out_set})", mean_and_std(standings.over_sets(one.metric, one.method, group))
     return own if own == one.out_set else f"{own} (there {one.out_set})", _measured(standings, one, own)
 
 
-def _measured(standings: Standings, one: Reported, own: str) -> Spread | None:
-    """Return our number in the paper's convention: its recall, its sizes of groups where the metric depends on them."""
+def _measured(standings: Standings, one: Reported, own: str) -> str:
+    """Return our number: at the paper's recall, and its ratio of set sizes where it depends on them and is said."""
+    entries = list(standings.entries[one.method].values())
     if one.metric == FPR90:
-        return spread([fpr90_ood_positive(count(cell.good, cell.bad)) for cell in _cells(standings, one, own)])
-    n_good, n_bad = one.n_good, one.n_bad
-    if one.metric in OF_SIZES and n_good is not None and n_bad is not None:
-        found = [at_sizes(one.metric, cell.good, cell.bad, n_good, n_bad) for cell in _cells(standings, one, own)]
-        return found[0] if len(found) == 1 else spread([drawn.mean for drawn in found])
-    return standings.over_seeds(one.metric, one.method, own)
+        return mean_and_std(spread([share for entry in entries for share in _fpr90(entry, one.failure, own)]))
+    if len(entries) == 1 and (drawn := at_ratio(entries[0], own, one)):
+        return f"{mean_and_std(drawn)} ({drawn.n} draws at {_ratio(one)})"
+    return mean_and_std(standings.over_seeds(one.metric, one.method, own))
 
 
-def _cells(standings: Standings, one: Reported, own: str) -> list[Cell]:
-    """Return the scores of a method and a set at each seed that has both groups."""
-    found = []
-    for entry in standings.entries[one.method].values():
-        found += [cell for cell in entry.cells if (cell.failure, cell.name) == (one.failure, own)]
-        entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
-    return [cell for cell in found if len(cell.good) and len(cell.bad)]
+def _fpr90(entry: Entry, failure: str, own: str) -> list[float]:
+    """Return it of a set; nothing where a group is empty."""
+    cells = [cell for cell in entry.cells if (cell.failure, cell.name) == (failure, own)]
+    entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
+    return [fpr90_ood_positive(count(cell.good, cell.bad)) for cell in cells if len(cell.good) and len(cell.bad)]
+
+
+def _ratio(one: Reported) -> str:
+    assert one.n_good and one.n_bad
+    return f"1:{one.n_good / one.n_bad:.3g}"

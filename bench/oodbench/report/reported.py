@@ -183,13 +183,8 @@ def papers(results: Path) -> tuple[Reported, ...]:
 
 def known_as(name: str) -> tuple[str, ...]:
     """Return what papers may call a set: its card, and the card of the whole where it is a part of another's images."""
-    cards = load_cards()
-    own = cards.get(name)
-    whole = cards.get(own.origin) if own else None
-    alike = own and whole and (own.shape, own.classes) == (whole.shape, whole.classes)
-    if own is None or whole is None or own.source.kind == "generator" or not alike:
-        return (name,)
-    return tuple(dict.fromkeys((name, whole.name)))
+    own = load_cards().get(name)
+    return (name, own.part_of) if own and own.part_of else (name,)
 
 
 def read_reported(path: Path) -> tuple[Reported, ...]:
