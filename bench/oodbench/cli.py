@@ -411,13 +411,14 @@ def list_(arguments: argparse.Namespace) -> int:
 
 
 def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]":
+    from oodbench.data.given import resolved
     from oodbench.data.matrix import find_matrix
     from oodbench.run.plan import plan as make_plan
     from oodbench.run.rows import rows
     from oodbench.run.tasks import guarded
     from oodbench.run.workspace import Workspace, default_cache
 
-    matrix = find_matrix(arguments.matrix)
+    matrix = resolved(find_matrix(arguments.matrix), arguments.data)
     names = arguments.methods or (() if getattr(arguments, "all", True) else matrix.methods)
     entries = rows(matrix, names)
     cache = getattr(arguments, "cache", None) or default_cache()

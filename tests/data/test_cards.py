@@ -75,7 +75,7 @@ def test_every_card_is_complete(card: Card) -> None:
         assert all(0 < std < 1 for std in card.std)
     if isinstance(card.source, Generator):
         assert card.source.generator == card.name
-        assert card.name in {*DRAWS, *FIXED, *TOYS, "hflip", "vflip"}
+        assert card.name in {*DRAWS, *FIXED, *TOYS, "hflip", "vflip", "negative"}
     if isinstance(card.source, HuggingFace):
         assert len(card.source.revision) == 40
     if card.resampling == "none":

@@ -10,6 +10,7 @@ from scipy import ndimage
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
 from oodbench.data.load import load
+from oodbench.data.stream import batches
 from oodbench.data.synthetic import DRAWS, Around, black, constant
 from oodbench.errors import BadData
 from oodbench.measure.intervals import delong
@@ -219,7 +220,19 @@ def test_flips_mirror_the_in_set(name: str, axis: int, test_images: Inputs) -> N
     assert taken.sha256() != flipped.sha256() == load(name, "test", like=test_images).sha256()
 
 
-@pytest.mark.parametrize("name", ["uniform", "hflip", "constant", "black", "strokes"])
+def test_a_negative_is_dark_for_light(test_images: Inputs) -> None:
+    negative = load("negative", "test", like=test_images)
+    assert np.array_equal(negative.batch(slice(None)), np.float32(1) - test_images.batch(slice(None)))
+    assert len(negative) == len(test_images) and negative.labels is None and negative.shape == test_images.shape
+    taken = negative.take(np.array([5, 3]))
+    assert np.array_equal(taken.batch(slice(None)), negative.batch(np.array([5, 3])))
+    assert taken.sha256() != negative.sha256() == load("negative", "test", like=test_images).sha256()
+    on_the_grid = ArrayImages(255 - np.rint(test_images.batch(slice(None)) * 255).astype(np.uint8))
+    assert negative.sha256() == on_the_grid.sha256(), "equal content, equal hash"
+    assert np.array_equal(np.concatenate(list(batches(negative, 7))), negative.batch(slice(None)))
+
+
+@pytest.mark.parametrize("name", ["uniform", "hflip", "negative", "constant", "black", "strokes"])
 def test_a_synthetic_set_needs_an_in_set(name: str) -> None:
     with pytest.raises(BadData, match="pass its images as `like`"):
         load(name, "test")

@@ -102,7 +102,7 @@ def test_logits_are_of_the_mean_probabilities_and_the_row_ranks_by_minus_its_ent
 
 @pytest.mark.parametrize("network", sorted(set(TRUNKS) - {"wrn-28-10", "resnet-34"}))
 def test_every_network_of_ours_can_be_thinned(network: str) -> None:
-    shape = (1, 8, 8) if network == "toy-cnn" else (3, 16, 16)
+    shape = {"toy-cnn": (1, 8, 8), "oe-convnet": (1, 28, 28)}.get(network, (3, 16, 16))
     recipe = McDropout(M=2, training=Training(network=network, epochs=1))
     statistics = InSet(Images(shape, (0.5,) * shape[0], (0.25,) * shape[0]), 3)
     net = start(recipe, statistics, torch.zeros(0), 0).net.eval()

@@ -29,6 +29,7 @@ PARAMETERS = {
     "he-resnet-56": 853_018,
     "densenet-bc-100-12": 769_162,
     "densenet-bc-100-12-tanh": 769_162,
+    "oe-convnet": 22_340,
     "toy-cnn": 726,
     "torchvision:resnet18": 11_181_642,
 }
@@ -55,6 +56,7 @@ def test_parameters(name: str, count: int) -> None:
         ("resnet-18-224", (64, 64, 128, 256, 512)),
         ("he-resnet-20", (16, 16, 32, 64)),
         ("densenet-bc-100-12", (24, 108, 150, 342)),
+        ("oe-convnet", (10, 20, 50)),
         ("toy-cnn", (4, 8)),
     ],
 )

@@ -114,6 +114,24 @@ def test_public_weights_give_the_logits_of_the_formula(
         torch.testing.assert_close(net(x), by_formula(state, x, *formula), rtol=1e-4, atol=1e-4)
 
 
+def test_the_network_of_outlier_exposure_is_its_formula() -> None:
+    chance = torch.Generator().manual_seed(0)
+    sizes = {"conv1": (10, 1, 5, 5), "conv2": (20, 10, 5, 5), "fc1": (50, 320), "fc2": (10, 50)}
+    state = {f"{name}.weight": 0.2 * torch.randn(size, generator=chance) for name, size in sizes.items()}
+    state |= {f"{name}.bias": torch.randn(size[0], generator=chance) for name, size in sizes.items()}
+    net = classifier("oe-convnet", InSet(Images((1, 28, 28), (0.0,), (1.0,)), 10)).eval()
+    fit_weights(net, state, public_names("oe-convnet"), "oe.pt")
+    x = torch.rand(3, 1, 28, 28, generator=chance)
+    z = x
+    for name in ("conv1", "conv2"):
+        z = max_pool2d(conv2d(z, state[f"{name}.weight"], state[f"{name}.bias"]), 2)
+        z = z / (1 + torch.exp(-1.702 * z))
+    z = z.flatten(1) @ state["fc1.weight"].T + state["fc1.bias"]
+    z = z / (1 + torch.exp(-1.702 * z))
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), z @ state["fc2.weight"].T + state["fc2.bias"], rtol=1e-4, atol=1e-4)
+
+
 def test_the_residual_network_for_224_is_torchvisions() -> None:
     from torchvision.models import resnet18
 

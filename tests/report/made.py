@@ -80,8 +80,8 @@ def record(method: str, seed: int, *, matrix="made-v1", **fields) -> Record:
         matrix=matrix,
         method=method,
         seed=seed,
-        title=method.upper(),
         **{
+            "title": method.upper(),
             "parameters": Parameters(),
             "citation": Citation(authors="One", title="T", year=2020, url=f"https://example.org/{method}"),
             "tuning_access": "none",

@@ -65,7 +65,7 @@ def run(context: Context, names: list[str]) -> tuple[str, ...]:
 
 
 def test_a_method_is_a_row_on_each_model_and_its_record_says_whence(context: Context) -> None:
-    assert run(context, ["msp", "oe-finetune"]) == ("msp@one ok", "msp@two ok", "oe-finetune skipped")
+    assert run(context, ["msp"]) == ("msp@one ok", "msp@two ok")
     results = context.workspace.results
     record = read_record(record_paths(results, "small-v1", "msp@one", 0).record)
     said = record.recipe["model"]["weights"][0]
@@ -76,8 +76,15 @@ def test_a_method_is_a_row_on_each_model_and_its_record_says_whence(context: Con
     assert record.model.name == "one"
     accuracies = [read_model(results / "small-v1" / "models" / n / "0.json").quality.accuracy for n in ("one", "two")]
     assert accuracies[0] != accuracies[1]
-    skipped = read_record(record_paths(results, "small-v1", "oe-finetune", 0).record)
-    assert "trains a network of its own (OeFineTuned)" in str(skipped.reason)
+
+
+def test_what_trains_a_network_of_its_own_is_skipped_once_with_the_reason(context: Context) -> None:
+    (skipped,) = plan(context.matrix, rows(context.matrix, ["oe-finetune"]), (0,))
+    assert isinstance(skipped, Skip)
+    assert (
+        "trains a network of its own (OeFineTuned), and small-v1 judges classifiers that it is given: one, two"
+        in skipped.reason
+    )
 
 
 def test_the_loaded_model_is_the_file(context: Context) -> None:

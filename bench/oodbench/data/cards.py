@@ -15,13 +15,18 @@ from oodbench.spaces import SpaceName, Tokens
 Role = Literal["in", "out", "tuning", "outliers"]
 """What a set may serve as: trained on, detected, tuned on, or trained against (outlier exposure)."""
 
-Resampling = Literal["none", "pad", "box", "bicubic", "crop", "crop-margin"]
+Resampling = Literal[
+    "none", "pad", "box", "bicubic", "crop", "crop-margin", "crop-256-box", "bilinear-crop", "bilinear-crop-margin"
+]
 """How an image of another size or colour becomes what a model takes.
 
 Colour first: grey to RGB repeats the channel, RGB to grey is the luma of ITU-R 601. Then size:
 `none` = sizes must agree; `pad` = zeros around, or the centre when it is larger; `box` and `bicubic` = resize with that
 filter, widened when shrinking (antialiased); `crop` = shorter side to size (bicubic, antialiased), then the centre;
-`crop-margin` = shorter side to 8/7 of the size, then the centre (256 and 224 on ImageNet).
+`crop-margin` = shorter side to 8/7 of the size, then the centre (256 and 224 on ImageNet); `crop-256-box` = `crop` to
+256, then `box`.
+`bilinear-crop` and `bilinear-crop-margin` = the same as torchvision's Resize and CenterCrop do it, to the pixel:
+bilinear, the longer side rounded down, and an image that has the size already goes through both.
 """
 
 IN_SET = "in-set"
@@ -119,25 +124,37 @@ class FolderPart(Fixed):
     """One split of an image folder.
 
     Attributes:
-        archives: What `oodbench data get` extracts.
+        archives: What `oodbench data get` extracts; none, where a person gets the folder as it is.
         files: Which files of the folder belong to the split, as a glob; in sorted order.
         labels: "none"; "folder" = place of the first wildcard's folder among its siblings; "list" = from `list`.
         list: A text file with a path below `base` and a label a line: the split's images, in its order.
         base: Where the paths of `list` start.
         unreadable: Files of the archive that are known to be broken, and left out.
+        first: How many of each class, its first in sorted order; all, where none are given.
+        without: Beginnings of names of files that do not belong to the split.
     """
 
-    archives: tuple[File, ...] = Field(min_length=1)
+    archives: tuple[File, ...] = ()
     files: Text
     labels: Literal["none", "folder", "list"] = "none"
     list: File | None = None
     base: Text = "."
     unreadable: tuple[Text, ...] = ()
+    first: tuple[Count, ...] = ()
+    without: tuple[Text, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what chooses among the files, where nothing does: a card that says no more keeps its hash."""
+        said: dict[str, Any] = content(self)
+        return {key: value for key, value in said.items() if value or key not in ("first", "without")}
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if (self.labels == "list") != (self.list is not None):
             raise ValueError("list is given exactly with labels = 'list'")
+        if self.first and self.labels != "folder":
+            raise ValueError("first counts the files of each class, which labels = 'folder' tells apart")
         return self
 
 
@@ -154,6 +171,145 @@ class Folder(Fixed):
     parts: dict[str, FolderPart]
 
 
+class ListFile(Fixed):
+    """A list of images, by the sha256 of its lines or, where only this is public, by git's name of the file.
+
+    Either is of the lines ended by LF alone: published copies differ in the ends of lines. `name`: below a root.
+    """
+
+    name: Text
+    sha256: Sha256 | None = None
+    git_blob: Revision | None = None
+
+    @model_validator(mode="after")
+    def _has_checksum(self) -> Self:
+        if (self.sha256 is None) == (self.git_blob is None):
+            raise ValueError(f"{self.name}: give sha256 or git_blob, one of them")
+        return self
+
+
+class ImageListPart(Fixed):
+    """One split: a list of images, `path label` a line, and the folder that its paths start from.
+
+    `at_most`: nobody has counted the list for the card, and the size of the split is a bound; the list itself says it.
+    """
+
+    list: ListFile
+    images: Text
+    at_most: bool = False
+
+
+class ImageLists(Fixed):
+    """Image files named by lists, in OpenOOD's layout; label -1 is no class. A person gets them; see `url` of the card.
+
+    Pixels are as the file has them: a photograph that says how it was held is not turned, since OpenOOD turns none.
+    """
+
+    kind: Literal["imglist"]
+    folders: Folders
+    parts: dict[str, ImageListPart]
+
+
+class ZipPart(Fixed):
+    """One split: zips of encoded pictures, which of their members belong to it (a glob), and how they are labelled.
+
+    `labels`: "none"; "name" = the number after the last "_" of a name. Members are taken archive by archive, in the
+    order of label and name.
+    """
+
+    archives: tuple[File, ...] = Field(min_length=1)
+    files: Text
+    labels: Literal["none", "name"] = "none"
+
+
+class Zip(Fixed):
+    """Zips of encoded pictures, read where they are. `invert`: stored dark on light, shown light on dark."""
+
+    kind: Literal["zip"]
+    folders: Folders
+    invert: bool = False
+    parts: dict[str, ZipPart]
+
+
+class StripsPart(Fixed):
+    """One split: pictures of which each row of pixels is an image, and an .npy file of the labels.
+
+    An image of the card's shape [c h w] is stored as h w colours, row by row.
+    """
+
+    pictures: tuple[File, ...] = Field(min_length=1)
+    labels: File
+
+
+class Strips(Fixed):
+    """Many small images in one lossless picture, a row of pixels an image."""
+
+    kind: Literal["strips"]
+    folders: Folders
+    parts: dict[str, StripsPart]
+
+
+class NpzPart(Fixed):
+    """One split of an .npz file.
+
+    Attributes:
+        file: The file.
+        images: Its name of the images [n h w c].
+        without: Its name of what marks those that do not belong [n].
+        left_out: Places of others that do not belong.
+    """
+
+    file: File
+    images: Text
+    without: Text | None = None
+    left_out: tuple[Annotated[int, Field(ge=0)], ...] = ()
+
+
+class Npz(Fixed):
+    """Arrays in an .npz file, read without pickle."""
+
+    kind: Literal["npz"]
+    folders: Folders
+    parts: dict[str, NpzPart]
+
+
+class Either(Fixed):
+    """The same images in one of several forms: the first that is here is read.
+
+    Attributes:
+        forms: Sources; what is in excess of the card's sizes is left out at the end.
+        sha256: Of pixels and labels of each split, as `ArrayImages.sha256`: every form is held against it.
+        by_hand: How a person gets a form that no program may; names of folders as below a root.
+    """
+
+    kind: Literal["either"]
+    forms: Annotated[
+        tuple[Annotated[Torchvision | Folder | Zip | Strips | Npz, Field(discriminator="kind")], ...],
+        Field(min_length=1),
+    ]
+    sha256: dict[str, Sha256]
+    by_hand: Text | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        for form in self.forms:
+            if set(form.parts) != set(self.sha256):
+                raise ValueError(
+                    f"sha256 is of the splits {sorted(self.sha256)}, form {form.kind} has {sorted(form.parts)}"
+                )
+        return self
+
+    @property
+    def parts(self) -> dict[str, Sha256]:
+        """The splits."""
+        return self.sha256
+
+    @property
+    def folders(self) -> Folders:
+        """Those of the first form, into which a download goes."""
+        return self.forms[0].folders
+
+
 class HuggingFace(Fixed):
     """Parquet files of a data set on the Hugging Face hub at one commit. `parts`: a glob of files for each split."""
 
@@ -167,16 +323,31 @@ class HuggingFace(Fixed):
 
 
 class Sentences(Fixed):
-    """Text files with a sentence a line. `parts`: the file of each split.
+    """Text files with a sentence a line.
 
-    `labelled`: each line begins with its class, 0, 1 ..., and a blank.
+    Attributes:
+        labelled: Each line begins with its class and a blank: 0, 1 ..., or, with "names", one of `class_names`.
+        parts: The file of each split.
+        blank: A character that is read as a blank, too: damage in a published file.
+        words_of: The part of an in-set whose words make its vocabulary; parts join by "+".
     """
 
     kind: Literal["sentences"]
     folders: Folders
     encoding: Literal["ascii", "latin-1", "utf-8"]
-    labelled: bool
+    labelled: bool | Literal["names"]
     parts: dict[str, File]
+    blank: Annotated[str, StringConstraints(min_length=1, max_length=1)] | None = None
+    words_of: Text = "train"
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is as ever: a card that says no more than before keeps its hash."""
+        said: dict[str, Any] = content(self)
+        for name in ("blank", "words_of"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                said.pop(name, None)
+        return said
 
 
 class Package(Fixed):
@@ -215,6 +386,7 @@ class Generator(Drawn):
         "black",
         "hflip",
         "vflip",
+        "negative",
         "toy-blobs",
         "toy-blends",
         "toy-noise",
@@ -229,7 +401,20 @@ class TokenGenerator(Drawn):
 
 
 Source = Annotated[
-    Idx | Torchvision | Numpy | Folder | HuggingFace | Sentences | Package | Generator | TokenGenerator,
+    Idx
+    | Torchvision
+    | Numpy
+    | Folder
+    | ImageLists
+    | Zip
+    | Strips
+    | Npz
+    | Either
+    | HuggingFace
+    | Sentences
+    | Package
+    | Generator
+    | TokenGenerator,
     Field(discriminator="kind"),
 ]
 
@@ -241,12 +426,14 @@ class Card(Fixed):
         name: The file's stem, and the name in matrices, plans, records and tables.
         title: For people.
         roles: What the set may serve as.
+        part_of: The card of the whole, where the set is a part of another's images: papers may call it so.
         origin: The source family; sets with a common origin never stand on both sides of tuning or outliers and test.
         shape: Channels, height, width; absent where the set takes the in-set's (synthetic sets, patches, pictures of
             many sizes), and for texts.
         tokens: How texts become ids of words; in-sets only, other texts are read by the in-set's words.
         classes: Number of classes; 0 when unlabelled.
-        class_names: What they are called, in the order of the labels, for pictures; () where they have only numbers.
+        class_names: What they are called, in the order of the labels, for pictures and for files that label by names;
+            () where they have only numbers.
         mean: Per-channel mean of the training split in [0, 1]; in-sets only.
         std: Per-channel standard deviation of the training split in [0, 1]; in-sets only.
         splits: Stored splits and their sizes. In-sets may cut these further, see `oodbench.data.splits`.
@@ -260,6 +447,7 @@ class Card(Fixed):
     name: Name
     title: Text
     roles: tuple[Role, ...] = Field(min_length=1)
+    part_of: Name | None = None
     origin: Name
     shape: Shape | None = None
     tokens: Tokens | None = None
@@ -276,15 +464,22 @@ class Card(Fixed):
 
     @model_serializer(mode="wrap")
     def _without_the_other_space(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `tokens` out where there are none, and what classes are called: a card's hash is that of its data."""
+        """Leave out `tokens` where there are none, and what set and classes are called: a hash is that of the data.
+
+        What classes are called stays where files are read by it.
+        """
         said: dict[str, Any] = content(self)
-        said.pop("class_names", None)
+        said.pop("part_of", None)
+        if not (isinstance(self.source, Sentences) and self.source.labelled == "names"):
+            said.pop("class_names", None)
         if self.tokens is None:
             said.pop("tokens", None)
         return said
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        if isinstance(self.source, Folder) and not all(part.archives for part in self.source.parts.values()):
+            raise ValueError("archives are missing; a folder without any is a form of a source of kind 'either'")
         if self.class_names and len(self.class_names) != self.classes:
             raise ValueError(f"class_names has {len(self.class_names)} names, expected one for each of {self.classes}")
         source = self.source
@@ -313,6 +508,8 @@ class Card(Fixed):
             raise ValueError("tokens is given exactly for an in-set of texts: others are read by the in-set's words")
         if "in" in self.roles and not self.classes:
             raise ValueError("an in-set needs classes")
+        if isinstance(self.source, Sentences) and self.source.labelled == "names" and not self.class_names:
+            raise ValueError("class_names are missing: the lines of the set begin with them")
         return self
 
     @property

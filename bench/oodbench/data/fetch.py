@@ -9,22 +9,28 @@ from oodbench.data.archives import extract
 from oodbench.data.cards import (
     Card,
     Drawn,
+    Either,
     File,
     Folder,
     FolderPart,
     HuggingFace,
     Idx,
+    ImageLists,
+    Npz,
     Numpy,
     Package,
     Sentences,
+    Strips,
     Torchvision,
+    Zip,
 )
 from oodbench.data.checksums import verified_file
 from oodbench.data.download import download
 from oodbench.data.folders import folder_files
+from oodbench.data.imglists import list_files
 from oodbench.data.litter import matching
 from oodbench.data.packaged import where
-from oodbench.data.places import cache_folder, find, holding
+from oodbench.data.places import cache_folder, find, holding, missing
 from oodbench.data.splits import find_cut
 from oodbench.errors import BadChecksum, BadData, MissingData
 
@@ -67,14 +73,30 @@ def is_here(card: Card, split: str, root: Path | None = None) -> bool:
     return _location(card, find_cut(card, split).of, root) is not None
 
 
+def form_here(card: Card, split: str, root: Path | None) -> Card:
+    """Return a card of the first form of a split that is on this machine; of a card of one form, that card.
+
+    Raises:
+        MissingData: None is.
+    """
+    for form in _forms(card):
+        if _location(form, split, root) is not None:
+            return form
+    raise missing(card, split, root)
+
+
 def download_size(card: Card) -> int | None:
     """Return the bytes of a set's files to download, as far as its card says them; None where it says none."""
-    sizes = [file.size for file in _files(card) if file.size]
+    sizes = [file.size for file in _files(_downloadable(card) or card) if file.size]
     return sum(sizes) or None
 
 
 def how_to_get(card: Card) -> str:
     """Return the command, or what a person has to do, to get a set that is downloaded."""
+    if isinstance(card.source, ImageLists):
+        return f"OpenOOD's own download lays it out ({card.url}): name its folder with --data DIR"
+    if isinstance(card.source, Either):
+        return f"oodbench data get {card.name}" if _downloadable(card) else card.source.by_hand or card.url
     by_hand = [file.name for file in _files(card) if not file.url]
     if not by_hand or isinstance(card.source, HuggingFace):
         return f"oodbench data get {card.name}"
@@ -96,6 +118,11 @@ def get(card: Card, root: Path | None = None) -> Path:
         if not found.present:
             raise MissingData(f"{card.name} comes with a package: `{found.how_to_get}`.")
         return Path(found.where)
+    if isinstance(source, ImageLists):
+        found = status(card, root)
+        if not found.present:
+            raise MissingData(f"{card.name} cannot be downloaded by oodbench. {found.how_to_get}.")
+        return Path(found.where)
     folder = (root or cache_folder()) / _folders(card)[0]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +136,8 @@ def get(card: Card, root: Path | None = None) -> Path:
 
 def _get(card: Card, folder: Path, root: Path | None) -> Path:
     source = card.source
+    if isinstance(source, Either):
+        return _get_form(card, folder, root)
     if isinstance(source, HuggingFace):
         huggingface.fetch(card, source, folder)
         return folder
@@ -118,6 +147,16 @@ def _get(card: Card, folder: Path, root: Path | None) -> Path:
     if isinstance(source, Folder):
         _prepare(source, paths, folder)
     return folder
+
+
+def _get_form(card: Card, folder: Path, root: Path | None) -> Path:
+    """Return where a form is that is here, or else of the first that a program may download."""
+    if (here := status(card, root)).present:
+        return Path(here.where)
+    form = _downloadable(card)
+    if form is None:
+        raise MissingData(f"{card.name} cannot be downloaded by a program: {here.how_to_get}.")
+    return _get(form, folder, root)
 
 
 def check(card: Card, root: Path | None = None) -> list[Checked]:
@@ -135,28 +174,46 @@ def check(card: Card, root: Path | None = None) -> list[Checked]:
         return [Checked(str(verified_file(base / file.name, file, card.name)), "ok") for file in source.files]
     if isinstance(source, HuggingFace):
         return list(_check_rows(card, source, root))
+    if isinstance(source, ImageLists):
+        return [one for split in source.parts for one in _check_list(card, source, split, root)]
+    if isinstance(source, Either):
+        forms = {split: form_here(card, split, root) for split in card.splits}
+        return [one for split, form in forms.items() for one in _check_form(form, split, root)]
     checked = [_check_file(card, file, root) for file in _files(card)]
     if not status(card, root).present:
         raise MissingData(f"{card.name} is not here; {how_to_get(card)}.")
     return checked
 
 
-def _files(card: Card) -> list[File]:
-    """Return every file to download, once each, in order."""
-    source = card.source
+def _files(card: Card, *splits: str) -> list[File]:
+    """Return every file to download, once each, in order; those of some splits alone, where they are named."""
     files: list[File] = []
-    match source:
-        case Idx():
-            files = [file for part in source.parts.values() for file in (part.images, part.labels)]
-        case Torchvision() | Numpy():
-            files = [part.file for part in source.parts.values()]
-        case Sentences():
-            files = list(source.parts.values())
-        case Folder():
-            files = [file for part in source.parts.values() for file in part.archives]
+    wanted = splits or tuple(card.splits)
+    match card.source:
+        case Idx() as source:
+            files = [file for split in wanted for file in (source.parts[split].images, source.parts[split].labels)]
+        case Torchvision() | Numpy() | Npz() as source:
+            files = [source.parts[split].file for split in wanted]
+        case Sentences() as source:
+            files = [source.parts[split] for split in wanted]
+        case Folder() | Zip() as source:
+            files = [file for split in wanted for file in source.parts[split].archives]
+        case Strips() as source:
+            files = [file for split in wanted for file in (*source.parts[split].pictures, source.parts[split].labels)]
         case _:
             pass
     return list(dict.fromkeys(files))
+
+
+def _forms(card: Card) -> list[Card]:
+    """Return the card of each form of a set."""
+    source = card.source
+    return [card.model_copy(update={"source": form}) for form in source.forms] if isinstance(source, Either) else [card]
+
+
+def _downloadable(card: Card) -> Card | None:
+    """Return the card of the first form of which every file has an address."""
+    return next((form for form in _forms(card) if (files := _files(form)) and all(file.url for file in files)), None)
 
 
 def _folders(card: Card) -> tuple[str, ...]:
@@ -175,10 +232,20 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
             stored = source.parts[split]
             archive = find(card, source.folders, stored.file.name, root)
             return archive or _all(find(card, source.folders, file.name, root) for file in stored.members)
-        case Numpy():
+        case Numpy() | Npz():
             return find(card, source.folders, source.parts[split].file.name, root)
+        case Zip():
+            return _all(find(card, source.folders, file.name, root) for file in source.parts[split].archives)
+        case Strips():
+            strips = source.parts[split]
+            return _all(find(card, source.folders, file.name, root) for file in (*strips.pictures, strips.labels))
+        case Either():
+            found = (_location(form, split, root) for form in _forms(card))
+            return next((place for place in found if place is not None), None)
         case Sentences():
             return find(card, source.folders, source.parts[split].name, root)
+        case ImageLists():
+            return find(card, source.folders, source.parts[split].list.name, root)
         case Folder():
             return _complete(card, split, source.parts[split], root)
         case HuggingFace():
@@ -245,6 +312,21 @@ def _check_file(card: Card, file: File, root: Path | None) -> Checked:
     if path is None:
         return Checked(file.name, "the archive is not kept; its extracted files are here, unchecked")
     return Checked(str(verified_file(path, file, card.name)), "ok")
+
+
+def _check_list(card: Card, source: ImageLists, split: str, root: Path | None) -> Iterator[Checked]:
+    listed, *pictures = list_files(card, source, split, root)
+    if absent := [path for path in pictures if not path.is_file()]:
+        raise MissingData(
+            f"{card.name}/{split}: {len(absent)} of {len(pictures)} images are not here, first {absent[0]}"
+        )
+    yield Checked(str(listed), f"ok, with {len(pictures)} images, unchecked")
+
+
+def _check_form(form: Card, split: str, root: Path | None) -> Iterator[Checked]:
+    if not (files := _files(form, split)):
+        yield Checked(str(_location(form, split, root)), "a folder without a checksum: its pixels are held against one")
+    yield from (_check_file(form, file, root) for file in files)
 
 
 def _check_rows(card: Card, source: HuggingFace, root: Path | None) -> Iterator[Checked]:

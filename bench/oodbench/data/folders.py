@@ -33,12 +33,23 @@ def folder_images(card: Card, part: FolderPart, place: Path, shape: Shape, inver
 
 def _globbed(part: FolderPart, place: Path) -> Labelled:
     unreadable = {place / name for name in part.unreadable}
-    paths = tuple(path for path in matching(place, part.files) if path not in unreadable)
+    paths = tuple(
+        path
+        for path in matching(place, part.files)
+        if path not in unreadable and not path.name.startswith(part.without or ("/",))
+    )
     if part.labels == "none":
         return paths, None
     depth = len(place.parts) + _first_wildcard(part.files)
     folders = [path.parts[depth] for path in paths]
-    return paths, np.unique(folders, return_inverse=True)[1].astype(np.int64)
+    labels = np.unique(folders, return_inverse=True)[1].astype(np.int64)
+    return _first_of_each(paths, labels, part.first) if part.first else (paths, labels)
+
+
+def _first_of_each(paths: tuple[Path, ...], labels: npt.NDArray[np.int64], first: tuple[int, ...]) -> Labelled:
+    """Return so many of each class, the first; sorted paths have the classes in order."""
+    chosen = np.concatenate([np.flatnonzero(labels == label)[:n] for label, n in enumerate(first)])
+    return tuple(paths[place] for place in chosen), labels[chosen]
 
 
 def _listed(card: Card, part: FolderPart, place: Path) -> Labelled:

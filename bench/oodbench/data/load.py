@@ -9,7 +9,7 @@ import numpy as np
 from oodbench.data import synthetic
 from oodbench.data.cards import Card, Drawn, Sentences, find_card
 from oodbench.data.fetch import Checked, Status, check, get, status
-from oodbench.data.images import Images, MirroredImages, fit_shape
+from oodbench.data.images import Images, MirroredImages, NegativeImages, fit_shape
 from oodbench.data.inputs import Inputs
 from oodbench.data.readers import read
 from oodbench.data.splits import Cut, find_cut, generator, sample
@@ -69,7 +69,11 @@ def load_card(
     if isinstance(card.source, Drawn):
         return _generate(card, card.source, split, around, seed, n)
     stored = read(card, cut.of, root, around.shape if around is not None else None, seed)
-    part = stored if len(cut.indices) == len(stored) else stored.take(cut.indices)
+    if n is not None and len(stored) < card.splits[cut.of]:
+        raise BadData(
+            f"{card.name}/{split}: nobody has counted it for the card, so no {n} can be drawn of it; take all."
+        )
+    part = stored if len(cut.indices) >= len(stored) else stored.take(cut.indices)
     return part if around is None else fit_shape(part, around.shape, card.resampling)
 
 
@@ -94,8 +98,10 @@ def _texts(card: Card, like: Inputs | None) -> TextInputs | None:
 def _generate(card: Card, source: Drawn, split: str, like: Images | None, seed: int, n: int | None) -> Inputs:
     if like is None:
         raise BadData(f"{card.name}: a synthetic set takes the in-set's shape; pass its images as `like`.")
-    if source.generator in ("hflip", "vflip"):
+    if source.generator in ("hflip", "vflip", "negative"):
         images = like if n is None else like.take(sample(len(like), n, card.name, split))
+        if source.generator == "negative":
+            return NegativeImages(images, card=card.name)
         return MirroredImages(images, axis=3 if source.generator == "hflip" else 2, card=card.name)
     count = n or card.splits[split]
     if source.generator in synthetic.FIXED:

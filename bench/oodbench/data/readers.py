@@ -7,16 +7,34 @@ import numpy as np
 import numpy.typing as npt
 
 from oodbench.data import formats
-from oodbench.data.cards import Card, File, Folder, HuggingFace, Idx, Numpy, Package, Torchvision
+from oodbench.data.cards import (
+    Card,
+    Either,
+    File,
+    Folder,
+    HuggingFace,
+    Idx,
+    ImageLists,
+    Npz,
+    Numpy,
+    Package,
+    Strips,
+    Torchvision,
+    Zip,
+)
 from oodbench.data.checksums import content, decoded, verified, verified_file
+from oodbench.data.decode import decode
+from oodbench.data.fetch import form_here
 from oodbench.data.folders import folder_files, folder_images
 from oodbench.data.huggingface import parquet_pictures
 from oodbench.data.idx import read_idx
-from oodbench.data.images import ArrayImages, FolderImages, Images
+from oodbench.data.images import CHUNK, ArrayImages, FolderImages, Images
+from oodbench.data.imglists import list_files, listed_images
 from oodbench.data.litter import matching
 from oodbench.data.packaged import packaged, packaged_files
 from oodbench.data.places import cache_folder, find, holding, missing
-from oodbench.errors import BadData
+from oodbench.data.zips import npy_labels, npz_images, zipped
+from oodbench.errors import BadChecksum, BadData
 from oodbench.spaces import Shape
 
 
@@ -45,6 +63,18 @@ def _read(card: Card, split: str, root: Path | None, shape: Shape | None, seed: 
             return _numpy(card, source, split, root, shape)
         case Folder() as source:
             return _folder(card, source, split, root, shape)
+        case ImageLists() as source:
+            return listed_images(card, source, split, root, shape)
+        case Zip() as source:
+            return _zip(card, source, split, root, shape)
+        case Strips() as source:
+            return _strips(card, source, split, root, shape)
+        case Npz() as source:
+            part = source.parts[split]
+            path = verified_file(_found(card, source.folders, part.file.name, root), part.file, card.name)
+            return ArrayImages(*npz_images(path, part), card=card.name)
+        case Either() as source:
+            return _either(card, source, split, root, shape)
         case HuggingFace() as source:
             return _huggingface(card, source, split, root, shape)
         case Package():
@@ -75,6 +105,18 @@ def files(card: Card, split: str, root: Path | None) -> tuple[Path, ...]:
         case Folder() as source:
             folder = source.parts[split]
             return folder_files(card, folder, _holding(card, source.folders, folder.files, root))
+        case ImageLists() as source:
+            return list_files(card, source, split, root)
+        case Zip() as source:
+            archives = source.parts[split].archives
+            return tuple(_found(card, source.folders, file.name, root) for file in archives)
+        case Strips() as source:
+            strips = source.parts[split]
+            return tuple(_found(card, source.folders, file.name, root) for file in (*strips.pictures, strips.labels))
+        case Npz() as source:
+            return (_found(card, source.folders, source.parts[split].file.name, root),)
+        case Either():
+            return files(form_here(card, split, root), split, root)
         case HuggingFace() as source:
             glob = source.parts[split]
             return tuple(matching(_holding(card, source.folders, glob, root), glob))
@@ -137,6 +179,49 @@ def _folder(card: Card, source: Folder, split: str, root: Path | None, shape: Sh
     return folder_images(card, part, _holding(card, source.folders, part.files, root), shape, source.invert)
 
 
+def _zip(card: Card, source: Zip, split: str, root: Path | None, shape: Shape) -> FolderImages:
+    part = source.parts[split]
+    found = [verified_file(_found(card, source.folders, file.name, root), file, card.name) for file in part.archives]
+    pictures, labels = zipped(found, part.files, part.labels == "name")
+    return FolderImages(pictures, shape, card.resampling, labels, card.name, source.invert)
+
+
+def _strips(card: Card, source: Strips, split: str, root: Path | None, shape: Shape) -> ArrayImages:
+    """Read rows of h w colours as images [c h w]."""
+    part = source.parts[split]
+    c, h, w = shape
+    rows = []
+    for file in part.pictures:
+        path = _found(card, source.folders, file.name, root)
+        pixels = decode(verified(content(path), file, card.name), str(path)).pixels
+        if pixels.shape[1:] != (h * w, *((c,) if c > 1 else ())):
+            raise BadData(f"{path}: got pixels of shape {pixels.shape}, expected rows of {h * w} in {c} channels.")
+        rows.append(pixels.reshape(-1, h, w, c).transpose(0, 3, 1, 2))
+    path = _found(card, source.folders, part.labels.name, root)
+    labels = npy_labels(verified(content(path), part.labels, card.name), str(path))
+    return ArrayImages(np.ascontiguousarray(np.concatenate(rows)), labels, card.name)
+
+
+def _either(card: Card, source: Either, split: str, root: Path | None, shape: Shape) -> ArrayImages:
+    """Read the form that is here: the first images of it, decoded, held against the digest of their pixels."""
+    stored = _read(form_here(card, split, root), split, root, shape, seed=0)
+    labels, n = stored.labels, card.splits[split]
+    whole = stored if isinstance(stored, ArrayImages) else ArrayImages(_decoded(stored), labels, card.name)
+    images = whole.take(np.arange(n)) if len(whole) > n else whole
+    if len(images) == n and images.sha256() != source.sha256[split]:
+        raise BadChecksum(
+            f"{card.name}/{split}: pixels and labels of {files(card, split, root)[0]} and its like have sha256 "
+            f"{images.sha256()}, expected {source.sha256[split]}: other images, or another decoder than Pillow."
+        )
+    return images
+
+
+def _decoded(images: Images) -> npt.NDArray[np.uint8]:
+    assert isinstance(images, FolderImages)
+    chunks = [images.pixels(slice(start, start + CHUNK)) for start in range(0, len(images), CHUNK)]
+    return np.concatenate(chunks)
+
+
 def _huggingface(card: Card, source: HuggingFace, split: str, root: Path | None, shape: Shape) -> FolderImages:
     glob = source.parts[split]
     tables = matching(_holding(card, source.folders, glob, root), glob)
@@ -158,9 +243,14 @@ def _found(card: Card, folders: tuple[str, ...], name: str, root: Path | None) -
     return path
 
 
+def _bounded(card: Card, split: str) -> bool:
+    """Whether a card says of a split how many there are at most; its list has been held against that."""
+    return isinstance(card.source, ImageLists) and card.source.parts[split].at_most
+
+
 def _check(images: Images, card: Card, split: str) -> None:
     """Hold what was read against what the card says."""
-    if len(images) != card.splits[split]:
+    if len(images) != card.splits[split] and not _bounded(card, split):
         raise BadData(
             f"{card.name}/{split}: got {len(images)} images, expected {card.splits[split]}; "
             f"is a part missing? `oodbench data get {card.name}` makes it whole."

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.data.images import FolderImages, MirroredImages, unit
+from oodbench.data.images import FolderImages, MirroredImages, NegativeImages, unit
 from oodbench.data.inputs import Inputs
 from oodbench.data.remembered import RememberedImages
 from oodbench.errors import BadData
@@ -54,6 +54,9 @@ def batches(images: Inputs, size: int, workers: int = 0) -> Iterator[Batch]:
     elif isinstance(images, MirroredImages):
         for batch in batches(images.images, size, workers):
             yield np.ascontiguousarray(np.flip(batch, images.axis))
+    elif isinstance(images, NegativeImages):
+        for batch in batches(images.images, size, workers):
+            yield np.float32(1) - batch
     elif isinstance(images, FolderImages) and (most := _useful(workers, -(-len(images) // size))):
         yield from _decoded_ahead(images, size, most)
     else:

@@ -29,6 +29,10 @@ ROUNDED = "@uint8"
 """Ending of an attack whose images were rounded to the 256 grey levels before they were scored."""
 
 
+COVARIATE = "covariate"
+"""The group of sets of the in-set's own classes under a shift: what accepts them is not wrong, so no mean has them."""
+
+
 class Groups(NamedTuple):
     """The scores of one failure set: its name, its good and its bad inputs, float64."""
 
@@ -90,7 +94,7 @@ def _ood(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
 
 
 def _ood_of(matrix: Matrix) -> tuple[Column, ...]:
-    order = ("near", "far", "synthetic")
+    order = ("near", "far", "synthetic", COVARIATE)
     return tuple(sorted((Column(one.card, one.group) for one in matrix.ood), key=lambda one: order.index(one.group)))
 
 
@@ -202,5 +206,11 @@ KindName = Annotated[str, AfterValidator(_known)]
 
 
 def averaged(columns: Iterable[Column]) -> tuple[str, ...]:
-    """Return the sets that the overall mean is over: all, but each attack once."""
-    return tuple(column.name for column in columns if not column.name.endswith(ROUNDED))
+    """Return the sets that the overall mean is over: all, but each attack once, and no covariate shift."""
+    return tuple(one.name for one in columns if not one.name.endswith(ROUNDED) and one.group != COVARIATE)
+
+
+def not_averaged(matrix: Matrix | None) -> frozenset[str]:
+    """Return the sets of a matrix, of any kind of failure, that no mean is over."""
+    columns = [column for kind in KINDS.values() for column in kind.planned(matrix)] if matrix else []
+    return frozenset(column.name for column in columns) - frozenset(averaged(columns))

@@ -6,8 +6,10 @@ resnet-18, resnet-34   residual networks for 32x32 inputs (He 2016, as in Lee 20
 resnet-18-224          the same for 224x224 inputs, as torchvision's resnet18 and OpenOOD's ResNet18_224x224
 he-resnet-20           residual network for CIFAR, shortcuts without weights (He 2016, option A); also 32, 44, 56
 densenet-bc-100-12     DenseNet-BC, L = 100, k = 12 (Huang 2017); with -tanh, tanh instead of the last ReLU (Shao 2020)
+oe-convnet             two convolutions and a hidden layer for 28x28, of Outlier Exposure (Hendrycks 2019)
 toy-cnn                591 parameters, for the checks of `oodbench.check`
 gru-small, toy-gru     recurrent classifiers of tokens, states of 128 and of 8 (Cho 2014)
+gru-oe                 embedding of 50 and two layers of 128, the classifier of texts of Hendrycks 2019
 torchvision:NAME       any torchvision classifier, untrained
 timm:NAME              any timm classifier, untrained (extra `models`)
 """
@@ -26,6 +28,7 @@ from oodbench.networks.gru import GruClassifier
 from oodbench.networks.he_resnet import HeResNet
 from oodbench.networks.headed import Headed
 from oodbench.networks.libraries import from_timm, from_torchvision
+from oodbench.networks.oe_convnet import OeConvNet
 from oodbench.networks.resnet import ResNet, large_stem
 from oodbench.networks.toy import ToyCnn
 from oodbench.networks.wide_resnet import WideResNet
@@ -45,12 +48,14 @@ TRUNKS: dict[str, Callable[..., nn.Module]] = {
     **{f"he-resnet-{depth}": partial(HeResNet, depth=depth) for depth in (20, 32, 44, 56)},
     "densenet-bc-100-12": partial(DenseNet, depth=100, growth=12),
     "densenet-bc-100-12-tanh": partial(DenseNet, depth=100, growth=12, last=torch.tanh),
+    "oe-convnet": OeConvNet,
     "toy-cnn": ToyCnn,
 }
 """Trunks take `channels` and `dropout`, map inputs to a tuple of feature maps, and name the last one's `width`."""
 
 OF_TOKENS: dict[str, Callable[..., nn.Module]] = {
     "gru-small": partial(GruClassifier, width=128),
+    "gru-oe": partial(GruClassifier, embedding=50, width=128, layers=2),
     "toy-gru": partial(GruClassifier, width=8),
 }
 """Classifiers of tokens take the space, the number of classes, and `dropout`."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from oodbench.data.matrix import Matrix
+from oodbench.given import Weights
 from oodbench.measure.kinds import Column, averaged
 from oodbench.measure.summary import Spread, spread
 from oodbench.records import ModelRecord
@@ -86,6 +88,26 @@ def model_table(matrix: MatrixResults, linked: Linked) -> str:
         cells = [printed(one.spread(name)) for name, (_, printed) in COLUMNS.items()]
         rows.append([f"`{one.name}`", size, *cells, ", ".join(map(linked, one.methods))])
     return table(headers, rows, ("Classifier", "Judged by"))
+
+
+def given_said(card: Matrix | None) -> list[str]:
+    """Return who made the classifiers that a matrix is given, and which weights these are; nothing if it trains."""
+    words = ("Given classifier", "Network", "Weights", "sha256", "Licence", "Made by")
+    rows = [
+        [f"`{one.name}`", f"`{one.network}`", _weights(weights), _which(weights), one.licence, one.citation]
+        for one in (card.model if card else ())
+        for weights in one.weights
+    ]
+    return [table(words, rows, words)] if rows else []
+
+
+def _weights(weights: Weights) -> str:
+    return link(weights.name, weights.url) if weights.url else weights.name
+
+
+def _which(weights: Weights) -> str:
+    """Return how a file's sha256 begins; where nobody has published it, each record has its own file's."""
+    return weights.sha256[:16] if weights.sha256 else "not published; in the records"
 
 
 def bits_table(matrix: MatrixResults, linked: Linked) -> str | None:

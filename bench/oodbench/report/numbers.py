@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from oodbench.data.matrix import known_matrix
 from oodbench.measure.cells import Cell, measure
-from oodbench.measure.kinds import KINDS, ROUNDED
+from oodbench.measure.kinds import KINDS, ROUNDED, not_averaged
 from oodbench.measure.resamples import drawn_mean
 from oodbench.report.entries import Entry
 from oodbench.store import atomically, digest
@@ -184,8 +185,9 @@ def _draws(entry: Entry, inputs: str, known: Draws) -> Draws:
     if found := {key: known[key] for key in _keys(inputs) if key in known}:
         return found
     by_kind: dict[str, list[Cell]] = {}
+    apart = not_averaged(known_matrix(entry.record.matrix))
     for cell in entry.cells:
-        if not cell.name.endswith(ROUNDED):
+        if not cell.name.endswith(ROUNDED) and cell.name not in apart:
             by_kind.setdefault(cell.failure, []).append(cell)
     whole = {kind: own for kind, own in by_kind.items() if all(len(one.good) and len(one.bad) for one in own)}
     ranked = product(whole.items(), RANKINGS)

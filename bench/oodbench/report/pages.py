@@ -12,13 +12,23 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from oodbench.measure.kinds import averaged
+from oodbench.data.matrix import Matrix
+from oodbench.given import AT, method_of
+from oodbench.measure.kinds import COVARIATE, averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
-from oodbench.report.models import bits_table, model_table, reported_bits, reported_sweep, sweep_table, sweeps
+from oodbench.report.models import (
+    bits_table,
+    given_said,
+    model_table,
+    reported_bits,
+    reported_sweep,
+    sweep_table,
+    sweeps,
+)
 from oodbench.report.numbers import RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
@@ -60,7 +70,8 @@ from stored scores. `{command}` writes this file and the pages that it links to,
   misclassifications AUPR-Success) or bad ones (AUPR-Out, AUPR-Error); it depends on the sizes of the sets, which stand
   above each table, and (1:1) weighs both classes equally.
 - Out-sets stand in the group that the matrix puts them in: **near** (changed in-set inputs, or other data of the same
-  things), **far** (data of other things), **synthetic** (drawn noise and constants).
+  things), **far** (data of other things), **synthetic** (drawn noise and constants), **covariate** (the in-set's own
+  classes under a shift: a detector that accepts them is not wrong, so no mean and no rank has them).
 - All numbers are in percent; ↓ lower, ↑ higher is better. **OOD** is short for out-of-distribution.
 - A **rank** such as 7 (3-15) is a method's place by the mean, and a 95 % interval of its true rank: noise widens the
   interval, and moves no place. ★ marks **the set that may hold the best**: no other method is significantly better than
@@ -74,6 +85,7 @@ from stored scores. `{command}` writes this file and the pages that it links to,
   says what has changed since.
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason
   stands under "Not measured" on the page of the matrix.
+- A matrix that is given its classifiers has a row for each method on each of them: `msp@resnet-20`.
 - **Model accuracy** is of the classifier that a row judges. ▼ marks one that is more than 2 points less accurate
   than its plain twin, the matrix's own network trained by cross-entropy, on the mean over the seeds that both have.
 - **Tuned on** is the most telling held-out data that a row has seen: `none`, `id_val` (in-distribution), `ood_val`
@@ -86,6 +98,14 @@ SCALES = {
     "cpu": "**Scale cpu**: small networks trained for minutes on two cores. These numbers are not the papers'.",
     "tiny": "**Scale tiny**: a demonstration on little data. These numbers are not the papers'.",
 }
+
+
+GIVEN = "**Given classifiers**: public networks, loaded as they were published. None is trained here."
+
+
+def scale_said(card: Matrix | None, scale: str) -> str | None:
+    """Return what a reader must know of the size of a matrix's classifiers; None where they are the papers'."""
+    return GIVEN if card and card.model else SCALES.get(scale)
 
 
 CALIBRATION = (
@@ -112,9 +132,9 @@ BITS = (
 def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Reported]) -> Pages:
     """Return all generated pages of a results folder."""
     made = {site.index: _index(site, matrices)}
-    methods = sorted({record.method for matrix in matrices for record in matrix.records})
+    methods = sorted({method_of(record.method) for matrix in matrices for record in matrix.records})
     for matrix in matrices:
-        own = {record.method for record in matrix.records}
+        own = {method_of(record.method) for record in matrix.records}
         made[site.of_matrix(matrix)] = _matrix(site, matrix, reported, [one for one in methods if one not in own])
         made |= {site.of_kind(one): _kind(site, matrix, one, reported) for one in matrix.kinds}
     return made | {site.of_method(method): _method(site, matrices, method) for method in methods}
@@ -153,7 +173,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
         for metric in RANKINGS:
             by = f"## All kinds of failure by {METRICS[metric].title}"
             parts += [by, ranks_of_all_said(matrix, metric), overview_table(matrix, metric, linked)]
-    parts += ["## What was judged", CALIBRATION, model_table(matrix, linked)]
+    parts += ["## What was judged", *given_said(matrix.card), CALIBRATION, model_table(matrix, linked)]
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
     parts += ["### Bits per dimension", BITS, ours] if ours else []
     parts += ["### Bits per dimension in the papers", theirs] if theirs else []
@@ -196,35 +216,44 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     parts += ["## Mann-Whitney test", SAID, tested] if tested else []
     parts += ["### In the papers", printed] if tested and printed else []
     found = comparable(standings, matrix.in_set, reported)
-    parts += ["## The papers' own numbers", reported_table(standings, matrix.scale, found)] if found else []
+    here_at = "as given" if matrix.card and matrix.card.model else f"scale {matrix.scale}"
+    parts += ["## The papers' own numbers", reported_table(standings, here_at, found)] if found else []
     return _text(parts)
 
 
 def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
     here = site.of_method(method)
-    own = [(matrix, [record for record in matrix.records if record.method == method]) for matrix in matrices]
-    own = [(matrix, records) for matrix, records in own if records]
-    first = own[0][1][0]
+    found = [(matrix, row) for matrix in matrices for row in _rows_of(matrix, method)]
+    first = next(record for record in found[0][0].records if record.method == found[0][1])
     paper = first.citation
     source = f"{paper.authors}. {link(paper.title, paper.url)}" + (f", {paper.year}." if paper.year else ".")
     parts = [
-        f"# `{method}`: {first.title}",
+        f"# `{method}`: {first.title.removesuffix(f', {first.method.removeprefix(method + AT)}')}",
         source,
         f"Tuned on: {first.tuning_access}. Its fit {'reads' if first.fits_on_labels else 'does not read'} labels. "
         f"{link('How to read the tables', f'{to(here, site.index)}#how-to-read-it')}; percent.",
     ]
-    for matrix, records in own:
-        parts += [f"## {link(matrix.name, to(here, site.of_matrix(matrix)))}", _made_with(records)]
-        if change := site.superseded.get(matrix.name, {}).get(method):
-            parts.append(f"{MARKED} These rows were made by an earlier version of the method: {change}.")
-        for one in matrix.kinds:
-            if method in one.entries:
-                title = link(one.kind.title, to(here, site.of_kind(one)))
-                rank = rank_of(one, method)
-                parts += [f"### {title}: {rank}", method_table(one, method), *mann_whitney_said(one, method)]
-        lacking = [one for one in matrix.gaps if method in one.methods]
-        parts += ["### Not measured", gap_table(lacking, site.linked(here, matrix.name))] if lacking else []
-    return _text(parts)
+    return _text([*parts, *(part for matrix, row in found for part in _row(site, here, matrix, row))])
+
+
+def _rows_of(matrix: MatrixResults, method: str) -> list[str]:
+    """Return the rows of a matrix that are a method's: on its own classifier, or one on each given model."""
+    return list(dict.fromkeys(one.method for one in matrix.records if method_of(one.method) == method))
+
+
+def _row(site: Site, here: str, matrix: MatrixResults, row: str) -> list[str]:
+    """Return what the page of a method says of one row of a matrix."""
+    records = [record for record in matrix.records if record.method == row]
+    title = link(matrix.name, to(here, site.of_matrix(matrix))) + (f", `{row}`" if AT in row else "")
+    parts = [f"## {title}", _made_with(records)]
+    if change := site.superseded.get(matrix.name, {}).get(row):
+        parts.append(f"{MARKED} These rows were made by an earlier version of the method: {change}.")
+    for one in matrix.kinds:
+        if row in one.entries:
+            kind = link(one.kind.title, to(here, site.of_kind(one)))
+            parts += [f"### {kind}: {rank_of(one, row)}", method_table(one, row), *mann_whitney_said(one, row)]
+    lacking = [one for one in matrix.gaps if row in one.methods]
+    return [*parts, "### Not measured", gap_table(lacking, site.linked(here, matrix.name))] if lacking else parts
 
 
 def rank_of(standings: Standings, method: str) -> str:
@@ -286,7 +315,8 @@ def _facts(matrix: MatrixResults) -> list[str]:
         f"- methods: {len({record.method for record in matrix.records})}; code: {', '.join(_commits(matrix.records))}",
         f"- made on: {_machines(matrix.records)}",
     ]
-    warning = [f"> {SCALES[matrix.scale]}"] if matrix.scale in SCALES else []
+    said = scale_said(matrix.card, matrix.scale)
+    warning = [f"> {said}"] if said else []
     return [*warning, "\n".join(facts)]
 
 
@@ -296,6 +326,8 @@ def _sizes(standings: Standings) -> str:
     bad = {column.name: _range([m for name, _, m in sizes if name == column.name]) for column in standings.columns}
     means = len(averaged(standings.columns))
     over = f" The ranking is by means over {means} sets." if means > 1 else ""
+    if any(column.group == COVARIATE for column in standings.columns):
+        over += f" The group {COVARIATE} has the in-set's own classes, shifted; it is no part of them."
     good = _range([n for _, n, m in sizes if n and m])
     told = f"{standings.kind.said}{over}"
     if shown := set_table(standings.columns, bad):

@@ -36,7 +36,7 @@ Tuning = Literal["none", "id_val", "ood_val", "ood_val_same", "adversarial_val",
 Split = Literal["train", "validation", "test"]
 
 Metric = Literal[
-    "fpr95", "fpr95_ood_positive", "detection_error", "min_detection_error", "auroc",
+    "fpr95", "fpr95_ood_positive", "fpr90_ood_positive", "detection_error", "min_detection_error", "auroc",
     "aupr_in", "aupr_out", "aupr_in_balanced", "aupr_out_balanced",
     "accuracy", "ece", "rms_calibration", "mad_calibration", "soft_f1", "oce", "mce", "rel_mce",
     "bits_per_dim", "l_x", "l_y", "delta_entropy", "mann_whitney_p",
@@ -183,12 +183,8 @@ def papers(results: Path) -> tuple[Reported, ...]:
 
 def known_as(name: str) -> tuple[str, ...]:
     """Return what papers may call a set: its card, and the card of the whole where it is a part of another's images."""
-    cards = load_cards()
-    own = cards.get(name)
-    whole = cards.get(own.origin) if own else None
-    if own is None or whole is None or own.source.kind == "generator" or own.shape != whole.shape:
-        return (name,)
-    return tuple(dict.fromkeys((name, whole.name)))
+    own = load_cards().get(name)
+    return (name, own.part_of) if own and own.part_of else (name,)
 
 
 def read_reported(path: Path) -> tuple[Reported, ...]:

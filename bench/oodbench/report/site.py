@@ -4,6 +4,7 @@ import posixpath
 from difflib import unified_diff
 from pathlib import Path
 
+from oodbench.given import method_of
 from oodbench.report.markdown import link
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.superseded import MARK as OF_AN_EARLIER_VERSION
@@ -50,8 +51,8 @@ class Site:
         return f"{self.folder}/{standings.matrix}/{standings.kind.name}.md"
 
     def of_method(self, method: str) -> str:
-        """Return the page of a method."""
-        return f"{self.folder}/{METHODS}/{method}.md"
+        """Return the page of a method; the rows of a method on given models have it in common."""
+        return f"{self.folder}/{METHODS}/{method_of(method)}.md"
 
     def linked(self, here: str, matrix: str) -> Linked:
         """Return what links from a page to that of a method, with a mark where an earlier version made the row."""

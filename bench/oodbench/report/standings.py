@@ -44,7 +44,7 @@ class Standings:
         values: What was measured.
         intervals: 95 % intervals of it, where there are any.
         sizes: Good and bad inputs by method and seed, by set.
-        plain: Accuracy of the matrix's plain classifier by seed.
+        plain: Accuracy of the matrix's plain classifier by seed; none of given ones, of which none is another's twin.
         draws: What ranks need of resampled inputs.
         seeds: Of the matrix, if it is known here.
     """

@@ -11,7 +11,7 @@ from oodbench.report.entries import collect
 from oodbench.report.leaderboard import write
 from oodbench.report.markdown import mean_and_std
 from oodbench.report.numbers import RANKED_BY, RANKINGS, keep, numbers
-from oodbench.report.pages import SCALES
+from oodbench.report.pages import scale_said
 from oodbench.report.rank_table import ranks_said
 from oodbench.report.standings import Standings, matrices_of
 from oodbench.report.tables import BEHIND, accuracy_text
@@ -31,7 +31,8 @@ def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
         parts += [_ranking(standings) for standings in one.kinds]
         if any(standings.falls_behind(method) for standings in one.kinds for method in standings.entries):
             parts.append(f"{BEHIND} more than 2 points less accurate than the plain classifier at the same seeds.")
-        parts += [SCALES[one.scale].replace("*", "")] if one.scale in SCALES else []
+        said = scale_said(one.card, one.scale)
+        parts += [said.replace("*", "")] if said else []
         parts += [f"Not measured: {len(one.gaps)} (the page of the matrix gives the reasons)."] if one.gaps else []
     where = [f"records and scores: {results / matrix}"]
     if leaderboard:

@@ -5,11 +5,9 @@ from dataclasses import replace
 
 from oodbench.data.matrix import Matrix
 from oodbench.errors import UnknownName
+from oodbench.given import AT
 from oodbench.recipes import Given, Plain
 from oodbench.run.registry import Registered, find, registry
-
-AT = "@"
-"""Between a method and the model that it stands on."""
 
 
 def rows(matrix: Matrix, names: Sequence[str]) -> list[Registered]:
