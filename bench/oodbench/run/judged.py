@@ -80,7 +80,7 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
                 model.to(home)
 
 
-def _want(gradients: Mapping[Tensor, bool]) -> None:
+def _want(gradients: Mapping[nn.Parameter, bool]) -> None:
     for weight, wanted in gradients.items():
         if weight.requires_grad != wanted:
             weight.requires_grad_(wanted)
