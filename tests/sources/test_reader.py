@@ -146,7 +146,7 @@ def whole(images: Inputs) -> np.ndarray:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_the_same_data_gives_the_same_images(form: str, tmp_path: Path) -> None:
-    images = Reader(tmp_path).read("test", FORMS[form](tmp_path), True)
+    images = Reader(lambda: tmp_path).read("test", FORMS[form](tmp_path), True)
     np.testing.assert_array_equal(whole(images), UNIT)
     np.testing.assert_array_equal(images.labels, CLASSES)
     assert images.shape == (3, SIDE, SIDE) and len(images) == N
@@ -159,7 +159,7 @@ def test_every_form_of_the_same_data_gives_the_same_images(form: str, tmp_path: 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_classes_are_not_asked_for_where_none_are_needed(form: str, tmp_path: Path) -> None:
-    images = Reader(tmp_path).read("far", FORMS[form](tmp_path), False, (3, SIDE, SIDE))
+    images = Reader(lambda: tmp_path).read("far", FORMS[form](tmp_path), False, (3, SIDE, SIDE))
     np.testing.assert_array_equal(whole(images), UNIT)
 
 
@@ -173,7 +173,7 @@ def test_classes_are_not_asked_for_where_none_are_needed(form: str, tmp_path: Pa
     ],
 )
 def test_a_standardisation_is_undone(standardised: Callable[[], Any], tmp_path: Path) -> None:
-    reader = Reader(tmp_path, scale=Scale((MEAN, STD)))
+    reader = Reader(lambda: tmp_path, scale=Scale((MEAN, STD)))
     np.testing.assert_allclose(whole(reader.read("train", standardised(), True)), UNIT, atol=1e-6)
     grey = np.full((4, 3, SIDE, SIDE), 0.5, np.float32)  # as standardised, it lies in [0, 1]: the first set settles it
     expected = grey * np.reshape(STD, (-1, 1, 1)) + np.reshape(MEAN, (-1, 1, 1))
@@ -182,9 +182,9 @@ def test_a_standardisation_is_undone(standardised: Callable[[], Any], tmp_path: 
 
 def test_standardised_data_without_their_constants_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"test: got float32 pixels from -\S+ to \S+, expected \[0, 1\]; .*mean=.*std="):
-        Reader(tmp_path).read("test", (STANDARDISED, CLASSES), True)
+        Reader(lambda: tmp_path).read("test", (STANDARDISED, CLASSES), True)
     with pytest.raises(BadData, match=r"which mean=.* bring to .*are these the constants"):
-        Reader(tmp_path, scale=Scale((MEAN, (1.0, 1.0, 1.0)))).read("test", (STANDARDISED, CLASSES), True)
+        Reader(lambda: tmp_path, scale=Scale((MEAN, (1.0, 1.0, 1.0)))).read("test", (STANDARDISED, CLASSES), True)
 
 
 def test_a_class_without_a_test_picture_moves_no_other(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_class_without_a_test_picture_moves_no_other(tmp_path: Path) -> None:
     test = tmp_path / "test"
     (test / "c").mkdir(parents=True)
     picture(0).save(test / "c" / "0.png")
-    reader = Reader(tmp_path)
+    reader = Reader(lambda: tmp_path)
     reader.read("train", train, True)
     assert reader.read("test", test, True).labels.tolist() == [2]  # type: ignore[union-attr]
     assert (reader.classes, reader.guessed) == (["a", "b", "c"], True)
@@ -206,11 +206,11 @@ def test_folders_named_by_numbers_are_these_classes(tmp_path: Path) -> None:
     for label in (207, 5):
         (tmp_path / str(label)).mkdir()
         picture(0).save(tmp_path / str(label) / "0.png")
-    assert sorted(Reader(tmp_path).read("test", tmp_path, True).labels) == [5, 207]  # type: ignore[arg-type]
+    assert sorted(Reader(lambda: tmp_path).read("test", tmp_path, True).labels) == [5, 207]  # type: ignore[arg-type]
 
 
 def test_folders_named_as_the_models_outputs_are_these(tmp_path: Path) -> None:
-    reader = Reader(tmp_path, classes=["c", "b", "x", "a"])
+    reader = Reader(lambda: tmp_path, classes=["c", "b", "x", "a"])
     labels = reader.read("test", folder(tmp_path), True).labels
     np.testing.assert_array_equal(labels, np.array([3, 1, 0])[CLASSES])
 
@@ -223,11 +223,11 @@ def test_a_transform_makes_pictures_of_one_size(tmp_path: Path) -> None:
     with pytest.raises(
         BadData, match=r"1.png: an image of shape 3x16x12; expected 3x12x8, as the first of the set; .*transform="
     ):
-        whole(Reader(tmp_path).read("far", tmp_path, False))
+        whole(Reader(lambda: tmp_path).read("far", tmp_path, False))
     ready = transforms.Compose([transforms.Resize(8), transforms.CenterCrop(8), transforms.ToTensor()])
     standard = transforms.Compose([*ready.transforms, transforms.Normalize(MEAN, STD)])
     made = preprocess(standard)
-    images = Reader(tmp_path, made).read("far", tmp_path, False)
+    images = Reader(lambda: tmp_path, made).read("far", tmp_path, False)
     expected = torch.stack([ready(Image.open(tmp_path / f"{row}.png")) for row in range(3)])
     np.testing.assert_array_equal(whole(images), expected.numpy())
     assert made.standard == (MEAN, STD)
@@ -252,53 +252,53 @@ def test_a_random_transform_is_refused(tmp_path: Path) -> None:
 
     crop = transforms.Compose([transforms.RandomCrop(4), transforms.ToTensor()])
     with pytest.raises(BadData, match="two different images of one picture"):
-        Reader(tmp_path, preprocess(crop)).read("test", folder(tmp_path), True)
+        Reader(lambda: tmp_path, preprocess(crop)).read("test", folder(tmp_path), True)
 
 
 def test_what_is_no_data_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"test: got a int; expected an array \[n c h w\]"):
-        Reader(tmp_path).read("test", 7, True)
+        Reader(lambda: tmp_path).read("test", 7, True)
     with pytest.raises(MissingData, match="'nowhere' is not there; expected an array"):
-        Reader(tmp_path).read("test", "nowhere", True)
+        Reader(lambda: tmp_path).read("test", "nowhere", True)
     with pytest.raises(BadData, match="holds no pictures"):
-        Reader(tmp_path).read("far", tmp_path, False)
+        Reader(lambda: tmp_path).read("far", tmp_path, False)
     with pytest.raises(BadData, match="yielded nothing; an iterator can be read once"):
-        Reader(tmp_path).read("far", iter(()), False)
+        Reader(lambda: tmp_path).read("far", iter(()), False)
     with pytest.raises(BadData, match=r"data sets by split, train, test; choose one: data\['train'\]"):
-        Reader(tmp_path).read("test", {"train": of_hub(tmp_path), "test": of_hub(tmp_path)}, True)
+        Reader(lambda: tmp_path).read("test", {"train": of_hub(tmp_path), "test": of_hub(tmp_path)}, True)
     folder(tmp_path)
     (tmp_path / "lone.png").write_bytes((tmp_path / "pictures" / "a" / "000.png").read_bytes())
     with pytest.raises(BadData, match=r"of the pictures in .*, 1 lie in it and 22 in folders"):
-        Reader(tmp_path).read("test", tmp_path, True)
+        Reader(lambda: tmp_path).read("test", tmp_path, True)
     with pytest.raises(
         BadData, match=r"test: got .*pictures/a, which has no classes; expected a folder of pictures a class"
     ):
-        Reader(tmp_path).read("test", tmp_path / "pictures" / "a", True)
+        Reader(lambda: tmp_path).read("test", tmp_path / "pictures" / "a", True)
 
 
 def test_a_list_says_which_line_is_wrong_and_where_its_pictures_were_looked_for(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text("a.png 1\nb.png one\n")
     with pytest.raises(BadData, match=r"list.txt, line 2: got 'b.png one'; expected `path label`"):
-        Reader(tmp_path).read("test", path, True)
+        Reader(lambda: tmp_path).read("test", path, True)
     path.write_text("a.png 1\n")
     with pytest.raises(MissingData, match=r"a.png, the first picture of .*list.txt, is in none of .*ImageList\("):
-        Reader(tmp_path).read("test", path, True)
+        Reader(lambda: tmp_path).read("test", path, True)
     path.write_text("a.png -1\nb.png {'label': -1}\n")
     picture(0).save(tmp_path / "a.png")
     with pytest.raises(MissingData, match=r"1 of the 2 pictures of .* are not there, the first .*b.png"):
-        Reader(tmp_path).read("far", ImageList(path, tmp_path), False)
+        Reader(lambda: tmp_path).read("far", ImageList(path, tmp_path), False)
 
 
 def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     place = folder(tmp_path)
     (place / "b" / "010.png").write_bytes(b"no picture")
     with pytest.raises(BadData, match=r"b/010.png: not a readable image"):
-        whole(Reader(tmp_path).read("test", place, True))
+        whole(Reader(lambda: tmp_path).read("test", place, True))
 
 
 def test_workers_read_the_same_items(tmp_path: Path) -> None:
-    np.testing.assert_array_equal(whole(Reader(tmp_path, workers=1).read("test", Items(), True)), UNIT)
+    np.testing.assert_array_equal(whole(Reader(lambda: tmp_path, workers=1).read("test", Items(), True)), UNIT)
 
 
 def test_items_that_differ_in_size_or_have_no_class_are_told(tmp_path: Path) -> None:
@@ -307,11 +307,11 @@ def test_items_that_differ_in_size_or_have_no_class_are_told(tmp_path: Path) -> 
             return torch.zeros(3, SIDE, SIDE + row // 20), 0
 
     with pytest.raises(BadData, match="item 20: an image of 3x8x9; expected 3x8x8"):
-        whole(Reader(tmp_path).read("test", Odd(), True))
+        whole(Reader(lambda: tmp_path).read("test", Odd(), True))
 
     class Named(Items):
         def __getitem__(self, row: int) -> Any:
             return torch.zeros(3, SIDE, SIDE), "cat"
 
     with pytest.raises(BadData, match="item 0: got the class cat; expected a whole number"):
-        Reader(tmp_path).read("test", Named(), True)
+        Reader(lambda: tmp_path).read("test", Named(), True)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from oodbench.run.registry import find, registry
 from oodbench.run.tune import scores_of
 from oodbench.run.user_model import UserModel, as_user_model, with_batches
 from oodbench.run.user_sets import Given, check_classes, given_sets
-from oodbench.run.workspace import usable
+from oodbench.run.workspace import temporary, usable
 from oodbench.sources.named import NamedModel
 from oodbench.sources.reader import Data
 
@@ -84,8 +83,8 @@ class FittedDetector:
         Example:
             >>> detector.score(image[None])
         """
-        with TemporaryDirectory(prefix="oodbench-") as work:
-            given = self._user.reader(Path(work)).read("images", images, False, self.shape)
+        with temporary() as work:
+            given = self._user.reader(work).read("images", images, False, self.shape)
             return _scores(self._detector, self._state, self._model, given)
 
     def threshold(self, tpr: float = 0.95) -> float:
@@ -189,9 +188,8 @@ def fit(
     chosen = find([method])[0].method if isinstance(method, str) else method
     place = usable(device)
     user = as_user_model(model, transform, mean, std, classes)
-    with TemporaryDirectory(prefix="oodbench-") as work:
-        reader = user.reader(Path(work))
-        sets = given_sets(reader, train, train, {}, validation, ood_validation)
+    with temporary() as work:
+        sets = given_sets(user.reader(work), train, train, {}, validation, ood_validation)
         return _fitted(chosen, user.net(head, layers, pool, sets), user, sets, place, (head, layers, pool), seed)
 
 

@@ -133,7 +133,9 @@ def evaluate(
         work = Path(cache) if cache is not None else Path(open_.enter_context(TemporaryDirectory(prefix="oodbench-")))
         report = open_.enter_context(bar(progress))
         user = as_user_model(model, transform, mean, std, classes)
-        sets = given_sets(user.reader(open_work(work), workers), train, test, failures, validation, ood_validation)
+        sets = given_sets(
+            user.reader(lambda: open_work(work), workers), train, test, failures, validation, ood_validation
+        )
         net = user.net(head, layers, pool, sets)
         open_.enter_context(exact(place))
         open_.enter_context(evaluating(net, place))

@@ -1,7 +1,7 @@
 """A user's classifier as it was handed over, with what becomes of pictures before it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class UserModel:
     standard: Moments | None = None
     classes: Sequence[str] = ()
 
-    def reader(self, work: Path, workers: int = 0) -> Reader:
+    def reader(self, work: Callable[[], Path], workers: int = 0) -> Reader:
         """Return what reads sets for it."""
         return Reader(work, self.preprocess, Scale(self.standard), workers, self.classes)
 

@@ -1,7 +1,7 @@
 """Whatever a user hands over as data, as inputs: arrays, data sets, loaders, folders, lists, names."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -45,7 +45,7 @@ class Reader:
     """Reads one set after another; what the first settles, the classes' names and the range of pixels, holds for all.
 
     Args:
-        work: Folder for what has to be copied.
+        work: Returns the folder for what has to be copied, which few forms of data have.
         preprocess: What becomes of pictures.
         scale: Brings float pixels into [0, 1].
         workers: Processes that read items of data sets ahead.
@@ -58,7 +58,7 @@ class Reader:
 
     def __init__(
         self,
-        work: Path,
+        work: Callable[[], Path],
         preprocess: Preprocess | None = None,
         scale: Scale | None = None,
         workers: int = 0,
@@ -148,7 +148,7 @@ class Reader:
     def _array(self, name: str, x: Array, like: Shape | None) -> ArrayImages:
         if isinstance(x, np.memmap) and x.ndim == 4 and x.dtype.kind == "f" and not self._as_it_lies(x):
             parts = (x[start : start + CHUNK] for start in range(0, len(x), CHUNK))
-            return spooled(name, parts, self._scale, None, False, self._work)
+            return spooled(name, parts, self._scale, None, False, self._work())
         return arrays.images(name, x, like, self._scale)
 
     def _as_it_lies(self, x: npt.NDArray[Any]) -> bool:
@@ -171,7 +171,7 @@ class Reader:
         if isinstance(given, DataLoader | IterableDataset) or not _by_place(given):
             if not isinstance(given, Iterable):
                 raise BadData(f"{name}: got a {type(given).__name__}; expected {EXPECTED}")
-            return spooled(name, given, self._scale, self._preprocess, labelled, self._work)
+            return spooled(name, given, self._scale, self._preprocess, labelled, self._work())
         return of_items(name, given, self._scale, self._preprocess, labelled, workers)
 
 
