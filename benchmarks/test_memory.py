@@ -68,7 +68,7 @@ print(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
 
 
 def folder_of(place: Path, n: int) -> Path:
-    """Return a folder with n pictures of 300x260, in two classes, and as many that are of none: a few files, linked to."""
+    """Return a folder with n pictures of 300x260 in two classes, and as many that are of none: links to a few files."""
     rng = np.random.default_rng(0)
     for number in range(8):
         Image.fromarray(rng.integers(0, 256, size=(260, 300, 3), dtype=np.uint8)).save(place / f"{number}.jpg")
