@@ -164,6 +164,16 @@ def test_an_npz_without_what_is_marked(tmp_path: Path) -> None:
         load_card(card_of(form, n=9), "test", root=tmp_path)
 
 
+def test_a_folder_without_the_names_that_do_not_belong(tmp_path: Path) -> None:
+    for k, name in enumerate(("n01_bird", "n02_lamp", "n03_dog", "n04_desk")):
+        put(tmp_path / f"clone/{name}.png", png(np.full((32, 32, 3), k, np.uint8)))
+    part = {"files": "n*.png", "without": ["n01", "n03"]}
+    left = ArrayImages(np.stack([np.full((3, 32, 32), k, np.uint8) for k in (1, 3)]))
+    form = {"kind": "folder", "folders": ["clone"], "parts": {"test": part}}
+    card = card_of(form, n=2, sha256=left.sha256(), classes=0, class_names=[])
+    assert np.array_equal(load_card(card, "test", root=tmp_path).batch(slice(2)), left.batch(slice(2)))
+
+
 def test_a_matrix_gets_what_it_may_and_says_the_rest(tmp_path: Path) -> None:
     """Nothing is here, and nothing can be reached: each line says what to do."""
     text, well = get_cards(["cifar-10-jpeg-1k", "imagenet-samples"], tmp_path)

@@ -204,3 +204,14 @@ def test_mirrored_images_mirror() -> None:
     assert np.array_equal(MirroredImages(images, 2).batch(slice(None)), images.batch(slice(None))[:, :, ::-1])
     upright = ArrayImages(PIXELS[..., ::-1].copy())
     assert MirroredImages(images, 3).sha256() == upright.sha256(), "equal content, equal hash"
+
+
+def test_crop_256_box_is_the_mean_of_eight_by_eight_of_the_cropped_image() -> None:
+    rng = np.random.default_rng(0)
+    wide = rng.integers(0, 256, (3, 300, 410), np.uint8)
+    cropped = fit_one(wide, (3, 256, 256), "crop").astype(np.float64)
+    means = cropped.reshape(3, 32, 8, 32, 8).mean(axis=(2, 4))
+    made = fit_one(wide, (3, 32, 32), "crop-256-box")
+    assert made.shape == (3, 32, 32)
+    assert np.abs(made - means).max() <= 1
+    assert np.abs(made - means).mean() < 0.5

@@ -100,7 +100,10 @@ SCALES = {
 }
 
 
-GIVEN = "**Given classifiers**: public networks, loaded as they were published. None is trained here."
+GIVEN = (
+    "**Given classifiers**: public networks, loaded as they were published. None is trained here; in-set images may be "
+    "among those that they were trained on (docs/given-models.md says which)."
+)
 
 
 def scale_said(card: Matrix | None, scale: str) -> str | None:
