@@ -82,7 +82,7 @@ def folder_of(place: Path, n: int) -> Path:
 
 @pytest.mark.benchmark(group="memory")
 def test_memory_stays_flat_as_images_grow(benchmark, tmp_path: Path):
-    """3,000 and 12,000 images of 3x224x224, judged by five methods: outputs are on disk, images are decoded as needed."""
+    """3,000 and 12,000 images of 3x224x224 under five methods: outputs are on disk, images are decoded as needed."""
 
     def peak(n: int) -> float:
         place = folder_of(tmp_path, n)
