@@ -20,7 +20,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
-def test_the_python_of_the_readme_runs(capsys):
+def test_the_python_of_the_readme_runs(capsys, tmp_path, monkeypatch):
     chance = torch.Generator().manual_seed(0)
     x = torch.rand(400, 1, 8, 8, generator=chance)
     y = (x.mean(dim=(1, 2, 3)) > 0.5).long()
@@ -33,8 +33,14 @@ def test_the_python_of_the_readme_runs(capsys):
         "y_test": y[300:].numpy(),
         "x_mnist": np.zeros((50, 1, 8, 8), np.uint8),
     }
-    (program,) = blocks("python")
-    exec(program, names)
+    names |= {"x_held_out": names["x_test"], "y_held_out": names["y_test"], "images": x[300:]}
+    monkeypatch.chdir(tmp_path)
+    judging, fitting = blocks("python")
+    exec(judging, names)
+    exec(fitting, names)
+    assert names["trusted"].mean() == 0.95
+    loaded = names["detector"]
+    assert ((loaded.score(x[300:]) >= loaded.threshold(0.95)) == names["trusted"]).all()
     table = names["result"].table
     assert isinstance(table, pd.DataFrame)
     assert set(table.method) == {"msp", "odin", "mahalanobis-a"}

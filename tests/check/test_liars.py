@@ -144,6 +144,10 @@ def learn_unseeded(data: FitData) -> float:
     return float(np.random.default_rng().normal())
 
 
+def learn_the_callers_seed(data: FitData) -> float:
+    return float(torch.initial_seed() % 1000)
+
+
 def shifted_by_state(state: float, batch: Outputs) -> Tensor:
     return margin(state, batch) + state
 
@@ -308,6 +312,7 @@ LIARS = [
     ("finite", Detector(infinite_far_away)),
     ("deterministic", Detector(unseeded)),
     ("deterministic", Detector(shifted_by_state, learn_unseeded)),
+    ("deterministic", Detector(shifted_by_state, learn_the_callers_seed)),
     ("alone-as-in-a-batch", Detector(batch_length)),
     ("order-of-a-batch", Detector(first_of_the_batch)),
     ("direction", Detector(upside_down)),

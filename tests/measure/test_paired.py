@@ -7,9 +7,9 @@ from scipy import stats
 from oodbench.errors import UnknownName
 from oodbench.measure.cells import Cell
 from oodbench.measure.intervals import delong_variance
-from oodbench.measure.paired import resampled, resampled_mean, variance
+from oodbench.measure.paired import resampled_mean, variance
 from oodbench.measure.ranking import count
-from oodbench.measure.ranks import drawn_mean
+from oodbench.measure.resamples import drawn_mean
 
 
 def cell(seed, n=300, m=200, shift=1.0, name="glyphs"):
@@ -54,26 +54,29 @@ def test_seeds_alone_would_miss_what_all_seeds_share():
     assert hits / 300 < 0.6
 
 
-def test_auroc_is_resampled_as_by_drawing_and_sorting():
-    cells = [cell(0), cell(1, name="hflip")]
-    fast, slow = resampled(cells, "auroc"), drawn_mean(cells, "auroc")
-    assert fast.mean() == pytest.approx(slow.mean(), abs=0.003)
-    assert fast.std() == pytest.approx(slow.std(), rel=0.2)
-    one = resampled(cells[:1], "auroc")
-    assert one.var(ddof=1) == pytest.approx(delong_variance(count(cells[0].good, cells[0].bad)), rel=0.25)
+def test_auroc_varies_over_resamples_as_delong_says():
+    one = cell(0)
+    drawn = drawn_mean([one], "auroc")
+    assert drawn.var(ddof=1) == pytest.approx(delong_variance(count(one.good, one.bad)), rel=0.25)
 
 
 def test_rows_are_judged_on_the_same_inputs():
     """A row and a copy of it with a little noise: the difference varies far less than either."""
     one = cell(3)
     other = Cell("ood", "glyphs", one.good + 0.01, one.bad - 0.01)
-    assert np.std(resampled([one], "auroc") - resampled([other], "auroc")) < 0.1 * np.std(resampled([one], "auroc"))
+    assert np.std(drawn_mean([one], "auroc") - drawn_mean([other], "auroc")) < 0.1 * np.std(drawn_mean([one], "auroc"))
 
 
-def test_any_other_metric_is_that_of_ranks():
-    np.testing.assert_array_equal(resampled([cell(4)], "fpr95"), drawn_mean([cell(4)], "fpr95"))
+def test_of_metrics_that_nobody_knows_the_nearest_is_told():
     with pytest.raises(UnknownName, match="did you mean 'fpr95'"):
-        resampled([cell(4)], "fpr_95")
+        drawn_mean([cell(4)], "fpr_95")
+
+
+def test_a_mean_and_a_metric_are_of_the_same_drawn_inputs():
+    """With one bad input below half of the good ones, AUROC is the share of good inputs above it."""
+    good = np.arange(100.0)
+    one = Cell("ood", "glyphs", good, np.array([49.5]))
+    np.testing.assert_allclose(drawn_mean([one], "auroc"), resampled_mean(good > 49.5, "good"))
 
 
 def test_a_mean_is_resampled_with_its_standard_error():

@@ -56,7 +56,7 @@ def varied(trial: Trial) -> None:
 
 
 def deterministic(trial: Trial) -> None:
-    """Fitted again with the same seed it gives the same scores, bit for bit; so it does when it scores again."""
+    """Fitted again with the same `data.seed` it gives the same scores, bit for bit; so it does when it scores again."""
     for what, again in (("scored", trial.score(trial.fitted, "test")), ("fitted", trial.again.scores)):
         if not torch.equal(again, trial.scores):
             raise BadMethod(

@@ -12,10 +12,7 @@ the other two, and counts once. The degrees of freedom are Welch and Satterthwai
 part that seeds make, infinitely many for the rest.
 """
 
-from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +20,9 @@ from scipy import special
 
 from oodbench.errors import BadData, UnknownName
 from oodbench.measure.cells import Cell
-from oodbench.measure.intervals import LEVEL, p_value, placements
+from oodbench.measure.intervals import LEVEL, p_value
 from oodbench.measure.ranking import RANKING, count
-from oodbench.measure.resamples import RESAMPLES, drawn_mean
+from oodbench.measure.resamples import RESAMPLES, drawn_mean, weights_of
 
 Floats = NDArray[np.float64]
 
@@ -102,7 +99,7 @@ def comparison(a: Cell, b: Cell, metric: str) -> Comparison:
         raise BadData(f"{a.failure}/{a.name}: a paired comparison needs the same inputs: got {sizes[0]} and {sizes[1]}")
     first, second = (RANKING[metric](count(cell.good, cell.bad)) for cell in (a, b))
     difference = first - second
-    drawn = resampled([a], metric) - resampled([b], metric)
+    drawn = drawn_mean([a], metric) - drawn_mean([b], metric)
     sd, pairs = float(drawn.std(ddof=1)), min(sizes[0])
     sd = sd if sd > ROUNDING else 0.0
     reach = -float(special.stdtrit(RESAMPLES - 1, (1 - LEVEL) / 2)) * sd
@@ -112,35 +109,7 @@ def comparison(a: Cell, b: Cell, metric: str) -> Comparison:
     return Comparison(first, second, difference, low, high, p_value(difference, sd**2, pairs, RESAMPLES - 1))
 
 
-def resampled(cells: Iterable[Cell], metric: str) -> Floats:
-    """Return the mean over cells of a metric on each resample of their inputs [resamples], the same for all rows.
-
-    AUROC's is linear in the placements of the inputs (its variance is DeLong's), which saves sorting each resample.
-
-    Raises:
-        UnknownName: There is no such ranking metric.
-    """
-    cells = list(cells)
-    if metric != "auroc":
-        return drawn_mean(cells, metric)
-    drawn: Floats = np.mean([_auroc(cell) for cell in cells], axis=0)
-    return drawn
-
-
 def resampled_mean(values: NDArray[np.generic], name: str) -> Floats:
     """Return the mean of a number that each input has [n], on each resample of the inputs [resamples]."""
-    drawn: Floats = values.astype(np.float64) @ _weights(name, len(values)) / len(values)
+    drawn: Floats = values.astype(np.float64) @ weights_of(name, len(values)) / len(values)
     return drawn
-
-
-def _auroc(cell: Cell) -> Floats:
-    good, bad = placements(cell.good, cell.bad)
-    return resampled_mean(good, "good") + resampled_mean(bad, f"bad/{cell.name}") - float(good.mean())
-
-
-@lru_cache(maxsize=32)
-def _weights(name: str, n: int) -> Floats:
-    """Return how often each of n inputs is drawn in each resample [n, resamples]."""
-    rng = np.random.default_rng([crc32(name.encode()), n])
-    drawn = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(RESAMPLES)]
-    return np.stack(drawn, axis=1).astype(np.float64)

@@ -42,8 +42,8 @@ def drawn_mean(cells: Iterable[Cell], metric: str, resamples: int = RESAMPLES, s
     prepared: dict[int, Any] = {}  # one array of good scores may serve many sets: its part is done once
     total = np.zeros(resamples)
     for cell in cells:
-        of_good = _weights_of("good", len(cell.good), resamples, seed)
-        of_bad = _weights_of(f"bad/{STREAMS.get(cell.name, cell.name)}", len(cell.bad), resamples, seed)
+        of_good = weights_of("good", len(cell.good), resamples, seed)
+        of_bad = weights_of(f"bad/{STREAMS.get(cell.name, cell.name)}", len(cell.bad), resamples, seed)
         if quick := QUICK.get(metric):
             if id(cell.good) not in prepared:
                 prepared[id(cell.good)] = quick.of_good(cell.good, of_good)
@@ -55,7 +55,8 @@ def drawn_mean(cells: Iterable[Cell], metric: str, resamples: int = RESAMPLES, s
 
 
 @lru_cache(maxsize=32)  # the sets of a matrix, and those whose sizes depend on the model
-def _weights_of(group: str, size: int, resamples: int, seed: int) -> Weights:
+def weights_of(group: str, size: int, resamples: int = RESAMPLES, seed: int = 0) -> Weights:
+    """Return how often each input of a group is drawn in each resample [size, resamples]: the same in every call."""
     return _weights(np.random.default_rng([seed, crc32(group.encode()), size]), size, resamples)
 
 

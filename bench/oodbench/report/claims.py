@@ -22,7 +22,8 @@ from scipy.special import stdtrit
 from oodbench.errors import BadCard, UnknownName
 from oodbench.measure.intervals import p_value
 from oodbench.measure.kinds import ROUNDED
-from oodbench.measure.paired import Variance, resampled, resampled_mean, variance
+from oodbench.measure.paired import Variance, resampled_mean, variance
+from oodbench.measure.resamples import drawn_mean
 from oodbench.records import Quality
 from oodbench.report.claim_file import OWN, Claim, Comparison, Verdict, read_claims
 from oodbench.report.diagnostics_page import findings
@@ -158,7 +159,7 @@ class _Draws:
         cells = [cell for cell in entry.cells if cell.failure == one.failure and not cell.name.endswith(ROUNDED)]
         whole = [cell for cell in cells if len(cell.good) and len(cell.bad) and (not one.sets or cell.name in one.sets)]
         entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
-        return 100 * resampled(whole, one.metric)
+        return 100 * drawn_mean(whole, one.metric)
 
 
 def _frame(results: Path, matrix: str, entries: Sequence[Entry]) -> pd.DataFrame:
