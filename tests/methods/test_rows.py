@@ -26,8 +26,9 @@ def each(row: Method) -> str:
 
 
 def small(row: Method) -> Any:
-    """Return the detector, with its mixtures cut to what 90 images can fill."""
-    return replace(row.detector, K=3) if "K" in row.hyper_parameters else row.detector
+    """Return the detector, with its mixtures cut to what 90 images can fill, and the training of its networks cut."""
+    cut = {name: value for name, value in (("K", 3), ("steps", 50)) if name in row.hyper_parameters}
+    return replace(row.detector, **cut)
 
 
 def parameters(detector: Any) -> dict[str, Any]:
