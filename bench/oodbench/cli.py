@@ -161,6 +161,19 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--leaderboard", type=Path, help="write the leaderboard of the results there afterwards")
 
     sub = verb(
+        "evaluate",
+        evaluate,
+        "Judge your own classifier: which methods tell its failures? Data are folders, lists, archives, or "
+        "hf:NAME[SPLIT].",
+        "  oodbench evaluate --model timm:resnet18.a1_in1k --test val/ --failures textures=dtd/images\n"
+        "  oodbench evaluate --model resnet20.th --network he-resnet-20 --mean .485 .456 .406 --std .229 .224 .225 \\\n"
+        "      --train train/ --test test/ --failures svhn=svhn/ digits.npz --attacks fgsm-8 --out report/\n"
+        "  oodbench evaluate --model my_package.models:best --matrix cifar10-v1 --data ~/sets --out report/\n"
+        "  oodbench evaluate --model stored:head.npz --train train.npz --test test.npz --failures far=far.npz",
+    )
+    _evaluate_options(sub)
+
+    sub = verb(
         "verify",
         verify,
         "Make randomly drawn records again, from nothing, and compare: same bytes, within tolerance, or drifted.",
@@ -272,6 +285,57 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _evaluate_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of `oodbench evaluate`."""
+    model = sub.add_argument_group("the classifier")
+    model.add_argument(
+        "--model",
+        required=True,
+        help="timm:NAME, torchvision:NAME[@WEIGHTS], hf:NAME[@REVISION], MODULE:FUNCTION, a checkpoint's path with "
+        "--network, or stored[:HEAD.npz] where sets hold logits and features",
+    )
+    model.add_argument(
+        "--network", help="of a checkpoint: a network's name (README), timm:NAME, torchvision:NAME, MODULE:FUNCTION"
+    )
+    model.add_argument("--weights", type=Path, help="a checkpoint to read instead of the library's own weights")
+    model.add_argument("--mean", nargs="+", type=float, help="what its inputs are standardised by, an entry a channel")
+    model.add_argument("--std", nargs="+", type=float, help="likewise")
+    model.add_argument("--head", help="name of its last linear layer (default: it is found)")
+    model.add_argument("--layers", nargs="+", help="names of modules that multi-layer methods read")
+    model.add_argument("--pool", help="name of the module that pools the last feature map (default: it is found)")
+    data = sub.add_argument_group(
+        "data, each a folder of pictures (a folder a class, where classes are needed), a list `path label` a line "
+        "(.txt), "
+        "an .npz (images and labels, or logits, features and labels), a .npy, or hf:NAME[SPLIT]"
+    )
+    data.add_argument("--test", help="held-out images of the classifier's distribution, with classes")
+    data.add_argument("--train", help="images that it was trained on, with classes: some methods fit on them")
+    data.add_argument("--failures", nargs="+", metavar="[NAME=]DATA", help="out-of-distribution images")
+    data.add_argument("--validation", help="held-out images with classes: some methods fit or tune on them")
+    data.add_argument("--ood-validation", nargs="+", metavar="[NAME=]DATA", help="held-out out-of-distribution images")
+    data.add_argument("--matrix", help="take the sets and attacks of a matrix instead (oodbench list)")
+    data.add_argument("--data", type=Path, help="your own root of data sets, for --matrix")
+    data.add_argument("--transform", metavar="MODULE:NAME", help="what becomes of pictures (default: the model's own)")
+    data.add_argument("--classes", type=Path, help="file with the names of the model's outputs, a line each, in order")
+    sub.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="names (default: all that can judge it with these data)"
+    )
+    sub.add_argument(
+        "--attacks", nargs="*", metavar="ATTACK", help="names (oodbench list); default: the matrix's, or none"
+    )
+    sub.add_argument("--out", type=Path, help="folder for the report, its pictures and all scores")
+    sub.add_argument(
+        "--cache", type=Path, help="folder that keeps outputs: the same command goes on there after a stop"
+    )
+    sub.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1" ... (default: cpu)')
+    sub.add_argument("--batch", type=at_least(1), help="inputs a forward pass (default: what suits the model)")
+    sub.add_argument(
+        "--gradient-batch", type=at_least(1), help="inputs at a time where derivatives are taken (likewise)"
+    )
+    sub.add_argument("--workers", type=at_least(0), default=0, help="processes that read items of data sets ahead")
+    sub.add_argument("--seed", type=at_least(0), default=0, help="for methods whose fit is random (default: 0)")
+
+
 def _page_of_scores(sub: argparse.ArgumentParser, option: str, page: str) -> None:
     """Add the options of a verb that writes a page from the stored scores, or compares it."""
     _results(sub)
@@ -347,13 +411,14 @@ def list_(arguments: argparse.Namespace) -> int:
 
 
 def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]":
+    from oodbench.data.given import resolved
     from oodbench.data.matrix import find_matrix
     from oodbench.run.plan import plan as make_plan
     from oodbench.run.rows import rows
     from oodbench.run.tasks import guarded
     from oodbench.run.workspace import Workspace, default_cache
 
-    matrix = find_matrix(arguments.matrix)
+    matrix = resolved(find_matrix(arguments.matrix), arguments.data)
     names = arguments.methods or (() if getattr(arguments, "all", True) else matrix.methods)
     entries = rows(matrix, names)
     cache = getattr(arguments, "cache", None) or default_cache()
@@ -399,6 +464,14 @@ def run(arguments: argparse.Namespace) -> int:
     if made.kept_from:
         print(made.of_other_machines(arguments.device), file=sys.stderr)
     return 1 if made.failed or made.kept_from else 0
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Judge a user's classifier, and print what was found."""
+    from oodbench.run.judge import judge
+
+    print(judge(arguments))
+    return 0
 
 
 def verify(arguments: argparse.Namespace) -> int:

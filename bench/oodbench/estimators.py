@@ -13,8 +13,6 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.cluster import MiniBatchKMeans
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from oodbench import formulas
@@ -142,6 +140,8 @@ def em_step(mixture: Mixture, x: Float[Tensor, "n F"], floor: float) -> tuple[Mi
 
 
 def _clusters(x: Tensor, components: int, seed: int) -> Tensor:
+    from sklearn.cluster import MiniBatchKMeans  # a second, and most methods fit none
+
     kmeans = MiniBatchKMeans(components, n_init=1, batch_size=max(1024, 4 * components), random_state=seed)
     labels = kmeans.fit_predict(x.float().cpu().numpy())
     member: Tensor = torch.unique(torch.as_tensor(labels, device=x.device), return_inverse=True)[1]
@@ -209,6 +209,8 @@ def fit_log_odds(
 
 def _strongest_penalty(z: Array, y: Array, folds: int, seed: int) -> float:
     """Return the strongest penalty that ties with the best in cross-validated accuracy: within one standard error."""
+    from sklearn.model_selection import StratifiedKFold
+
     splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(z, y))
     accuracy = np.empty((len(PENALTIES), folds))
     for i, C in enumerate(PENALTIES):

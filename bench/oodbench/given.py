@@ -12,6 +12,9 @@ AT = "@"
 Text = Annotated[str, MinLen(1)]
 Channel = Annotated[float, Ge(0), Le(1)]
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
+"""Of a file below a folder: no part begins with a dot, so that none leads out of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
@@ -19,19 +22,33 @@ class Weights:
 
     Attributes:
         seed: Of the matrix; each of its seeds has a file.
-        name: Of the file: safetensors where it ends so, else what `torch.save` wrote of a state dict.
-        sha256: Of the file.
-        size: In bytes.
+        name: Of the file, with folders before it where these tell it from others: safetensors where it ends so, else
+            what `torch.save` wrote of a state dict.
+        sha256: Of the file. None where nobody has published it: the file that is there is taken, its own sha256 stands
+            in every record in this one's place, and a record of another file is not current.
+        size: In bytes; None with the sha256.
         url: Where to get it, an https address; None where a person has to.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     seed: Annotated[int, Ge(0)]
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = field(compare=False)
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    size: Annotated[int, Gt(0)] = field(compare=False)
+    name: Annotated[str, StringConstraints(pattern=NAME)] = field(compare=False)
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    size: Annotated[int, Gt(0)] | None = field(default=None, compare=False)
     url: Annotated[str, StringConstraints(pattern=r"^https://")] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse half an identity: what is downloaded is checked, or is not downloaded."""
+        if (self.sha256 is None) != (self.size is None):
+            raise ValueError(f"{self.name}: give sha256 and size, or neither")
+        if self.url and self.sha256 is None:
+            raise ValueError(f"{self.name}: an address needs the sha256 of what is to come from it")
+
+    @property
+    def told(self) -> bool:
+        """Whether the matrix says which file it is."""
+        return self.sha256 is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +58,7 @@ class GivenModel:
     Attributes:
         name: What rows and records call it: `msp@resnet-20`.
         network: Name of a network in `oodbench.networks`; its weights may have the names of public checkpoints.
-        mean: Per-channel mean in [0, 1] that its inputs were standardised by; zeros where they were not.
+        mean: Per-channel mean in [0, 1] that its inputs were standardised by; zeros where they were not, () for texts.
         std: Per-channel standard deviation, likewise; ones where they were not.
         weights: A file a seed.
         folders: Folders below a root that may hold the files; a download goes into the first.
@@ -53,8 +70,8 @@ class GivenModel:
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")] = field(compare=False)
     network: Text
-    mean: Annotated[tuple[Channel, ...], MinLen(1)]
-    std: Annotated[tuple[Annotated[float, Gt(0)], ...], MinLen(1)]
+    mean: tuple[Channel, ...] = ()
+    std: tuple[Annotated[float, Gt(0)], ...] = ()
     weights: Annotated[tuple[Weights, ...], MinLen(1)]
     folders: Annotated[tuple[Text, ...], MinLen(1)] = field(default=("checkpoints",), compare=False)
     licence: Text = field(compare=False)

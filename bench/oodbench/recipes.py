@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from oodbench.contract import EMBEDDINGS, FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Material, Output
 from oodbench.given import GivenModel
 from oodbench.networks import classifier
-from oodbench.spaces import SpaceName
+from oodbench.spaces import Images, SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
@@ -51,7 +51,8 @@ class Given(Defaults):
     model: GivenModel
 
     version: ClassVar[int] = 1
-    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, LAYERS, HEAD})
+    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, EMBEDDINGS, LAYERS, HEAD})
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property
@@ -69,5 +70,6 @@ class Given(Defaults):
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return the network, that standardises as the model's own training did; its weights are yet to be loaded."""
-        space = replace(in_set.images, mean=self.model.mean, std=self.model.std)
-        return Fit(classifier(self.model.network, replace(in_set, space=space)))
+        if isinstance(in_set.space, Images):
+            in_set = replace(in_set, space=replace(in_set.space, mean=self.model.mean, std=self.model.std))
+        return Fit(classifier(self.model.network, in_set))

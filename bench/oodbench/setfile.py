@@ -2,6 +2,11 @@
 
 pandas, DuckDB and `datasets.load_dataset("parquet", ...)` read it as it is. What is in it has a sha256 of its own (see
 `content_sha256`): the bytes of the file depend on the release of pyarrow that wrote it, its content does not.
+
+Three things find damage. Every page has a checksum, which finds flipped bits. The file's metadata hold the sha256 of
+its content, the seal, which finds values that another program changed and wrote again; `read_sets` checks
+both. What a record says, finds another file in its place: whoever has the record compares (`scorefile`, `outcomes`).
+Files that oodbench wrote before it sealed them have no seal, and are read without that check.
 """
 
 import hashlib
@@ -26,7 +31,7 @@ TYPES = {"float": np.dtype(np.float32), "double": np.dtype(np.float64), "bool": 
 """What a value may be, by Arrow's name."""
 
 _SEAL = b"oodbench.sha256"
-"""Under this name the file holds the sha256 of its own content: a flipped bit is noticed without any record."""
+"""Under this name the file's metadata hold the sha256 of its content: a change is noticed without any record."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +62,7 @@ def content_sha256(sets: Sets) -> str:
 
 
 def write_sets(path: Path, column: str, sets: Sets) -> str:
-    """Write sets to `path`, whole or not at all; return the sha256 of their content.
+    """Write sets to `path`, sealed, whole or not at all; return the sha256 of their content, which is the seal.
 
     Args:
         path: The file.
@@ -76,20 +81,23 @@ def write_sets(path: Path, column: str, sets: Sets) -> str:
             "index": pa.array(index, pa.int32()),
             column: pa.array(values),
         }
-    ).replace_schema_metadata({_SEAL: sha256.encode()})
+    )
     floats = {column: "BYTE_STREAM_SPLIT"} if values.dtype.kind == "f" else {}
-    with atomically(path) as temporary:
-        pq.write_table(
-            table,
+    with (
+        atomically(path) as temporary,
+        pq.ParquetWriter(
             temporary,
+            table.schema,
             compression="zstd",
             compression_level=9,
             use_dictionary=["kind", "set"],
             column_encoding={"index": "DELTA_BINARY_PACKED", **floats},
-            row_group_size=len(values) or 1,
             write_page_checksum=True,
             store_schema=False,
-        )
+        ) as writer,
+    ):
+        writer.write_table(table, row_group_size=len(values) or 1)
+        writer.add_key_value_metadata({_SEAL: sha256})
     return sha256
 
 
@@ -102,7 +110,7 @@ def read_sets(path: Path, column: str, what: str) -> tuple[dict[SetKey, Values],
         what: What the file is, for messages: "scores file".
 
     Raises:
-        BadRecord: The file is absent, empty, truncated, damaged, or not such a file.
+        BadRecord: The file is absent, empty, truncated, damaged, changed after it was sealed, or not such a file.
     """
     table, sealed = _table(path, column, what)
     runs = list(_sets(table, column))
@@ -111,7 +119,7 @@ def read_sets(path: Path, column: str, what: str) -> tuple[dict[SetKey, Values],
         raise BadRecord(f"{path}: rows are not sorted by kind, set and index, or one stands there twice")
     sha256 = content_sha256(sets)
     if sealed not in (None, sha256):
-        raise BadRecord(f"{path}: is damaged: its content has sha256 {sha256}, it says {sealed}")
+        raise BadRecord(f"{path}: is damaged or was changed: its content has sha256 {sha256}, it says {sealed}")
     return sets, sha256
 
 
@@ -131,7 +139,7 @@ def _table(path: Path, column: str, what: str) -> tuple[pa.Table, str | None]:
     """Return the columns of a file, of the right names and types and without gaps, and the seal."""
     try:
         with pq.ParquetFile(path, read_dictionary=["kind", "set"], page_checksum_verification=True) as file:
-            table = file.read()
+            table, seal = file.read(), (file.metadata.metadata or {}).get(_SEAL)
     except FileNotFoundError as error:
         raise BadRecord(f"{path}: no such {what}") from error
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
@@ -145,7 +153,6 @@ def _table(path: Path, column: str, what: str) -> tuple[pa.Table, str | None]:
         raise BadRecord(f"{path}: no {what}: its columns are {types}, expected kind, set, index (int32) and {column}")
     if any(one.null_count for one in table.columns):
         raise BadRecord(f"{path}: no {what}: it has empty cells")
-    seal = (table.schema.metadata or {}).get(_SEAL)
     return table, seal.decode(errors="replace") if seal else None
 
 

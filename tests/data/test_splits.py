@@ -25,6 +25,11 @@ SIZES = {
     "toy-blobs": (360, 120, 90),
     "toy-words": (360, 120, 90),
     "trec": (4952, 500, 500),
+    "trec-fine": (4952, 500, 500),
+    "openood-cifar-10": (50000, 1000, 9000),
+    "openood-cifar-100": (50000, 1000, 9000),
+    "openood-imagenet-200": (260000, 1000, 9000),  # at most
+    "openood-imagenet-1k": (1281167, 5000, 45000),
 }
 
 

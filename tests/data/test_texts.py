@@ -98,6 +98,46 @@ def test_a_part_is_the_sentences_of_its_places(root: Path) -> None:
     assert train.sha256() == open_remembered(card("questions", **QUESTIONS), "train", root=root).sha256()
 
 
+NAMED = {
+    **QUESTIONS,
+    "class_names": ["where:place", "who:person"],
+    "tokens": {"length": 4, "vocabulary": 7, "pad": 1},
+    "source": {
+        **source({"train": ("named", b"who:person Who was\xf0it ?\nwhere:place Where\n")}, "latin-1", labelled=True),
+        "labelled": "names",
+        "blank": "\u00f0",
+    },
+    "splits": {"train": 2},
+}
+
+
+def test_classes_may_stand_by_their_names_and_a_damaged_character_be_a_blank(tmp_path: Path) -> None:
+    (tmp_path / "named").write_bytes(b"who:person Who was\xf0it ?\nwhere:place Where\n")
+    read = load_card(card("questions", **NAMED), "train", root=tmp_path)
+    assert isinstance(read, TextInputs)
+    assert read.labels is not None and read.labels.tolist() == [1, 0]
+    assert read.vocabulary is not None and read.vocabulary.words == ("?", "it", "was", "where", "who")
+    assert read.ids.tolist() == [[6, 4, 3, 2], [5, 1, 1, 1]]
+    one_less = {**NAMED, "class_names": ["where:place"], "classes": 1}
+    with pytest.raises(BadData, match="line 1: got the class 'who:person', expected one of where:place"):
+        load_card(card("questions", **one_less), "train", root=tmp_path)
+    with pytest.raises(BadCard, match="class_names are missing"):
+        card("questions", **{**NAMED, "class_names": []})
+
+
+def test_a_vocabulary_may_be_that_of_several_parts(root: Path) -> None:
+    """Of one whose network was trained on the questions held out here, too."""
+    content = "".join(f"{i % 2} a w{i}\n" for i in range(5452)).encode()  # the cut of `trec` is of so many
+    (root / "text" / "train").write_bytes(content)
+    files = source({"train": ("train", content), "test": ("test", TEST.encode())}, "ascii", labelled=True)
+    said = {**QUESTIONS, "splits": {"train": 5452, "test": 500}, "tokens": {"length": 4, "vocabulary": 5455}}
+    read = load_card(card("trec", **{**said, "source": files | {"words_of": "train+validation"}}), "train", root=root)
+    assert isinstance(read, TextInputs) and read.vocabulary is not None
+    assert (len(read), len(read.vocabulary.words)) == (4952, 5453)
+    with pytest.raises(BadData, match="got 4953 different words to train on, expected 5453"):
+        load_card(card("trec", **{**said, "source": files}), "train", root=root)
+
+
 def test_sentences_without_an_in_set_are_refused(root: Path) -> None:
     with pytest.raises(BadData, match="captions: the set is read by the in-set's words; pass its texts as `like`"):
         load_card(card("captions", **CAPTIONS), "test", root=root)

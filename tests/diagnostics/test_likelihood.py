@@ -168,7 +168,9 @@ def test_images_are_taken_evenly_and_once(length: int, n: int) -> None:
 
 
 def test_a_method_that_is_no_glow_is_refused(tmp_path) -> None:
-    with pytest.raises(BadSetting, match=r"msp is not a Glow, and only these can be taken apart: .*glow-cv"):
+    with pytest.raises(
+        BadSetting, match=r"msp is not a Glow, and only these can be taken apart; expected one of .*glow-cv"
+    ):
         analyse("msp", "tiny-v1", Workspace(cache=tmp_path), 0, 10, tmp_path / "out")
 
 

@@ -94,5 +94,7 @@ def test_the_classifier_of_the_matrix_judges_samples_and_test_images(untrained, 
 
 
 def test_a_method_that_is_no_flow_is_refused(tmp_path) -> None:
-    with pytest.raises(BadSetting, match=r"vae is not a flow, and only of these samples are drawn: .*flow-gan-0.*glow"):
+    with pytest.raises(
+        BadSetting, match=r"vae is not a flow, and only of these samples are drawn; expected one of .*flow-gan-0.*glow"
+    ):
         analyse("vae", "toy-v1", Workspace(cache=tmp_path), 0, 10, tmp_path / "out")

@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from oodbench.contract import EMBEDDINGS, FEATURES, INPUTS, LAYERS, LOGITS, NETWORK, TOKENS, Output
 from oodbench.errors import BadMethod
 from oodbench.models.outputs import Access, ModelOutputs, Trained
+from oodbench.models.weights import fit_weights
 from oodbench.networks import classifier
 from oodbench.networks.gru import GruClassifier
+from oodbench.networks.public_names import public_names
 from oodbench.spaces import Images, Tokens
 from oodbench.training import InSet
 
@@ -53,6 +55,27 @@ def test_features_are_the_state_after_the_last_word(net: GruClassifier) -> None:
     assert torch.equal(net(IDS), given[LOGITS])
 
 
+def test_layers_stand_on_each_other_and_public_names_are_read() -> None:
+    """The states of one layer are the embeddings of the next; PyTorch's own two layers are the reference."""
+    torch.manual_seed(1)
+    net = classifier("gru-oe", InSet(Tokens(length=6, vocabulary=9, pad=1), 4)).eval().requires_grad_(False)
+    state = {name.replace("head.", "linear."): value for name, value in net.state_dict().items()}
+    assert {name: tuple(value.shape) for name, value in state.items() if "weight_" in name} == {
+        "gru.weight_ih_l0": (384, 50),
+        **{f"gru.weight_{part}": (384, 128) for part in ("hh_l0", "ih_l1", "hh_l1")},
+    }
+    again = classifier("gru-oe", InSet(Tokens(length=6, vocabulary=9, pad=1), 4)).eval()
+    fit_weights(again, state, public_names("gru-oe"), "drawn")
+    ids = torch.tensor([[2, 3, 4, 1, 1, 1]])
+    states = net.embedding(ids[:, :3])
+    for layer in (0, 1):
+        one = nn.GRU(states.shape[2], 128, batch_first=True)
+        part = {k.replace(f"_l{layer}", "_l0"): v for k, v in net.gru.state_dict().items() if k.endswith(f"_l{layer}")}
+        one.load_state_dict(part)
+        states, _ = one(states)
+    torch.testing.assert_close(again(ids), net.head(states[:, -1]))
+
+
 def test_padding_changes_nothing(net: GruClassifier) -> None:
     longer = torch.cat([IDS, torch.zeros(4, 3, dtype=torch.int64)], dim=1)
     torch.testing.assert_close(net(longer), net(IDS), rtol=0, atol=1e-15)
@@ -91,7 +114,9 @@ def test_pixels_and_derivatives_by_whole_numbers_are_refused_in_a_sentence(net: 
 
 
 def test_a_network_of_the_other_space_is_refused() -> None:
-    with pytest.raises(BadMethod, match="'resnet-small' does not take tokens; those that do: gru-small, toy-gru"):
+    with pytest.raises(
+        BadMethod, match="'resnet-small' does not take tokens; those that do: gru-oe, gru-small, toy-gru"
+    ):
         classifier("resnet-small", InSet(SPACE, 3))
     with pytest.raises(BadMethod, match="network 'torchvision:resnet18' does not take tokens"):
         classifier("torchvision:resnet18", InSet(SPACE, 3))

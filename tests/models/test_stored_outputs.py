@@ -16,7 +16,8 @@ from oodbench.models.outputs import Access, ModelOutputs, Passes, Trained
 from oodbench.models.train import start
 from oodbench.recipes import Plain
 from oodbench.run.examine import Exam, examine
-from oodbench.run.models import ModelKey, is_trained, outputs_of, trained
+from oodbench.run.models import ModelKey, is_trained, trained
+from oodbench.run.outputs import outputs_of
 from oodbench.run.registry import find
 
 CPU = torch.device("cpu")

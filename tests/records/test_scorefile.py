@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oodbench.errors import BadData, BadRecord
+from oodbench.outcomes import Outcomes, read_outcomes, write_outcomes
 from oodbench.records import Attacked, Scores, read_scores, write_scores
 from oodbench.setfile import Values, content_sha256
 from oodbench.store import file_sha256
@@ -275,6 +276,40 @@ def test_flipped_bits_of_scores_are_noticed_without_a_record(tmp_path, scores):
     path.write_bytes(data)
     with pytest.raises(BadRecord, match="damaged"):
         read_scores(path)
+
+
+def changed(path, column, table_of=lambda table: table):
+    """Change the first value of a file with pyarrow, as any program may; its metadata go with the table."""
+    table = pq.read_table(path)
+    values = table.column(column).to_numpy().copy()
+    values[0] = not values[0] if values.dtype == bool else values[0] + 1
+    table = table.set_column(3, column, pa.array(values))
+    pq.write_table(table_of(table), path)
+
+
+def test_a_changed_value_of_a_sealed_file_is_refused_without_a_record(tmp_path, scores):
+    path = tmp_path / "0.parquet"
+    sha256 = write_scores(path, scores)
+    assert pq.ParquetFile(path).metadata.metadata[b"oodbench.sha256"] == sha256.encode()
+    changed(path, "score")
+    with pytest.raises(BadRecord, match=f"was changed: its content has sha256 .*, it says {sha256}"):
+        read_scores(path)
+    wrong = tmp_path / "wrong.parquet"
+    write_outcomes(wrong, Outcomes(scores.test > 0))
+    changed(wrong, "wrong")
+    with pytest.raises(BadRecord, match="was changed"):
+        read_outcomes(wrong)
+
+
+def test_a_file_without_a_seal_is_read_and_its_record_still_refuses_a_change(tmp_path, scores):
+    path = tmp_path / "0.parquet"
+    sha256 = write_scores(path, scores)
+    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+    same(scores, read_scores(path, sha256))
+    changed(path, "score", lambda table: table.replace_schema_metadata(None))
+    read_scores(path)
+    with pytest.raises(BadRecord, match="does not match its record"):
+        read_scores(path, sha256)
 
 
 def test_a_full_disk_keeps_the_old_file(tmp_path, scores):

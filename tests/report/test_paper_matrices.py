@@ -13,7 +13,7 @@ from oodbench.run.registry import find
 
 REPORTED = load_reported(Path(__file__).parents[2] / "results" / "reported")
 
-PAPERS = [matrix for matrix in load_matrices().values() if matrix.reproduces]
+PAPERS = [matrix for matrix in load_matrices().values() if matrix.reproduces and not matrix.model]
 
 TWINS = [name for name in load_matrices() if name.endswith("-tiny-v1") and name != "tiny-v1"]
 

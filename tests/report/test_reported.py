@@ -31,6 +31,7 @@ def test_every_paper_of_the_sheet_is_there() -> None:
         "hendrycks2019": 293,
         "hendrycks2019-corruptions": 2,
         "hendrycks2019-mnist-logs": 62,
+        "hendrycks2019-texts": 66,
         "huang2017": 4,
         "kingma2018": 1,
         "kumar2018": 2,
@@ -38,6 +39,7 @@ def test_every_paper_of_the_sheet_is_there() -> None:
         "liang2018": 168,
         "mackowiak2021": 192,
         "nalisnick2019": 12,
+        "openood2023": 810,
         "salimans2017": 1,
         "shao2020": 227,
         "sreeramdass": 125,
@@ -57,9 +59,8 @@ def test_means_add_up_again() -> None:
             rounding = step(mean) + fmean(step(part) for part in parts)
             assert (off > rounding + 1e-9) == bool(mean.doubt), (mean, off)
             checked += 1
-    assert (
-        checked == 9 + 9 + 6 + 6 + 8
-    )  # outlier exposure on two in-sets, its PixelCNN++, its MNIST logs, the IB-INN by beta
+    # outlier exposure on two in-sets, its PixelCNN++, its MNIST logs, its texts, the IB-INN by beta
+    assert checked == 9 + 9 + 6 + 6 + 6 + 8
 
 
 @pytest.mark.parametrize("file", ["liang2018", "sreeramdass"])
@@ -86,7 +87,7 @@ def test_the_doubtful_are_marked() -> None:
     assert ("mackowiak2021", "ib-inn-1", "imagenet", MEAN, "auroc") in doubtful
     assert ("sreeramdass", "vib", "cifar-10", "gaussian-odin", "auroc") in doubtful
     assert ("shao2020", "mahalanobis-a", "cifar-10", "fashion-mnist", "aupr_out") in doubtful
-    assert len([n for n in NUMBERS if n.doubt]) == 18
+    assert len([n for n in NUMBERS if n.doubt]) == 19
 
 
 def test_aupr_in_stays_above_its_floor() -> None:
@@ -196,3 +197,20 @@ def test_a_slip_names_its_place(tmp_path: Path, old: str, new: str, message: str
         read(tmp_path, old, new)
     assert "one2020.toml" in str(error.value)
     assert message in str(error.value)
+
+
+def test_openoods_boards_are_without_the_rows_that_are_not_to_be_taken() -> None:
+    boards = of("openood2023", failure="ood")
+    assert {n.metric for n in boards} == {"auroc"}
+    assert {n.out_set for n in boards} == {"near", "far"}
+    assert {n.in_set for n in boards if n.method == "combood"} == {"openood-cifar-10", "openood-cifar-100"}
+    assert not [n for n in boards if "++" in n.method]
+    assert not {n.method for n in boards if n.network == "RegNet_Y_16GF"} & {"mahalanobis-a", "rmds"}
+    assert all((n.std is not None) == (n.n_runs == 3) or n.std is None for n in boards)
+    assert not [n for n in boards if n.std == 0]
+    (msp,) = find(of("openood2023"), method="msp", in_set="openood-cifar-10", out_set="near", metric="auroc")
+    assert (msp.value, msp.std, msp.n_runs, msp.tuning) == (0.8803, 0.0025, 3, "none")
+    (nac,) = find(of("openood2023"), method="nac", in_set="openood-cifar-100", out_set="far", metric="auroc")
+    assert (nac.value, nac.std) == (0.8698, 0.0037)
+    accuracies = [n.value for n in of("openood2023", failure="model") if n.in_set == "openood-cifar-10"]
+    assert accuracies == [0.9506]

@@ -20,6 +20,8 @@ NO_CARD = {
     "bim-lee",
     "deepfool-lee",
     "cw-lee",
+    *("snli", "imdb", "yelp", "ewt-answers", "ewt-email", "ewt-newsgroup", "ewt-reviews", "ewt-weblog"),
+    *("near", "far", "openood-imagenet-200-full-spectrum", "openood-imagenet-1k-full-spectrum"),
     MEAN,
     None,
 }

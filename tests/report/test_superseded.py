@@ -6,12 +6,13 @@ import pytest
 from tests.report.test_leaderboard import OOD, of, results  # noqa: F401
 
 from oodbench.data.matrix import find_matrix
-from oodbench.errors import BadCard
+from oodbench.errors import BadCard, UnknownName
 from oodbench.records import Record, read_record
 from oodbench.report.leaderboard import leaderboard
 from oodbench.report.superseded import superseded
 from oodbench.run.records import declared_versions
-from oodbench.run.registry import Registered, registry
+from oodbench.run.registry import Registered
+from oodbench.run.rows import on_models, rows
 
 COMMITTED = Path(__file__).parents[2] / "results"
 
@@ -23,12 +24,22 @@ def of_other_versions() -> dict[str, set[str]]:
         if path.parts[-2] == "models" or path.parts[-3] in ("diagnostics", "models"):
             continue
         record = read_record(path)
-        entry = registry().get(record.method)
+        entry = entry_of(record)
         if record.status == "ok" and (
             entry is None or record.versions != declared_versions(entry.method) or of_other_members(record, entry)
         ):
             found.setdefault(record.matrix, set()).add(record.method)
     return found
+
+
+def entry_of(record: Record) -> Registered | None:
+    """Return the row of a record's matrix: of a method, or of a method on a model that the matrix is given."""
+    matrix = find_matrix(record.matrix)
+    try:
+        (entry,) = on_models(matrix, rows(matrix, [record.method]))
+    except UnknownName:
+        return None
+    return entry
 
 
 def of_other_members(record: Record, entry: Registered) -> bool:

@@ -7,8 +7,10 @@ import pytest
 from small_result import result
 
 from oodbench.errors import BadData, BadSetting, UnknownName
+from oodbench.records import Scores
 from oodbench.result import pictures
 from oodbench.result.pictures import risk_by_coverage
+from oodbench.result.rows import Judged
 
 pytest.importorskip("matplotlib")
 
@@ -34,6 +36,25 @@ def test_histograms_have_a_row_a_method_and_a_column_a_set() -> None:
     for axes in figure.axes:
         for patch in axes.patches:
             assert patch.get_data().values.sum() == pytest.approx(1)
+
+
+def test_no_picture_is_wider_than_a_page_however_many_sets_there_are() -> None:
+    rng = np.random.default_rng(0)
+    far = {f"set-{number}": rng.normal(size=20) for number in range(2 * pictures.SETS + 1)}
+    scores = Scores(FOUND.scores["msp"]["test"], far)
+    many = result(judged=[Judged("msp", scores), Judged("odin", scores)])
+    for figure in (many.plot.roc(), many.plot.histograms()):
+        assert figure.get_size_inches()[0] < 9.5  # at 100 pixels an inch
+        assert [title for one in figure.axes if (title := one.get_title())] == [*far, "misclassified"]
+    assert sum(bool(axes.patches) for axes in figure.axes) == 2 * len([*far, "misclassified"])
+
+
+def test_no_legend_hides_a_curve() -> None:
+    for figure in (FOUND.plot.roc(), FOUND.plot.risk_coverage()):
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            if (legend := axes.get_legend()) is not None:
+                assert not legend.get_window_extent().overlaps(axes.get_window_extent())
 
 
 def test_risk_at_full_coverage_is_the_error_and_no_method_beats_the_perfect_one() -> None:

@@ -1,41 +1,28 @@
-"""A matrix small enough to run whole in a few seconds, and a script that runs it in a process of its own."""
+"""A matrix small enough to run whole in a few seconds, and runs of the toy's in a process of their own."""
 
-import subprocess
-import sys
-from dataclasses import replace
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from oodbench.data.matrix import Matrix, find_matrix
 from oodbench.run.context import Context
-from oodbench.run.engines import InProcess
+from oodbench.run.engines import InProcess, engine, starting
+from oodbench.run.execute import execute
+from oodbench.run.plan import plan
+from oodbench.run.registry import find
 from oodbench.run.tasks import guarded
 from oodbench.run.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SCRIPT = """
-import sys, torch
-from dataclasses import replace
-from pathlib import Path
-sys.path.insert(0, {here!r})
-from small import context_in
-from oodbench.run.engines import engine
-from oodbench.run.execute import execute
-from oodbench.run.plan import plan
-from oodbench.run.registry import find
-torch.set_num_threads(1)
-context = context_in(Path({folder!r}), epochs={epochs})
-pool = engine('local', context.workspace, ['cpu'], {workers})
-try:
-    execute(context, plan(context.matrix, find({methods!r}), {seeds!r}), pool)
-finally:
-    pool.close()
-"""
 
-
-def small_matrix(epochs: int = 1) -> Matrix:
+def small_matrix() -> Matrix:
     tiny = find_matrix("tiny-v1")
-    training = replace(tiny.training, epochs=epochs)
+    training = replace(tiny.training, epochs=1)
     few = {"n_test": 200, "n_validation": 60, "training": training}
     sets = {"ood": tuple(s.model_copy(update={"n": 60}) for s in tiny.ood if s.card in ("glyphs", "hflip", "uniform"))}
     tuning = {"tuning_ood": tuple(s.model_copy(update={"n": 60}) for s in tiny.tuning_ood)}
@@ -44,8 +31,12 @@ def small_matrix(epochs: int = 1) -> Matrix:
     return tiny.model_copy(update={"name": "small-v1", **few, **sets, **tuning, **attacks, **held_out})
 
 
-def context_in(folder: Path, epochs: int = 1) -> Context:
-    return guarded(small_matrix(epochs), Workspace(results=folder / "results", cache=folder / "cache"))
+def context_in(folder: Path) -> Context:
+    return guarded(small_matrix(), Workspace(results=folder / "results", cache=folder / "cache"))
+
+
+def toy_context_in(folder: Path) -> Context:
+    return guarded(find_matrix("toy-v1"), Workspace(results=folder / "results", cache=folder / "cache"))
 
 
 def at(context: Context, **changes: Path) -> Context:
@@ -58,35 +49,52 @@ def here(context: Context) -> InProcess:
     return InProcess([context.workspace])
 
 
-def start(folder: Path, methods: list[str], *, seeds=(0,), workers: int = 1, epochs: int = 1) -> subprocess.Popen:
-    script = SCRIPT.format(
-        here=str(Path(__file__).parent),
-        folder=str(folder),
-        methods=methods,
-        seeds=list(seeds),
-        workers=workers,
-        epochs=epochs,
-    )
-    # A guard for the spawned workers, which import the main module anew.
-    body = "\n".join("    " + line for line in script.splitlines())
-    program = folder / "program.py"
-    program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(f"if __name__ == '__main__':\n{body}\n")
-    return subprocess.Popen(
-        [sys.executable, str(program)],
-        cwd=ROOT,
-        env=_environment(),
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+@dataclass(frozen=True)
+class Run:
+    """A run below a folder in a process of its own, the first of its session."""
+
+    process: Any
+    folder: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def end(self) -> float:
+        """Wait until it has ended well; return its seconds."""
+        self.process.join(300)
+        assert self.process.exitcode == 0, (self.folder / "log.txt").read_text()
+        return float((self.folder / "seconds.txt").read_text())
+
+    def kill(self) -> None:
+        """Kill it and all that it started."""
+        for kill in (os.kill, os.killpg):
+            with contextlib.suppress(ProcessLookupError):
+                kill(self.pid, signal.SIGKILL)
+        self.process.join()
 
 
-def _environment() -> dict[str, str]:
-    import os
+def start(folder: Path, methods: list[str], *, workers: int = 1) -> Run:
+    """Run the toy matrix below a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = starting().Process(target=_run, args=(folder, methods, workers))
+    process.start()
+    return Run(process, folder)
 
-    return {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+def _run(folder: Path, methods: list[str], workers: int) -> None:
+    os.setsid()
+    with (folder / "log.txt").open("a") as told:
+        os.dup2(told.fileno(), 1)
+        os.dup2(told.fileno(), 2)
+    began = time.monotonic()
+    context = toy_context_in(folder)
+    pool = engine("local", context.workspace, ["cpu"], workers)
+    try:
+        execute(context, plan(context.matrix, find(methods), (0,)), pool)
+    finally:
+        pool.close()
+    (folder / "seconds.txt").write_text(str(time.monotonic() - began))
 
 
 def bytes_of(results: Path) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small import bytes_of, here
+from small import bytes_of, here, toy_context_in
 
 from oodbench.cli import main
 from oodbench.data.matrix import find_matrix
@@ -15,14 +15,8 @@ from oodbench.run.context import Context
 from oodbench.run.execute import Summary, execute
 from oodbench.run.plan import Job, part, plan
 from oodbench.run.registry import find, registry
-from oodbench.run.tasks import guarded
-from oodbench.run.workspace import Workspace
 
 METHODS = ["msp", "mahalanobis-c"]
-
-
-def context_in(folder: Path) -> Context:
-    return guarded(find_matrix("toy-v1"), Workspace(results=folder / "results", cache=folder / "cache"))
 
 
 def run(context: Context, *methods: str, seeds: tuple[int, ...] = (0,)) -> Summary:
@@ -32,7 +26,7 @@ def run(context: Context, *methods: str, seeds: tuple[int, ...] = (0,)) -> Summa
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    assert not run(context_in(folder)).failed
+    assert not run(toy_context_in(folder)).failed
     return folder
 
 
@@ -79,7 +73,7 @@ def test_a_harmed_cache_is_mended(
     assert harmed
     for path in harmed:
         harm(path)
-    assert not run(context_in(tmp_path)).failed
+    assert not run(toy_context_in(tmp_path)).failed
     assert bytes_of(tmp_path / "results") == bytes_of(whole / "results")
     if harm is not gone:
         assert "it is made again" in caplog.text
@@ -92,7 +86,7 @@ def test_harmed_results_are_mended(
 ) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     harm(getattr(record_paths(tmp_path / "results", "toy-v1", "msp", 0), what))
-    assert not run(context_in(tmp_path)).failed
+    assert not run(toy_context_in(tmp_path)).failed
     assert bytes_of(tmp_path / "results") == bytes_of(whole / "results")
     if harm is not gone:
         assert "msp, seed 0: " in caplog.text
@@ -109,7 +103,7 @@ def test_a_failure_keeps_its_whole_traceback_until_it_is_mended(
     def broken(*args: object) -> None:
         raise ZeroDivisionError("deep inside")
 
-    context = context_in(tmp_path)
+    context = toy_context_in(tmp_path)
     paths = record_paths(tmp_path / "results", "toy-v1", "msp", 0)
     monkeypatch.setattr(formulas, "msp_key", broken)
     assert run(context, "msp").failed
@@ -123,7 +117,7 @@ def test_a_failure_keeps_its_whole_traceback_until_it_is_mended(
 
 
 def test_costs_hold_those_of_all_parts(tmp_path: Path) -> None:
-    context = context_in(tmp_path)
+    context = toy_context_in(tmp_path)
     run(context, "msp", "deep-ensemble")
     alone, five = (
         read_cost(record_paths(tmp_path / "results", "toy-v1", name, 0).cost) for name in ("msp", "deep-ensemble")

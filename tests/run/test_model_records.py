@@ -21,8 +21,9 @@ from oodbench.records import (
 )
 from oodbench.run.execute import execute
 from oodbench.run.models import model_name
-from oodbench.run.plan import plan
+from oodbench.run.plan import plan, sized
 from oodbench.run.registry import find, registry
+from oodbench.run.rows import on_models
 
 
 @pytest.fixture
@@ -126,11 +127,11 @@ def test_a_broken_record_of_a_model_is_made_again(context, name, content):
 def test_every_recipe_has_a_name_of_its_own(matrix, tmp_path):
     """Two recipes never share a folder; one recipe never has two."""
 
-    def sized(recipe):
-        return recipe.sized(matrix.scale, matrix.training)
-
-    recipes = dict.fromkeys(sized(entry.method.recipe) for entry in registry().values())
-    names = [model_name(recipe, sized) for recipe in recipes]
+    entries = on_models(matrix, registry().values())
+    recipes = dict.fromkeys(
+        sized(entry.method.recipe, matrix) for entry in entries if matrix.training or entry.method.recipe.given()
+    )
+    names = [model_name(recipe, lambda one: sized(one, matrix)) for recipe in recipes]
     assert len(set(names)) == len(recipes)
     for name in names:
         model_paths(tmp_path, matrix.name, name, 0)

@@ -1,5 +1,6 @@
 """A matrix of texts from end to end: the same methods, unchanged; those that need pixels say so."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,13 +23,20 @@ from oodbench.contract import (
     Outputs,
     Stateless,
 )
+from oodbench.data.fixed import parse
 from oodbench.data.load import load
-from oodbench.data.matrix import find_matrix
+from oodbench.data.matrix import Matrix, find_matrix
+from oodbench.errors import BadCard
+from oodbench.networks import classifier
 from oodbench.networks.gru import GruClassifier
-from oodbench.recipes import Plain
+from oodbench.recipes import Given, Plain
 from oodbench.records import read_record, record_paths
+from oodbench.run.context import Context
+from oodbench.run.engines import InProcess
+from oodbench.run.execute import execute
 from oodbench.run.plan import Job, Skip, plan
 from oodbench.run.registry import find, registry
+from oodbench.run.workspace import Workspace
 from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
@@ -172,6 +180,45 @@ def test_the_recipe_of_another_space_cannot_be_declared() -> None:
     row = Method(name="odd", title="T", paper=PAPER, recipe=Odd(), detector=Stateless(frozenset({LOGITS}), slope))
     (verdict,) = [check.run() for check in checks_of(row) if check.law.name == "well-formed"]
     assert "unknown space 'sounds'" in verdict.why
+
+
+def given(folder: Path) -> Matrix:
+    """Return the toy of texts, given a network of random weights that is called as Outlier Exposure's are."""
+    torch.manual_seed(0)
+    whole = find_matrix("toy-words-v1")
+    net = classifier("toy-gru", InSet(whole.space, 3))
+    path = folder / "words.dict"
+    torch.save(net.state_dict(), path)
+    weights = {"seed": 0, "name": path.name, "size": path.stat().st_size}
+    weights["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    model = {"name": "given", "network": "toy-gru", "licence": "-", "citation": "-", "weights": [weights]}
+    content = whole.model_dump(mode="json", exclude_none=True, exclude={"training"})
+    return parse({**content, "model": [model]}, Matrix, "toy-words-v1.toml")
+
+
+def test_a_matrix_of_texts_may_be_given_its_classifier(tmp_path: Path) -> None:
+    matrix = given(tmp_path)
+    context = Context(matrix, Workspace(tmp_path / "r", tmp_path, tmp_path / "c", "cpu"))
+    planned = plan(matrix, find(["msp", "knn", "odin", "oe-scratch"]), (0,))
+    made = execute(context, planned, InProcess([context.workspace]))
+    assert {record.method: record.status for record in made.records} == {
+        "msp": "ok",
+        "knn": "ok",
+        "odin": "skipped",
+        "oe-scratch": "skipped",
+    }
+    model, _ = context.model(Given(matrix.model[0]), 0)
+    torch.manual_seed(0)
+    net = classifier("toy-gru", InSet(matrix.space, 3)).eval()
+    ids = torch.from_numpy(context.sets.test.batch(slice(0, 5)))
+    torch.testing.assert_close(model.net(ids), net(ids))
+
+
+def test_a_given_network_of_texts_standardises_nothing(tmp_path: Path) -> None:
+    content = given(tmp_path).model_dump(mode="json", exclude_none=True)
+    content["model"][0] |= {"mean": [0.5], "std": [0.2]}
+    with pytest.raises(BadCard, match="mean and std have 1 and 1 numbers, expected one for each of 0 channels"):
+        parse(content, Matrix, "toy-words-v1.toml")
 
 
 def test_the_real_matrix_is_of_questions() -> None:

@@ -136,7 +136,7 @@ def outputs_as_declared(trial: Trial) -> None:
     opened = set(trial.opened or ())
     if trial.opened is None:
         for candidate in trial.candidates:
-            opened |= trial.opens(candidate, replace(ALL, reads=declared))
+            opened |= trial.run(candidate, replace(ALL, reads=declared)).opened
     if unread := {output.name for output in declared} - opened:
         raise BadMethod(f"it declares {', '.join(sorted(unread))} but never reads it: take it out of `reads`")
 

@@ -53,7 +53,7 @@ def facts_finite(trial: Trial) -> None:
 
 
 def _unchanged(trial: Trial, aspect: str) -> None:
-    changed = trial.changed[aspect]
+    changed = trial.again.changed[aspect]
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise BadMethod(f"it changed {changed[0]}{more}")

@@ -47,6 +47,21 @@ class Fitted(NamedTuple):
     state: Any
 
 
+class Run(NamedTuple):
+    """A detector that was fitted, its scores of the test images in one batch, and the names of what it opened."""
+
+    fitted: Fitted
+    scores: Tensor
+    opened: frozenset[str]
+
+
+class Again(NamedTuple):
+    """The scores of a second run, and what of the world was not as before it, by aspect."""
+
+    scores: Tensor
+    changed: Mapping[str, list[str]]
+
+
 @dataclass(frozen=True, eq=False)
 class Trial:
     """A method on its own copy of the toy: what one method breaks, the next does not see."""
@@ -79,35 +94,67 @@ class Trial:
         return (detector, *ends)
 
     @cached_property
-    def fitted(self) -> Fitted:
-        """The candidate that opens most, and of equals the first."""
-        detector, *others = self.candidates
-        if others:
-            detector = max(self.candidates, key=lambda candidate: len(self.opens(candidate)))
-        return Fitted(detector, self.fit(detector))
+    def tries(self) -> tuple[Run, ...]:
+        """Each candidate, fitted and scored with everything open."""
+        return tuple(self.run(candidate) for candidate in self.candidates)
 
     @cached_property
+    def chosen(self) -> Run:
+        """The try of the candidate that opens most, and of equals the first."""
+        return max(self.tries, key=lambda run: len(run.opened))
+
+    @property
+    def fitted(self) -> Fitted:
+        """The candidate that was chosen, and what it learnt."""
+        return self.chosen.fitted
+
+    @property
     def scores(self) -> Tensor:
-        """The scores of the test images, in one batch."""
-        return self.score(self.fitted, "test")
+        """Its scores of the test images, in one batch."""
+        return self.chosen.scores
 
     @cached_property
     def opened(self) -> frozenset[str] | None:
-        """What the candidates open where only what they declare is left open; None if that is not enough for them."""
-        declared = replace(ALL, reads=self.method.detector.reads, fits_on=self.method.detector.fits_on)
+        """What the candidates open where only what they declare is left open; None if that is not enough for them.
+
+        Who opened no more than it declares while all was open has shown what it does; the others are run again.
+        """
+        detector = self.method.detector
+        declared = replace(ALL, reads=detector.reads, fits_on=detector.fits_on)
+        names = {output.name for output in detector.reads} | detector.fits_on
         try:
-            return frozenset().union(*(self.opens(candidate, declared) for candidate in self.candidates))
+            return frozenset().union(
+                *(
+                    run.opened if run.opened <= names else self.run(run.fitted.detector, declared).opened
+                    for run in self.tries
+                )
+            )
         except Undeclared:
             return None
 
     @cached_property
-    def changed(self) -> Mapping[str, list[str]]:
-        """What of the world is not as it was after a fit and a score, by aspect."""
+    def again(self) -> Again:
+        """A second fit and score, on a fresh copy of the toy and with the global generators in other states."""
         fresh = Trial(self.method)  # here earlier runs may have changed already what is changed but once
         with unusual_generators():
             before = snapshot(fresh.toy)
-            fresh.opens(self.fitted.detector)
-            return differences(before, snapshot(fresh.toy))
+            run = fresh.run(self.fitted.detector)
+            return Again(run.scores, differences(before, snapshot(fresh.toy)))
+
+    def run(self, detector: Detector[Any], leave: Leave = ALL) -> Run:
+        """Fit a detector, and score the test images.
+
+        Args:
+            detector: Whom to fit.
+            leave: What it may open.
+
+        Raises:
+            Undeclared: it opened what was not left open.
+        """
+        opened: set[str] = set()
+        fitted = Fitted(detector, self.fit(detector, leave, opened))
+        scores = self.score(fitted, "test", leave=leave, opened=opened)
+        return Run(fitted, scores, frozenset(opened))
 
     def fit(self, detector: Detector[Any], leave: Leave = ALL, opened: set[str] | None = None) -> Any:
         """Return what a detector learns.
@@ -149,17 +196,6 @@ class Trial:
         access = Access(self._open(leave), leave.score_labels, set() if opened is None else opened)
         with torch.no_grad():
             return fitted.detector.score(fitted.state, self._outputs(role, access, rows))
-
-    def opens(self, detector: Detector[Any], leave: Leave = ALL) -> set[str]:
-        """Return the names of the outputs and materials that a detector opens when it is fitted and scores.
-
-        Raises:
-            Undeclared: it opened what was not left open.
-        """
-        opened: set[str] = set()
-        fitted = Fitted(detector, self.fit(detector, leave, opened))
-        self.score(fitted, "test", leave=leave, opened=opened)
-        return opened
 
     def _open(self, leave: Leave) -> frozenset[Output]:
         return given(self.method.recipe.provides, self.space) if leave.reads is None else leave.reads

@@ -15,7 +15,9 @@ from oodbench.spaces import SpaceName, Tokens
 Role = Literal["in", "out", "tuning", "outliers"]
 """What a set may serve as: trained on, detected, tuned on, or trained against (outlier exposure)."""
 
-Resampling = Literal["none", "pad", "box", "bicubic", "crop", "crop-margin", "crop-256-box"]
+Resampling = Literal[
+    "none", "pad", "box", "bicubic", "crop", "crop-margin", "crop-256-box", "bilinear-crop", "bilinear-crop-margin"
+]
 """How an image of another size or colour becomes what a model takes.
 
 Colour first: grey to RGB repeats the channel, RGB to grey is the luma of ITU-R 601. Then size:
@@ -23,6 +25,8 @@ Colour first: grey to RGB repeats the channel, RGB to grey is the luma of ITU-R 
 filter, widened when shrinking (antialiased); `crop` = shorter side to size (bicubic, antialiased), then the centre;
 `crop-margin` = shorter side to 8/7 of the size, then the centre (256 and 224 on ImageNet); `crop-256-box` = `crop` to
 256, then `box`.
+`bilinear-crop` and `bilinear-crop-margin` = the same as torchvision's Resize and CenterCrop do it, to the pixel:
+bilinear, the longer side rounded down, and an image that has the size already goes through both.
 """
 
 IN_SET = "in-set"
@@ -167,6 +171,45 @@ class Folder(Fixed):
     parts: dict[str, FolderPart]
 
 
+class ListFile(Fixed):
+    """A list of images, by the sha256 of its lines or, where only this is public, by git's name of the file.
+
+    Either is of the lines ended by LF alone: published copies differ in the ends of lines. `name`: below a root.
+    """
+
+    name: Text
+    sha256: Sha256 | None = None
+    git_blob: Revision | None = None
+
+    @model_validator(mode="after")
+    def _has_checksum(self) -> Self:
+        if (self.sha256 is None) == (self.git_blob is None):
+            raise ValueError(f"{self.name}: give sha256 or git_blob, one of them")
+        return self
+
+
+class ImageListPart(Fixed):
+    """One split: a list of images, `path label` a line, and the folder that its paths start from.
+
+    `at_most`: nobody has counted the list for the card, and the size of the split is a bound; the list itself says it.
+    """
+
+    list: ListFile
+    images: Text
+    at_most: bool = False
+
+
+class ImageLists(Fixed):
+    """Image files named by lists, in OpenOOD's layout; label -1 is no class. A person gets them; see `url` of the card.
+
+    Pixels are as the file has them: a photograph that says how it was held is not turned, since OpenOOD turns none.
+    """
+
+    kind: Literal["imglist"]
+    folders: Folders
+    parts: dict[str, ImageListPart]
+
+
 class ZipPart(Fixed):
     """One split: zips of encoded pictures, which of their members belong to it (a glob), and how they are labelled.
 
@@ -280,16 +323,31 @@ class HuggingFace(Fixed):
 
 
 class Sentences(Fixed):
-    """Text files with a sentence a line. `parts`: the file of each split.
+    """Text files with a sentence a line.
 
-    `labelled`: each line begins with its class, 0, 1 ..., and a blank.
+    Attributes:
+        labelled: Each line begins with its class and a blank: 0, 1 ..., or, with "names", one of `class_names`.
+        parts: The file of each split.
+        blank: A character that is read as a blank, too: damage in a published file.
+        words_of: The part of an in-set whose words make its vocabulary; parts join by "+".
     """
 
     kind: Literal["sentences"]
     folders: Folders
     encoding: Literal["ascii", "latin-1", "utf-8"]
-    labelled: bool
+    labelled: bool | Literal["names"]
     parts: dict[str, File]
+    blank: Annotated[str, StringConstraints(min_length=1, max_length=1)] | None = None
+    words_of: Text = "train"
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is as ever: a card that says no more than before keeps its hash."""
+        said: dict[str, Any] = content(self)
+        for name in ("blank", "words_of"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                said.pop(name, None)
+        return said
 
 
 class Package(Fixed):
@@ -347,6 +405,7 @@ Source = Annotated[
     | Torchvision
     | Numpy
     | Folder
+    | ImageLists
     | Zip
     | Strips
     | Npz
@@ -373,7 +432,8 @@ class Card(Fixed):
             many sizes), and for texts.
         tokens: How texts become ids of words; in-sets only, other texts are read by the in-set's words.
         classes: Number of classes; 0 when unlabelled.
-        class_names: What they are called, in the order of the labels, for pictures; () where they have only numbers.
+        class_names: What they are called, in the order of the labels, for pictures and for files that label by names;
+            () where they have only numbers.
         mean: Per-channel mean of the training split in [0, 1]; in-sets only.
         std: Per-channel standard deviation of the training split in [0, 1]; in-sets only.
         splits: Stored splits and their sizes. In-sets may cut these further, see `oodbench.data.splits`.
@@ -404,10 +464,14 @@ class Card(Fixed):
 
     @model_serializer(mode="wrap")
     def _without_the_other_space(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `tokens` out where there are none, and what set and classes are called: a hash is that of the data."""
+        """Leave out `tokens` where there are none, and what set and classes are called: a hash is that of the data.
+
+        What classes are called stays where files are read by it.
+        """
         said: dict[str, Any] = content(self)
-        said.pop("class_names", None)
         said.pop("part_of", None)
+        if not (isinstance(self.source, Sentences) and self.source.labelled == "names"):
+            said.pop("class_names", None)
         if self.tokens is None:
             said.pop("tokens", None)
         return said
@@ -444,6 +508,8 @@ class Card(Fixed):
             raise ValueError("tokens is given exactly for an in-set of texts: others are read by the in-set's words")
         if "in" in self.roles and not self.classes:
             raise ValueError("an in-set needs classes")
+        if isinstance(self.source, Sentences) and self.source.labelled == "names" and not self.class_names:
+            raise ValueError("class_names are missing: the lines of the set begin with them")
         return self
 
     @property

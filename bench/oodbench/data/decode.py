@@ -34,32 +34,37 @@ class Decoded(NamedTuple):
     rule: str
 
 
-def decode(content: bytes, name: str) -> Decoded:
+def decode(content: bytes, name: str, upright: bool = True) -> Decoded:
     """Return the pixels of an encoded picture.
+
+    Args:
+        content: Its bytes.
+        name: What errors call it.
+        upright: Whether one that says how it was held is turned.
 
     Raises:
         BadData: It is damaged, cut short, no picture, far too large, or of a kind that has no certain range.
     """
     try:
-        return _opened(content, name)
+        return _opened(content, name, upright)
     except Warning:  # of damaged metadata, say, where the caller makes errors of warnings: the pixels are as good
         with QUIETLY, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _opened(content, name)
+            return _opened(content, name, upright)
 
 
-def _opened(content: bytes, name: str) -> Decoded:
+def _opened(content: bytes, name: str, upright: bool) -> Decoded:
     try:
         with Image.open(io.BytesIO(content)) as file:
-            return _decode(file, name)
+            return _decode(file, name, upright)
     except (BadData, Warning):
         raise
     except Exception as error:  # a damaged picture may raise anything
         raise BadData(f"{name}: not a readable image ({str(error) or type(error).__name__}).") from error
 
 
-def _decode(file: Image.Image, name: str) -> Decoded:
-    orientation = _orientation(file)
+def _decode(file: Image.Image, name: str, upright: bool) -> Decoded:
+    orientation = _orientation(file) if upright else UPRIGHT
     if file.mode.startswith("I;16"):
         pixels, rule = _from_16_bits(file, name), "16 bits"
     elif file.mode in _KEPT_GREY:

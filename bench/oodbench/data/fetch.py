@@ -15,6 +15,7 @@ from oodbench.data.cards import (
     FolderPart,
     HuggingFace,
     Idx,
+    ImageLists,
     Npz,
     Numpy,
     Package,
@@ -26,6 +27,7 @@ from oodbench.data.cards import (
 from oodbench.data.checksums import verified_file
 from oodbench.data.download import download
 from oodbench.data.folders import folder_files
+from oodbench.data.imglists import list_files
 from oodbench.data.litter import matching
 from oodbench.data.packaged import where
 from oodbench.data.places import cache_folder, find, holding, missing
@@ -91,6 +93,8 @@ def download_size(card: Card) -> int | None:
 
 def how_to_get(card: Card) -> str:
     """Return the command, or what a person has to do, to get a set that is downloaded."""
+    if isinstance(card.source, ImageLists):
+        return f"OpenOOD's own download lays it out ({card.url}): name its folder with --data DIR"
     if isinstance(card.source, Either):
         return f"oodbench data get {card.name}" if _downloadable(card) else card.source.by_hand or card.url
     by_hand = [file.name for file in _files(card) if not file.url]
@@ -113,6 +117,11 @@ def get(card: Card, root: Path | None = None) -> Path:
         found = status(card, root)
         if not found.present:
             raise MissingData(f"{card.name} comes with a package: `{found.how_to_get}`.")
+        return Path(found.where)
+    if isinstance(source, ImageLists):
+        found = status(card, root)
+        if not found.present:
+            raise MissingData(f"{card.name} cannot be downloaded by oodbench. {found.how_to_get}.")
         return Path(found.where)
     folder = (root or cache_folder()) / _folders(card)[0]
     try:
@@ -165,6 +174,8 @@ def check(card: Card, root: Path | None = None) -> list[Checked]:
         return [Checked(str(verified_file(base / file.name, file, card.name)), "ok") for file in source.files]
     if isinstance(source, HuggingFace):
         return list(_check_rows(card, source, root))
+    if isinstance(source, ImageLists):
+        return [one for split in source.parts for one in _check_list(card, source, split, root)]
     if isinstance(source, Either):
         forms = {split: form_here(card, split, root) for split in card.splits}
         return [one for split, form in forms.items() for one in _check_form(form, split, root)]
@@ -233,6 +244,8 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
             return next((place for place in found if place is not None), None)
         case Sentences():
             return find(card, source.folders, source.parts[split].name, root)
+        case ImageLists():
+            return find(card, source.folders, source.parts[split].list.name, root)
         case Folder():
             return _complete(card, split, source.parts[split], root)
         case HuggingFace():
@@ -299,6 +312,15 @@ def _check_file(card: Card, file: File, root: Path | None) -> Checked:
     if path is None:
         return Checked(file.name, "the archive is not kept; its extracted files are here, unchecked")
     return Checked(str(verified_file(path, file, card.name)), "ok")
+
+
+def _check_list(card: Card, source: ImageLists, split: str, root: Path | None) -> Iterator[Checked]:
+    listed, *pictures = list_files(card, source, split, root)
+    if absent := [path for path in pictures if not path.is_file()]:
+        raise MissingData(
+            f"{card.name}/{split}: {len(absent)} of {len(pictures)} images are not here, first {absent[0]}"
+        )
+    yield Checked(str(listed), f"ok, with {len(pictures)} images, unchecked")
 
 
 def _check_form(form: Card, split: str, root: Path | None) -> Iterator[Checked]:

@@ -53,6 +53,8 @@ class RowPictures:
         """
         cell = self.rows[place][self.column]
         encoded = cell.get("bytes") if isinstance(cell, dict) else None
+        if encoded is None and isinstance(cell, dict) and cell.get("path"):
+            return content(Path(cell["path"]))
         if not isinstance(encoded, bytes):
             raise BadData(f"{self.name(place)}: got no bytes in column {self.column!r}, expected an encoded picture.")
         return encoded
@@ -80,6 +82,30 @@ def parquet_pictures(
         raise BadData(f"{files[0]}: column {source.label!r} holds no classes ({error}); expected integers.") from error
     encoded = rows.cast_column(source.image, datasets.Image(decode=False))
     return RowPictures(encoded, source.image, str(files[0])), labels
+
+
+def rows_by_name(name: str, revision: str | None, split: str) -> Any:
+    """Return a split of a data set of the hub, or of its cache; no code of it is run.
+
+    Raises:
+        MissingData: It cannot be had.
+
+    Example:
+        >>> rows_by_name("ylecun/mnist", None, "test[:100]")
+    """
+    try:
+        return library().load_dataset(name, split=split, revision=revision)
+    except Exception as error:  # the library passes on what several others raise
+        said = str(error).strip().splitlines()
+        raise MissingData(
+            f"hf:{name}[{split}]: cannot be had from the Hugging Face hub or its cache "
+            f"({said[0] if said else type(error).__name__}); expected hf:NAME[SPLIT] or hf:NAME@REVISION[SPLIT]"
+        ) from error
+
+
+def pictures_of(rows: Any, column: str, name: str) -> RowPictures:
+    """Return a column of pictures of a data set, still encoded."""
+    return RowPictures(rows.select_columns([column]).cast_column(column, library().Image(decode=False)), column, name)
 
 
 def fetch(card: Card, source: HuggingFace, folder: Path) -> None:

@@ -125,7 +125,7 @@ class FolderImages:
     """Encoded pictures, decoded only when a batch asks for them; memory stays that of one batch.
 
     `shape` and `resampling` say what each picture becomes after decoding, `places` which of them these are, in order;
-    `invert` turns dark on light into light on dark.
+    `invert` turns dark on light into light on dark, `upright` photographs that say how they were held.
     """
 
     pictures: Pictures
@@ -135,6 +135,7 @@ class FolderImages:
     card: str | None = None
     invert: bool = False
     places: npt.NDArray[np.int64] | None = None
+    upright: bool = True
 
     def __post_init__(self) -> None:
         name = self.card or "images"
@@ -175,7 +176,8 @@ class FolderImages:
 
     @cached_property
     def _sha256(self) -> str:
-        digest = hashlib.sha256(f"{self.shape} {self.resampling} {self.invert}".encode())
+        turned = "" if self.upright else " as stored"
+        digest = hashlib.sha256(f"{self.shape} {self.resampling} {self.invert}{turned}".encode())
         with ThreadPoolExecutor(DECODERS) as pool:  # Pillow and hashlib let go of the interpreter's lock
             places = self._places(slice(None))
             for start in range(0, len(places), CHUNK):  # a damaged picture stops the pass within one chunk
@@ -191,7 +193,7 @@ class FolderImages:
 
     def _decode(self, place: int) -> Pixels:
         name = self.pictures.name(place)
-        return self._fit(decode(self.pictures.content(place), name).pixels, name)
+        return self._fit(decode(self.pictures.content(place), name, self.upright).pixels, name)
 
     def _fit(self, image: npt.NDArray[np.uint8], name: str) -> Pixels:
         try:
@@ -202,7 +204,7 @@ class FolderImages:
     def _fingerprint(self, place: np.integer[Any]) -> bytes:
         """Return what one picture adds to the hash: its bytes' own, and the rule by which they are read, if any."""
         content, name = self.pictures.content(int(place)), self.pictures.name(int(place))
-        decoded = decode(content, name)
+        decoded = decode(content, name, self.upright)
         self._fit(decoded.pixels, name)
         return hashlib.sha256(content).digest() + decoded.rule.encode()
 
@@ -319,7 +321,7 @@ def fit_one(pixels: Pixels, shape: Shape, resampling: Resampling) -> Pixels:
     """Return one image [c h w] as `shape`: colour first, then size."""
     c, h, w = shape
     coloured = _colour(pixels, c)
-    if coloured.shape == shape:
+    if coloured.shape == shape and resampling != "bilinear-crop-margin":
         return coloured
     match resampling:
         case "pad":
@@ -332,6 +334,10 @@ def fit_one(pixels: Pixels, shape: Shape, resampling: Resampling) -> Pixels:
             return _crop(coloured, h, w, max(h, w))
         case "crop-margin":
             return _crop(coloured, h, w, round(max(h, w) * 8 / 7))
+        case "bilinear-crop":
+            return _centre_of_bilinear(coloured, h, w, max(h, w))
+        case "bilinear-crop-margin":
+            return _centre_of_bilinear(coloured, h, w, round(max(h, w) * 8 / 7))
         case "crop-256-box":
             return _resize(_crop(coloured, 256, 256, 256), h, w, Image.Resampling.BOX)
         case "none":
@@ -368,6 +374,17 @@ def _crop(pixels: Pixels, h: int, w: int, short: int) -> Pixels:
     scale = short / min(pixels.shape[1:])
     rows, columns = (round(side * scale) for side in pixels.shape[1:])
     return _pad(_resize(pixels, rows, columns, Image.Resampling.BICUBIC), h, w)
+
+
+def _centre_of_bilinear(pixels: Pixels, h: int, w: int, short: int) -> Pixels:
+    """Return torchvision's CenterCrop of its Resize: the longer side rounded down, the margin to the nearest even."""
+    rows, columns = pixels.shape[1:]
+    least = min(rows, columns)
+    if least != short:
+        rows, columns = (short if side == least else int(short * side / least) for side in (rows, columns))
+        pixels = _resize(pixels, rows, columns, Image.Resampling.BILINEAR)
+    top, left = round((rows - h) / 2), round((columns - w) / 2)
+    return np.ascontiguousarray(pixels[:, top : top + h, left : left + w])
 
 
 def _resize(pixels: Pixels, h: int, w: int, filter: Image.Resampling) -> Pixels:

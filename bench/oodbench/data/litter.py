@@ -33,7 +33,7 @@ def _matching(place: Path, glob: str) -> Iterator[Path]:
     any_ending = not pattern.suffix or "*" in pattern.suffix
     endings = _endings(pattern.suffix)
     for path in place.glob(glob if any_ending else str(pattern.with_suffix(".*"))):
-        if _is_litter(path.relative_to(place)):
+        if is_litter(path.relative_to(place)):
             continue
         if any_ending or (path.suffix.lower() in endings and fnmatchcase(path.stem, pattern.stem)):
             yield path
@@ -44,5 +44,6 @@ def _endings(suffix: str) -> frozenset[str]:
     return next((family for family in FAMILIES if ending in family), frozenset({ending}))
 
 
-def _is_litter(path: Path) -> bool:
+def is_litter(path: Path) -> bool:
+    """Return whether a path below a folder is what systems leave in others' folders."""
     return any(part.startswith(".") or part.lower() in LITTER for part in path.parts)

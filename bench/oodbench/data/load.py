@@ -69,7 +69,11 @@ def load_card(
     if isinstance(card.source, Drawn):
         return _generate(card, card.source, split, around, seed, n)
     stored = read(card, cut.of, root, around.shape if around is not None else None, seed)
-    part = stored if len(cut.indices) == len(stored) else stored.take(cut.indices)
+    if n is not None and len(stored) < card.splits[cut.of]:
+        raise BadData(
+            f"{card.name}/{split}: nobody has counted it for the card, so no {n} can be drawn of it; take all."
+        )
+    part = stored if len(cut.indices) >= len(stored) else stored.take(cut.indices)
     return part if around is None else fit_shape(part, around.shape, card.resampling)
 
 

@@ -76,6 +76,8 @@ class Matrix(Fixed):
         reproduces: The paper whose table this is, as its file in `results/reported` is called; none as a rule.
         tuning_same: Images of the one out-set that are held out from its test, for tuning: what papers do that tune
             on the set that they test. Such a matrix has no `tuning_ood`, and rows that are tuned so say `ood_val_same`.
+        tuning_shares_source: Whether `tuning_ood` has other images of a source that is tested, as OpenOOD's has. Rows
+            that are tuned on it say `ood_val_same`, too.
     """
 
     name: Versioned
@@ -96,6 +98,7 @@ class Matrix(Fixed):
     methods: tuple[Text, ...] = ()
     reproduces: Text | None = None
     tuning_same: Count | None = None
+    tuning_shares_source: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -224,7 +227,6 @@ def _spaces(matrix: Matrix) -> Iterator[str]:
         "attacks": [one.attack for one in matrix.attacks],
         "adversarial_validation": held and held.attack,
         "training.augment": list(matrix.training.augment) if matrix.training else [],
-        "model": [one.name for one in matrix.model],
     }
     for place, value in of_pixels.items():
         if value:
@@ -253,10 +255,13 @@ def _sizes(matrix: Matrix) -> Iterator[str]:
 
 def _origins(matrix: Matrix) -> Iterator[str]:
     tested = {find_card(name).origin: name for name in (*(one.card for one in matrix.ood), matrix.in_set)}
+    shared = {find_card(one.card).origin for one in matrix.tuning_ood if matrix.tuning_shares_source}
+    if matrix.tuning_shares_source and not shared & set(tested):
+        yield "tuning_shares_source: no set of tuning_ood has an origin that is tested; leave it out"
     for place, samples in (("tuning_ood", matrix.tuning_ood), ("outliers", matrix.outliers)):
         for one in samples:
             origin = find_card(one.card).origin
-            if origin in tested:
+            if origin in tested and not (place == "tuning_ood" and origin in shared):
                 yield (
                     f"{place}: {one.card} has the origin {origin!r}, and so has {tested[origin]}, which is tested; "
                     f"what is tuned or trained on must share no source with it"

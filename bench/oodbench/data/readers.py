@@ -14,6 +14,7 @@ from oodbench.data.cards import (
     Folder,
     HuggingFace,
     Idx,
+    ImageLists,
     Npz,
     Numpy,
     Package,
@@ -28,6 +29,7 @@ from oodbench.data.folders import folder_files, folder_images
 from oodbench.data.huggingface import parquet_pictures
 from oodbench.data.idx import read_idx
 from oodbench.data.images import CHUNK, ArrayImages, FolderImages, Images
+from oodbench.data.imglists import list_files, listed_images
 from oodbench.data.litter import matching
 from oodbench.data.packaged import packaged, packaged_files
 from oodbench.data.places import cache_folder, find, holding, missing
@@ -61,6 +63,8 @@ def _read(card: Card, split: str, root: Path | None, shape: Shape | None, seed: 
             return _numpy(card, source, split, root, shape)
         case Folder() as source:
             return _folder(card, source, split, root, shape)
+        case ImageLists() as source:
+            return listed_images(card, source, split, root, shape)
         case Zip() as source:
             return _zip(card, source, split, root, shape)
         case Strips() as source:
@@ -101,6 +105,8 @@ def files(card: Card, split: str, root: Path | None) -> tuple[Path, ...]:
         case Folder() as source:
             folder = source.parts[split]
             return folder_files(card, folder, _holding(card, source.folders, folder.files, root))
+        case ImageLists() as source:
+            return list_files(card, source, split, root)
         case Zip() as source:
             archives = source.parts[split].archives
             return tuple(_found(card, source.folders, file.name, root) for file in archives)
@@ -237,9 +243,14 @@ def _found(card: Card, folders: tuple[str, ...], name: str, root: Path | None) -
     return path
 
 
+def _bounded(card: Card, split: str) -> bool:
+    """Whether a card says of a split how many there are at most; its list has been held against that."""
+    return isinstance(card.source, ImageLists) and card.source.parts[split].at_most
+
+
 def _check(images: Images, card: Card, split: str) -> None:
     """Hold what was read against what the card says."""
-    if len(images) != card.splits[split]:
+    if len(images) != card.splits[split] and not _bounded(card, split):
         raise BadData(
             f"{card.name}/{split}: got {len(images)} images, expected {card.splits[split]}; "
             f"is a part missing? `oodbench data get {card.name}` makes it whole."

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,14 @@ AHEAD = 2
 
 Batch = npt.NDArray[Any]
 """Pixels [k c h w], float32 in [0, 1], or ids of words [k t], int64."""
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """Inputs that know best how to be read from start to end."""
+
+    def stream(self, size: int) -> Iterator[Batch]:
+        """Yield the inputs in order, `size` at a time."""
 
 
 def batches(images: Inputs, size: int, workers: int = 0) -> Iterator[Batch]:
@@ -39,7 +47,9 @@ def batches(images: Inputs, size: int, workers: int = 0) -> Iterator[Batch]:
         >>> for x in batches(images, 256, workers=4):
         ...     logits = net(torch.from_numpy(x))
     """
-    if isinstance(images, RememberedImages):
+    if isinstance(images, Streams):
+        yield from images.stream(size)
+    elif isinstance(images, RememberedImages):
         yield from batches(images.opened, size, workers)
     elif isinstance(images, MirroredImages):
         for batch in batches(images.images, size, workers):

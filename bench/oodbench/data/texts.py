@@ -151,7 +151,7 @@ def read_texts(card: Card, source: Sentences, cut: Cut, root: Path | None, like:
 def _own_vocabulary(card: Card, source: Sentences, root: Path | None) -> Vocabulary:
     if card.tokens is None:
         raise BadData(f"{card.name}: the set is read by the in-set's words; pass its texts as `like`.")
-    train = find_cut(card, "train")
+    train = find_cut(card, source.words_of)
     texts, _ = _lines(card, source, train.of, root)
     return vocabulary_of((texts[place] for place in train.indices), card.tokens, card.name)
 
@@ -169,17 +169,19 @@ def _lines(card: Card, source: Sentences, split: str, root: Path | None) -> tupl
     lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]  # Latin-1 has other ends of lines
     if len(lines) != card.splits[split]:
         raise BadData(f"{card.name}/{split}: got {len(lines)} sentences, expected {card.splits[split]}.")
+    if source.blank:
+        lines = [line.replace(source.blank, " ") for line in lines]
     if not source.labelled:
         return lines, None
     pairs = [line.partition(" ") for line in lines]
-    return [sentence for _, _, sentence in pairs], _classes(card, split, [label for label, _, _ in pairs])
+    names = card.class_names if source.labelled == "names" else tuple(map(str, range(card.classes)))
+    return [sentence for _, _, sentence in pairs], _classes(card, split, [label for label, _, _ in pairs], names)
 
 
-def _classes(card: Card, split: str, labels: list[str]) -> Ids:
-    known = {str(label): label for label in range(card.classes)}
+def _classes(card: Card, split: str, labels: list[str], names: tuple[str, ...]) -> Ids:
+    known = {name: label for label, name in enumerate(names)}
     for line, label in enumerate(labels, 1):
         if label not in known:
-            raise BadData(
-                f"{card.name}/{split}, line {line}: got the class {label!r}, expected 0 to {card.classes - 1}."
-            )
+            expected = f"{names[0]} to {names[-1]}" if names[0] == "0" else f"one of {', '.join(names)}"
+            raise BadData(f"{card.name}/{split}, line {line}: got the class {label!r}, expected {expected}.")
     return np.array([known[label] for label in labels], np.int64)

@@ -38,6 +38,7 @@ from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.noise_pictures import draw_all
+from oodbench.diagnostics.suited import suited
 from oodbench.errors import BadSetting
 from oodbench.measure.cells import cells, measure
 from oodbench.measure.likelihood import bits_per_dim
@@ -47,7 +48,7 @@ from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.examine import Exam, examine
 from oodbench.run.plan import offers, sized, why_not
-from oodbench.run.registry import find, registry
+from oodbench.run.registry import registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
 from oodbench.spaces import Shape
@@ -117,12 +118,9 @@ def analyse(
         MissingData: the in-set is not here.
     """
     context = _with_distinct_members(Context(find_matrix(matrix), workspace), seed)
-    (entry,) = find([method])
-    if not climbable(entry.method):
-        known = ", ".join(name for name, one in registry().items() if climbable(one.method))
-        raise BadSetting(f"{method} has no log density to climb; expected one of {known}")
-    recipe = _sized(entry.method, context)
-    if reason := why_not(entry.method, recipe, offers(context.matrix), context.matrix.space.name):
+    climbed = suited(method, climbable, "has no log density to climb")
+    recipe = _sized(climbed, context)
+    if reason := why_not(climbed, recipe, offers(context.matrix), context.matrix.space.name):
         raise BadSetting(f"{method} on {matrix}: {reason}")
     model, _ = context.model(recipe, seed, report)
     path = dict(ways(model, context.sets.test, n, seed, climb, report))

@@ -16,13 +16,12 @@ from oodbench.data.matrix import Matrix, find_matrix
 from oodbench.detectors.densities import LIKELIHOOD
 from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.histogram_pictures import Floats, draw_all
-from oodbench.errors import BadSetting
+from oodbench.diagnostics.suited import suited
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.measure.ranking import ranking
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.plan import sized
-from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
 
 
@@ -51,11 +50,8 @@ def analyse(
         MissingData: the in-set is not here.
     """
     context = Context(find_matrix(matrix), workspace)
-    (entry,) = find([method])
-    if entry.method.detector != LIKELIHOOD:
-        known = ", ".join(name for name, one in registry().items() if one.method.detector == LIKELIHOOD)
-        raise BadSetting(f"{method} does not score by a log density; expected one of {known}")
-    recipe = sized(entry.method.recipe, context.matrix)
+    found = suited(method, lambda one: one.detector == LIKELIHOOD, "does not score by a log density")
+    recipe = sized(found.recipe, context.matrix)
 
     def bits(images: Any) -> Floats:
         few = images.take(evenly(len(images), n))

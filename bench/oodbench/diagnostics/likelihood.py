@@ -27,7 +27,7 @@ from oodbench.densities.glow import Glow
 from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.false_alarms import false_alarms
 from oodbench.diagnostics.pictures import draw_all
-from oodbench.errors import BadSetting
+from oodbench.diagnostics.suited import suited
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.measure.ranking import ranking
 from oodbench.models.outputs import BATCH
@@ -35,7 +35,6 @@ from oodbench.models.train import Report, silent
 from oodbench.networks.glow import GlowNet
 from oodbench.run.context import Context
 from oodbench.run.plan import sized
-from oodbench.run.registry import find, registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
 from oodbench.store import atomically
@@ -94,14 +93,11 @@ def analyse(
         MissingData: the in-set is not here.
     """
     context = Context(find_matrix(matrix), workspace)
-    (entry,) = find([method])
-    recipe = entry.method.recipe
-    if not isinstance(recipe, Glow):
-        known = ", ".join(name for name, one in registry().items() if isinstance(one.method.recipe, Glow))
-        raise BadSetting(f"{method} is not a Glow, and only these can be taken apart: {known}")
-    recipe = sized(recipe, context.matrix)
+    found = suited(method, lambda one: isinstance(one.recipe, Glow), "is not a Glow, and only these can be taken apart")
+    recipe = sized(found.recipe, context.matrix)
     model, _ = context.model(recipe, seed, report)
     net, device = model.net, model.device
+    assert isinstance(recipe, Glow)
     assert isinstance(net, GlowNet)
     sets = {name: images.take(evenly(len(images), n)) for name, role, images in context.sets if role in ROLES}
     parts = {name: decomposed(net, images, device) for name, images in sets.items()}

@@ -26,13 +26,12 @@ from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.detectors.mixture import FeatureMixture
 from oodbench.diagnostics import Study, evenly, write
-from oodbench.errors import BadSetting
+from oodbench.diagnostics.suited import suited
 from oodbench.estimators import ROWS, Mixture
 from oodbench.models.outputs import Access, ModelOutputs
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.plan import sized
-from oodbench.run.registry import find
 from oodbench.run.workspace import Workspace
 
 STEPS = 100
@@ -68,11 +67,10 @@ def analyse(
         MissingData: the in-set is not here.
     """
     context = Context(find_matrix(matrix), workspace)
-    (entry,) = find([method])
-    detector = entry.method.sized(context.matrix.scale).detector
-    if not isinstance(detector, FeatureMixture):
-        raise BadSetting(f"{method} has no mixture over features; purification takes gmm-100 or gmm-1000")
-    recipe = sized(entry.method.recipe, context.matrix)
+    found = suited(method, lambda one: isinstance(one.detector, FeatureMixture), "has no mixture over features")
+    detector = found.sized(context.matrix.scale).detector
+    assert isinstance(detector, FeatureMixture)  # at every scale the same class
+    recipe = sized(found.recipe, context.matrix)
     model, _ = context.model(recipe, seed, report)
 
     def features(images: Inputs) -> Tensor:

@@ -26,7 +26,7 @@ from oodbench.densities.flow_gan import FlowGan
 from oodbench.densities.glow import Glow
 from oodbench.diagnostics import Study, evenly, write
 from oodbench.diagnostics.sample_pictures import draw_all
-from oodbench.errors import BadSetting
+from oodbench.diagnostics.suited import suited
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.measure.mode_score import Floats, mode_score
 from oodbench.models.outputs import Trained
@@ -36,7 +36,6 @@ from oodbench.networks.flow_gan import FlowGanNet
 from oodbench.networks.glow import GlowNet
 from oodbench.run.context import Context
 from oodbench.run.plan import reference_of, sized
-from oodbench.run.registry import find, registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
 
@@ -69,11 +68,9 @@ def analyse(
         MissingData: the in-set is not here.
     """
     context = Context(find_matrix(matrix), workspace)
-    (entry,) = find([method])
-    if not isinstance(entry.method.recipe, Glow | FlowGan):
-        known = ", ".join(name for name, one in registry().items() if isinstance(one.method.recipe, Glow | FlowGan))
-        raise BadSetting(f"{method} is not a flow, and only of these samples are drawn: {known}")
-    recipe = sized(entry.method.recipe, context.matrix)
+    lacks = "is not a flow, and only of these samples are drawn"
+    found = suited(method, lambda one: isinstance(one.recipe, Glow | FlowGan), lacks)
+    recipe = sized(found.recipe, context.matrix)
     model, _ = context.model(recipe, seed, report)
     y = drawn(model, n, seed)
     test = context.sets.test

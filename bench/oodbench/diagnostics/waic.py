@@ -21,13 +21,12 @@ from oodbench.data.matrix import find_matrix
 from oodbench.densities.ensemble import DensityEnsemble
 from oodbench.detectors.densities import WAIC
 from oodbench.diagnostics import Study, evenly, write
+from oodbench.diagnostics.suited import suited
 from oodbench.diagnostics.waic_pictures import Floats, draw_all
-from oodbench.errors import BadSetting
 from oodbench.measure.ranking import ranking
 from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.plan import sized
-from oodbench.run.registry import find, registry
 from oodbench.run.workspace import Workspace
 
 
@@ -56,11 +55,13 @@ def analyse(
         MissingData: the in-set is not here.
     """
     context = Context(find_matrix(matrix), workspace)
-    (entry,) = find([method])
-    if not isinstance(entry.method.recipe, DensityEnsemble) or entry.method.detector != WAIC:
-        known = ", ".join(name for name, one in registry().items() if one.method.detector == WAIC)
-        raise BadSetting(f"{method} does not score by WAIC; expected one of {known}")
-    recipe = sized(entry.method.recipe, context.matrix)
+    found = suited(
+        method,
+        lambda one: isinstance(one.recipe, DensityEnsemble) and one.detector == WAIC,
+        "does not score by WAIC",
+    )
+    recipe = sized(found.recipe, context.matrix)
+    assert isinstance(recipe, DensityEnsemble)
     named = {"test": context.sets.test, **context.sets.ood}
     sets: dict[str, Inputs] = {name: images.take(evenly(len(images), n)) for name, images in named.items()}
     of_members = LOG_DENSITY.of_members

@@ -48,6 +48,14 @@ METRICS: dict[str, Metric] = {
             "Share of good inputs flagged at the lowest threshold that flags at least 95 % of the bad ones.",
         ),
         Metric(
+            "fpr90_ood_positive",
+            "FPR90 (bad is positive)",
+            False,
+            0,
+            1,
+            "Share of good inputs flagged at the lowest threshold that flags at least 90 % of the bad ones.",
+        ),
+        Metric(
             "detection_error",
             "Detection error",
             False,

@@ -162,6 +162,12 @@ def fpr95_ood_positive(counts: Counts) -> float:
     return int(counts.good_upto[flags_95]) / counts.n_good
 
 
+def fpr90_ood_positive(counts: Counts) -> float:
+    """Return P(s_good <= t) at the smallest distinct t with P(s_bad <= t) >= 0.9 (Hendrycks et al. 2019, of texts)."""
+    flags_90 = _first_at_least(-(-9 * counts.n_bad // 10), counts.bad_upto)
+    return int(counts.good_upto[flags_90]) / counts.n_good
+
+
 def detection_error(counts: Counts) -> float:
     """Return (1 - TPR) / 2 + FPR / 2 at the threshold of `fpr95`, with the TPR that is reached there."""
     lost = _below(counts.good_upto, _accepts_95(counts))

@@ -37,7 +37,7 @@ OF_EVERY_MODEL: frozenset[Output] = RAW | {NETWORK}
 NONE: Mapping[Output, Tensor] = MappingProxyType({})
 
 BATCH = 512
-"""Inputs per forward pass; fixed, since float32 sums depend on it in the last bits."""
+"""Inputs per forward pass of models that a matrix trains; fixed, since float32 sums depend on it in the last bits."""
 
 
 def of_a_pass(outputs: Iterable[Output]) -> frozenset[Output]:
@@ -72,12 +72,16 @@ class Trained:
         device: Where it is.
         labelled: Which labels of the training split it was trained on [N]; None for all.
         passes: Made so far.
+        batch: Inputs a forward pass.
+        gradient_batch: Inputs at a time, where derivatives are taken.
     """
 
     net: nn.Module
     device: torch.device
     labelled: Tensor | None = None
     passes: Passes = field(default_factory=Passes)
+    batch: int = BATCH
+    gradient_batch: int = BATCH
 
     def outputs(
         self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
@@ -261,9 +265,10 @@ class ModelOutputs:
             made = made._from(value, output, NONE if output in RAW else made._replacing)
         return made
 
-    def batches(self, size: int = BATCH) -> Iterator["ModelOutputs"]:
-        """Yield the same inputs in order, at most `size` at a time."""
-        for rows, replacing in self._cut(size):
+    def batches(self, size: int | None = None) -> Iterator["ModelOutputs"]:
+        """Yield the same inputs in order, at most `size` at a time; by default as many as suit the model."""
+        suited = self._model.gradient_batch if NETWORK in self._access.reads else self._model.batch
+        for rows, replacing in self._cut(size or suited):
             yield ModelOutputs(self._model, self._inputs, self._access, self._stored, self._labels, rows, replacing)
 
     def _from(self, value: Tensor, output: Output, replacing: Mapping[Output, Tensor]) -> "ModelOutputs":
@@ -294,7 +299,7 @@ class ModelOutputs:
             wanted = of_a_pass(self._access.reads).difference(self._replacing)
             if self._stored is not None:
                 wanted -= to_store(wanted)
-            parts = [self._model.outputs(self._raw(rows), wanted, at) for rows, at in self._cut(BATCH)]
+            parts = [self._model.outputs(self._raw(rows), wanted, at) for rows, at in self._cut(self._model.batch)]
             self._live = {output: joined([part[output] for part in parts]) for output in wanted}
         return self._live
 

@@ -9,6 +9,7 @@ densenet-bc-100-12     DenseNet-BC, L = 100, k = 12 (Huang 2017); with -tanh, ta
 oe-convnet             two convolutions and a hidden layer for 28x28, of Outlier Exposure (Hendrycks 2019)
 toy-cnn                591 parameters, for the checks of `oodbench.check`
 gru-small, toy-gru     recurrent classifiers of tokens, states of 128 and of 8 (Cho 2014)
+gru-oe                 embedding of 50 and two layers of 128, the classifier of texts of Hendrycks 2019
 torchvision:NAME       any torchvision classifier, untrained
 timm:NAME              any timm classifier, untrained (extra `models`)
 """
@@ -54,6 +55,7 @@ TRUNKS: dict[str, Callable[..., nn.Module]] = {
 
 OF_TOKENS: dict[str, Callable[..., nn.Module]] = {
     "gru-small": partial(GruClassifier, width=128),
+    "gru-oe": partial(GruClassifier, embedding=50, width=128, layers=2),
     "toy-gru": partial(GruClassifier, width=8),
 }
 """Classifiers of tokens take the space, the number of classes, and `dropout`."""

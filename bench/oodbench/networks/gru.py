@@ -27,7 +27,9 @@ class GruClassifier(nn.Module):
     Args:
         space: What it reads.
         classes: How many it tells apart.
-        width: Of an embedding and of the state.
+        width: Of the state.
+        embedding: Of an embedding; as wide as the state unless given.
+        layers: GRUs on top of each other; the last one's state is classified.
         dropout: Probability of dropping a unit of the embeddings and of the features.
 
     Example:
@@ -37,11 +39,20 @@ class GruClassifier(nn.Module):
     passes = 1
     entries: frozenset[Output] = frozenset({EMBEDDINGS, FEATURES})
 
-    def __init__(self, space: Tokens, classes: int, *, width: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        space: Tokens,
+        classes: int,
+        *,
+        width: int,
+        embedding: int | None = None,
+        layers: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.pad = space.pad
-        self.embedding = nn.Embedding(space.vocabulary, width, padding_idx=space.pad)
-        self.gru = nn.GRU(width, width, batch_first=True)
+        self.embedding = nn.Embedding(space.vocabulary, embedding or width, padding_idx=space.pad)
+        self.gru = nn.GRU(embedding or width, width, num_layers=layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, classes)
 

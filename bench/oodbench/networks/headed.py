@@ -60,6 +60,7 @@ class Headed(nn.Module):
         super().__init__()
         self.model = unwrapped(model)
         self.standardise = Standardise(mean, std)
+        self.training = self.standardise.training = self.model.training
         known = partial(bare_name, self.model)
         self.layer_names = tuple(map(known, layers))
         self.told_axes = (

@@ -34,6 +34,11 @@ def of_resnet(name: str) -> str:
     return _under_trunk(name.replace(".downsample.", ".shortcut."))
 
 
+def of_gru(name: str) -> str:
+    """Return our name of a weight of Outlier Exposure's classifiers of texts."""
+    return name.replace("linear.", "head.")
+
+
 def of_oe_convnet(name: str) -> str:
     """Return our name of a weight of Outlier Exposure's classifier of MNIST: `fc2` is the head."""
     return _under_trunk(name.replace("fc2.", "fc.", 1))
@@ -46,6 +51,7 @@ def _under_trunk(name: str) -> str:
 
 KNOWN: dict[str, Callable[[str], str]] = {
     **{f"he-resnet-{depth}": of_he for depth in (20, 32, 44, 56)},
+    "gru-oe": of_gru,
     "oe-convnet": of_oe_convnet,
     "resnet-18": of_resnet,
     "resnet-34": of_resnet,

@@ -94,7 +94,7 @@ def given_said(card: Matrix | None) -> list[str]:
     """Return who made the classifiers that a matrix is given, and which weights these are; nothing if it trains."""
     words = ("Given classifier", "Network", "Weights", "sha256", "Licence", "Made by")
     rows = [
-        [f"`{one.name}`", f"`{one.network}`", _weights(weights), weights.sha256[:16], one.licence, one.citation]
+        [f"`{one.name}`", f"`{one.network}`", _weights(weights), _which(weights), one.licence, one.citation]
         for one in (card.model if card else ())
         for weights in one.weights
     ]
@@ -103,6 +103,11 @@ def given_said(card: Matrix | None) -> list[str]:
 
 def _weights(weights: Weights) -> str:
     return link(weights.name, weights.url) if weights.url else weights.name
+
+
+def _which(weights: Weights) -> str:
+    """Return how a file's sha256 begins; where nobody has published it, each record has its own file's."""
+    return weights.sha256[:16] if weights.sha256 else "not published; in the records"
 
 
 def bits_table(matrix: MatrixResults, linked: Linked) -> str | None:

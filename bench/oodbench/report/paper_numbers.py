@@ -2,17 +2,22 @@
 
 from collections.abc import Iterable
 
-from oodbench.measure.ranking import RANKING
+from oodbench.measure.ranking import RANKING, count, fpr90_ood_positive
+from oodbench.measure.summary import spread
 from oodbench.report.at_ratio import at_ratio
+from oodbench.report.entries import Entry
 from oodbench.report.markdown import link, mean_and_std, table
 from oodbench.report.reported import Reported, known_as
 from oodbench.report.standings import Standings
 
+FPR90 = "fpr90_ood_positive"
+"""What papers of texts print; no table of ours has it."""
+
 
 def comparable(standings: Standings, in_set: str, reported: Iterable[Reported]) -> list[Reported]:
     """Return what papers print for the methods, sets and metrics of a table, in its order."""
-    methods, metrics = list(standings.entries), list(RANKING)
-    sets, in_sets = _shown(standings), known_as(in_set)
+    methods, metrics = list(standings.entries), [*RANKING, FPR90]
+    sets, in_sets = {**_shown(standings), **_groups(standings)}, known_as(in_set)
     found = [
         one
         for one in reported
@@ -31,6 +36,14 @@ def _shown(standings: Standings) -> dict[str, str]:
     names = [column.name for column in standings.columns]
     called = {other: name for name in names for other in known_as(name)}
     return called | {name: name for name in names}
+
+
+def _groups(standings: Standings) -> dict[str, list[str]]:
+    """Return the sets of each group that papers may print a mean of: OpenOOD's boards do of near and far."""
+    groups: dict[str, list[str]] = {}
+    for column in standings.columns:
+        groups.setdefault(column.group, []).append(column.name)
+    return groups
 
 
 def reported_table(standings: Standings, how: str, numbers: Iterable[Reported]) -> str:
@@ -59,19 +72,35 @@ def _digits(share: float, places: int) -> str:
 
 
 def _row(standings: Standings, one: Reported) -> list[str]:
-    own = _shown(standings)[str(one.out_set)]
-    ours = _measured(standings, one, own)
-    name = own if own == one.out_set else f"{own} (there {one.out_set})"
+    name, ours = _ours(standings, one)
     what = [f"`{one.method}`", name, standings.kind.heading(one.metric)]
     return [*what, ours, as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]
 
 
+def _ours(standings: Standings, one: Reported) -> tuple[str, str]:
+    """Return what we call the set of a paper's number, or the sets that it is the mean over, and our number."""
+    own = _shown(standings).get(str(one.out_set))
+    if own is None:
+        group = _groups(standings)[str(one.out_set)]
+        return f"mean ({one.out_set})", mean_and_std(standings.over_sets(one.metric, one.method, group))
+    return own if own == one.out_set else f"{own} (there {one.out_set})", _measured(standings, one, own)
+
+
 def _measured(standings: Standings, one: Reported, own: str) -> str:
-    """Return our number: at the paper's ratio of set sizes, where it depends on them and the paper says its own."""
+    """Return our number: at the paper's recall, and its ratio of set sizes where it depends on them and is said."""
     entries = list(standings.entries[one.method].values())
+    if one.metric == FPR90:
+        return mean_and_std(spread([share for entry in entries for share in _fpr90(entry, one.failure, own)]))
     if len(entries) == 1 and (drawn := at_ratio(entries[0], own, one)):
         return f"{mean_and_std(drawn)} ({drawn.n} draws at {_ratio(one)})"
     return mean_and_std(standings.over_seeds(one.metric, one.method, own))
+
+
+def _fpr90(entry: Entry, failure: str, own: str) -> list[float]:
+    """Return it of a set; nothing where a group is empty."""
+    cells = [cell for cell in entry.cells if (cell.failure, cell.name) == (failure, own)]
+    entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
+    return [fpr90_ood_positive(count(cell.good, cell.bad)) for cell in cells if len(cell.good) and len(cell.bad)]
 
 
 def _ratio(one: Reported) -> str:

@@ -36,7 +36,7 @@ Tuning = Literal["none", "id_val", "ood_val", "ood_val_same", "adversarial_val",
 Split = Literal["train", "validation", "test"]
 
 Metric = Literal[
-    "fpr95", "fpr95_ood_positive", "detection_error", "min_detection_error", "auroc",
+    "fpr95", "fpr95_ood_positive", "fpr90_ood_positive", "detection_error", "min_detection_error", "auroc",
     "aupr_in", "aupr_out", "aupr_in_balanced", "aupr_out_balanced",
     "accuracy", "ece", "rms_calibration", "mad_calibration", "soft_f1", "oce", "mce", "rel_mce",
     "bits_per_dim", "l_x", "l_y", "delta_entropy", "mann_whitney_p",

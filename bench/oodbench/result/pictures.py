@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,15 @@ DASHES = ("-", "--", ":", "-.")
 
 ACROSS = 3
 """Panels beside each other: as many as can be read where a page is 900 pixels wide."""
+
+BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "fontsize": 7, "handlelength": 1.6}
+"""Where a panel's legend stands: on the curves it would hide those of the methods that need a second look."""
+
+LINE = 0.15
+"""Inches: height of a line of a legend."""
+
+SETS = 4
+"""Histograms beside each other."""
 
 BINS = 40
 
@@ -88,7 +98,8 @@ class Pictures:
         """
         with _styled():
             chosen, panels = self._panels(methods, sets)
-            figure, grid = _grid(len(panels), 2.9, 3.1)
+            below = LINE * (2 + -(-len(chosen) // 2))
+            figure, grid = _grid(len(panels), 2.9, 2.9 + below)
             for axes, (name, cells) in zip(grid, panels.items(), strict=True):
                 for place, method in enumerate(chosen):
                     if (cell := cells.get(method)) is None:
@@ -98,14 +109,17 @@ class Pictures:
                     y = 100 * np.append(counts.good_from, 0) / counts.n_good
                     axes.plot(x, y, label=f"{method} {100 * auroc(counts):.1f}", linewidth=1.3, **_line(place))
                 axes.axhline(95, color="0.6", linewidth=0.8, linestyle=":")
-                axes.set(title=name, xlim=(0, 100), ylim=(0, 100.5), aspect="equal")
-                axes.legend(title="AUROC", loc="lower right", fontsize=7, title_fontsize=7, handlelength=1.6)
+                axes.set_title(name, fontsize=9)
+                axes.set(xlim=(0, 100), ylim=(0, 100.5), aspect="equal")
+                axes.legend(title="AUROC, percent", title_fontsize=7, ncols=2, columnspacing=1, **BELOW)
             figure.supxlabel("bad inputs accepted (FPR), percent", fontsize=9)
             figure.supylabel("good inputs accepted (TPR), percent", fontsize=9)
             return figure
 
     def histograms(self, methods: Sequence[str] | None = None, sets: Sequence[str] | None = None) -> "Figure":
         """Draw the scores of good and bad inputs, a row a method and a panel a failure set; higher = more trusted.
+
+        Of many sets the next ones stand below the first, the methods anew.
 
         Bars are shares of the group that a panel names; the lines are at the threshold of FPR95.
 
@@ -121,15 +135,19 @@ class Pictures:
             from matplotlib.figure import Figure
 
             chosen, panels = self._panels(methods, sets)
-            figure = Figure(figsize=(max(4.0, 2.5 * len(panels)), 0.9 + 1.35 * len(chosen)), layout="constrained")
+            blocks = [list(panels)[start : start + SETS] for start in range(0, len(panels), SETS)]
+            rows, columns = len(chosen) * len(blocks), len(blocks[0])
+            figure = Figure(figsize=(max(4.0, 1.2 + 2 * columns), 0.9 + 0.95 * rows), layout="constrained")
             figure.set_facecolor("white")
-            grid = figure.subplots(len(chosen), len(panels), squeeze=False)
-            for row, method in zip(grid, chosen, strict=True):
-                for axes, (name, cells) in zip(row, panels.items(), strict=True):
+            grid = figure.subplots(rows, columns, squeeze=False)
+            for row, (block, method) in zip(grid, product(blocks, chosen), strict=True):
+                for axes in row[len(block) :]:
+                    axes.set_axis_off()
+                for axes, name in zip(row, block, strict=False):
                     axes.set_yticks([])
                     axes.tick_params(labelsize=7)
-                    if method in cells:
-                        _histogram(axes, cells[method])
+                    if method in panels[name]:
+                        _histogram(axes, panels[name][method])
                     if method == chosen[0]:
                         axes.set_title(name, fontsize=9)
                 row[0].set_ylabel(method, rotation=0, ha="right", va="center")
@@ -151,7 +169,7 @@ class Pictures:
         """
         with _styled():
             chosen = self._methods(methods)
-            figure, (axes,) = _grid(1, 5.2, 3.6)
+            figure, (axes,) = _grid(1, 6.6, 3.6)
             wrong = ~self.result.correct
             for place, method in enumerate(chosen):
                 coverage, risk = risk_by_coverage(self.result.scores[method]["test"], wrong)
@@ -172,7 +190,7 @@ class Pictures:
                 ylabel="of these wrong (risk), percent",
             )
             axes.set_ylim(bottom=0)
-            axes.legend(fontsize=8, loc="upper left")
+            axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
             return figure
 
     def _methods(self, methods: Sequence[str] | None) -> list[str]:

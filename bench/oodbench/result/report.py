@@ -35,9 +35,10 @@ def report(result: "Result", pictures: Sequence[Path]) -> str:
     n, right = len(result.correct), result.accuracy
     parts = [
         "# How well a classifier's failures are told",
-        f"The model gets **{right['test']:.2%}** of {n} test images right, {right['train']:.2%} of training images.",
+        f"The model gets **{right['test']:.2%}** of {n} test images right"
+        + (f", {right['train']:.2%} of training images." if "train" in right else "; no training images were given."),
         *(f"**Doubtful:** {doubt}." for doubt in result.doubts),
-        *(part for name in KINDS for part in _kind(result.table, name)),
+        *(part for name in KINDS for part in _kind(result, name)),
         *_notes(result),
         *(f"## {PICTURES[path.stem]}\n\n![{PICTURES[path.stem]}]({path.as_posix()})" for path in pictures),
         *(
@@ -49,6 +50,30 @@ def report(result: "Result", pictures: Sequence[Path]) -> str:
         '`oodbench.load("...")` with the name of this folder has both in Python.',
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def summary(result: "Result") -> str:
+    """Return what a terminal shows of a result: accuracy, and a table a kind of failure, best first."""
+    parts = [f"accuracy on {len(result.correct)} test images: {result.accuracy['test']:.2%}"]
+    parts += [f"doubtful: {doubt}" for doubt in result.doubts]
+    for name, of_kind in result.ranks().groupby("failure", sort=False):
+        auroc = result.ranks("auroc").query("failure == @name").set_index("method")["mean"]
+        lines = pd.DataFrame(
+            {
+                "rank": [_rank(of_kind.set_index("method"), one) for one in of_kind["method"]],
+                "method": of_kind["method"],
+                "FPR95 %": [f"{100 * value:.2f}" for value in of_kind["mean"]],
+                "AUROC %": [f"{100 * auroc[one]:.2f}" for one in of_kind["method"]],
+            }
+        )
+        sets = result.table.query("failure == @name")["set"].dropna().unique()
+        parts.append(f"{KINDS[str(name)].title}: mean of {', '.join(sets)}")
+        parts.append(str(lines.to_markdown(index=False, disable_numparse=True, tablefmt="simple")))
+    absent = result.table[result.table["auroc"].isna()]
+    parts += [
+        f"no number: {one}: {note}" for one, note in dict(zip(absent["method"], absent["note"], strict=True)).items()
+    ]
+    return "\n\n".join(parts)
 
 
 def write_pictures(result: "Result", folder: Path) -> list[Path]:
@@ -80,8 +105,9 @@ def _write(figure: Any, path: Path) -> None:
         figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "oodbench"})
 
 
-def _kind(table: pd.DataFrame, name: str) -> Iterator[str]:
-    """Yield the tables of a kind of failure: a row a method, a column a set."""
+def _kind(result: "Result", name: str) -> Iterator[str]:
+    """Yield the tables of a kind of failure: a row a method, best first, a column a set."""
+    table = result.table
     rows = table[(table["failure"] == name) & table["auroc"].notna()]
     if rows.empty:
         return
@@ -93,6 +119,7 @@ def _kind(table: pd.DataFrame, name: str) -> Iterator[str]:
         for one, good, bad in zip(sizes["set"], sizes["n_good"], sizes["n_bad"], strict=True)
     )
     for metric in SHOWN:
+        ranked = result.ranks(metric).query("failure == @name").set_index("method")
         shown = rows.assign(
             number=[
                 f"{100 * value:.2f} ({100 * low:.1f} to {100 * high:.1f})"
@@ -100,11 +127,24 @@ def _kind(table: pd.DataFrame, name: str) -> Iterator[str]:
             ]
         )
         wide = shown.pivot(index="method", columns="set", values="number").fillna("–")
-        wide = wide.loc[list(dict.fromkeys(rows["method"])), list(sizes["set"])].reset_index()
+        order = [*ranked.index, *(one for one in dict.fromkeys(rows["method"]) if one not in ranked.index)]
+        wide = wide.loc[order, list(sizes["set"])].reset_index()
         wide.columns.name = None
+        wide.insert(0, "rank", [_rank(ranked, one) for one in order])
         arrow = "↑" if METRICS[metric].higher_is_better else "↓"
-        yield f"{METRICS[metric].title} {arrow} in percent, with 95 % intervals over test inputs:"
+        yield (
+            f"{METRICS[metric].title} {arrow} in percent, with 95 % intervals over test inputs; the rank is the place "
+            f"by "
+            f"the mean over sets, and in brackets the 95 % interval of the true rank for this model:"
+        )
         yield str(wide.to_markdown(index=False, disable_numparse=True))
+
+
+def _rank(ranked: pd.DataFrame, method: str) -> str:
+    if method not in ranked.index:
+        return "–"
+    place, low, high = (int(ranked.loc[method, column]) for column in ("place", "low", "high"))  # type: ignore[arg-type]
+    return f"{place} ({low})" if low == high else f"{place} ({low}–{high})"
 
 
 def _notes(result: "Result") -> Iterator[str]:

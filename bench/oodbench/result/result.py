@@ -70,6 +70,24 @@ class Result:
         """
         return rows.metrics(self.judged, self.outcomes, self.seed)
 
+    def ranks(self, metric: str = "fpr95") -> pd.DataFrame:
+        """Return the methods of each kind of failure, best first.
+
+        Columns failure, method, mean (of the metric over the sets), place, and low and high: the 95 % interval of the
+        rank that the method would have with all inputs of these sources, this model given (`docs/ranks.md`). A method
+        that lacks a set has no rank.
+
+        Args:
+            metric: What to rank by: "fpr95" or "auroc".
+
+        Raises:
+            UnknownName: There is no such ranking metric.
+
+        Example:
+            >>> result.ranks().query("failure == 'ood'")[["method", "mean", "place", "low", "high"]]
+        """
+        return rows.ranks(self.judged, self.outcomes, metric)
+
     @cached_property
     def scores(self) -> dict[str, dict[str, NDArray[np.float64]]]:
         """Scores by method and set, float64, higher = more to be trusted.

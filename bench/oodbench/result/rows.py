@@ -9,7 +9,9 @@ import pandas as pd
 from oodbench.errors import BadData
 from oodbench.measure.cells import Cell, cells, measure
 from oodbench.measure.intervals import every_interval
+from oodbench.measure.kinds import KINDS
 from oodbench.measure.ranking import RANKING, count
+from oodbench.measure.ranks import rank_intervals
 from oodbench.records import Outcomes, Scores
 
 Row = dict[str, Any]
@@ -26,6 +28,8 @@ COLUMNS = (
     *("method", "failure", "set", "n_good", "n_bad", *METRICS, *BOUNDS),
     *("forward", "gradient", "accuracy", "note"),
 )
+
+RANKS = ("failure", "method", "mean", "place", "low", "high")
 
 LONG = ("method", "failure", "set", "n_good", "n_bad", "metric", "value", "low", "high")
 
@@ -72,6 +76,25 @@ def table(
     """Return the rows of methods as a DataFrame, those without numbers with the reason in `note`."""
     rows = [row for one in judged for row in _rows(one, outcomes, doubts, seed)]
     return pd.DataFrame([{"accuracy": accuracy} | row for row in rows], columns=list(COLUMNS))
+
+
+def ranks(judged: Sequence[Judged], outcomes: Outcomes, metric: str) -> pd.DataFrame:
+    """Return the methods of each kind of failure, best first, by their mean over its sets, and their ranks' intervals.
+
+    A method that lacks a set has no rank.
+    """
+    cells_of = {one.method: one.cells(outcomes) for one in judged if one.scores}
+    found: list[Row] = []
+    for kind in KINDS:
+        of_kind = {
+            method: {cell.name: cell for cell in some if cell.failure == kind and len(cell.good) and len(cell.bad)}
+            for method, some in cells_of.items()
+        }
+        sets = {name for some in of_kind.values() for name in some}
+        whole = {method: {0: some} for method, some in of_kind.items() if some.keys() == sets and sets}
+        for one in rank_intervals(whole, metric):
+            found.append(dict(zip(RANKS, (kind, one.method, one.mean, one.place, one.low, one.high), strict=True)))
+    return pd.DataFrame(found, columns=list(RANKS))
 
 
 def metrics(judged: Sequence[Judged], outcomes: Outcomes, seed: int) -> pd.DataFrame:

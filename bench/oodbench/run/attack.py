@@ -1,7 +1,8 @@
 """Attacks on one trained classifier: crafted once, kept as float32, and scored again after rounding to 8 bits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,17 @@ from torch.nn.functional import cross_entropy
 from oodbench.contract import LOGITS
 from oodbench.data.attack_cards import Attack
 from oodbench.data.attacks import craft, rounded
-from oodbench.data.images import ArrayImages
-from oodbench.data.inputs import Inputs
+from oodbench.data.images import CHUNK, ArrayImages, digest_of
+from oodbench.data.inputs import Indices, Inputs
 from oodbench.identity import PROTOCOL, address
 from oodbench.models.outputs import Trained
-from oodbench.models.train import Report
+from oodbench.models.train import Report, silent
 from oodbench.run.sealed import seal, unsealed
+from oodbench.spaces import Shape
 from oodbench.store import atomically
+
+AT_ONCE = 256
+"""Images at most that are attacked together."""
 
 Classes = Callable[[Inputs], npt.NDArray[np.int64]]
 """Returns the class that a classifier gives each image [n]."""
@@ -45,11 +50,13 @@ class Target:
         model: Returns it, for its gradients.
         logits: Returns its stored logits [n C] of a set.
         folder: Its folder in the cache.
+        known: What tells a set from others.
     """
 
     model: Callable[[], Trained]
     logits: Callable[[Inputs], Tensor]
     folder: Path
+    known: Callable[[Inputs], str] = Inputs.sha256
 
     def classes(self, images: Inputs) -> npt.NDArray[np.int64]:
         """Return the class that it gives each image [n]."""
@@ -69,23 +76,49 @@ def attempts(name: str, attack: Attack, n: int, target: Target, clean: Inputs, r
         clean: Inputs with labels.
         report: Told of the progress.
     """
-    key = address(PROTOCOL, attack.model_dump(mode="json", exclude={"title", "source"}), n, clean.sha256())
+    key = address(PROTOCOL, attack.model_dump(mode="json", exclude={"title", "source"}), n, target.known(clean))
     place = target.folder / "attacks" / key[:20]
     if unsealed(place / "done.json") is None:
         report(f"attack {attack.name}", 0, 1)
-        made = craft_first(attack, n, target.model(), target.classes(clean), clean)
-        for part, array in zip(("pixels", "index"), made, strict=True):
-            with atomically(place / f"{part}.npy") as file, file.open("wb") as out:
-                np.save(out, array, allow_pickle=False)
+        parts = craft_first(attack, n, target.model(), target.classes(clean), clean, report)
+        save_attacked(parts, n, clean.shape, place)
         seal(place / "done.json", ["pixels.npy", "index.npy"], attack=attack.name)
-    pixels, index = (np.load(place / f"{part}.npy", allow_pickle=False) for part in ("pixels", "index"))
+    pixels, index = np.load(place / "pixels.npy", mmap_mode="r"), np.load(place / "index.npy")
     return tried(name, pixels, index, target.classes, clean)
 
 
+def save_attacked(
+    parts: Iterable[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]], n: int, shape: tuple[int, ...], place: Path
+) -> None:
+    """Write attacked images and their places as they come, pixels.npy [k c h w] and index.npy [k].
+
+    Args:
+        parts: The images and their places, in order.
+        n: How many there are at most.
+        shape: Of one image.
+        place: Folder.
+    """
+    places = [np.empty(0, np.int32)]
+    with atomically(place / "pixels.npy") as file:
+        pixels = np.lib.format.open_memmap(file, "w+", np.float32, (n, *shape))
+        start = 0
+        for some, index in parts:
+            pixels[start : start + len(some)] = some
+            start += len(some)
+            places.append(index)
+        pixels.flush()
+        if start < n:  # the classifier has not as many right
+            few = pixels[:start].copy()
+            with file.open("wb") as out:
+                np.save(out, few, allow_pickle=False)
+    with atomically(place / "index.npy") as file, file.open("wb") as out:
+        np.save(out, np.concatenate(places), allow_pickle=False)
+
+
 def craft_first(
-    attack: Attack, n: int, model: Trained, classes: npt.NDArray[np.int64], clean: Inputs
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Attack the first n images that a classifier gets right; return the attacked [k c h w] and their places [k].
+    attack: Attack, n: int, model: Trained, classes: npt.NDArray[np.int64], clean: Inputs, report: Report = silent
+) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]]:
+    """Attack the first n images that a classifier gets right; yield some [k c h w] at a time, and their places [k].
 
     Args:
         attack: What to do.
@@ -93,12 +126,17 @@ def craft_first(
         model: The classifier.
         classes: Which class it gives each image [n].
         clean: Inputs with labels.
+        report: Told of the progress.
     """
     assert clean.labels is not None
     right = np.flatnonzero(classes == clean.labels)[:n]
-    x, y = torch.from_numpy(clean.batch(right)), torch.from_numpy(clean.labels[right])
-    crafted = craft(attack, x, y, lambda x: predict(model, x), lambda x, y: gradient(model, x, y))
-    return crafted.x.numpy(), right[crafted.index.numpy()].astype(np.int32)
+    size = min(AT_ONCE, model.gradient_batch)
+    for start in range(0, len(right), size):
+        part = right[start : start + size]
+        x, y = torch.from_numpy(clean.batch(part)), torch.from_numpy(clean.labels[part])
+        crafted = craft(attack, x, y, lambda x: predict(model, x), lambda x, y: gradient(model, x, y), size)
+        yield crafted.x.numpy(), part[crafted.index.numpy()].astype(np.int32)
+        report(f"attack {attack.name}", start + len(part), len(right))
 
 
 def tried(
@@ -113,10 +151,45 @@ def tried(
         classes: Returns the class that the classifier gives each image.
         clean: Inputs with labels.
     """
+    exact = ArrayImages(pixels)
     return {
-        name: _attempt(ArrayImages(pixels), index, classes, clean),
-        f"{name}@uint8": _attempt(ArrayImages(rounded(torch.from_numpy(pixels)).numpy()), index, classes, clean),
+        name: _attempt(exact, index, classes, clean),
+        f"{name}@uint8": _attempt(RoundedImages(exact), index, classes, clean),
     }
+
+
+@dataclass(frozen=True, eq=False)
+class RoundedImages:
+    """Other images as an 8-bit file would keep them, round(255 x) / 255, rounded as they are read."""
+
+    images: ArrayImages
+    labels: None = None
+    card: str | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height, width."""
+        return self.images.shape
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: Indices) -> npt.NDArray[np.float32]:
+        """Return the images at `indices`: [k c h w] in [0, 1]."""
+        return rounded(torch.from_numpy(self.images.batch(indices))).numpy()
+
+    def take(self, indices: Indices) -> "RoundedImages":
+        """Return the images at `indices`, in that order."""
+        return RoundedImages(self.images.take(indices))
+
+    def sha256(self) -> str:
+        """Return the sha256 of the rounded pixels."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        chunks = (self.batch(slice(start, start + CHUNK)) for start in range(0, len(self), CHUNK))
+        return digest_of((len(self), *self.shape), chunks, None)
 
 
 def _attempt(images: Inputs, index: npt.NDArray[np.int32], classes: Classes, clean: Inputs) -> Attempt:
@@ -124,10 +197,20 @@ def _attempt(images: Inputs, index: npt.NDArray[np.int32], classes: Classes, cle
     fooled = classes(images) != clean.labels[index]
     if not fooled.any():
         return Attempt(images, index, fooled, None, None)
-    change = images.batch(np.flatnonzero(fooled)) - clean.batch(index[fooled])
-    flat: npt.NDArray[Any] = change.reshape(len(change), -1).astype(np.float64)
-    linf, l2 = np.abs(flat).max(axis=1).mean(), np.sqrt((flat**2).sum(axis=1)).mean()
-    return Attempt(images, index, fooled, float(linf), float(l2))
+    linf, l2 = (np.concatenate(norms) for norms in zip(*_norms(images, clean, index, fooled), strict=True))
+    return Attempt(images, index, fooled, float(linf.mean()), float(l2.mean()))
+
+
+def _norms(
+    images: Inputs, clean: Inputs, index: npt.NDArray[np.int32], fooled: npt.NDArray[np.bool_]
+) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]]:
+    """Yield the l-infinity and l2 norms of the changes that fooled, in parts."""
+    rows = np.flatnonzero(fooled)
+    for start in range(0, len(rows), AT_ONCE):
+        part = rows[start : start + AT_ONCE]
+        change = images.batch(part) - clean.batch(index[part])
+        flat: npt.NDArray[Any] = change.reshape(len(change), -1).astype(np.float64)
+        yield np.abs(flat).max(axis=1), np.sqrt((flat**2).sum(axis=1))
 
 
 def predict(model: Trained, x: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from oodbench.models.train import Report, silent
 from oodbench.run.absent import missing
 from oodbench.run.attack import Attempt, Target, attempts
 from oodbench.run.guard import Guard
-from oodbench.run.models import ModelKey, is_trained, model_name, outputs_of, refresh, trained
+from oodbench.run.models import ModelKey, is_trained, model_name, refresh, trained
+from oodbench.run.outputs import outputs_of
 from oodbench.run.plan import Job, sized
 from oodbench.run.sets import Sets, in_set, open_sets
 from oodbench.run.workspace import Workspace

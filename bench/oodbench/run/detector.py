@@ -13,20 +13,22 @@ from torch import Tensor, nn
 
 from oodbench.contract import Detector, Method
 from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.errors import BadCheckpoint, BadData, BadMethod, BadSetting, OodbenchError, UnknownName
 from oodbench.identity import address
 from oodbench.models.outputs import Access, ModelOutputs, Trained, to_store
 from oodbench.models.state import load_state, save_state
-from oodbench.run.arrays import Array, check_classes, given_sets
-from oodbench.run.arrays import images as as_images
 from oodbench.run.examine import Exam, fitted, not_finite
-from oodbench.run.judged import ANSWER, as_model, evaluating, first_look
+from oodbench.run.judged import ANSWER, evaluating, first_look
 from oodbench.run.machine import exact
-from oodbench.run.own import InMemory, why_not_judged
+from oodbench.run.own import OwnOutputs, why_not_judged
 from oodbench.run.registry import find, registry
 from oodbench.run.tune import scores_of
-from oodbench.run.workspace import usable
-from oodbench.spaces import Shape
+from oodbench.run.user_model import UserModel, as_user_model, with_batches
+from oodbench.run.user_sets import Given, check_classes, given_sets
+from oodbench.run.workspace import temporary, usable
+from oodbench.sources.named import NamedModel
+from oodbench.sources.reader import Data
 
 VERSION = 1
 """Of the layout of a detector's file."""
@@ -59,19 +61,21 @@ class FittedDetector:
     """
 
     method: str
-    shape: Shape
+    shape: tuple[int, ...]
     _detector: Detector[Any]
     _state: Any
     _model: Trained
+    _user: UserModel
     _names: Names
     _good: Floats
     _chosen: Mapping[str, float]
 
-    def score(self, images: Array) -> Floats:
+    def score(self, images: Data) -> Floats:
         """Return how far the model is to be trusted on each image [n], float64; higher = more.
 
         Args:
-            images: [n c h w], float in [0, 1] or uint8, of the size of the training images.
+            images: [n c h w], float in [0, 1] or uint8, of the size of the training images; or a data set, a folder
+                ..., as for `oodbench.evaluate`.
 
         Raises:
             BadData: They are not.
@@ -79,8 +83,9 @@ class FittedDetector:
         Example:
             >>> detector.score(image[None])
         """
-        given = as_images("images", images, self.shape)
-        return _scores(self._detector, self._state, self._model, given)
+        with temporary() as work:
+            given = self._user.reader(work).read("images", images, False, self.shape)
+            return _scores(self._detector, self._state, self._model, given)
 
     def threshold(self, tpr: float = 0.95) -> float:
         """Return the highest score that accepts at least a share of in-distribution images: `score >= threshold`.
@@ -135,12 +140,16 @@ class FittedDetector:
 
 
 def fit(
-    model: nn.Module,
+    model: nn.Module | NamedModel,
     method: str | Method,
     *,
-    train: tuple[Array, Array],
-    validation: tuple[Array, Array] | None = None,
-    ood_validation: Mapping[str, Array] | None = None,
+    train: Data,
+    validation: Data | None = None,
+    ood_validation: Mapping[str, Data] | None = None,
+    transform: Any = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    classes: Sequence[str] = (),
     head: str | None = None,
     layers: Sequence[str] | Mapping[str, int] = (),
     pool: str | None = None,
@@ -152,10 +161,15 @@ def fit(
     Args:
         model: As for `oodbench.evaluate`. The detector refers to it: a model that is trained further is another.
         method: A name (`oodbench list --judges-mine`), or a method of your own.
-        train: Inputs [n c h w] and labels [n] that the model was trained on.
+        train: Inputs that the model was trained on, with classes: arrays, a data set, a folder, as for
+            `oodbench.evaluate`.
         validation: Held-out images and labels: the threshold is measured on them, and some methods fit on them.
         ood_validation: Held-out out-of-distribution images by name, for methods that tune on them.
-        head: As for `oodbench.evaluate`, as are layers and pool.
+        transform: As for `oodbench.evaluate`, as are mean, std, classes, head, layers and pool.
+        mean: Likewise.
+        std: Likewise.
+        classes: Likewise.
+        head: Likewise.
         layers: Likewise.
         pool: Likewise.
         device: Where to run.
@@ -172,16 +186,24 @@ def fit(
         >>> detector.score(images)
     """
     chosen = find([method])[0].method if isinstance(method, str) else method
-    net = as_model(model, head, layers, pool)
-    sets = given_sets(train, train, {}, validation, ood_validation)
     place = usable(device)
+    user = as_user_model(model, transform, mean, std, classes)
+    with temporary() as work:
+        sets = given_sets(user.reader(work), train, train, {}, validation, ood_validation)
+        return _fitted(chosen, user.net(head, layers, pool, sets), user, sets, place, (head, layers, pool), seed)
+
+
+def _fitted(
+    chosen: Method, net: nn.Module, user: UserModel, sets: Given, place: torch.device, names: Names, seed: int
+) -> FittedDetector:
     with exact(place), evaluating(net, place):
         trained = Trained(net.to(place), place)
         classes = first_look(trained, sets.train)
         check_classes(sets, classes)
+        trained = with_batches(trained, sets.train, None, None)
         if why := why_not_judged(chosen, sets, net):
             raise BadMethod(f"{chosen.name}: {why}")
-        outputs = InMemory(trained, to_store(ANSWER | chosen.detector.reads))
+        outputs = OwnOutputs(trained, to_store(ANSWER | chosen.detector.reads))
         exam = Exam(
             model=trained,
             outputs=outputs,
@@ -199,14 +221,20 @@ def fit(
         if good is None:
             judge, good = _on_nine_tenths(chosen, exam, sets.train)
     measured = np.empty(0) if good is None else _scores(*judge, trained, good)
-    names: Names = (head, layers, pool)
     return FittedDetector(
-        chosen.name, sets.train.shape, tuned.detector, tuned.state, trained, names, measured, tuned.chosen
+        chosen.name, sets.train.shape, tuned.detector, tuned.state, trained, user, names, measured, tuned.chosen
     )
 
 
 def load_detector(
-    path: str | Path, model: nn.Module, *, method: Method | None = None, device: str | torch.device = "cpu"
+    path: str | Path,
+    model: nn.Module | NamedModel,
+    *,
+    method: Method | None = None,
+    transform: Any = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    device: str | torch.device = "cpu",
 ) -> FittedDetector:
     """Return the detector that `FittedDetector.save` wrote, on the model that it was fitted on.
 
@@ -216,6 +244,9 @@ def load_detector(
         path: The file.
         model: The same model, with the same weights; wrapped or on another device it is still the same.
         method: The method, if it is one of your own.
+        transform: As for `oodbench.fit`, as are mean and std.
+        mean: Likewise.
+        std: Likewise.
         device: Where to run.
 
     Raises:
@@ -247,11 +278,12 @@ def load_detector(
     if address(detector) != facts["detector"]:
         raise BadCheckpoint(f"{path}: was fitted by another version or other parameters of {name}; fit it again")
     place = usable(device)
-    net = as_model(model, head, layers, pool)
+    user = as_user_model(model, transform, mean, std, ())
+    net = user.net(head, layers, pool, None)
     trained = Trained(net.to(place), place)
     _check_same(path, dict(saved), _probed(trained, detector, shape))
     on_device = moved(state, place)
-    return FittedDetector(name, shape, detector, on_device, trained, (head, layers, pool), good.numpy(), values)
+    return FittedDetector(name, shape, detector, on_device, trained, user, (head, layers, pool), good.numpy(), values)
 
 
 def moved(state: Any, place: torch.device) -> Any:
@@ -264,7 +296,7 @@ def moved(state: Any, place: torch.device) -> Any:
     return type(state)._make(parts) if hasattr(state, "_make") else tuple(parts)
 
 
-def _on_nine_tenths(method: Method, exam: Exam, train: ArrayImages) -> tuple[tuple[Any, Any], ArrayImages | None]:
+def _on_nine_tenths(method: Method, exam: Exam, train: Inputs) -> tuple[tuple[Any, Any], Inputs | None]:
     """Return a detector fitted on all training images but each tenth, with its state, and those; None if that fails."""
     held = np.arange(len(train)) % HELD == HELD - 1
     if not held.any():
@@ -276,7 +308,7 @@ def _on_nine_tenths(method: Method, exam: Exam, train: ArrayImages) -> tuple[tup
     return (tuned.detector, tuned.state), train.take(np.flatnonzero(held))
 
 
-def _scores(detector: Detector[Any], state: Any, model: Trained, images: ArrayImages) -> Floats:
+def _scores(detector: Detector[Any], state: Any, model: Trained, images: Inputs) -> Floats:
     with exact(model.device), evaluating(model.net, model.device):
         found = scores_of(detector, state, ModelOutputs(model, images, Access(detector.reads)))
     if why := not_finite(found):
@@ -284,11 +316,11 @@ def _scores(detector: Detector[Any], state: Any, model: Trained, images: ArrayIm
     return found.astype(np.float64)
 
 
-def _probed(model: Trained, detector: Detector[Any], shape: Shape) -> dict[str, Tensor]:
+def _probed(model: Trained, detector: Detector[Any], shape: tuple[int, ...]) -> dict[str, Tensor]:
     """Return by name what the model gives for a few images of noise: logits, and what the detector reads."""
     x = np.random.default_rng(0).uniform(size=(PROBES, *shape)).astype(np.float32)
     with exact(model.device), evaluating(model.net, model.device):
-        found = InMemory(model, to_store(ANSWER | detector.reads))(ArrayImages(x))
+        found = OwnOutputs(model, to_store(ANSWER | detector.reads))(ArrayImages(x))
     return {
         f"{output}" if isinstance(value, Tensor) else f"{output} {place}": part.detach().cpu()
         for output, value in sorted(found.items())

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Collection, Sequence
@@ -28,6 +29,19 @@ GROUP = "oodbench.engines"
 
 POLL = 0.2
 """Seconds between two looks at the workers' news."""
+
+
+def starting() -> Any:
+    """Return the way in which workers start, a `multiprocessing` context: never as copies of this process.
+
+    On Linux they are copies of one that has imported what tasks need and done nothing, so that torch is imported once,
+    not once a worker; elsewhere each imports for itself.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["oodbench.run.preloaded"])
+    return context
 
 
 class InProcess:
@@ -72,7 +86,7 @@ class Pool:
 
     def __init__(self, places: Sequence[Workspace]) -> None:
         self._places = tuple(places)
-        self._context = multiprocessing.get_context("spawn")
+        self._context = starting()
         self._news: Any = self._context.Queue()
         self._pool: ProcessPoolExecutor | None = None
         self._running: dict[Future[Done[Any]], Task[Any]] = {}

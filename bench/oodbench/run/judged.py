@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.contract import LOGITS, Output
-from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.errors import BadMethod
 from oodbench.models.outputs import Trained
 from oodbench.networks import Classifier, Headed
@@ -48,29 +48,42 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Put a model on a device in evaluation mode, without gradients by its weights, and back as it was.
 
     What it was compiled to is not used meanwhile, nor autocast nor inference mode of the caller: hooks have to see its
-    modules, detectors compute in whole float32, and derivatives are taken.
+    modules, detectors compute in whole float32, and derivatives are taken. What is so already is left alone: of one
+    small image, telling every module anew would take as long as its forward pass.
     """
     modes = {module: module.training for module in model.modules()}
-    wants = {weight: weight.requires_grad for weight in model.parameters() if not weight.is_inference()}
-    places = {weight: weight.device for weight in model.parameters()}
-    compiled = any(hasattr(one, "_orig_mod") or one.__dict__.get("_compiled_call_impl") for one in modes)
+    weights = [weight for module in modes for weight in module.parameters(recurse=False)]
+    buffers = [buffer for module in modes for buffer in module.buffers(recurse=False)]
+    wants = {weight: weight.requires_grad for weight in weights if not weight.is_inference()}
+    here = torch.empty(0, device=device).device  # with the number that "cuda" leaves out
+    home = weights[0].device if weights else here
+    elsewhere = any(one.device != here for one in (*weights, *buffers))
+    compiled = any("_orig_mod" in one._modules or one.__dict__.get("_compiled_call_impl") for one in modes)
     with ExitStack() as quiet:
         quiet.enter_context(torch.inference_mode(False))
         quiet.enter_context(torch.autocast(device.type, enabled=False))
         if compiled:
             quiet.enter_context(torch.compiler.set_stance("force_eager"))
         try:
-            model.to(device)
-            for weight in wants:
-                weight.requires_grad_(False)
-            _to_evaluation(model)
+            if elsewhere:
+                model.to(device)
+            _want(dict.fromkeys(wants, False))
+            if any(modes.values()):
+                _to_evaluation(model)
             yield
         finally:
             for module, mode in modes.items():
-                module.training = mode
-            for weight, wanted in wants.items():
-                weight.requires_grad_(wanted)
-            model.to(next(iter(places.values()), device))
+                if module.training != mode:
+                    module.training = mode
+            _want(wants)
+            if elsewhere:
+                model.to(home)
+
+
+def _want(gradients: Mapping[nn.Parameter, bool]) -> None:
+    for weight, wanted in gradients.items():
+        if weight.requires_grad != wanted:
+            weight.requires_grad_(wanted)
 
 
 def _to_evaluation(model: nn.Module) -> None:
@@ -80,7 +93,7 @@ def _to_evaluation(model: nn.Module) -> None:
         return
 
 
-def first_look(model: Trained, images: ArrayImages) -> int:
+def first_look(model: Trained, images: Inputs) -> int:
     """Return how many classes a model knows, after it has answered one image alone, and that image among others.
 
     Raises:

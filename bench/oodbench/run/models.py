@@ -9,29 +9,24 @@ for another.
 
 import json
 import logging
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import mkstemp
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from oodbench.contract import Output
 from oodbench.data.inputs import Inputs
-from oodbench.data.stream import batches
 from oodbench.errors import BadSetting
 from oodbench.given import GivenModel
 from oodbench.identity import TRAINING, address
 from oodbench.models import checkpoint
-from oodbench.models.outputs import BATCH, Trained, to_store
+from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, labels_of, silent, start, train
 from oodbench.models.weights import fit_weights, read_weights
 from oodbench.networks.public_names import public_names
@@ -246,79 +241,3 @@ def _keep(key: ModelKey, net: torch.nn.Module, folder: Path, guard: Guard | None
     made = guard.made_model(key.recipe) if guard is not None else Made()
     checkpoint.save(folder / WEIGHTS, net.state_dict(), {"recipe": describe(key.recipe), "seed": key.seed})
     seal((folder / WEIGHTS).with_suffix(".json"), [WEIGHTS], made=asdict(made), torch=torch.__version__)
-
-
-def outputs_of(
-    model: Callable[[], Trained], images: Inputs, wanted: frozenset[Output], folder: Path, report: Report = silent
-) -> Mapping[Output, Any]:
-    """Return a model's outputs of a set: tensors mapped from files, made in one forward pass where they are absent.
-
-    Args:
-        model: Returns the model; called where an output has to be made.
-        images: n images.
-        wanted: Outputs; those that are not to be stored are left out.
-        folder: The model's folder in the cache.
-        report: Told of the progress.
-    """
-    names = sorted(to_store(wanted))
-    place = folder / "outputs" / images.sha256()[:20]
-    found = {name: _read(place, name) for name in names}
-    missing = frozenset(name for name, value in found.items() if value is None)
-    if missing:
-        _write(model(), images, missing, place, report)
-        found |= {name: _read(place, name) for name in missing}
-    return found
-
-
-def _write(model: Trained, images: Inputs, wanted: frozenset[Output], place: Path, report: Report) -> None:
-    """Stream one forward pass into one file per array; memory stays that of one batch."""
-    writers: dict[Output, list[_Growing]] = {}
-    for number, pixels in enumerate(batches(images, BATCH, DECODERS)):
-        rows = slice(number * BATCH, number * BATCH + len(pixels))
-        x = torch.from_numpy(pixels).to(model.device)
-        with torch.no_grad():
-            given = model.outputs(x, wanted)
-        for name in wanted:
-            parts = given[name] if isinstance(given[name], tuple) else (given[name],)
-            if name not in writers:
-                writers[name] = [_Growing(place / f"{name}.{i}.npy", part, len(images)) for i, part in enumerate(parts)]
-            for writer, part in zip(writers[name], parts, strict=True):
-                writer.put(rows, part)
-        report("forward pass", rows.stop, len(images))
-    for name, arrays in writers.items():
-        files = [array.close() for array in arrays]
-        seal(place / f"{name}.json", files, arrays=files, tuple=isinstance(given[name], tuple))
-
-
-class _Growing:
-    """A float array on disk, filled batch by batch and named when whole."""
-
-    def __init__(self, path: Path, first: Tensor, n: int) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        dtype = np.float64 if first.dtype == torch.float64 else np.float32
-        # A name of its own: two processes, on two hosts, may write one array at once.
-        handle, name = mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        Path(name).chmod(0o644)
-        self._part = Path(name)
-        os.close(handle)
-        self._array = np.lib.format.open_memmap(self._part, "w+", dtype, (n, *first.shape[1:]))
-
-    def put(self, rows: slice, values: Tensor) -> None:
-        self._array[rows] = values.cpu().numpy()
-
-    def close(self) -> str:
-        """Give the array its name, and return it."""
-        self._array.flush()
-        self._part.replace(self._path)
-        return self._path.name
-
-
-def _read(place: Path, name: Output) -> Any:
-    """Return one output of a set, or None where it is not there or not whole."""
-    facts = unsealed(place / f"{name}.json")
-    if facts is None:
-        return None
-    # Copy-on-write: torch wants a writable array, and the file must never change.
-    arrays = [torch.from_numpy(np.load(place / file, mmap_mode="c", allow_pickle=False)) for file in facts["arrays"]]
-    return tuple(arrays) if facts["tuple"] else arrays[0]

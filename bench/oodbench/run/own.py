@@ -1,7 +1,8 @@
-"""What judging a user's classifier and fitting a detector on it share: its outputs in memory, and who can read them."""
+"""What judging a user's classifier and fitting a detector on it share: its outputs, and who can read them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,23 @@ import torch
 from torch import nn
 
 from oodbench.contract import LOGITS, Method, Output
-from oodbench.data.inputs import Inputs
-from oodbench.models.outputs import BATCH, Passes, Trained, joined
+from oodbench.data.inputs import Inputs, JoinedInputs
+from oodbench.data.stream import batches
+from oodbench.models.outputs import Passes, Trained, joined
+from oodbench.models.train import Report, silent
 from oodbench.recipes import Plain
-from oodbench.run.arrays import Given
 from oodbench.run.judged import spread
+from oodbench.run.outputs import joined_segments, mapped_outputs, onto, passed, seal_outputs, sealed_outputs
+from oodbench.run.overlap import Marked, Overlaps
 from oodbench.run.plan import why_not
+from oodbench.run.user_sets import NO_TRAINING, Given, NoTraining
+from oodbench.store import digest
 
 ASKED = 512
 """Training images on which the model's accuracy is measured, where no method had all of them pass through it."""
+
+SEGMENT = 4096
+"""Inputs whose outputs are sealed together: what a kill can cost."""
 
 
 def why_not_judged(method: Method, sets: Given, net: nn.Module) -> str | None:
@@ -29,28 +38,46 @@ def why_not_judged(method: Method, sets: Given, net: nn.Module) -> str | None:
     lacking = sorted(method.detector.reads & lacks.keys())
     if lacking:
         return f"reads {', '.join(map(str, lacking))}: {lacks[lacking[0]]}"
+    if isinstance(sets.train, NoTraining) and "labels" in method.materials:
+        return NO_TRAINING
     reason = why_not(method, method.recipe, sets.offered, "images")
     return reason or (sets.too_small_to_halve() if method.search else None)
 
 
-class InMemory:
-    """A model's outputs for each set, in memory: one forward pass a set, for all methods."""
+class OwnOutputs:
+    """A model's outputs for each set: one forward pass a set, for all methods.
 
-    def __init__(self, model: Trained, wanted: frozenset[Output]) -> None:
+    Args:
+        model: Whose.
+        wanted: Outputs that any method reads.
+        folder: Where they lie; None keeps them in memory.
+        lasting: Whether the folder outlives this process: then they are sealed, found again, and kept part by part.
+        report: Told of the progress.
+    """
+
+    def __init__(
+        self,
+        model: Trained,
+        wanted: frozenset[Output],
+        folder: Path | None = None,
+        lasting: bool = False,
+        report: Report = silent,
+    ) -> None:
         self._model = replace(model, passes=Passes())  # these passes are shared, not one method's own
-        self._wanted = wanted
-        self._made: dict[str, dict[Output, Any]] = {}
+        self._wanted, self._folder, self._lasting, self._report = wanted, folder, lasting, report
+        self._made: dict[str, Mapping[Output, Any]] = {}
+        self.overlaps = Overlaps()
 
-    def __call__(self, images: Inputs) -> dict[Output, Any]:
+    def __call__(self, images: Inputs) -> Mapping[Output, Any]:
         """Return the outputs for a set."""
-        key = images.sha256()
+        key = self.known(images)
         if key not in self._made:
-            self._made[key] = self._forward(images)
+            self._made[key] = self._forward(images, key)
         return self._made[key]
 
-    def made(self, images: Inputs) -> dict[Output, Any]:
+    def made(self, images: Inputs) -> Mapping[Output, Any]:
         """Return the outputs for a set that are there already."""
-        return self._made.get(images.sha256(), {})
+        return {} if isinstance(images, NoTraining) else self._made.get(self.known(images), {})
 
     def classes(self, images: Inputs) -> npt.NDArray[np.int64]:
         """Return the class that the model gives each image [n]."""
@@ -66,10 +93,54 @@ class InMemory:
         """Return the share that the model gets right: of a set that has passed through it, else of some images."""
         return float(self.right(images if self.made(images) else images.take(spread(len(images), ASKED))).mean())
 
-    def _forward(self, images: Inputs) -> dict[Output, Any]:
+    def known(self, images: Inputs) -> str:
+        """Return what tells a set from others: its content, or where nothing outlives this process what is cheaper."""
+        return images.sha256() if self._lasting else _token(images)
+
+    def _forward(self, images: Inputs, key: str) -> Mapping[Output, Any]:
+        marked = Marked(images)
+        if self._folder is None:
+            made = self._in_memory(marked)
+        else:
+            place = self._folder / "outputs" / key[:20]
+            made = self._lastingly(marked, place) if self._lasting else self._on_disk(marked, place)
+        if sum(map(len, marked.marks)) == len(images):
+            self.overlaps.note(images, np.concatenate(marked.marks))
+        return made
+
+    def _in_memory(self, images: Marked) -> Mapping[Output, Any]:
         parts = []
         with torch.no_grad():
-            for start in range(0, len(images), BATCH):
-                x = torch.from_numpy(images.batch(slice(start, start + BATCH))).to(self._model.device)
-                parts.append(self._model.outputs(x, self._wanted))
+            for batch in batches(images, self._model.batch):
+                parts.append(self._model.outputs(onto(self._model.device, batch), self._wanted))
         return {output: joined([part[output] for part in parts]) for output in self._wanted}
+
+    def _on_disk(self, images: Marked, place: Path) -> Mapping[Output, Any]:
+        return mapped_outputs(place, passed(self._model, images, self._wanted, place, self._report))
+
+    def _lastingly(self, images: Marked, place: Path) -> Mapping[Output, Any]:
+        found, missing = sealed_outputs(place, self._wanted)
+        if not missing:
+            return found
+        n = len(images)
+        segments = [slice(start, min(start + SEGMENT, n)) for start in range(0, n, SEGMENT)]
+        places = [place / f"from-{one.start}" for one in segments] if len(segments) > 1 else [place]
+        for one, where in zip(segments, places, strict=True):
+            if lacking := sealed_outputs(where, missing)[1]:
+                part = Marked(images.inputs.take(one), images.marks) if len(segments) > 1 else images
+
+                def told(text: str, done: int, total: int, start: int = one.start) -> None:
+                    self._report(text, start + done, n)
+
+                seal_outputs(where, passed(self._model, part, lacking, where, told))
+        if len(segments) > 1:
+            seal_outputs(place, joined_segments(places, missing, n, place))
+        return found | sealed_outputs(place, missing)[0]
+
+
+def _token(images: Inputs) -> str:
+    """Return what tells a set from others in this process; content is hashed only where that is cheap."""
+    if isinstance(images, JoinedInputs):
+        return digest([_token(part) for part in images.parts])
+    token = getattr(images, "token", None)
+    return token() if token else images.sha256()

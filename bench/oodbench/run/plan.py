@@ -17,7 +17,7 @@ from oodbench.training import Recipe, Scale
 R = TypeVar("R", bound=Recipe)
 
 Access: TypeAlias = TuningAccess | Literal["ood_val_same"]
-"""Held-out data that a row is tuned on; `_same`: images of the very out-set that it is then tested on."""
+"""Held-out data that a row is tuned on; `_same`: other images of an out-set that it is then tested on."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def offers(matrix: Matrix) -> frozenset[Material]:
 def tuning_access(matrix: Matrix, method: Method) -> Access:
     """Return what a row of a matrix is tuned on: a method's own answer, and whether the set is the one tested."""
     own = method.tuning_access
-    return "ood_val_same" if own == "ood_val" and matrix.tuning_same else own
+    return "ood_val_same" if own == "ood_val" and (matrix.tuning_same or matrix.tuning_shares_source) else own
 
 
 def sized(recipe: R, matrix: Matrix) -> R:

@@ -1,10 +1,14 @@
 """What a person sees of a run: a bar over the tasks, what is going on inside them, and a line for each that ended."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
+
+from oodbench.models.train import Report, silent
 
 
 class Progress:
@@ -33,3 +37,32 @@ class Progress:
         tqdm.write(f"{how:>7}  {label}", file=sys.stderr)
         self._bar.set_postfix_str(" | ".join(self._live.values()))
         self._bar.update()
+
+
+@contextmanager
+def bar(shown: bool | None) -> Iterator[Report]:
+    """Yield what shows the stage at hand with its rate and the time left, on stderr.
+
+    Args:
+        shown: Whether to; None where stderr is a terminal.
+    """
+    if shown is False or (shown is None and not sys.stderr.isatty()):
+        yield silent
+        return
+    stages: list[tqdm[Any]] = []
+    at = ""
+
+    def report(text: str, done: int, total: int) -> None:
+        nonlocal at
+        if text != at or (stages and stages[-1].total != total):
+            for stage in stages:
+                stage.close()
+            stages[:] = [tqdm(total=total, desc=text, dynamic_ncols=True, leave=False, file=sys.stderr)]
+            at = text
+        stages[-1].update(done - stages[-1].n)
+
+    try:
+        yield report
+    finally:
+        for stage in stages:
+            stage.close()

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from oodbench.contract import LOGITS, NETWORK, Method
-from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.estimators import Gaussians
 from oodbench.models.outputs import Trained
-from oodbench.run.arrays import Given
 from oodbench.run.examine import Outcome
 from oodbench.run.judged import ANSWER, spread
-from oodbench.run.overlap import shared
+from oodbench.run.overlap import Overlaps
+from oodbench.run.user_sets import Given
 
 TRIED = 256
 """Training images with which other ranges of the pixels are tried."""
@@ -31,20 +31,22 @@ CONSTANTS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 """Ranges in which models are often trained, as mean and standard deviation of pixels in [0, 1]."""
 
 
-def of_model(model: Trained, train: ArrayImages, accuracy: Mapping[str, float]) -> Iterator[str]:
+def of_model(model: Trained, train: Inputs, accuracy: Mapping[str, float]) -> Iterator[str]:
     """Yield what makes all rows of a model doubtful: it gets few images right, and in another range more."""
-    if accuracy["train"] < LOW:
-        yield from _another_range(model, train)
+    which, right = next((f"{name} images", share) for name, share in accuracy.items())
+    which = which.replace("train ", "training ")
+    if right < LOW and len(train.shape) == 3:
+        yield from _another_range(model, train, which)
     assert train.labels is not None
     commonest = float(np.bincount(train.labels).max() / len(train))
-    if accuracy["train"] <= commonest + 0.05 * (1 - commonest):
+    if right <= commonest + 0.05 * (1 - commonest):
         yield (
-            f"the model gets {accuracy['train']:.1%} of the training images right, where always answering the "
+            f"the model gets {right:.1%} of the {which} right, where always answering the "
             f"commonest class gets {commonest:.1%}: are pixels in the range and labels in the order of its training?"
         )
 
 
-def of_method(method: Method, model: Trained, train: ArrayImages, classes: int) -> Iterator[str]:
+def of_method(method: Method, model: Trained, train: Inputs, classes: int) -> Iterator[str]:
     """Yield what makes the rows of one method doubtful."""
     found = getattr(model.net, "found", None)
     if found is not None and found.doubt and LOGITS in method.detector.reads:
@@ -61,7 +63,7 @@ def of_method(method: Method, model: Trained, train: ArrayImages, classes: int) 
             )
 
 
-def of_fit(outcome: Outcome, train: ArrayImages) -> Iterator[str]:
+def of_fit(outcome: Outcome, train: Inputs) -> Iterator[str]:
     """Yield what makes a fit doubtful: a covariance of less rank than dimensions, for want of training images."""
     n = len(train)
     for fitted in _gaussians(outcome.tuned.state):
@@ -74,30 +76,33 @@ def of_fit(outcome: Outcome, train: ArrayImages) -> Iterator[str]:
             return
 
 
-def of_set(name: str, sets: Given) -> Iterator[str]:
+def of_set(name: str, sets: Given, overlaps: Overlaps) -> Iterator[str]:
     """Yield what makes the rows of a failure set doubtful: it holds images of the test set."""
-    if n := sets.in_test.get(name):
+    if n := overlaps(sets.ood[name], sets.test):
         yield f"{n} of the {len(sets.ood[name])} images of {name} are also in test; take them out of one of the two"
 
 
-def of_test(sets: Given) -> Iterator[str]:
+def of_test(sets: Given, overlaps: Overlaps) -> Iterator[str]:
     """Yield what makes all rows doubtful: test images that the model was trained on."""
-    if n := shared(sets.test, sets.train):
+    if n := overlaps(sets.test, sets.train):
         yield f"{n} of the {len(sets.test)} test images are training images; test on images that the model has not seen"
 
 
-def of_held_out(method: Method, sets: Given) -> Iterator[str]:
+def of_held_out(method: Method, sets: Given, overlaps: Overlaps) -> Iterator[str]:
     """Yield what makes rows doubtful that are fitted or tuned on held-out sets: these hold images of test sets."""
-    if (n := sets.validation_in_test) and "validation" in method.materials:
-        yield f"{n} of the {len(sets.validation or ())} validation images are also in test; hold out others"
+    held_out = sets.validation
+    if held_out and "validation" in method.materials and (n := overlaps(held_out, sets.test)):
+        yield f"{n} of the {len(held_out)} validation images are also in test; hold out others"
     if "ood_validation" not in method.materials:
         return
-    for (held, name), n in sets.tuned_on.items():
-        if n:
-            yield (
-                f"{n} of the {len(sets.tuning[held])} images of ood_validation {held} are also in {name}: the row is "
-                f"tuned on what it is tested on; hold out others"
-            )
+    for held, images in sets.tuning.items():
+        for name, failures in sets.ood.items():
+            if n := overlaps(images, failures):
+                yield (
+                    f"{n} of the {len(images)} images of ood_validation {held} are also in {name}: the row is tuned "
+                    f"on what "
+                    f"it is tested on; hold out others"
+                )
 
 
 def _gaussians(state: Any) -> Iterator[Gaussians]:
@@ -108,8 +113,8 @@ def _gaussians(state: Any) -> Iterator[Gaussians]:
             yield from _gaussians(part)
 
 
-def _another_range(model: Trained, train: ArrayImages) -> Iterator[str]:
-    """Yield the range of pixels in which a model gets clearly more training images right than in [0, 1]."""
+def _another_range(model: Trained, train: Inputs, which: str) -> Iterator[str]:
+    """Yield the range of pixels in which a model gets clearly more images right than in [0, 1]."""
     rows = spread(len(train), TRIED)
     x = torch.from_numpy(train.batch(rows)).to(model.device)
     assert train.labels is not None
@@ -127,12 +132,12 @@ def _another_range(model: Trained, train: ArrayImages) -> Iterator[str]:
     right, name, (mean, std) = best
     gained, lost = int((right & ~plain).sum()), int((plain & ~right).sum())
     if gained - lost > max(0.05 * len(x), 3 * (gained + lost) ** 0.5):
-        told = name or "the mean and standard deviation of the training images"
+        told = name or f"the mean and standard deviation of the {which}"
         numbers = ", ".join(
             f"{key}=({', '.join(f'{value:.4g}' for value in one)},)" for key, one in (("mean", mean), ("std", std))
         )
         yield (
-            f"the model gets {plain.mean():.0%} of the training images right as they are, and {right.mean():.0%} "
+            f"the model gets {plain.mean():.0%} of the {which} right as they are, and {right.mean():.0%} "
             f"standardised by {told}: it expects that; put it inside: oodbench.networks.Headed(model, {numbers})"
         )
 

@@ -19,7 +19,7 @@ import torch
 from oodbench.contract import Detector, Grid, Outputs
 from oodbench.errors import BadData, BadMethod
 from oodbench.measure.ranking import ranking
-from oodbench.models.outputs import BATCH, ModelOutputs
+from oodbench.models.outputs import ModelOutputs
 from oodbench.models.train import Report
 from oodbench.run.fit_data import HandOut, as_fit_data
 
@@ -98,7 +98,7 @@ def scores_of(detector: Detector[Any], state: Any, outputs: ModelOutputs) -> Flo
     """
     parts = []
     with torch.no_grad():
-        for batch in outputs.batches(BATCH):
+        for batch in outputs.batches():
             score = detector.score(state, _as_outputs(batch))
             if score.shape != (len(batch),):
                 raise BadMethod(

@@ -1,8 +1,12 @@
 """Where a run reads and writes."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -33,6 +37,26 @@ def usable(device: str | torch.device, name: str = "device") -> torch.device:
         here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
         why = str(error).splitlines()[0]
         raise BadSetting(f"{name} {device}: not here ({why}); expected one of {here}") from error
+
+
+@contextmanager
+def temporary() -> Iterator[Callable[[], Path]]:
+    """Yield what returns a folder that is removed afterwards, and made when it is first asked for."""
+    with ExitStack() as made:
+        yield cache(lambda: Path(made.enter_context(TemporaryDirectory(prefix="oodbench-"))))
+
+
+def open_work(folder: Path) -> Path:
+    """Return a folder to write to, made where it is absent.
+
+    Raises:
+        BadSetting: It cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSetting(f"cache {folder}: {error.strerror or error}; expected a folder to write to") from error
+    return folder
 
 
 @dataclass(frozen=True)

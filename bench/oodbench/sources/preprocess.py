@@ -1,0 +1,144 @@
+"""What becomes of a picture before a model reads it: its size and crop here, its standardisation inside the model.
+
+Pixels have to be in [0, 1] in between, since attacks, steps of ODIN and rounding to 8 bits are defined there. So the
+standardisation, with which transforms of timm, torchvision and Hugging Face end, is taken off and given to the model.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from torch import Tensor
+
+from oodbench.errors import BadData, BadSetting
+
+Moments = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation by channel, of pixels in [0, 1]."""
+
+Transform = Callable[[Image.Image], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocess:
+    """What becomes of a picture: `fit` makes pixels [c h w] of it, `standard` is what the model standardises by.
+
+    Attributes:
+        fit: Takes an RGB picture; returns a tensor or array [c h w], uint8 or float in [0, 1].
+        standard: Mean and standard deviation that were taken off; None where there were none.
+        rule: Says what it does, to tell one from another.
+    """
+
+    fit: Transform
+    standard: Moments | None
+    rule: str
+
+    def __call__(self, picture: Image.Image, name: str) -> npt.NDArray[np.float32]:
+        """Return the pixels of a picture, float32 [c h w] in [0, 1].
+
+        Args:
+            picture: In RGB.
+            name: What errors call it.
+
+        Raises:
+            BadData: The transform fails, or returns something else.
+        """
+        try:
+            made = self.fit(picture)
+        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise BadData(
+                f"{name}: the transform failed on a picture of {picture.width}x{picture.height} in RGB ({error})"
+            ) from error
+        return _pixels(made, name)
+
+
+def preprocess(transform: Any) -> Preprocess:
+    """Return what a transform does up to its standardisation, and that.
+
+    Args:
+        transform: Takes a PIL picture, as torchvision's and timm's transforms and the transforms of torchvision's
+            weights do; or a timm data config (a mapping), or an image processor of Hugging Face.
+
+    Raises:
+        BadSetting: It is none of these.
+
+    Example:
+        >>> preprocess(torchvision.models.ResNet18_Weights.DEFAULT.transforms()).standard
+        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    """
+    if isinstance(transform, Preprocess):
+        return transform
+    if isinstance(transform, Mapping):
+        transform = _of_timm(transform)
+    if hasattr(transform, "image_mean") and hasattr(transform, "do_normalize"):
+        return _of_processor(transform)
+    if not callable(transform):
+        raise BadSetting(
+            f"transform: got a {type(transform).__name__}; expected a callable that takes a PIL picture, a timm data "
+            f"config, or an image processor of Hugging Face"
+        )
+    steps = getattr(transform, "transforms", None)
+    if isinstance(steps, list | tuple) and steps and _is_normalize(steps[-1]):
+        shortened = copy.copy(transform)
+        shortened.transforms = list(steps[:-1])
+        return Preprocess(shortened, _moments(steps[-1].mean, steps[-1].std), repr(shortened))
+    if all(
+        hasattr(transform, name) for name in ("crop_size", "resize_size", "mean", "std")
+    ):  # of torchvision's weights
+        plain = copy.copy(transform)
+        plain.mean, plain.std = [0.0] * len(transform.mean), [1.0] * len(transform.std)
+        return Preprocess(plain, _moments(transform.mean, transform.std), repr(plain))
+    return Preprocess(transform, None, _named(transform))
+
+
+def _of_timm(config: Mapping[str, Any]) -> Any:
+    try:
+        from timm.data import create_transform
+    except ImportError as error:
+        raise BadSetting("transform: a data config needs timm: pip install 'oodbench[models]'") from error
+    known = ("input_size", "interpolation", "mean", "std", "crop_pct", "crop_mode")
+    if "input_size" not in config:
+        raise BadSetting(
+            f"transform: got a mapping with {sorted(config)}; expected a timm data config, with input_size"
+        )
+    return create_transform(**{key: config[key] for key in known if key in config}, is_training=False)
+
+
+def _of_processor(processor: Any) -> Preprocess:
+    standard = _moments(processor.image_mean, processor.image_std) if processor.do_normalize else None
+
+    def fit(picture: Image.Image) -> Tensor:
+        made: Tensor = processor(picture, do_normalize=False, return_tensors="pt")["pixel_values"][0]
+        return made
+
+    rule = processor.to_json_string() if hasattr(processor, "to_json_string") else repr(processor)
+    return Preprocess(fit, standard, rule)
+
+
+def _is_normalize(step: Any) -> bool:
+    return type(step).__name__ == "Normalize" and hasattr(step, "mean") and hasattr(step, "std")
+
+
+def _moments(mean: Any, std: Any) -> Moments:
+    first, second = (tuple(float(value) for value in np.atleast_1d(np.asarray(one))) for one in (mean, std))
+    return first, second
+
+
+def _named(transform: Any) -> str:
+    """Return how a transform calls itself, without the address in memory that tells one run from the next."""
+    text = getattr(transform, "__qualname__", None) or repr(transform)
+    return text if " at 0x" not in text else type(transform).__qualname__
+
+
+def _pixels(made: Any, name: str) -> npt.NDArray[np.float32]:
+    if isinstance(made, Image.Image):
+        made = np.asarray(made)[None] if made.mode == "L" else np.asarray(made).transpose(2, 0, 1)
+    pixels = made.detach().cpu().numpy() if isinstance(made, Tensor) else np.asarray(made)
+    if pixels.ndim != 3:
+        raise BadData(f"{name}: the transform returned shape {list(pixels.shape)}; expected [c h w]")
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.float32) / np.float32(255)
+    return pixels.astype(np.float32)

@@ -1,0 +1,216 @@
+"""Whatever a user hands over as data, as inputs: arrays, data sets, loaders, folders, lists, names."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, IterableDataset, SequentialSampler
+
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
+from oodbench.errors import BadData, MissingData
+from oodbench.npy import mapped
+from oodbench.sources import arrays
+from oodbench.sources.arrays import Array
+from oodbench.sources.folders import ImageList, of_folder, of_list
+from oodbench.sources.items import LABEL_KEYS, of_items
+from oodbench.sources.pictures import as_images
+from oodbench.sources.preprocess import Preprocess
+from oodbench.sources.scale import Scale
+from oodbench.sources.spool import spooled
+from oodbench.sources.stored import StoredOutputs, from_npz
+from oodbench.spaces import Shape
+
+Data: TypeAlias = Any
+"""Images, with classes where these are needed: what `Reader.read` takes."""
+
+HUB = re.compile(r"^hf:(?P<name>[^@\[\]]+)(@(?P<revision>[^\[\]]+))?(\[(?P<split>[^\]]+)\])?$")
+
+EXPECTED = (
+    "an array [n c h w] (with classes: a pair of arrays), a memory map, a data set or DataLoader of PyTorch, a data "
+    "set of "
+    "Hugging Face or its name ('hf:NAME[SPLIT]'), a folder of pictures, a list of pictures (.txt), an .npz or .npy "
+    "file, "
+    "or an iterator of batches"
+)
+
+CHUNK = 1024
+
+
+class Reader:
+    """Reads one set after another; what the first settles, the classes' names and the range of pixels, holds for all.
+
+    Args:
+        work: Returns the folder for what has to be copied, which few forms of data have.
+        preprocess: What becomes of pictures.
+        scale: Brings float pixels into [0, 1].
+        workers: Processes that read items of data sets ahead.
+        classes: Names by class, if these are known before any folder is read.
+
+    Attributes:
+        classes: Names by class, as far as they are known.
+        guessed: Whether these are the names of folders, in the order of the alphabet.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], Path],
+        preprocess: Preprocess | None = None,
+        scale: Scale | None = None,
+        workers: int = 0,
+        classes: Sequence[str] = (),
+    ) -> None:
+        self._work, self._preprocess, self._workers = work, preprocess, workers
+        self._scale = scale or Scale(preprocess.standard if preprocess else None)
+        self.classes = list(classes)
+        self.guessed = False
+
+    def read(self, name: str, given: Data, labelled: bool, like: tuple[int, ...] | None = None) -> Inputs:
+        """Return a set as images, or as stored outputs.
+
+        Args:
+            name: What errors call it.
+            given: An array, a pair of arrays, a memory map; a data set or loader of PyTorch; a data set of Hugging
+                Face, or its name; a folder, an `ImageList`, a path to .npz, .npy or .txt; an iterable of batches.
+            labelled: Whether classes are needed.
+            like: The shape that its inputs must have.
+
+        Raises:
+            BadData: It is none of these, or not what it must be.
+            MissingData: It is not there.
+        """
+        made: Inputs = self._read(name, given, labelled, like if like is None or len(like) == 3 else None)
+        if labelled and made.labels is None:
+            got = f"a {type(given).__name__}" if not isinstance(given, str | Path) else f"{given}, which has no classes"
+            raise BadData(f"{name}: got {got}; expected {_way_to_classes(given)}")
+        if like is not None and made.shape != like and not isinstance(made, StoredOutputs) and len(like) == 3:
+            got, expected = ("x".join(map(str, shape)) for shape in (made.shape, like))
+            raise BadData(f"{name}: got images of shape {got}; expected {expected}, as in train")
+        return made
+
+    def _read(self, name: str, given: Data, labelled: bool, like: Any) -> Any:
+        if isinstance(given, StoredOutputs) or _is_inputs(given):
+            return given
+        if isinstance(given, str | Path):
+            return self._named(name, given, labelled, like)
+        if isinstance(given, ImageList):
+            pictures, labels = of_list(name, given)
+            return as_images(name, pictures, self._preprocess, labels if labelled else None, like)
+        if isinstance(given, tuple) or (
+            isinstance(given, list) and given and (labelled or getattr(given[0], "ndim", 0) == 4)
+        ):
+            return self._pair(name, given, labelled, like)
+        if isinstance(given, np.ndarray | torch.Tensor):
+            return self._array(name, given, like)
+        return self._of_library(name, given, labelled, like)
+
+    def _pair(self, name: str, given: Sequence[Any], labelled: bool, like: Shape | None) -> ArrayImages:
+        if len(given) != 2:
+            raise BadData(f"{name}: got a {type(given).__name__} of {len(given)}; expected a pair (images, labels)")
+        pixels = self._array(name, given[0], like)
+        return ArrayImages(pixels.pixels, arrays.classes(name, given[1], len(pixels)), name) if labelled else pixels
+
+    def _named(self, name: str, given: str | Path, labelled: bool, like: Shape | None) -> Any:
+        if isinstance(given, str) and (found := HUB.match(given)):
+            from oodbench.data.huggingface import rows_by_name
+
+            split = found["split"] or ("train" if name == "train" else "test")
+            return self._of_library(name, rows_by_name(found["name"], found["revision"], split), labelled, like)
+        path = Path(given).expanduser()
+        if path.is_dir():
+            pictures, labels, names = of_folder(name, path, self.classes or None)
+            if labelled and not self.classes:
+                self.classes, self.guessed = names, not all(one.isdecimal() for one in names)
+            return as_images(name, pictures, self._preprocess, labels if labelled else None, like)
+        if not path.is_file():
+            raise MissingData(f"{name}: {str(given)!r} is not there; expected {EXPECTED}")
+        if path.suffix == ".npz":
+            return self._archive(name, path, labelled, like)
+        if path.suffix == ".npy":
+            return self._array(name, mapped(path), like)
+        if path.suffix in (".txt", ".csv", ".lst", ""):
+            return self._read(name, ImageList(path), labelled, like)
+        raise BadData(f"{name}: {path} ends in {path.suffix}; expected {EXPECTED}")
+
+    def _archive(self, name: str, path: Path, labelled: bool, like: Shape | None) -> Any:
+        held = from_npz(name, path)
+        if isinstance(held, StoredOutputs):
+            return held
+        pixels, labels = held
+        if labelled and labels is not None:
+            return self._read(name, (pixels, labels), labelled, like)
+        return self._array(name, pixels, like)
+
+    def _array(self, name: str, x: Array, like: Shape | None) -> ArrayImages:
+        if isinstance(x, np.memmap) and x.ndim == 4 and x.dtype.kind == "f" and not self._as_it_lies(x):
+            parts = (x[start : start + CHUNK] for start in range(0, len(x), CHUNK))
+            return spooled(name, parts, self._scale, None, False, self._work())
+        return arrays.images(name, x, like, self._scale)
+
+    def _as_it_lies(self, x: npt.NDArray[Any]) -> bool:
+        """Return whether a memory map can be read as it is: anything else would be copied, on disk."""
+        return x.dtype == np.float32 and not self._scale.standardised and self._scale.standard is None
+
+    def _of_library(self, name: str, given: Any, labelled: bool, like: Shape | None) -> Any:
+        if (isinstance(given, Mapping) and not hasattr(given, "__getitem__")) or _is_splits(given):
+            raise BadData(
+                f"{name}: got data sets by split, {', '.join(map(str, given))}; choose one: data[{next(iter(given))!r}]"
+            )
+        if encoded := _encoded_column(given):
+            from oodbench.data.huggingface import pictures_of
+
+            labels = _column(name, given) if labelled else None
+            return as_images(name, pictures_of(given, encoded, name), self._preprocess, labels, like)
+        workers = self._workers
+        if isinstance(given, DataLoader) and _in_order(given):
+            given, workers = given.dataset, given.num_workers
+        if isinstance(given, DataLoader | IterableDataset) or not _by_place(given):
+            if not isinstance(given, Iterable):
+                raise BadData(f"{name}: got a {type(given).__name__}; expected {EXPECTED}")
+            return spooled(name, given, self._scale, self._preprocess, labelled, self._work())
+        return of_items(name, given, self._scale, self._preprocess, labelled, workers)
+
+
+def _is_inputs(given: Any) -> bool:
+    return all(hasattr(given, name) for name in ("batch", "take", "sha256", "shape", "labels"))
+
+
+def _by_place(given: Any) -> bool:
+    return hasattr(given, "__getitem__") and hasattr(given, "__len__") and not isinstance(given, Mapping)
+
+
+def _is_splits(given: Any) -> bool:
+    return isinstance(given, Mapping) and all(hasattr(one, "column_names") for one in given.values())
+
+
+def _in_order(loader: "DataLoader[Any]") -> bool:
+    """Return whether a loader only batches what its data set has, in order, so that items can be read by place."""
+    collate = getattr(loader.collate_fn, "__name__", "")
+    return _by_place(loader.dataset) and isinstance(loader.sampler, SequentialSampler) and collate == "default_collate"
+
+
+def _encoded_column(given: Any) -> str | None:
+    """Return the column of encoded pictures of a data set of Hugging Face, if it is one and nothing transforms it."""
+    features = getattr(given, "features", None)
+    if not (isinstance(features, Mapping) and hasattr(given, "cast_column") and hasattr(given, "__len__")):
+        return None
+    if getattr(given, "format", {}).get("type") is not None:
+        return None
+    return next((name for name, kind in features.items() if type(kind).__name__ == "Image"), None)
+
+
+def _column(name: str, rows: Any) -> npt.NDArray[np.int64] | None:
+    key = next((one for one in LABEL_KEYS if one in rows.column_names), None)
+    return None if key is None else arrays.classes(name, np.asarray(rows[key][:]), len(rows))
+
+
+def _way_to_classes(given: Any) -> str:
+    if isinstance(given, np.ndarray | torch.Tensor):
+        return "a pair (images, labels)"
+    if isinstance(given, str | Path):
+        return "a folder of pictures a class, a list with classes, or an .npz file with 'labels'"
+    return "a class beside each image"
