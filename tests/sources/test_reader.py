@@ -132,6 +132,13 @@ FORMS: dict[str, Callable[[Path], Any]] = {
     "loader of mappings": lambda _: DataLoader(Mapped(), batch_size=5),
     "loader of a stream": lambda _: DataLoader(Streamed(), batch_size=5),
     "stream": lambda _: Streamed(),
+    "list of items": lambda _: [(x, int(y)) for x, y in zip(UNIT, CLASSES, strict=True)],
+    "list of two batches": lambda _: [(UNIT[:9], CLASSES[:9]), (UNIT[9:], CLASSES[9:])],
+    "batches with more beside them": lambda _: ((UNIT[i : i + 4], CLASSES[i : i + 4], "x") for i in range(0, N, 4)),
+    "batches with numbers before classes": lambda _: (
+        {"row": np.arange(i, min(i + 4, N)), "image": UNIT[i : i + 4], "label": CLASSES[i : i + 4]}
+        for i in range(0, N, 4)
+    ),
     "iterator of batches": lambda _: ((UNIT[i : i + 4], CLASSES[i : i + 4]) for i in range(0, N, 4)),
     "folder": folder,
     "list of pictures": listed,
@@ -185,6 +192,78 @@ def test_standardised_data_without_their_constants_are_refused(tmp_path: Path) -
         Reader(lambda: tmp_path).read("test", (STANDARDISED, CLASSES), True)
     with pytest.raises(BadData, match=r"which mean=.* bring to .*are these the constants"):
         Reader(lambda: tmp_path, scale=Scale((MEAN, (1.0, 1.0, 1.0)))).read("test", (STANDARDISED, CLASSES), True)
+
+
+def test_pixels_among_standardised_sets_are_refused(tmp_path: Path) -> None:
+    """Taken for standardised, they would come out as pale pictures between the mean and one deviation above."""
+    forms: list[Any] = [UNIT, Items(), iter([UNIT])]
+    for pixels in forms:
+        reader = Reader(lambda: tmp_path, scale=Scale((MEAN, STD)))
+        reader.read("train", (STANDARDISED, CLASSES), True)
+        with pytest.raises(BadData, match="far: got pixels from 0 to 1, where the sets before it were standardised"):
+            reader.read("far", pixels, False)
+        np.testing.assert_array_equal(whole(reader.read("bytes", PIXELS, False)), UNIT)
+    with pytest.raises(BadData, match="got 1 channels, standardised; mean and std have 3 entries"):
+        Reader(lambda: tmp_path, scale=Scale((MEAN, STD))).read("far", STANDARDISED[:, :1], False)
+
+
+def test_batches_in_a_list_are_all_read(tmp_path: Path) -> None:
+    for batches_ in ([UNIT[:9], UNIT[9:]], (UNIT[:9], UNIT[9:]), [UNIT[:9], UNIT[9:15], UNIT[15:]]):
+        np.testing.assert_array_equal(whole(Reader(lambda: tmp_path).read("near/far", batches_, False)), UNIT)
+    assert not list(tmp_path.iterdir()), "what was copied goes when it is no longer read"
+
+
+def test_a_loader_that_chooses_its_items_is_read_as_it_chooses(tmp_path: Path) -> None:
+    loader = DataLoader(Items(), batch_sampler=[[3, 5], [7]])  # type: ignore[arg-type]
+    images = Reader(lambda: tmp_path).read("test", loader, True)
+    np.testing.assert_array_equal(whole(images), UNIT[[3, 5, 7]])
+    np.testing.assert_array_equal(images.labels, CLASSES[[3, 5, 7]])
+
+
+def test_classes_that_a_data_set_changes_are_those_of_its_items(tmp_path: Path) -> None:
+    """The list of torchvision's data sets holds classes as they were before `target_transform`."""
+
+    class Merged(Pil):
+        def __getitem__(self, row: int) -> Any:
+            return picture(row), self.target_transform(int(CLASSES[row]))
+
+        @staticmethod
+        def target_transform(label: int) -> int:
+            return {1: 0}.get(label, label)
+
+    labels = Reader(lambda: tmp_path).read("test", Merged(), True).labels
+    np.testing.assert_array_equal(labels, np.where(CLASSES == 1, 0, CLASSES))
+
+
+@pytest.mark.parametrize("transformed", [False, True])
+def test_pictures_of_a_data_set_are_read_by_the_rules_of_files(transformed: bool, tmp_path: Path) -> None:
+    from torchvision.transforms import ToTensor
+
+    reader = Reader(lambda: tmp_path, preprocess(ToTensor()) if transformed else None)
+    grey = PIXELS[0, 0]
+    wide = Image.fromarray(grey.astype(np.uint16) * 257)
+    np.testing.assert_allclose(whole(reader.read("far", [wide], False))[0, 0], UNIT[0, 0], rtol=1e-6)
+    with pytest.raises(BadData, match="item 0: got pixels of Pillow's mode 'F'"):
+        reader.read("far", [Image.fromarray(UNIT[0, 0])], False)
+
+
+def test_folders_of_failures_are_no_classes(tmp_path: Path) -> None:
+    reader = Reader(lambda: tmp_path)
+    reader.read("train", folder(tmp_path), True)
+    (tmp_path / "far" / "striped").mkdir(parents=True)
+    picture(0).save(tmp_path / "far" / "striped" / "0.png")
+    picture(1).save(tmp_path / "far" / "1.png")
+    np.testing.assert_array_equal(whole(reader.read("far", tmp_path / "far", False)), UNIT[[1, 0]])
+
+
+def test_names_that_were_told_come_before_numbers_and_have_to_be_one_each(tmp_path: Path) -> None:
+    for name in "10":
+        (tmp_path / name).mkdir()
+        picture(0).save(tmp_path / name / "0.png")
+    assert Reader(lambda: tmp_path, classes=["1", "0"]).read("test", tmp_path, True).labels.tolist() == [1, 0]  # type: ignore[union-attr]
+    assert Reader(lambda: tmp_path, classes=["a", "b"]).read("test", tmp_path, True).labels.tolist() == [0, 1]  # type: ignore[union-attr]
+    with pytest.raises(BadData, match="two of the model's outputs are named '1'; name folders by the numbers"):
+        Reader(lambda: tmp_path, classes=["1", "0", "1"]).read("test", tmp_path, True)
 
 
 def test_a_class_without_a_test_picture_moves_no_other(tmp_path: Path) -> None:
@@ -251,8 +330,28 @@ def test_a_random_transform_is_refused(tmp_path: Path) -> None:
     from torchvision import transforms
 
     crop = transforms.Compose([transforms.RandomCrop(4), transforms.ToTensor()])
+    place = folder(tmp_path)
     with pytest.raises(BadData, match="two different images of one picture"):
-        Reader(lambda: tmp_path, preprocess(crop)).read("test", folder(tmp_path), True)
+        Reader(lambda: tmp_path, preprocess(crop)).read("test", place, True)
+    flip = transforms.RandomHorizontalFlip(0.2)  # of two looks, two in three show nothing
+    with pytest.raises(BadData, match="two different images of one picture"):
+        Reader(lambda: tmp_path, preprocess(transforms.Compose([flip, transforms.ToTensor()]))).read("t", place, True)
+
+    class Flipped(Items):
+        def __getitem__(self, row: int) -> Any:
+            return flip(torch.from_numpy(UNIT[row])), 0
+
+    with pytest.raises(BadData, match="item 0 differs from one read to the next"):
+        Reader(lambda: tmp_path).read("test", Flipped(), True)
+
+
+def test_the_range_of_a_transform_is_that_of_every_picture(tmp_path: Path) -> None:
+    for row, grey in enumerate((0, 1, 200)):
+        Image.new("L", (SIDE, SIDE), grey).save(tmp_path / f"{row}.png")
+    bytes_as_floats = preprocess(lambda one: np.asarray(one, np.float32).transpose(2, 0, 1))
+    images = Reader(lambda: tmp_path, bytes_as_floats).read("far", tmp_path, False)
+    with pytest.raises(BadData, match=r"2.png: the transform made pixels from 200 to 200, expected \[0, 1\]"):
+        whole(images)
 
 
 def test_what_is_no_data_is_told(tmp_path: Path) -> None:

@@ -53,6 +53,20 @@ def decode(content: bytes, name: str, upright: bool = True) -> Decoded:
             return _opened(content, name, upright)
 
 
+def as_8_bits(picture: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+    """Return the pixels [h w] or [h w 3] of a picture that is open already, by the same rules, as it is held.
+
+    Raises:
+        BadData: It is damaged, or of a kind that has no certain range.
+    """
+    try:
+        return _decode(picture, name, upright=False).pixels
+    except (BadData, Warning):
+        raise
+    except Exception as error:  # it is only now that its file is read
+        raise BadData(f"{name}: not a readable image ({str(error) or type(error).__name__}).") from error
+
+
 def _opened(content: bytes, name: str, upright: bool) -> Decoded:
     try:
         with Image.open(io.BytesIO(content)) as file:

@@ -30,7 +30,9 @@ def images(name: str, x: Array, like: Shape | None = None, scale: Scale | None =
     pixels = plain(name, x)
     _check_kind(name, pixels)
     if pixels.dtype.kind == "f":
-        pixels = (scale or Scale())(name, pixels)
+        scale, given = scale or Scale(), pixels
+        pixels = scale(name, given)
+        scale.refuse_pixels(name, given)
     made = ArrayImages(pixels, card=name)
     if like is not None and made.shape != like:
         got, expected = ("x".join(map(str, shape)) for shape in (made.shape, like))

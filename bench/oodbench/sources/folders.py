@@ -1,6 +1,7 @@
 """Pictures in folders, and lists of pictures: which files they are, and what class each is of."""
 
 import ast
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from oodbench.data.litter import is_litter
 from oodbench.errors import BadData, MissingData
 
 Labels = npt.NDArray[np.int64]
+
+AMBIGUOUS = -2
+"""Stands for a class whose name another has, too."""
 
 UNKNOWN = -1
 """Label of what is of no class: out-sets in lists of OpenOOD."""
@@ -51,18 +55,15 @@ def endings() -> frozenset[str]:
     return frozenset(Image.registered_extensions())
 
 
-def of_folder(name: str, folder: Path, classes: Sequence[str] | None) -> tuple[FilePictures, Labels | None, list[str]]:
-    """Return the pictures below a folder, their classes, and the names of these.
-
-    Pictures in folders below it are of the class that the first of these is named as; those that lie in it have none.
+def in_folder(name: str, folder: Path) -> FilePictures:
+    """Return all pictures below a folder, whatever the folders in it are named.
 
     Args:
         name: What errors call the set.
-        folder: Holds pictures, or a folder of pictures a class.
-        classes: Names by class, where these are known: of the training set, or of the model.
+        folder: Holds pictures, or folders of pictures.
 
     Raises:
-        BadData: There is no picture, some have a class and others have none, or a class is not among the known.
+        BadData: There is none.
     """
     known = endings()
     files = sorted(
@@ -74,10 +75,30 @@ def of_folder(name: str, folder: Path, classes: Sequence[str] | None) -> tuple[F
         raise BadData(
             f"{name}: {folder} holds no pictures ({', '.join(sorted(known)[:6])} ...), nor does a folder in it"
         )
+    return FilePictures(tuple(files))
+
+
+def of_folder(
+    name: str, folder: Path, classes: Mapping[str, int]
+) -> tuple[FilePictures, Labels | None, Mapping[str, int]]:
+    """Return the pictures below a folder, their classes, and these by the names of folders.
+
+    Pictures in folders below it are of the class that the first of these is named as; those that lie in it have none.
+
+    Args:
+        name: What errors call the set.
+        folder: Holds pictures, or a folder of pictures a class.
+        classes: By name, where these are known: of the training set, or of the model.
+
+    Raises:
+        BadData: There is no picture, some have a class and others have none, or a class is not among the known.
+    """
+    pictures = in_folder(name, folder)
+    files = pictures.paths
     within = [path.relative_to(folder).parts[:-1] for path in files]
     bare = sum(not parts for parts in within)
     if bare == len(files):
-        return FilePictures(tuple(files)), None, []
+        return pictures, None, {}
     if bare:
         raise BadData(
             f"{name}: of the pictures in {folder}, {bare} lie in it and {len(files) - bare} in folders, which are "
@@ -85,13 +106,22 @@ def of_folder(name: str, folder: Path, classes: Sequence[str] | None) -> tuple[F
             f"move the former into one of them, or elsewhere"
         )
     names = [parts[0] for parts in within]
-    order = _numbered(names) or {one: label for label, one in enumerate(classes or sorted(set(names)))}
+    order: Mapping[str, int] | None = classes if classes and classes.keys() >= set(names) else _numbered(names)
+    order = order or classes or {one: label for label, one in enumerate(sorted(set(names)))}
     if strangers := sorted(set(names) - order.keys()):
         raise BadData(
             f"{name}: folder {strangers[0]!r} is no known class; known are {len(order)}: "
             f"{', '.join(list(order)[:5])} ...; a folder has a class's name, or its number in the model's outputs"
         )
-    return FilePictures(tuple(files)), np.array([order[one] for one in names], np.int64), list(order)
+    if (twice := next((one for one in names if order[one] == AMBIGUOUS), None)) is not None:
+        raise BadData(f"{name}: two of the model's outputs are named {twice!r}; name folders by the numbers of outputs")
+    return pictures, np.array([order[one] for one in names], np.int64), order
+
+
+def by_name(classes: Sequence[str]) -> dict[str, int]:
+    """Return classes by name; ambiguous where two have one name, as 'crane' in torchvision's list of ImageNet's."""
+    counts = Counter(classes)
+    return {one: label if counts[one] == 1 else AMBIGUOUS for label, one in enumerate(classes)}
 
 
 def of_list(name: str, given: ImageList) -> tuple[FilePictures, Labels | None]:

@@ -13,10 +13,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from oodbench.data.decode import as_8_bits
 from oodbench.data.images import channels_first, digest_of
 from oodbench.data.inputs import Indices
 from oodbench.errors import BadData
 from oodbench.sources.preprocess import Preprocess
+from oodbench.sources.repeats import differs
 from oodbench.sources.scale import Scale
 from oodbench.spaces import Shape
 
@@ -28,6 +30,12 @@ LABEL_LISTS = ("targets", "labels", "_labels")
 """Attributes of data sets that hold all classes, so that no image has to be decoded for them."""
 
 CHUNK = 256
+
+SETTLING = 16
+"""Items that settle whether a data set's are standardised."""
+
+COMPARED = 64
+"""Items whose classes are held against a data set's own list of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +138,7 @@ def of_items(
     if not n:
         raise BadData(f"{name}: got no items, expected at least one")
     first = pixels_of(items[0], preprocess, f"{name}, item 0")
-    if not np.array_equal(first, pixels_of(items[0], preprocess, f"{name}, item 0")):
+    if differs(lambda: pixels_of(items[0], preprocess, f"{name}, item 0")):
         raise BadData(
             f"{name}: item 0 differs from one read to the next, so that no score of it can be made again; give a data "
             f"set "
@@ -139,7 +147,9 @@ def of_items(
     c, h, w = first.shape
     labels = _labels(name, items) if labelled else None
     made = ItemImages(items, (c, h, w), scale, preprocess, labels, name, np.arange(n), workers)
-    made.batch(slice(0, 16))  # settles the scale
+    some = np.stack([made[row] for row in range(min(n, SETTLING))])
+    scale(name, some)
+    scale.refuse_pixels(name, some)
     return made
 
 
@@ -151,22 +161,21 @@ def pixels_of(item: Any, preprocess: Preprocess | None, name: str) -> npt.NDArra
     """
     image = _part(item, IMAGE_KEYS, 0)
     if isinstance(image, Image.Image):
-        if preprocess:
-            return preprocess(image.convert("RGB"), name)
-        return channels_first(np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB")))
+        pixels = as_8_bits(image, name)
+        return preprocess(Image.fromarray(pixels).convert("RGB"), name) if preprocess else channels_first(pixels)
     if isinstance(image, Tensor):
         image = image.detach().cpu()
         image = (image.float() if image.is_floating_point() else image).numpy()
-    pixels = np.asarray(image) if isinstance(image, np.ndarray | list) else None
-    if pixels is None or pixels.ndim not in (2, 3):
+    given = np.asarray(image) if isinstance(image, np.ndarray | list) else None
+    if given is None or given.ndim not in (2, 3):
         held = f", with {sorted(item)}" if isinstance(item, Mapping) else ""
-        got = type(item).__name__ if pixels is None else f"{pixels.dtype}{list(pixels.shape)}"
+        got = type(item).__name__ if given is None else f"{given.dtype}{list(given.shape)}"
         raise BadData(
             f"{name}: got {got}{held}; expected an image (a PIL picture, or pixels [c h w]), (image, class), or a "
             f"mapping "
             f"with {IMAGE_KEYS[0]!r} and {LABEL_KEYS[0]!r}"
         )
-    return pixels[None] if pixels.ndim == 2 else pixels
+    return given[None] if given.ndim == 2 else given
 
 
 def _part(item: Any, keys: tuple[str, ...], place: int) -> Any:
@@ -178,7 +187,11 @@ def _part(item: Any, keys: tuple[str, ...], place: int) -> Any:
 
 
 def _labels(name: str, items: Any) -> npt.NDArray[np.int64]:
-    """Return all classes: from the data set's own list or column, where it has one that agrees with some items."""
+    """Return all classes: from the data set's own list or column, where it has one that agrees with some items.
+
+    What changes classes between the list and the items, as a `target_transform` does, may leave those of most as they
+    are; then every item is asked.
+    """
     n = len(items)
     columns = getattr(items, "column_names", None)
     listed: Any = None
@@ -187,9 +200,10 @@ def _labels(name: str, items: Any) -> npt.NDArray[np.int64]:
         listed = items[key][:] if key else None
     else:
         listed = next((found for one in LABEL_LISTS if (found := getattr(items, one, None)) is not None), None)
-    if listed is not None and len(listed) == n:
+    if listed is not None and len(listed) == n and getattr(items, "target_transform", None) is None:
         labels = np.asarray(listed)
-        if labels.dtype.kind in "iu" and all(_label(name, items, row) == labels[row] for row in {0, n // 2, n - 1}):
+        rows = np.unique(np.linspace(0, n - 1, COMPARED).astype(int))
+        if labels.dtype.kind in "iu" and all(_label(name, items, int(row)) == labels[row] for row in rows):
             return labels.astype(np.int64)
     return np.array([_label(name, items, row) for row in range(n)], np.int64)
 

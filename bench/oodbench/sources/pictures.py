@@ -17,6 +17,7 @@ from oodbench.data.images import DECODERS, Pictures, channels_first, unit
 from oodbench.data.inputs import Indices, check_labels
 from oodbench.errors import BadData
 from oodbench.sources.preprocess import Preprocess
+from oodbench.sources.repeats import differs
 from oodbench.spaces import Shape
 from oodbench.store import digest
 
@@ -153,14 +154,8 @@ def as_images(
         raise BadData(f"{name}: got no pictures, expected at least one")
     first = pixels_of(pictures, 0, preprocess, like[0] if like else None)
     c, h, w = first.shape
-    if preprocess and not np.array_equal(first, pixels_of(pictures, 0, preprocess, None)):
+    if preprocess and differs(lambda: pixels_of(pictures, 0, preprocess, None)):
         raise BadData(f"{name}: {RANDOM}")
-    if first.min() < 0 or first.max() > 1:
-        raise BadData(
-            f"{pictures.name(0)}: the transform made pixels from {first.min():g} to {first.max():g}, expected [0, 1]; "
-            f"end "
-            f"it with ToTensor(), and let a Normalize stand last, which is then put in front of the model"
-        )
     made = PictureImages(pictures, like or (c, h, w), preprocess, labels, name, np.arange(len(pictures)))
     made.batch(slice(0, 1))
     return made
@@ -180,9 +175,20 @@ def pixels_of(
     name = pictures.name(place)
     pixels = decode(pictures.content(place), name).pixels
     if preprocess:
-        return preprocess(Image.fromarray(pixels).convert("RGB"), name)
+        return _in_range(preprocess(Image.fromarray(pixels).convert("RGB"), name), name)
     if channels == 3 and pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     if channels == 1 and pixels.ndim == 3:
         pixels = np.asarray(Image.fromarray(pixels).convert("L"))
     return unit(channels_first(pixels))
+
+
+def _in_range(pixels: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and high <= 1):
+        raise BadData(
+            f"{name}: the transform made pixels from {low:g} to {high:g}, expected [0, 1]; end it with ToTensor(), and "
+            f"let a Normalize stand last, which is then put in front of the model; what resizes tensors overshoots "
+            f"(bicubic): resize the picture, or clamp"
+        )
+    return pixels

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, IterableDataset, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
 
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
@@ -16,7 +16,7 @@ from oodbench.errors import BadData, MissingData
 from oodbench.npy import mapped
 from oodbench.sources import arrays
 from oodbench.sources.arrays import Array
-from oodbench.sources.folders import ImageList, of_folder, of_list
+from oodbench.sources.folders import ImageList, by_name, in_folder, of_folder, of_list
 from oodbench.sources.items import LABEL_KEYS, of_items
 from oodbench.sources.pictures import as_images
 from oodbench.sources.preprocess import Preprocess
@@ -67,6 +67,7 @@ class Reader:
         self._work, self._preprocess, self._workers = work, preprocess, workers
         self._scale = scale or Scale(preprocess.standard if preprocess else None)
         self.classes = list(classes)
+        self._order: Mapping[str, int] = by_name(classes)
         self.guessed = False
 
     def read(self, name: str, given: Data, labelled: bool, like: tuple[int, ...] | None = None) -> Inputs:
@@ -100,8 +101,13 @@ class Reader:
         if isinstance(given, ImageList):
             pictures, labels = of_list(name, given)
             return as_images(name, pictures, self._preprocess, labels if labelled else None, like)
+        if _are_batches(given):
+            return spooled(name, given, self._scale, self._preprocess, labelled, self._work())
         if isinstance(given, tuple) or (
-            isinstance(given, list) and given and (labelled or getattr(given[0], "ndim", 0) == 4)
+            isinstance(given, list)
+            and given
+            and not isinstance(given[0], tuple | Mapping)
+            and (labelled or getattr(given[0], "ndim", 0) == 4)
         ):
             return self._pair(name, given, labelled, like)
         if isinstance(given, np.ndarray | torch.Tensor):
@@ -122,10 +128,7 @@ class Reader:
             return self._of_library(name, rows_by_name(found["name"], found["revision"], split), labelled, like)
         path = Path(given).expanduser()
         if path.is_dir():
-            pictures, labels, names = of_folder(name, path, self.classes or None)
-            if labelled and not self.classes:
-                self.classes, self.guessed = names, not all(one.isdecimal() for one in names)
-            return as_images(name, pictures, self._preprocess, labels if labelled else None, like)
+            return self._folder(name, path, labelled, like)
         if not path.is_file():
             raise MissingData(f"{name}: {str(given)!r} is not there; expected {EXPECTED}")
         if path.suffix == ".npz":
@@ -135,6 +138,15 @@ class Reader:
         if path.suffix in (".txt", ".csv", ".lst", ""):
             return self._read(name, ImageList(path), labelled, like)
         raise BadData(f"{name}: {path} ends in {path.suffix}; expected {EXPECTED}")
+
+    def _folder(self, name: str, path: Path, labelled: bool, like: Shape | None) -> Any:
+        if not labelled:
+            return as_images(name, in_folder(name, path), self._preprocess, None, like)
+        pictures, labels, order = of_folder(name, path, self._order)
+        if not self.classes:
+            self.classes, self._order = list(order), order
+            self.guessed = not all(one.isdecimal() for one in order)
+        return as_images(name, pictures, self._preprocess, labels, like)
 
     def _archive(self, name: str, path: Path, labelled: bool, like: Shape | None) -> Any:
         held = from_npz(name, path)
@@ -179,6 +191,14 @@ def _is_inputs(given: Any) -> bool:
     return all(hasattr(given, name) for name in ("batch", "take", "sha256", "shape", "labels"))
 
 
+def _are_batches(given: Any) -> bool:
+    """Return whether these are batches one by one, which a pair of images and classes is not."""
+    if not isinstance(given, tuple | list) or not given:
+        return False
+    firsts = (one[0] if isinstance(one, tuple | list) and one else one for one in given)
+    return all(getattr(one, "ndim", 0) == 4 for one in firsts)
+
+
 def _by_place(given: Any) -> bool:
     return hasattr(given, "__getitem__") and hasattr(given, "__len__") and not isinstance(given, Mapping)
 
@@ -190,7 +210,8 @@ def _is_splits(given: Any) -> bool:
 def _in_order(loader: "DataLoader[Any]") -> bool:
     """Return whether a loader only batches what its data set has, in order, so that items can be read by place."""
     collate = getattr(loader.collate_fn, "__name__", "")
-    return _by_place(loader.dataset) and isinstance(loader.sampler, SequentialSampler) and collate == "default_collate"
+    plain = type(loader.sampler) is SequentialSampler and type(loader.batch_sampler) is BatchSampler
+    return plain and _by_place(loader.dataset) and collate == "default_collate"
 
 
 def _encoded_column(given: Any) -> str | None:

@@ -11,6 +11,9 @@ from oodbench.sources.preprocess import Moments
 NEAR = 1e-4
 """How far out of [0, 1] rounding may bring what was standardised and is brought back."""
 
+APART = 0.5
+"""Spread, in standard deviations, above which a set of which nothing is darker than the mean is taken for pixels."""
+
 MODEL = "oodbench.networks.Headed(model, mean=..., std=...)"
 
 
@@ -51,6 +54,10 @@ class Scale:
             return pixels.astype(np.float32, copy=False)
         assert self.standard is not None
         mean, std = (np.array(one, np.float64).reshape(-1, 1, 1) for one in self.standard)
+        if len(mean) not in (1, pixels.shape[1]):
+            raise BadData(
+                f"{name}: got {pixels.shape[1]} channels, standardised; mean and std have {len(mean)} entries"
+            )
         back = pixels * std + mean
         if not (back.min() >= -NEAR and back.max() <= 1 + NEAR):
             raise BadData(
@@ -60,6 +67,25 @@ class Scale:
                 f"standardised by?"
             )
         return np.clip(back, 0, 1).astype(np.float32)
+
+    def refuse_pixels(self, name: str, given: npt.NDArray[Any]) -> None:
+        """Refuse a set that looks as if it were pixels in [0, 1] where others were standardised.
+
+        Args:
+            name: What errors call it.
+            given: Its numbers as they were given, of all images or of the first; any shape.
+
+        Raises:
+            BadData: All are in [0, 1], and far apart: standardised, they would all be on one side of the mean.
+        """
+        if not self.standardised or given.dtype == np.uint8 or not given.size:
+            return
+        low, high = float(given.min()), float(given.max())
+        if low >= 0 and high <= 1 and high - low > APART:
+            raise BadData(
+                f"{name}: got pixels from {low:g} to {high:g}, where the sets before it were standardised: these "
+                f"look as if they were not; give all of them in one range, or pixels as uint8"
+            )
 
     def _way(self, low: float, high: float) -> str:
         if not np.isfinite([low, high]).all():

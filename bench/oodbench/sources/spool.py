@@ -5,7 +5,8 @@ Iterators, data loaders that shuffle, data sets without `__getitem__`.
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 from oodbench.data.images import ArrayImages, Pixels
 from oodbench.errors import BadData, BadSetting
 from oodbench.sources import arrays
-from oodbench.sources.items import label_of, pixels_of
+from oodbench.sources.items import IMAGE_KEYS, LABEL_KEYS, label_of, pixels_of
 from oodbench.sources.preprocess import Preprocess
 from oodbench.sources.scale import Scale
 
@@ -42,15 +43,34 @@ def spooled(
         BadData: It yields nothing, or something that is no image, or images of different sizes.
         BadSetting: The disk is full.
     """
-    handle, path = mkstemp(prefix=f"{name}.", suffix=".pixels", dir=folder)
+    handle, path = mkstemp(suffix=".pixels", dir=folder)
+    try:
+        return _written(name, source, scale, preprocess, labelled, handle, Path(path))
+    finally:
+        with suppress(OSError):  # what is mapped stays readable, and nothing is left when it is no longer read
+            Path(path).unlink()
+
+
+def _written(
+    name: str,
+    source: Iterable[Any],
+    scale: Scale,
+    preprocess: Preprocess | None,
+    labelled: bool,
+    handle: int,
+    path: Path,
+) -> ArrayImages:
     classes: list[int] = []
     shape: tuple[int, ...] | None = None
     dtype: Any = None
     n = 0
+    low, high = np.inf, -np.inf
     with os.fdopen(handle, "wb") as file:
         for number, given in enumerate(source):
             for pixels, label in _items(given, preprocess, labelled, f"{name}, item {number}"):
                 part = scale(name, pixels)
+                if pixels.size:
+                    low, high = min(low, pixels.min()), max(high, pixels.max())
                 shape, dtype = shape or part.shape[1:], dtype or part.dtype
                 if part.shape[1:] != shape or part.dtype != dtype:
                     raise BadData(
@@ -58,12 +78,14 @@ def spooled(
                         f"{dtype}{list(shape)}, as "
                         f"the first: bring all to one size and dtype in the transform"
                     )
-                _check_room(folder, part.nbytes, name)
+                _check_room(path.parent, part.nbytes, name)
                 file.write(np.ascontiguousarray(part).tobytes())
                 classes += label
                 n += len(part)
     if shape is None:
         raise BadData(f"{name}: yielded nothing; an iterator can be read once: is it a fresh one?")
+    if dtype != np.uint8:
+        scale.refuse_pixels(name, np.array([low, high]))
     stored: Pixels = np.memmap(path, dtype, "r", shape=(n, *shape))
     return ArrayImages(stored, np.array(classes, np.int64) if labelled else None, name)
 
@@ -72,19 +94,26 @@ def _items(
     given: Any, preprocess: Preprocess | None, labelled: bool, name: str
 ) -> Iterator[tuple[npt.NDArray[Any], list[int]]]:
     """Yield pixels [k c h w] and classes of what was yielded: a batch, or one item."""
-    parts = given if isinstance(given, tuple | list) and len(given) == 2 else (given, None)
+    parts = given if isinstance(given, tuple | list) and len(given) > 1 else (given, None)
     if isinstance(parts[0], Tensor | np.ndarray) and parts[0].ndim == 4:
         pixels = arrays.plain(name, parts[0])
         yield pixels, _classes(parts[1], len(pixels), name) if labelled else []
         return
-    if isinstance(given, dict) and (key := next((key for key in given if np.ndim(given[key]) == 4), None)):
-        label = next((value for one, value in given.items() if one != key and np.ndim(value) == 1), None)
+    if isinstance(given, Mapping) and (
+        key := next((one for one in (*IMAGE_KEYS, *given) if getattr(given.get(one), "ndim", 0) == 4), None)
+    ):
+        label = next((given[one] for one in LABEL_KEYS if one in given), None)
         yield from _items((given[key], label), preprocess, labelled, name)
         return
     yield pixels_of(given, preprocess, name)[None], [label_of(given, name)] if labelled else []
 
 
 def _classes(labels: Any, n: int, name: str) -> list[int]:
+    if labels is None:
+        raise BadData(
+            f"{name}: got images without classes; expected batches (images, classes), or mappings with "
+            f"{LABEL_KEYS[0]!r} beside them"
+        )
     found = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
     if found.dtype.kind not in "iu" or found.shape != (n,):
         raise BadData(
