@@ -23,6 +23,8 @@ from oodbench.run import own
 from oodbench.run.attack import predict
 from oodbench.run.batch_size import suited
 from oodbench.run.memory_format import channels_last
+from oodbench.sources.named import NamedModel
+from oodbench.sources.preprocess import preprocess
 
 METHODS = ["msp", "energy", "knn", "mahalanobis-a", "odin"]
 
@@ -173,6 +175,52 @@ def test_what_passed_through_the_model_outlives_a_stop(
             model.fc.bias[0] -= 1
 
 
+class Clipped(nn.Module):
+    """A classifier that clips strange features alone, as ReAct does: by a setting, or in its code."""
+
+    def __init__(self, inner: Counted, at: float) -> None:
+        super().__init__()
+        self.inner, self.at = inner, at
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x).clamp(max=self.at)  # type: ignore[no-any-return]
+
+
+class Unclipped(Clipped):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) + 0.0  # type: ignore[no-any-return]
+
+
+Unclipped.__qualname__ = "Clipped"  # as if its file had been edited
+
+
+def test_what_passed_through_another_model_is_not_found(model: Counted, tmp_path: Path) -> None:
+    """Equal weights, and equal logits of what the model is looked at with, are not enough."""
+    largest = outputs_of(model, X)["logits"].max(axis=1)
+    faint, bright = np.argsort(largest)[:20], np.argsort(largest)[-60:]
+    at = float(largest[faint].max()) + 0.1
+    asked: dict[str, Any] = {"test": (X[faint], Y[faint]), "failures": {"bright": X[bright]}, "methods": ["energy"]}
+    scores = [
+        oodbench.evaluate(one, **asked, batch=40, cache=tmp_path).scores["energy"]["bright"]
+        for one in (Clipped(model, 1e3), Clipped(model, at), Unclipped(model, at), Clipped(model, 1e3))
+    ]
+    np.testing.assert_array_equal(scores[0], scores[3])
+    np.testing.assert_array_equal(scores[0], scores[2])
+    assert (scores[0] != scores[1]).any()
+    assert len(list(tmp_path.glob("model-*"))) == 3
+
+
+def test_what_was_noted_is_noted_when_outputs_are_found_again(
+    model: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "SEGMENT", 32)
+    place = pictures(tmp_path / "pictures")
+    asked: dict[str, Any] = {"test": place, "failures": {"same": place}, "methods": ["msp"], "cache": tmp_path / "c"}
+    tables = [oodbench.evaluate(model, **asked).table for _ in range(2)]
+    for table in tables:
+        assert "120 of the 120 images of same are also in test" in table[table["set"] == "same"]["note"].item()
+
+
 def outputs_of(model: Counted, x: np.ndarray) -> dict[str, np.ndarray]:
     with torch.no_grad():
         pixels = torch.from_numpy(x if x.dtype == np.float32 else x.astype(np.float32) / np.float32(255))
@@ -231,6 +279,22 @@ def test_a_normalize_at_the_end_of_a_transform_is_put_in_front_of_the_model(mode
         oodbench.evaluate(toy(Plain()).model.net, test=(X, Y), methods=["msp"], mean=mean, std=std)
     with pytest.raises(BadSetting, match="one without the other"):
         oodbench.evaluate(bare, test=(X, Y), methods=["msp"], mean=mean)
+
+
+def test_what_a_model_is_standardised_by_is_what_its_user_said(model: Counted) -> None:
+    """The constants of a library's own weights come last: a network of one's own training has others."""
+    of_library = preprocess({"input_size": (1, 8, 8), "mean": (0.9,), "std": (0.05,)})
+    asked: dict[str, Any] = {"test": (X, Y), "failures": FAR, "methods": ["msp"]}
+    whole = oodbench.evaluate(model, **asked)
+    plain = NamedModel("x", model, of_library, ((0.0,), (1.0,)))
+    same(whole, oodbench.evaluate(plain, **asked))
+    library = NamedModel("x", model, of_library, of_library.standard)
+    same(whole, oodbench.evaluate(library, **asked, mean=[0], std=[1]))
+    doubted = oodbench.evaluate(library, **asked)
+    assert doubted.accuracy["test"] < whole.accuracy["test"] - 0.1
+    assert "of plain pixels in [0, 1]: it expects those; say so: mean=(0,), std=(1,)" in doubted.table["note"][0]
+    with pytest.raises(BadSetting, match="and the transform standardises by"):
+        oodbench.evaluate(plain, **asked, transform={"input_size": (1, 8, 8), "mean": (0.9,), "std": (0.05,)})
 
 
 def test_folders_that_are_not_the_models_classes_are_refused(model: Counted, tmp_path: Path) -> None:
