@@ -210,6 +210,41 @@ def test_what_passed_through_another_model_is_not_found(model: Counted, tmp_path
     assert len(list(tmp_path.glob("model-*"))) == 3
 
 
+def test_failures_that_are_damaged_cost_their_own_rows_only(model: Counted, tmp_path: Path) -> None:
+    place = pictures(tmp_path)
+    damaged = sorted(place.rglob("*.png"))[40]
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    asked: dict[str, Any] = {"train": TRAIN, "test": (X, Y), "methods": ["msp", "knn"]}
+    table = oodbench.evaluate(model, **asked, failures={**FAR, "damaged": place, "broken": Items(until=30)}).table
+    rows = table.set_index(["method", "set"])
+    for method in asked["methods"]:
+        assert f"{damaged.name}: not a readable image" in rows.loc[(method, "damaged"), "note"]
+        assert "the machine went down" in rows.loc[(method, "broken"), "note"]
+        assert rows.loc[(method, "noise"), "note"] == "" and rows.loc[(method, "noise"), "auroc"] > 0.5
+    with pytest.raises(BadData, match="not a readable image"):
+        oodbench.evaluate(model, **{**asked, "test": place})
+
+
+def test_pictures_of_other_channels_than_the_models_are_told(tmp_path: Path) -> None:
+    from torchvision.transforms import ToTensor
+
+    place = pictures(tmp_path)
+    asked: dict[str, Any] = {"test": place, "failures": {"same": place}, "methods": ["msp"]}
+    nets = [nn.Sequential(nn.Conv2d(c, 3, 8), nn.Flatten(), nn.Linear(3, 3)) for c in (1, 3)]
+    with pytest.raises(
+        BadMethod, match=r"the first of the test images, .*for a model of one channel begin it with Gray"
+    ):
+        oodbench.evaluate(nets[0], **asked, transform=ToTensor())
+    with pytest.raises(BadMethod, match=r"the first picture is grey, and so are all: transform=torchvision"):
+        oodbench.evaluate(nets[1], **asked)
+
+
+def test_a_cache_that_is_a_file_is_told(model: Counted, tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    with pytest.raises(BadSetting, match="expected a folder to write to"):
+        oodbench.evaluate(model, **GIVEN, methods=["msp"], cache=tmp_path / "x")
+
+
 def test_what_was_noted_is_noted_when_outputs_are_found_again(
     model: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,6 +409,20 @@ def test_a_command_that_cannot_work_says_why(
     asked = {"--model": "users_models:best", "--test": "test"} | {changed[0]: changed[1]}
     assert main(["evaluate", *(part for pair in asked.items() for part in pair), *changed[2:]]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_number_of_classes_of_a_checkpoint_is_that_of_its_last_matrix(tmp_path: Path) -> None:
+    """Its last tensor may count the batches of a batch norm."""
+    pytest.importorskip("timm")
+    from oodbench.networks.libraries import from_timm
+
+    held = from_timm("resnet10t", 7).state_dict()
+    held = {**{name: value for name, value in held.items() if name != "bn1.num_batches_tracked"}} | {
+        "bn1.num_batches_tracked": held["bn1.num_batches_tracked"]
+    }
+    torch.save(held, tmp_path / "net.pth")
+    loaded = oodbench.load_model(tmp_path / "net.pth", network="timm:resnet10t")
+    torch.testing.assert_close(loaded.model.state_dict(), dict(held), check_dtype=False)
 
 
 def test_a_checkpoint_is_read_into_its_network(tmp_path: Path) -> None:
