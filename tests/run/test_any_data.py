@@ -287,6 +287,39 @@ def test_stored_outputs_and_a_head_are_enough_for_what_reads_no_more(model: Coun
         oodbench.evaluate(oodbench.StoredModel(), **{**sets, "failures": FAR}, methods=["msp"])
 
 
+def test_stored_outputs_that_cannot_be_judged_are_told(model: Counted) -> None:
+    outputs = oodbench.StoredOutputs(**outputs_of(model, X), labels=Y)  # type: ignore[arg-type]
+    far = oodbench.StoredOutputs(**outputs_of(model, FAR["noise"]))  # type: ignore[arg-type]
+    asked: dict[str, Any] = {"failures": {"far": far}, "methods": ["msp"]}
+    with pytest.raises(BadData, match="test: got stored outputs, which no network reads"):
+        oodbench.evaluate(model, test=outputs, **asked)
+    beyond = oodbench.StoredOutputs(logits=outputs.logits, features=outputs.features, labels=Y + 1)
+    with pytest.raises(BadData, match="test: got label 3; expected classes from 0 to 2"):
+        oodbench.evaluate(oodbench.StoredModel(), test=beyond, **asked)
+    softmax = [
+        oodbench.StoredOutputs(logits=torch.as_tensor(one.logits).softmax(1), labels=one.labels)
+        for one in (outputs, far)
+    ]
+    with pytest.raises(BadMethod, match="answered probabilities"):
+        oodbench.evaluate(oodbench.StoredModel(), test=softmax[0], failures={"far": softmax[1]}, methods=["msp"])
+
+
+def test_a_stop_says_what_is_kept(
+    in_a_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oodbench.run import judge
+
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(judge, "evaluate", stopped)
+    words = ["evaluate", "--model", "stored", "--test", "x", "--methods", "msp"]
+    assert main(words) == 130
+    assert "nothing is kept: with --cache FOLDER the same command goes on" in capsys.readouterr().err
+    assert main([*words, "--cache", "c"]) == 130
+    assert "what is done is kept: the same command goes on from there" in capsys.readouterr().err
+
+
 def test_a_normalize_at_the_end_of_a_transform_is_put_in_front_of_the_model(model: Counted, tmp_path: Path) -> None:
     from torchvision import transforms
 

@@ -16,7 +16,7 @@ from oodbench.networks import Classifier, Headed
 from oodbench.networks.wrappers import unwrapped
 from oodbench.run.batch_size import chosen
 from oodbench.run.judged import Layers, as_model, spread
-from oodbench.run.user_sets import Given, all_stored
+from oodbench.run.user_sets import Given, all_stored, refuse_stored
 from oodbench.sources.named import NamedModel
 from oodbench.sources.preprocess import Moments, Preprocess, preprocess
 from oodbench.sources.reader import Reader
@@ -59,6 +59,8 @@ class UserModel:
             if sets is None:
                 raise BadMethod("a model of stored outputs cannot score anything new; hand over the model itself")
             return self.model.of(all_stored(sets))
+        if sets is not None:
+            refuse_stored(sets)
         if self.standard is None:
             return as_model(self.model, head, layers, pool)
         if not isinstance(self.model, nn.Module):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -95,7 +96,9 @@ class Reader:
         return made
 
     def _read(self, name: str, given: Data, labelled: bool, like: Any) -> Any:
-        if isinstance(given, StoredOutputs) or _is_inputs(given):
+        if isinstance(given, StoredOutputs):
+            return replace(given, card=given.card or name)
+        if _is_inputs(given):
             return given
         if isinstance(given, str | Path):
             return self._named(name, given, labelled, like)
