@@ -45,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except Terminated:
-        print(f"oodbench: ended by SIGTERM; {AGAIN}", file=sys.stderr)
+        print(f"oodbench: ended by SIGTERM; {_after_a_stop(arguments)}", file=sys.stderr)
         return 128 + signal.SIGTERM
     except KeyboardInterrupt:
-        print(f"oodbench: interrupted; {AGAIN}", file=sys.stderr)
+        print(f"oodbench: interrupted; {_after_a_stop(arguments)}", file=sys.stderr)
         return 128 + signal.SIGINT
     except RecursionError:
         print("oodbench: a file is nested too deeply to be read", file=sys.stderr)
@@ -56,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"oodbench: {error.filename or 'the system'}: {error.strerror or error}; {WAY_OUT}", file=sys.stderr)
         return 2
+
+
+def _after_a_stop(arguments: argparse.Namespace) -> str:
+    if arguments.verb is evaluate and arguments.cache is None:
+        return "nothing is kept: with --cache FOLDER the same command goes on after a stop"
+    return AGAIN
 
 
 AGAIN = "what is done is kept: the same command goes on from there"

@@ -158,3 +158,21 @@ def test_diagonal_gaussian_log_density_against_scipy() -> None:
     var = torch.rand(4, 3, generator=generator, dtype=torch.float64) + 1e-3
     expected = scipy.stats.norm.logpdf(x.double()[:, None], mu, var.sqrt()).sum(axis=2)
     np.testing.assert_allclose(formulas.diagonal_gaussian_log_density(x, mu, var), expected, rtol=1e-9)
+
+
+def test_logits_up_to_the_largest_float_have_finite_scores() -> None:
+    """What overflowed would rank at random, or not at all."""
+    big = torch.tensor([[3e38, 1.0, 0.0], [1e4, -1e4, 0.0], [-3e38, -3e38, -3e38], [0.0, 0.0, 0.0]])
+    expected = {
+        formulas.energy: [3e38, 1e4, -3e38, math.log(3)],
+        formulas.msp_key: [3e38, 1e4, -math.log(2), -math.log(2)],
+        formulas.max_logit: [3e38, 1e4, -3e38, 0],
+        formulas.entropy: [0, 0, math.log(3), math.log(3)],
+        formulas.uniform_cross_entropy: [2e38, 1e4, 0, math.log(3)],
+    }
+    for formula, scores in expected.items():
+        kept = [0, 1, 3] if formula is formulas.uniform_cross_entropy else [0, 1, 2, 3]  # log 3 is lost beside 3e38
+        np.testing.assert_allclose(formula(big)[kept], np.array(scores)[kept], rtol=1e-6, atol=1e-30)
+        assert formula(big).isfinite().all()
+    assert formulas.tempered_margin(big, 1000.0).isfinite().all()
+    assert formulas.energy(torch.tensor([[6e4, 6e4, -6e4]]).half()).float().isfinite().all()

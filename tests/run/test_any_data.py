@@ -23,6 +23,8 @@ from oodbench.run import own
 from oodbench.run.attack import predict
 from oodbench.run.batch_size import suited
 from oodbench.run.memory_format import channels_last
+from oodbench.sources.named import NamedModel
+from oodbench.sources.preprocess import preprocess
 
 METHODS = ["msp", "energy", "knn", "mahalanobis-a", "odin"]
 
@@ -173,6 +175,87 @@ def test_what_passed_through_the_model_outlives_a_stop(
             model.fc.bias[0] -= 1
 
 
+class Clipped(nn.Module):
+    """A classifier that clips strange features alone, as ReAct does: by a setting, or in its code."""
+
+    def __init__(self, inner: Counted, at: float) -> None:
+        super().__init__()
+        self.inner, self.at = inner, at
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x).clamp(max=self.at)  # type: ignore[no-any-return]
+
+
+class Unclipped(Clipped):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) + 0.0  # type: ignore[no-any-return]
+
+
+Unclipped.__qualname__ = "Clipped"  # as if its file had been edited
+
+
+def test_what_passed_through_another_model_is_not_found(model: Counted, tmp_path: Path) -> None:
+    """Equal weights, and equal logits of what the model is looked at with, are not enough."""
+    largest = outputs_of(model, X)["logits"].max(axis=1)
+    faint, bright = np.argsort(largest)[:20], np.argsort(largest)[-60:]
+    at = float(largest[faint].max()) + 0.1
+    asked: dict[str, Any] = {"test": (X[faint], Y[faint]), "failures": {"bright": X[bright]}, "methods": ["energy"]}
+    scores = [
+        oodbench.evaluate(one, **asked, batch=40, cache=tmp_path).scores["energy"]["bright"]
+        for one in (Clipped(model, 1e3), Clipped(model, at), Unclipped(model, at), Clipped(model, 1e3))
+    ]
+    np.testing.assert_array_equal(scores[0], scores[3])
+    np.testing.assert_array_equal(scores[0], scores[2])
+    assert (scores[0] != scores[1]).any()
+    assert len(list(tmp_path.glob("model-*"))) == 3
+
+
+def test_failures_that_are_damaged_cost_their_own_rows_only(model: Counted, tmp_path: Path) -> None:
+    place = pictures(tmp_path)
+    damaged = sorted(place.rglob("*.png"))[40]
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    asked: dict[str, Any] = {"train": TRAIN, "test": (X, Y), "methods": ["msp", "knn"]}
+    table = oodbench.evaluate(model, **asked, failures={**FAR, "damaged": place, "broken": Items(until=30)}).table
+    rows = table.set_index(["method", "set"])
+    for method in asked["methods"]:
+        assert f"{damaged.name}: not a readable image" in rows.loc[(method, "damaged"), "note"]
+        assert "the machine went down" in rows.loc[(method, "broken"), "note"]
+        assert rows.loc[(method, "noise"), "note"] == "" and rows.loc[(method, "noise"), "auroc"] > 0.5
+    with pytest.raises(BadData, match="not a readable image"):
+        oodbench.evaluate(model, **{**asked, "test": place})
+
+
+def test_pictures_of_other_channels_than_the_models_are_told(tmp_path: Path) -> None:
+    from torchvision.transforms import ToTensor
+
+    place = pictures(tmp_path)
+    asked: dict[str, Any] = {"test": place, "failures": {"same": place}, "methods": ["msp"]}
+    nets = [nn.Sequential(nn.Conv2d(c, 3, 8), nn.Flatten(), nn.Linear(3, 3)) for c in (1, 3)]
+    with pytest.raises(
+        BadMethod, match=r"the first of the test images, .*for a model of one channel begin it with Gray"
+    ):
+        oodbench.evaluate(nets[0], **asked, transform=ToTensor())
+    with pytest.raises(BadMethod, match=r"the first picture is grey, and so are all: transform=torchvision"):
+        oodbench.evaluate(nets[1], **asked)
+
+
+def test_a_cache_that_is_a_file_is_told(model: Counted, tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    with pytest.raises(BadSetting, match="expected a folder to write to"):
+        oodbench.evaluate(model, **GIVEN, methods=["msp"], cache=tmp_path / "x")
+
+
+def test_what_was_noted_is_noted_when_outputs_are_found_again(
+    model: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "SEGMENT", 32)
+    place = pictures(tmp_path / "pictures")
+    asked: dict[str, Any] = {"test": place, "failures": {"same": place}, "methods": ["msp"], "cache": tmp_path / "c"}
+    tables = [oodbench.evaluate(model, **asked).table for _ in range(2)]
+    for table in tables:
+        assert "120 of the 120 images of same are also in test" in table[table["set"] == "same"]["note"].item()
+
+
 def outputs_of(model: Counted, x: np.ndarray) -> dict[str, np.ndarray]:
     with torch.no_grad():
         pixels = torch.from_numpy(x if x.dtype == np.float32 else x.astype(np.float32) / np.float32(255))
@@ -204,6 +287,39 @@ def test_stored_outputs_and_a_head_are_enough_for_what_reads_no_more(model: Coun
         oodbench.evaluate(oodbench.StoredModel(), **{**sets, "failures": FAR}, methods=["msp"])
 
 
+def test_stored_outputs_that_cannot_be_judged_are_told(model: Counted) -> None:
+    outputs = oodbench.StoredOutputs(**outputs_of(model, X), labels=Y)  # type: ignore[arg-type]
+    far = oodbench.StoredOutputs(**outputs_of(model, FAR["noise"]))  # type: ignore[arg-type]
+    asked: dict[str, Any] = {"failures": {"far": far}, "methods": ["msp"]}
+    with pytest.raises(BadData, match="test: got stored outputs, which no network reads"):
+        oodbench.evaluate(model, test=outputs, **asked)
+    beyond = oodbench.StoredOutputs(logits=outputs.logits, features=outputs.features, labels=Y + 1)
+    with pytest.raises(BadData, match="test: got label 3; expected classes from 0 to 2"):
+        oodbench.evaluate(oodbench.StoredModel(), test=beyond, **asked)
+    softmax = [
+        oodbench.StoredOutputs(logits=torch.as_tensor(one.logits).softmax(1), labels=one.labels)
+        for one in (outputs, far)
+    ]
+    with pytest.raises(BadMethod, match="answered probabilities"):
+        oodbench.evaluate(oodbench.StoredModel(), test=softmax[0], failures={"far": softmax[1]}, methods=["msp"])
+
+
+def test_a_stop_says_what_is_kept(
+    in_a_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oodbench.run import judge
+
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(judge, "evaluate", stopped)
+    words = ["evaluate", "--model", "stored", "--test", "x", "--methods", "msp"]
+    assert main(words) == 130
+    assert "nothing is kept: with --cache FOLDER the same command goes on" in capsys.readouterr().err
+    assert main([*words, "--cache", "c"]) == 130
+    assert "what is done is kept: the same command goes on from there" in capsys.readouterr().err
+
+
 def test_a_normalize_at_the_end_of_a_transform_is_put_in_front_of_the_model(model: Counted, tmp_path: Path) -> None:
     from torchvision import transforms
 
@@ -231,6 +347,22 @@ def test_a_normalize_at_the_end_of_a_transform_is_put_in_front_of_the_model(mode
         oodbench.evaluate(toy(Plain()).model.net, test=(X, Y), methods=["msp"], mean=mean, std=std)
     with pytest.raises(BadSetting, match="one without the other"):
         oodbench.evaluate(bare, test=(X, Y), methods=["msp"], mean=mean)
+
+
+def test_what_a_model_is_standardised_by_is_what_its_user_said(model: Counted) -> None:
+    """The constants of a library's own weights come last: a network of one's own training has others."""
+    of_library = preprocess({"input_size": (1, 8, 8), "mean": (0.9,), "std": (0.05,)})
+    asked: dict[str, Any] = {"test": (X, Y), "failures": FAR, "methods": ["msp"]}
+    whole = oodbench.evaluate(model, **asked)
+    plain = NamedModel("x", model, of_library, ((0.0,), (1.0,)))
+    same(whole, oodbench.evaluate(plain, **asked))
+    library = NamedModel("x", model, of_library, of_library.standard)
+    same(whole, oodbench.evaluate(library, **asked, mean=[0], std=[1]))
+    doubted = oodbench.evaluate(library, **asked)
+    assert doubted.accuracy["test"] < whole.accuracy["test"] - 0.1
+    assert "of plain pixels in [0, 1]: it expects those; say so: mean=(0,), std=(1,)" in doubted.table["note"][0]
+    with pytest.raises(BadSetting, match="and the transform standardises by"):
+        oodbench.evaluate(plain, **asked, transform={"input_size": (1, 8, 8), "mean": (0.9,), "std": (0.05,)})
 
 
 def test_folders_that_are_not_the_models_classes_are_refused(model: Counted, tmp_path: Path) -> None:
@@ -310,6 +442,20 @@ def test_a_command_that_cannot_work_says_why(
     asked = {"--model": "users_models:best", "--test": "test"} | {changed[0]: changed[1]}
     assert main(["evaluate", *(part for pair in asked.items() for part in pair), *changed[2:]]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_number_of_classes_of_a_checkpoint_is_that_of_its_last_matrix(tmp_path: Path) -> None:
+    """Its last tensor may count the batches of a batch norm."""
+    pytest.importorskip("timm")
+    from oodbench.networks.libraries import from_timm
+
+    held = from_timm("resnet10t", 7).state_dict()
+    held = {**{name: value for name, value in held.items() if name != "bn1.num_batches_tracked"}} | {
+        "bn1.num_batches_tracked": held["bn1.num_batches_tracked"]
+    }
+    torch.save(held, tmp_path / "net.pth")
+    loaded = oodbench.load_model(tmp_path / "net.pth", network="timm:resnet10t")
+    torch.testing.assert_close(loaded.model.state_dict(), dict(held), check_dtype=False)
 
 
 def test_a_checkpoint_is_read_into_its_network(tmp_path: Path) -> None:

@@ -247,6 +247,46 @@ def test_pictures_of_a_data_set_are_read_by_the_rules_of_files(transformed: bool
         reader.read("far", [Image.fromarray(UNIT[0, 0])], False)
 
 
+def test_folders_that_torchvision_numbered_are_held_against_the_others(tmp_path: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    train = folder(tmp_path)
+    (tmp_path / "test" / "c").mkdir(parents=True)
+    picture(0).save(tmp_path / "test" / "c" / "0.png")
+    reader = Reader(lambda: tmp_path)
+    reader.read("train", ImageFolder(train), True)
+    assert (reader.classes, reader.guessed) == (["a", "b", "c"], True)
+    with pytest.raises(BadData, match="ImageFolder made class 0 of the folder 'c', which is class 2 of 3 known before"):
+        reader.read("test", ImageFolder(tmp_path / "test"), True)
+    assert len(reader.read("far", ImageFolder(tmp_path / "test"), False)) == 1
+    (tmp_path / "test" / "c").rename(tmp_path / "test" / "d")
+    with pytest.raises(BadData, match="folder 'd', which is none of 3"):
+        reader.read("test", ImageFolder(tmp_path / "test"), True)
+    with pytest.raises(BadData, match="ImageFolder numbered 3 classes, and the model has 4 outputs with names"):
+        Reader(lambda: tmp_path, classes="abcd").read("test", ImageFolder(train), True)
+
+
+def test_channels_that_come_last_are_told(tmp_path: Path) -> None:
+    """A model that flattens its input would read them, in the wrong order."""
+    for given in ((UNIT.transpose(0, 2, 3, 1), CLASSES), [(x.transpose(1, 2, 0), 0) for x in UNIT]):
+        with pytest.raises(BadData, match=r"test: got images of shape 8x8x3, .* give x.transpose\(0, 3, 1, 2\)"):
+            Reader(lambda: tmp_path).read("test", given, True)
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"do_rescale": False}, {"rescale_factor": 1 / 100}, {"do_normalize": False, "do_rescale": False}]
+)
+def test_the_preprocessing_of_hugging_face_is_its_own_to_the_pixel(told: dict[str, Any]) -> None:
+    transformers = pytest.importorskip("transformers")
+    processor = transformers.ViTImageProcessor(
+        size={"height": 8, "width": 8}, image_mean=list(MEAN), image_std=list(STD), **told
+    )
+    made = preprocess(processor)
+    expected = processor(picture(0), return_tensors="np")["pixel_values"][0]
+    mean, std = (np.reshape(one, (-1, 1, 1)) for one in made.standard or ((0.0,), (1.0,)))
+    np.testing.assert_allclose((made(picture(0), "x") - mean) / std, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_folders_of_failures_are_no_classes(tmp_path: Path) -> None:
     reader = Reader(lambda: tmp_path)
     reader.read("train", folder(tmp_path), True)

@@ -31,7 +31,8 @@ from oodbench.run.memory_format import channels_last
 from oodbench.run.own import OwnOutputs, why_not_judged
 from oodbench.run.progress import bar
 from oodbench.run.registry import find
-from oodbench.run.user_model import as_user_model, identity, some, with_batches
+from oodbench.run.user_cache import identity
+from oodbench.run.user_model import as_user_model, some, with_batches
 from oodbench.run.user_sets import Given, check_classes, given_sets
 from oodbench.run.workspace import open_work, usable
 from oodbench.sources.named import NamedModel
@@ -130,12 +131,14 @@ def evaluate(
     _check_names(failures, attacks)
     place = usable(device)
     with ExitStack() as open_:
-        work = Path(cache) if cache is not None else Path(open_.enter_context(TemporaryDirectory(prefix="oodbench-")))
+        work = (
+            open_work(Path(cache))
+            if cache is not None
+            else Path(open_.enter_context(TemporaryDirectory(prefix="oodbench-")))
+        )
         report = open_.enter_context(bar(progress))
         user = as_user_model(model, transform, mean, std, classes)
-        sets = given_sets(
-            user.reader(lambda: open_work(work), workers), train, test, failures, validation, ood_validation
-        )
+        sets = given_sets(user.reader(lambda: work, workers), train, test, failures, validation, ood_validation)
         net = user.net(head, layers, pool, sets)
         open_.enter_context(exact(place))
         open_.enter_context(evaluating(net, place))
@@ -177,6 +180,9 @@ def _result(
     wanted = to_store(ANSWER.union(*(method.detector.reads for method in runnable)))
     outputs = OwnOutputs(trained, wanted, place.folder, place.lasting, place.report)
     attempts, failed = _attacked(attacks, trained, outputs, sets.test, place)
+    if runnable:
+        sets, damaged = _readable(sets, outputs)
+        failed |= damaged
     exam = Exam(
         model=trained,
         outputs=outputs,
@@ -231,6 +237,17 @@ def _check_names(failures: Iterable[str], attacks: Sequence[str]) -> None:
     for name in failures if isinstance(failures, Mapping) else ():
         if name in taken:
             raise BadSetting(f"failures: a set is named {name!r}, which is the name of another set here; rename it")
+
+
+def _readable(sets: Given, outputs: OwnOutputs) -> tuple[Given, dict[tuple[str, str], str]]:
+    """Return the sets without those failures that cannot be read to their end, and why these cannot."""
+    failed: dict[tuple[str, str], str] = {}
+    for name, images in sets.ood.items():
+        try:
+            outputs(images)
+        except Exception as error:
+            failed["ood", name] = str(error) if isinstance(error, BadData) else reason(error)
+    return replace(sets, ood={name: one for name, one in sets.ood.items() if ("ood", name) not in failed}), failed
 
 
 def _attacked(

@@ -13,6 +13,7 @@ from oodbench.models.outputs import Trained
 from oodbench.networks import Classifier, Headed
 from oodbench.networks.headed import FIRST
 from oodbench.networks.wrappers import unwrapped
+from oodbench.sources.pictures import PictureImages
 
 Layers = Sequence[str] | Mapping[str, int]
 
@@ -100,7 +101,9 @@ def first_look(model: Trained, images: Inputs) -> int:
         BadMethod: it cannot read them, answers with something else than logits, or otherwise in other company.
     """
     x = torch.from_numpy(images.batch(spread(len(images), FIRST))).to(model.device)
-    together = _answer(model, x, "the first of the training images")
+    together = _answer(
+        model, x, f"the first of the {'test' if images.card == 'test' else 'training'} images", _hint(images)
+    )
     alone = _answer(model, x[:1], "one of the training images")
     _check_alone(model, x, alone, together[:1])
     return together.shape[1]
@@ -117,14 +120,27 @@ def spread(n: int, most: int) -> slice:
     return slice(0, None, step)
 
 
-def _answer(model: Trained, x: Tensor, which: str) -> Tensor:
+def _hint(images: Inputs) -> str:
+    """Return what to do where pictures have other channels than a model."""
+    if not isinstance(images, PictureImages):
+        return ""
+    if images.preprocess and images.shape[0] == 3:
+        return "; pictures are handed to the transform in RGB: for a model of one channel begin it with Grayscale()"
+    if not images.preprocess and images.shape[0] == 1:
+        return (
+            "; the first picture is grey, and so are all: transform=torchvision.transforms.ToTensor() has them in RGB"
+        )
+    return ""
+
+
+def _answer(model: Trained, x: Tensor, which: str, hint: str = "") -> Tensor:
     try:
         with torch.no_grad():
             logits: Tensor = model.net.outputs(x, ANSWER)[LOGITS]  # type: ignore[operator]
     except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
         raise BadMethod(
             f"the model cannot read {which}, float32 {list(x.shape)} ({_first_line(error)}); "
-            f"expected images [n c h w] as it was trained on, in batches of any size, and weights of one dtype"
+            f"expected images [n c h w] as it was trained on, in batches of any size, and weights of one dtype{hint}"
         ) from error
     if len(logits) != len(x):
         raise BadMethod(

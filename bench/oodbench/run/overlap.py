@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import numpy.typing as npt
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
 from oodbench.data.stream import batches
+from oodbench.store import atomically
 
 CHUNK = 1024
+
+MARKS = "pixels.marks"
 
 Marks = npt.NDArray[np.uint64]
 """Of each image [n], 64 bits of the sha256 of its pixels: equal where all pixels are."""
@@ -48,6 +52,23 @@ class Marked:
         for batch in batches(self.inputs, size, 0):
             self.marks.append(marks_of(batch))
             yield batch
+
+
+def keep_marks(place: Path, marks: list[Marks]) -> None:
+    """Keep the marks of inputs beside their outputs, which a later run finds without reading the inputs again."""
+    whole = np.concatenate(marks)
+    with atomically(place / MARKS) as file:
+        file.write_bytes(hashlib.sha256(whole.tobytes()).digest() + whole.tobytes())
+
+
+def kept_marks(place: Path) -> list[Marks]:
+    """Return the marks that lie beside outputs; nothing where there are none, or not whole."""
+    try:
+        content = (place / MARKS).read_bytes()
+    except OSError:
+        return []
+    told, whole = content[:32], content[32:]
+    return [np.frombuffer(whole, np.uint64)] if hashlib.sha256(whole).digest() == told else []
 
 
 class Overlaps:

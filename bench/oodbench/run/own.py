@@ -18,7 +18,7 @@ from oodbench.models.train import Report, silent
 from oodbench.recipes import Plain
 from oodbench.run.judged import spread
 from oodbench.run.outputs import joined_segments, mapped_outputs, onto, passed, seal_outputs, sealed_outputs
-from oodbench.run.overlap import Marked, Overlaps
+from oodbench.run.overlap import Marked, Overlaps, keep_marks, kept_marks
 from oodbench.run.plan import why_not
 from oodbench.run.user_sets import NO_TRAINING, Given, NoTraining
 from oodbench.store import digest
@@ -121,19 +121,25 @@ class OwnOutputs:
     def _lastingly(self, images: Marked, place: Path) -> Mapping[Output, Any]:
         found, missing = sealed_outputs(place, self._wanted)
         if not missing:
+            images.marks.extend(kept_marks(place))
             return found
         n = len(images)
         segments = [slice(start, min(start + SEGMENT, n)) for start in range(0, n, SEGMENT)]
         places = [place / f"from-{one.start}" for one in segments] if len(segments) > 1 else [place]
         for one, where in zip(segments, places, strict=True):
+            part = Marked(images.inputs.take(one) if len(segments) > 1 else images.inputs)
             if lacking := sealed_outputs(where, missing)[1]:
-                part = Marked(images.inputs.take(one), images.marks) if len(segments) > 1 else images
 
                 def told(text: str, done: int, total: int, start: int = one.start) -> None:
                     self._report(text, start + done, n)
 
-                seal_outputs(where, passed(self._model, part, lacking, where, told))
+                made = passed(self._model, part, lacking, where, told)
+                keep_marks(where, part.marks)
+                seal_outputs(where, made)
+            images.marks.extend(part.marks or kept_marks(where))
         if len(segments) > 1:
+            if sum(map(len, images.marks)) == n:
+                keep_marks(place, images.marks)
             seal_outputs(place, joined_segments(places, missing, n, place))
         return found | sealed_outputs(place, missing)[0]
 

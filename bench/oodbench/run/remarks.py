@@ -1,5 +1,6 @@
 """What makes the numbers of a row doubtful, in a sentence with the way out, which stands on the row beside them."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from oodbench.contract import LOGITS, NETWORK, Method
 from oodbench.data.inputs import Inputs
 from oodbench.estimators import Gaussians
 from oodbench.models.outputs import Trained
+from oodbench.networks.classifier import Standardise
 from oodbench.run.examine import Outcome
 from oodbench.run.judged import ANSWER, spread
 from oodbench.run.overlap import Overlaps
@@ -120,6 +122,14 @@ def _another_range(model: Trained, train: Inputs, which: str) -> Iterator[str]:
     assert train.labels is not None
     labels = train.labels[rows]
     plain = _right(model, x, labels)
+    if (undone := _undone(model)) is not None:
+        raw = _right(model, _standardised(x, *undone), labels)
+        if _clearly_more(raw, plain):
+            yield (
+                f"the model gets {plain.mean():.0%} of the {which} right, standardised as it says of itself or was "
+                f"told, and {raw.mean():.0%} of plain pixels in [0, 1]: it expects those; say so: mean=(0,), std=(1,)"
+            )
+            return
     own = (tuple(x.mean(dim=(0, 2, 3)).tolist()), tuple(x.std(dim=(0, 2, 3)).clamp_min(1e-6).tolist()))
     best = max(
         (
@@ -130,8 +140,7 @@ def _another_range(model: Trained, train: Inputs, which: str) -> Iterator[str]:
         key=lambda tried: tried[0].sum(),
     )
     right, name, (mean, std) = best
-    gained, lost = int((right & ~plain).sum()), int((plain & ~right).sum())
-    if gained - lost > max(0.05 * len(x), 3 * (gained + lost) ** 0.5):
+    if _clearly_more(right, plain):
         told = name or f"the mean and standard deviation of the {which}"
         numbers = ", ".join(
             f"{key}=({', '.join(f'{value:.4g}' for value in one)},)" for key, one in (("mean", mean), ("std", std))
@@ -140,6 +149,22 @@ def _another_range(model: Trained, train: Inputs, which: str) -> Iterator[str]:
             f"the model gets {plain.mean():.0%} of the {which} right as they are, and {right.mean():.0%} "
             f"standardised by {told}: it expects that; put it inside: oodbench.networks.Headed(model, {numbers})"
         )
+
+
+def _undone(model: Trained) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return the mean and standard deviation by which pixels pass a model's own standardisation as they are."""
+    own = getattr(model.net, "standardise", None)
+    if not isinstance(own, Standardise):
+        return None
+    mean, std = (one.flatten().double() for one in (own.mean, own.std))
+    if mean.tolist() == [0] * len(mean) and std.tolist() == [1] * len(std):
+        return None
+    return tuple((-mean / std).tolist()), tuple((1 / std).tolist())
+
+
+def _clearly_more(right: npt.NDArray[np.bool_], plain: npt.NDArray[np.bool_]) -> bool:
+    gained, lost = int((right & ~plain).sum()), int((plain & ~right).sum())
+    return gained - lost > max(0.05 * len(plain), 3 * math.sqrt(gained + lost))
 
 
 def _standardised(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -1,6 +1,5 @@
 """A user's classifier as it was handed over, with what becomes of pictures before it."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,26 +9,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from oodbench.contract import LOGITS
 from oodbench.data.inputs import Inputs
 from oodbench.errors import BadMethod, BadSetting
-from oodbench.identity import PROTOCOL
 from oodbench.models.outputs import Trained
 from oodbench.networks import Classifier, Headed
 from oodbench.networks.wrappers import unwrapped
 from oodbench.run.batch_size import chosen
 from oodbench.run.judged import Layers, as_model, spread
-from oodbench.run.machine import machine_class
-from oodbench.run.user_sets import Given, all_stored
+from oodbench.run.user_sets import Given, all_stored, refuse_stored
 from oodbench.sources.named import NamedModel
 from oodbench.sources.preprocess import Moments, Preprocess, preprocess
 from oodbench.sources.reader import Reader
 from oodbench.sources.scale import Scale
 from oodbench.sources.stored import StoredModel
-from oodbench.store import digest
 
 LOOKED_AT = 4
-"""Inputs by which batch sizes are chosen and a model is told from others."""
+"""Inputs by which batch sizes are chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +59,8 @@ class UserModel:
             if sets is None:
                 raise BadMethod("a model of stored outputs cannot score anything new; hand over the model itself")
             return self.model.of(all_stored(sets))
+        if sets is not None:
+            refuse_stored(sets)
         if self.standard is None:
             return as_model(self.model, head, layers, pool)
         if not isinstance(self.model, nn.Module):
@@ -100,13 +97,20 @@ def as_user_model(
         how = named.preprocess
     else:
         how = preprocess(config) if isinstance(config, Mapping) and config.get("input_size") else None
-    told = _moments(mean, std)
-    if told and how and how.standard and told != how.standard:
+    explicit = _moments(mean, std) or (named.standard if named and _is_told(named) else None)
+    ending = how.standard if how and transform is not None else None
+    if explicit and ending and explicit != ending:
         raise BadSetting(
-            f"mean and std: got {told[0]} and {told[1]}, and the transform standardises by {how.standard[0]} and "
-            f"{how.standard[1]}; give one of them"
+            f"mean and std: got {explicit[0]} and {explicit[1]}, and the transform standardises by {ending[0]} and "
+            f"{ending[1]}; give one of them"
         )
-    return UserModel(module, how, told or (how.standard if how else None) or (named.standard if named else None), known)
+    declared = named.standard if named else how.standard if how else None
+    return UserModel(module, how, explicit or ending or declared, known)
+
+
+def _is_told(named: NamedModel) -> bool:
+    """Return whether the user said what a model's inputs are standardised by, rather than its library."""
+    return named.standard is not None and named.standard != (named.preprocess.standard if named.preprocess else None)
 
 
 def with_batches(trained: Trained, images: Inputs, batch: int | None, gradient_batch: int | None) -> Trained:
@@ -123,23 +127,6 @@ def with_batches(trained: Trained, images: Inputs, batch: int | None, gradient_b
         batch=chosen(batch, trained.net, x, "batch"),
         gradient_batch=chosen(gradient_batch, trained.net, x, "gradient_batch"),
     )
-
-
-def identity(trained: Trained, images: Inputs) -> str:
-    """Return a folder's name for the outputs of a model: of its weights, and what it makes of a few inputs."""
-    weights = hashlib.sha256()
-    for name, value in sorted(trained.net.state_dict().items()):
-        weights.update(name.encode())
-        weights.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    with torch.no_grad():
-        logits: torch.Tensor = trained.net.outputs(some(trained, images), frozenset({LOGITS}))[LOGITS]  # type: ignore[operator]
-    told = hashlib.sha256(logits.cpu().numpy().tobytes()).hexdigest()
-    layers = list(getattr(trained.net, "layer_names", ()))
-    sizes = [trained.batch, trained.gradient_batch]
-    key = digest(
-        PROTOCOL, type(trained.net).__name__, weights.hexdigest(), told, layers, sizes, machine_class(trained.device)
-    )
-    return f"model-{key[:20]}"
 
 
 def some(trained: Trained, images: Inputs) -> torch.Tensor:

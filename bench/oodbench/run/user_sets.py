@@ -52,7 +52,8 @@ class Given:
     @property
     def named(self) -> Iterator[tuple[str, Inputs]]:
         """All sets with what errors call them."""
-        one = {"train": self.first, "test": self.test} | ({"validation": self.validation} if self.validation else {})
+        one = {} if isinstance(self.train, NoTraining) else {"train": self.train}
+        one |= {"test": self.test} | ({"validation": self.validation} if self.validation else {})
         yield from (one | dict(self.ood) | self.tuning).items()
 
     def too_small_to_halve(self) -> str | None:
@@ -160,6 +161,19 @@ def check_classes(sets: Given, classes: int) -> None:
             if not 0 <= label < classes:
                 known = f"0 to {classes - 1}, the model's {classes} outputs"
                 raise BadData(f"{one.card}: got label {label}; expected classes from {known}")
+
+
+def refuse_stored(sets: Given) -> None:
+    """Check that sets are inputs, which a network can read.
+
+    Raises:
+        BadData: One is of stored outputs.
+    """
+    if stored := [name for name, one in sets.named if isinstance(one, StoredOutputs)]:
+        raise BadData(
+            f"{stored[0]}: got stored outputs, which no network reads; give images, or for sets of stored outputs "
+            f"alone the model oodbench.StoredModel(head=(W, b)), on the command line --model stored:HEAD.npz"
+        )
 
 
 def all_stored(sets: Given) -> dict[str, StoredOutputs]:

@@ -209,8 +209,11 @@ def _checkpoint(
     library, _, name = network.partition(":")
     if not name:
         raise UnknownName("network", network, TRUNKS.keys() - OF_TOKENS.keys())
-    classes = len(list(tensors.values())[-1])
     made = {"timm": from_timm, "torchvision": from_torchvision}.get(library)
+    matrices = [value for value in tensors.values() if value.ndim > 1]
+    if not matrices:
+        raise BadCheckpoint(f"{path}: holds no weights of a {network}")
+    classes = len(matrices[-1])
     model = made(name, classes) if made else call(network, library, name)
     fit_weights(model, tensors, str, path)
     return NamedModel(path, model, None, standard)

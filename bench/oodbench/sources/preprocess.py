@@ -108,14 +108,32 @@ def _of_timm(config: Mapping[str, Any]) -> Any:
 
 
 def _of_processor(processor: Any) -> Preprocess:
-    standard = _moments(processor.image_mean, processor.image_std) if processor.do_normalize else None
+    told = {"do_normalize": False}
+    unit = {"do_rescale": True, "rescale_factor": 1 / 255} if hasattr(processor, "do_rescale") else {}
+    unit |= {"rescale_offset": False} if hasattr(processor, "rescale_offset") else {}
 
     def fit(picture: Image.Image) -> Tensor:
-        made: Tensor = processor(picture, do_normalize=False, return_tensors="pt")["pixel_values"][0]
+        made: Tensor = processor(picture, **told, **unit, return_tensors="pt")["pixel_values"][0]
         return made
 
     rule = processor.to_json_string() if hasattr(processor, "to_json_string") else repr(processor)
-    return Preprocess(fit, standard, rule)
+    return Preprocess(fit, _of_rescaled(processor), rule)
+
+
+def _of_rescaled(processor: Any) -> Moments | None:
+    """Return by what pixels in [0, 1] are standardised where a processor rescales bytes by another factor than 1 / 255.
+
+    It makes (k x - o - mean) / std of pixels x in [0, 1], with k = 255 factor (255 without rescaling) and an offset o.
+    """
+    k = 1.0
+    if hasattr(processor, "do_rescale"):
+        k = 255 * float(processor.rescale_factor) if processor.do_rescale else 255.0
+    offset = 1.0 if getattr(processor, "do_rescale", False) and getattr(processor, "rescale_offset", False) else 0.0
+    k = round(k, 9)
+    mean, std = (processor.image_mean, processor.image_std) if processor.do_normalize else (0.0, 1.0)
+    if k == 1 and not offset:
+        return _moments(mean, std) if processor.do_normalize else None
+    return _moments((np.asarray(mean) + offset) / k, np.asarray(std) / k)
 
 
 def _is_normalize(step: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -88,13 +89,16 @@ class Reader:
         if labelled and made.labels is None:
             got = f"a {type(given).__name__}" if not isinstance(given, str | Path) else f"{given}, which has no classes"
             raise BadData(f"{name}: got {got}; expected {_way_to_classes(given)}")
+        _check_axes(name, made.shape)
         if like is not None and made.shape != like and not isinstance(made, StoredOutputs) and len(like) == 3:
             got, expected = ("x".join(map(str, shape)) for shape in (made.shape, like))
             raise BadData(f"{name}: got images of shape {got}; expected {expected}, as in train")
         return made
 
     def _read(self, name: str, given: Data, labelled: bool, like: Any) -> Any:
-        if isinstance(given, StoredOutputs) or _is_inputs(given):
+        if isinstance(given, StoredOutputs):
+            return replace(given, card=given.card or name)
+        if _is_inputs(given):
             return given
         if isinstance(given, str | Path):
             return self._named(name, given, labelled, like)
@@ -184,7 +188,45 @@ class Reader:
             if not isinstance(given, Iterable):
                 raise BadData(f"{name}: got a {type(given).__name__}; expected {EXPECTED}")
             return spooled(name, given, self._scale, self._preprocess, labelled, self._work())
+        if labelled and _is_image_folder(given):
+            self._agree(name, given.class_to_idx)
         return of_items(name, given, self._scale, self._preprocess, labelled, workers)
+
+    def _agree(self, name: str, order: Mapping[str, int]) -> None:
+        """Hold the classes that torchvision numbered, a folder of its own each, against those of the sets before.
+
+        Raises:
+            BadData: One has another number.
+        """
+        if not self.classes:
+            self.classes, self._order, self.guessed = list(order), order, True
+            return
+        if not self.guessed and len(order) != len(self.classes):
+            raise BadData(
+                f"{name}: ImageFolder numbered {len(order)} classes, and the model has {len(self.classes)} outputs "
+                f"with names; give the folder's path, whose folders have these names or numbers of outputs"
+            )
+        for one, label in order.items():
+            if self._order.get(one, label) != label or (self.guessed and one not in self._order):
+                known = f"class {self._order[one]}" if one in self._order else "none"
+                raise BadData(
+                    f"{name}: ImageFolder made class {label} of the folder {one!r}, which is {known} of "
+                    f"{len(self._order)} known before; a class without pictures moves the others: give the folder's "
+                    f"path, or an empty folder for each class that is absent (allow_empty=True)"
+                )
+
+
+def _check_axes(name: str, shape: tuple[int, ...]) -> None:
+    if len(shape) == 3 and shape[0] == shape[1] > shape[2] and shape[2] in (1, 3, 4):
+        raise BadData(
+            f"{name}: got images of shape {'x'.join(map(str, shape))}, whose channels seem to come last; expected "
+            f"[n c h w]: give x.transpose(0, 3, 1, 2)"
+        )
+
+
+def _is_image_folder(given: Any) -> bool:
+    """Return whether torchvision numbered the classes of a data set by what folders it found."""
+    return type(given).__module__ == "torchvision.datasets.folder" and given.target_transform is None
 
 
 def _is_inputs(given: Any) -> bool:

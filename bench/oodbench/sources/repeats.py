@@ -28,6 +28,6 @@ def differs(read: Callable[[], npt.NDArray[Any]]) -> bool:
 
 
 def _states() -> tuple[Any, ...]:
-    legacy: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+    legacy: dict[str, Any] = np.random.get_state(legacy=False)  # noqa: NPY002
     numpy = legacy["state"]["key"].tobytes(), legacy["state"]["pos"], legacy["gauss"]
     return random.getstate(), numpy, torch.get_rng_state().numpy().tobytes()

@@ -16,7 +16,7 @@ from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, INPUTS, LAYERS, LOGIT
 from oodbench.data.images import digest_of
 from oodbench.data.inputs import Indices, check_labels
 from oodbench.errors import BadData, BadMethod
-from oodbench.networks.answers import two_classes
+from oodbench.networks.answers import refuse_probabilities, two_classes
 from oodbench.sources import arrays
 from oodbench.sources.arrays import Array
 
@@ -159,6 +159,7 @@ class StoredModel(nn.Module):
                     f"{first[1].shape[0]} and {first[1].shape[1]}"
                 )
         self._classes = first[1].shape[0]
+        refuse_probabilities(torch.from_numpy(first[1].logits[:CHUNK]))
         if self._head is not None:
             _check_head(self._head, *first)
         return self
