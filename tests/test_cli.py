@@ -13,7 +13,7 @@ from oodbench.data.matrix import find_matrix, load_matrices
 from oodbench.run.registry import registry
 
 VERBS = (
-    *("list", "plan", "run", "verify", "data", "metrics", "table"),
+    *("list", "plan", "run", "evaluate", "verify", "data", "metrics", "table"),
     *("claims", "diagnostics", "check", "explain", "diagnose"),
 )
 

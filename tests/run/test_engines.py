@@ -149,6 +149,14 @@ def test_progress_comes_through(pool: Pool) -> None:
         assert watch.seen == [("square 5", "squaring", 1, 2)]
 
 
+def test_late_progress_of_an_ended_task_is_not_the_next_ones(pool: Pool) -> None:
+    watch = Watch()
+    outcomes(pool, Square(1))
+    pool._news.put(("square 1", "squaring", 1, 2))
+    list(schedule([Square(5, sleeps=0.5)], pool, watch))
+    assert watch.seen == [("square 5", "squaring", 1, 2)]
+
+
 def test_an_idle_worker_that_dies_is_replaced(pool: Pool) -> None:
     assert outcomes(pool, Square(1)) == {"square 1": 1}
     assert pool._pool is not None

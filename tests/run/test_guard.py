@@ -17,7 +17,7 @@ from oodbench.data.images import ArrayImages
 from oodbench.data.matrix import find_matrix
 from oodbench.models.outputs import Trained
 from oodbench.records import read_record, record_paths
-from oodbench.run import attack, behaviour, models, quality
+from oodbench.run import attack, behaviour, models, outputs, quality
 from oodbench.run.context import Context
 from oodbench.run.execute import execute
 from oodbench.run.forecast import forecast
@@ -72,13 +72,13 @@ def darker_pixels(monkeypatch: Patch) -> None:
 
 
 def stretched_arrays(monkeypatch: Patch) -> None:
-    real = models._read
+    real = outputs._read
 
     def read(place: Path, name: Any) -> Any:
         value = real(place, name)
         return None if value is None else 1.5 * value
 
-    monkeypatch.setattr(models, "_read", read)
+    monkeypatch.setattr(outputs, "_read", read)
 
 
 def another_attack(monkeypatch: Patch) -> None:

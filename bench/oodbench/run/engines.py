@@ -152,12 +152,14 @@ class Pool:
         self.close()
 
     def _tell(self, watch: Watch) -> None:
+        """Pass news on; of a task that has ended, which may come late, nothing."""
+        live = {task.label for task in self._running.values()}
         with contextlib.suppress(queue.Empty):
             while True:
                 news = self._news.get_nowait()
                 if isinstance(news, logging.LogRecord):
                     logging.getLogger(news.name).handle(news)
-                else:
+                elif news[0] in live:
                     watch(*news)
 
     def _workers(self) -> ProcessPoolExecutor:
