@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from oodbench.data.changed import ChangedImages, Mirror
 from oodbench.data.images import (
     ArrayImages,
     FilePictures,
     FolderImages,
-    MirroredImages,
     fit_one,
     fit_shape,
     quantised,
@@ -200,10 +200,10 @@ def test_palettes_and_transparency_become_rgb(tmp_path: Path) -> None:
 
 def test_mirrored_images_mirror() -> None:
     images = ArrayImages(PIXELS, LABELS)
-    assert np.array_equal(MirroredImages(images, 3).batch(slice(None)), images.batch(slice(None))[..., ::-1])
-    assert np.array_equal(MirroredImages(images, 2).batch(slice(None)), images.batch(slice(None))[:, :, ::-1])
+    assert np.array_equal(ChangedImages(images, Mirror(3)).batch(slice(None)), images.batch(slice(None))[..., ::-1])
+    assert np.array_equal(ChangedImages(images, Mirror(2)).batch(slice(None)), images.batch(slice(None))[:, :, ::-1])
     upright = ArrayImages(PIXELS[..., ::-1].copy())
-    assert MirroredImages(images, 3).sha256() == upright.sha256(), "equal content, equal hash"
+    assert ChangedImages(images, Mirror(3)).sha256() == upright.sha256(), "equal content, equal hash"
 
 
 def test_crop_256_box_is_the_mean_of_eight_by_eight_of_the_cropped_image() -> None:

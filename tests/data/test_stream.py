@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from oodbench.data import stream
-from oodbench.data.images import ArrayImages, FilePictures, FolderImages, MirroredImages
+from oodbench.data.changed import ChangedImages, Mirror
+from oodbench.data.images import ArrayImages, FilePictures, FolderImages
 from oodbench.data.inputs import JoinedInputs
 from oodbench.data.stream import batches
 from oodbench.errors import BadData
@@ -58,7 +59,13 @@ def test_the_same_bytes_whoever_decodes(images: FolderImages, workers: int, size
 def test_taken_mirrored_and_joined_images(images: FolderImages) -> None:
     taken = images.take(np.array([7, 3, 3, 20, 0]))
     arrays = ArrayImages(images.pixels(slice(None)))
-    for one in (taken, MirroredImages(images, 3), MirroredImages(taken, 2), arrays, JoinedInputs((arrays, images))):
+    for one in (
+        taken,
+        ChangedImages(images, Mirror(3)),
+        ChangedImages(taken, Mirror(2)),
+        arrays,
+        JoinedInputs((arrays, images)),
+    ):
         got = whole(one, 2, 2)
         assert got.flags.c_contiguous and got.tobytes() == one.batch(slice(None)).tobytes()
 

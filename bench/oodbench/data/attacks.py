@@ -106,11 +106,6 @@ def fools(x: Float[Tensor, "k c h w"], y: Int[Tensor, "k"], predict: Predict, ba
     return torch.cat(wrong) if wrong else torch.zeros(0, dtype=torch.bool)
 
 
-def rounded(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Return the images as an 8-bit file would keep them: round(255 x) / 255."""
-    return (x * 255).round() / 255
-
-
 def _perturbed(attack: Attack, x: Tensor, y: Tensor, gradient: Gradient) -> Tensor:
     if attack.alpha is None or attack.steps is None:
         return fgsm(x, y, gradient, attack.eps)

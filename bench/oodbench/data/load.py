@@ -8,8 +8,9 @@ import numpy as np
 
 from oodbench.data import synthetic
 from oodbench.data.cards import Card, Drawn, Sentences, find_card
+from oodbench.data.changed import ChangedImages, Mirror, negative
 from oodbench.data.fetch import Checked, Status, check, get, status
-from oodbench.data.images import Images, MirroredImages, NegativeImages, fit_shape
+from oodbench.data.images import Images, fit_shape
 from oodbench.data.inputs import Inputs
 from oodbench.data.readers import read
 from oodbench.data.splits import Cut, find_cut, generator, sample
@@ -101,8 +102,8 @@ def _generate(card: Card, source: Drawn, split: str, like: Images | None, seed: 
     if source.generator in ("hflip", "vflip", "negative"):
         images = like if n is None else like.take(sample(len(like), n, card.name, split))
         if source.generator == "negative":
-            return NegativeImages(images, card=card.name)
-        return MirroredImages(images, axis=3 if source.generator == "hflip" else 2, card=card.name)
+            return ChangedImages(images, negative, card.name)
+        return ChangedImages(images, Mirror(3 if source.generator == "hflip" else 2), card.name)
     count = n or card.splits[split]
     if source.generator in synthetic.FIXED:
         return replace(synthetic.FIXED[source.generator](count, like.shape), card=card.name)

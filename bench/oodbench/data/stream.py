@@ -9,7 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.data.images import FolderImages, MirroredImages, NegativeImages, unit
+from oodbench.data.changed import ChangedImages
+from oodbench.data.images import FolderImages, unit
 from oodbench.data.inputs import Inputs
 from oodbench.data.remembered import RememberedImages
 from oodbench.errors import BadData
@@ -51,12 +52,9 @@ def batches(images: Inputs, size: int, workers: int = 0) -> Iterator[Batch]:
         yield from images.stream(size)
     elif isinstance(images, RememberedImages):
         yield from batches(images.opened, size, workers)
-    elif isinstance(images, MirroredImages):
+    elif isinstance(images, ChangedImages):
         for batch in batches(images.images, size, workers):
-            yield np.ascontiguousarray(np.flip(batch, images.axis))
-    elif isinstance(images, NegativeImages):
-        for batch in batches(images.images, size, workers):
-            yield np.float32(1) - batch
+            yield images.change(batch)
     elif isinstance(images, FolderImages) and (most := _useful(workers, -(-len(images) // size))):
         yield from _decoded_ahead(images, size, most)
     else:

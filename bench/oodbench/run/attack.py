@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,14 @@ from torch.nn.functional import cross_entropy
 
 from oodbench.contract import LOGITS
 from oodbench.data.attack_cards import Attack
-from oodbench.data.attacks import craft, rounded
-from oodbench.data.images import CHUNK, ArrayImages, digest_of
-from oodbench.data.inputs import Indices, Inputs
+from oodbench.data.attacks import craft
+from oodbench.data.changed import ChangedImages, rounded_to_8_bits
+from oodbench.data.images import ArrayImages
+from oodbench.data.inputs import Inputs
 from oodbench.identity import PROTOCOL, address
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
 from oodbench.run.sealed import seal, unsealed
-from oodbench.spaces import Shape
 from oodbench.store import atomically
 
 AT_ONCE = 256
@@ -154,42 +153,8 @@ def tried(
     exact = ArrayImages(pixels)
     return {
         name: _attempt(exact, index, classes, clean),
-        f"{name}@uint8": _attempt(RoundedImages(exact), index, classes, clean),
+        f"{name}@uint8": _attempt(ChangedImages(exact, rounded_to_8_bits, exact=True), index, classes, clean),
     }
-
-
-@dataclass(frozen=True, eq=False)
-class RoundedImages:
-    """Other images as an 8-bit file would keep them, round(255 x) / 255, rounded as they are read."""
-
-    images: ArrayImages
-    labels: None = None
-    card: str | None = None
-
-    @property
-    def shape(self) -> Shape:
-        """Channels, height, width."""
-        return self.images.shape
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, indices: Indices) -> npt.NDArray[np.float32]:
-        """Return the images at `indices`: [k c h w] in [0, 1]."""
-        return rounded(torch.from_numpy(self.images.batch(indices))).numpy()
-
-    def take(self, indices: Indices) -> "RoundedImages":
-        """Return the images at `indices`, in that order."""
-        return RoundedImages(self.images.take(indices))
-
-    def sha256(self) -> str:
-        """Return the sha256 of the rounded pixels."""
-        return self._sha256
-
-    @cached_property
-    def _sha256(self) -> str:
-        chunks = (self.batch(slice(start, start + CHUNK)) for start in range(0, len(self), CHUNK))
-        return digest_of((len(self), *self.shape), chunks, None)
 
 
 def _attempt(images: Inputs, index: npt.NDArray[np.int32], classes: Classes, clean: Inputs) -> Attempt:
