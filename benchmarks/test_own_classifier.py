@@ -35,7 +35,7 @@ FIVE = ("msp", "odin", "mahalanobis-a", "energy", "knn")
 TRAINS = ("feature-maf", "feature-maf-spread", "feature-vae", "gmm-100", "gmm-1000")
 """Read one forward pass, and train a density on its features for epochs: their cost is the fit's."""
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def network(name: str) -> nn.Module:

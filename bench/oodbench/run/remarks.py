@@ -18,6 +18,7 @@ from oodbench.run.examine import Outcome
 from oodbench.run.judged import ANSWER, spread
 from oodbench.run.overlap import Overlaps
 from oodbench.run.user_sets import Given
+from oodbench.sources.preprocess import Moments
 
 TRIED = 256
 """Training images with which other ranges of the pixels are tried."""
@@ -123,7 +124,7 @@ def _another_range(model: Trained, train: Inputs, which: str) -> Iterator[str]:
     labels = train.labels[rows]
     plain = _right(model, x, labels)
     if (undone := _undone(model)) is not None:
-        raw = _right(model, _standardised(x, *undone), labels)
+        raw = _right(model, x, labels, undone)
         if _clearly_more(raw, plain):
             yield (
                 f"the model gets {plain.mean():.0%} of the {which} right, standardised as it says of itself or was "
@@ -133,7 +134,7 @@ def _another_range(model: Trained, train: Inputs, which: str) -> Iterator[str]:
     own = (tuple(x.mean(dim=(0, 2, 3)).tolist()), tuple(x.std(dim=(0, 2, 3)).clamp_min(1e-6).tolist()))
     best = max(
         (
-            (_right(model, _standardised(x, *one), labels), name, one)
+            (_right(model, x, labels, one), name, one)
             for name, one in {**CONSTANTS, "": own}.items()
             if len(one[0]) in (1, x.shape[1])
         ),
@@ -167,12 +168,15 @@ def _clearly_more(right: npt.NDArray[np.bool_], plain: npt.NDArray[np.bool_]) ->
     return gained - lost > max(0.05 * len(plain), 3 * math.sqrt(gained + lost))
 
 
-def _standardised(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    return (x - x.new_tensor(mean).view(-1, 1, 1)) / x.new_tensor(std).view(-1, 1, 1)
-
-
-def _right(model: Trained, x: Tensor, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _right(
+    model: Trained, x: Tensor, labels: npt.NDArray[np.int64], standard: Moments = ((0.0,), (1.0,))
+) -> npt.NDArray[np.bool_]:
+    """Return which images a model gets right, standardised before, a batch at a time."""
+    mean, std = (x.new_tensor(one).view(-1, 1, 1) for one in standard)
+    found = []
     with torch.no_grad():
-        logits: Tensor = model.net.outputs(x, ANSWER)[LOGITS]  # type: ignore[operator]
-    right: npt.NDArray[np.bool_] = logits.argmax(dim=1).cpu().numpy() == labels
+        for part in torch.split(x, model.batch):
+            logits: Tensor = model.net.outputs((part - mean) / std, ANSWER)[LOGITS]  # type: ignore[operator]
+            found.append(logits.argmax(dim=1).cpu().numpy())
+    right: npt.NDArray[np.bool_] = np.concatenate(found) == labels
     return right
