@@ -73,8 +73,8 @@ def evaluate(
     A set is whatever holds images: an array [n c h w], uint8 or float in [0, 1]; a memory map; a data set or
     DataLoader of PyTorch; a data set of Hugging Face or its name ("hf:NAME[SPLIT]"); a folder of pictures, with a
     folder a class where classes are needed; a list of pictures as OpenOOD has them (.txt, `oodbench.ImageList`); an
-    .npz or .npy file; an iterator of batches. Classes come beside: a pair of arrays, items (image, class). Nothing is
-    held in memory but a few batches: outputs are written to disk.
+    .npz or .npy file; an iterator of batches. Classes come beside: a pair of arrays, items (image, class). Images are
+    read a few batches at a time, and outputs are written to disk.
 
     Args:
         model: Maps pixels [n c h w] in [0, 1] to logits [n C], or [n 1] of two classes, or to a tuple, dict or object
