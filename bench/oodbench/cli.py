@@ -311,8 +311,7 @@ def _evaluate_options(sub: argparse.ArgumentParser) -> None:
     model.add_argument("--pool", help="name of the module that pools the last feature map (default: it is found)")
     data = sub.add_argument_group(
         "data, each a folder of pictures (a folder a class, where classes are needed), a list `path label` a line "
-        "(.txt), "
-        "an .npz (images and labels, or logits, features and labels), a .npy, or hf:NAME[SPLIT]"
+        "(.txt), an .npz (images and labels, or logits, features and labels), a .npy, or hf:NAME[SPLIT]"
     )
     data.add_argument("--test", help="held-out images of the classifier's distribution, with classes")
     data.add_argument("--train", help="images that it was trained on, with classes: some methods fit on them")

@@ -134,8 +134,7 @@ def _kind(result: "Result", name: str) -> Iterator[str]:
         arrow = "↑" if METRICS[metric].higher_is_better else "↓"
         yield (
             f"{METRICS[metric].title} {arrow} in percent, with 95 % intervals over test inputs; the rank is the place "
-            f"by "
-            f"the mean over sets, and in brackets the 95 % interval of the true rank for this model:"
+            f"by the mean over sets, and in brackets the 95 % interval of the true rank for this model:"
         )
         yield str(wide.to_markdown(index=False, disable_numparse=True))
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,7 +17,7 @@ from oodbench.run.batch_size import chosen
 from oodbench.run.judged import Layers, as_model, spread
 from oodbench.run.user_sets import Given, all_stored, refuse_stored
 from oodbench.sources.named import NamedModel
-from oodbench.sources.preprocess import Moments, Preprocess, preprocess
+from oodbench.sources.preprocess import Moments, Preprocess, preprocess, told_moments
 from oodbench.sources.reader import Reader
 from oodbench.sources.scale import Scale
 from oodbench.sources.stored import StoredModel
@@ -61,16 +60,13 @@ class UserModel:
             return self.model.of(all_stored(sets))
         if sets is not None:
             refuse_stored(sets)
-        if self.standard is None:
-            return as_model(self.model, head, layers, pool)
-        if not isinstance(self.model, nn.Module):
-            return as_model(self.model, head, layers, pool)  # which says what it is
+        if self.standard is None or not isinstance(self.model, nn.Module):
+            return as_model(self.model, head, layers, pool)  # of what is no module it says what it is
         inside = unwrapped(self.model)
         if isinstance(inside, Classifier | Headed):
             raise BadMethod(
                 f"mean and std, or a transform that ends with Normalize, are given with a {type(inside).__name__}, "
-                f"which "
-                f"standardises already; give them in one place"
+                f"which standardises already; give them in one place"
             )
         with torch.inference_mode(False):
             return Headed(inside, head, layers, *self.standard, pool=pool)
@@ -97,7 +93,7 @@ def as_user_model(
         how = named.preprocess
     else:
         how = preprocess(config) if isinstance(config, Mapping) and config.get("input_size") else None
-    explicit = _moments(mean, std) or (named.standard if named and _is_told(named) else None)
+    explicit = told_moments(mean, std) or (named.standard if named and _is_told(named) else None)
     ending = how.standard if how and transform is not None else None
     if explicit and ending and explicit != ending:
         raise BadSetting(
@@ -132,14 +128,3 @@ def with_batches(trained: Trained, images: Inputs, batch: int | None, gradient_b
 def some(trained: Trained, images: Inputs) -> torch.Tensor:
     """Return a few inputs, on the model's device."""
     return torch.from_numpy(images.batch(spread(len(images), LOOKED_AT))).to(trained.device)
-
-
-def _moments(mean: Sequence[float] | None, std: Sequence[float] | None) -> Moments | None:
-    if mean is None and std is None:
-        return None
-    if mean is None or std is None:
-        raise BadSetting("mean and std: got one without the other; give both, an entry a channel")
-    first, second = (tuple(float(value) for value in np.atleast_1d(np.asarray(one))) for one in (mean, std))
-    if not all(value > 0 for value in second) or len({len(first), len(second)} - {1}) > 1:
-        raise BadSetting(f"mean and std: got {first} and {second}; expected an entry a channel, std above 0")
-    return first, second

@@ -149,10 +149,8 @@ def check_classes(sets: Given, classes: int) -> None:
     if sets.guessed and len(sets.classes) != classes:
         raise BadData(
             f"{sets.first.card}: got folders of {len(sets.classes)} classes ({', '.join(sets.classes[:3])} ...), and "
-            f"the model has "
-            f"{classes} outputs; say which is which: name the folders by numbers of outputs, or give classes=[...], "
-            f"the "
-            f"names of all outputs in order"
+            f"the model has {classes} outputs; say which is which: name the folders by numbers of outputs, or give "
+            f"classes=[...], the names of all outputs in order"
         )
     for one in (sets.train, sets.test, sets.validation):
         if one is None or one.labels is None or not len(one):

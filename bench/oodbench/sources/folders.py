@@ -102,8 +102,7 @@ def of_folder(
     if bare:
         raise BadData(
             f"{name}: of the pictures in {folder}, {bare} lie in it and {len(files) - bare} in folders, which are "
-            f"classes; "
-            f"move the former into one of them, or elsewhere"
+            f"classes; move the former into one of them, or elsewhere"
         )
     names = [parts[0] for parts in within]
     order: Mapping[str, int] | None = classes if classes and classes.keys() >= set(names) else _numbered(names)
@@ -173,7 +172,6 @@ def _root(name: str, path: Path, first: str) -> Path:
     if found is None:
         raise MissingData(
             f"{name}: {first}, the first picture of {path}, is in none of {', '.join(map(str, tried))}; say where its "
-            f"paths "
-            f"start: oodbench.ImageList({str(path)!r}, root=...)"
+            f"paths start: oodbench.ImageList({str(path)!r}, root=...)"
         )
     return found

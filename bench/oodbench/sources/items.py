@@ -141,8 +141,7 @@ def of_items(
     if differs(lambda: pixels_of(items[0], preprocess, f"{name}, item 0")):
         raise BadData(
             f"{name}: item 0 differs from one read to the next, so that no score of it can be made again; give a data "
-            f"set "
-            f"with the transform for evaluation, without random crops and flips"
+            f"set with the transform for evaluation, without random crops and flips"
         )
     c, h, w = first.shape
     labels = _labels(name, items) if labelled else None
@@ -172,8 +171,7 @@ def pixels_of(item: Any, preprocess: Preprocess | None, name: str) -> npt.NDArra
         got = type(item).__name__ if given is None else f"{given.dtype}{list(given.shape)}"
         raise BadData(
             f"{name}: got {got}{held}; expected an image (a PIL picture, or pixels [c h w]), (image, class), or a "
-            f"mapping "
-            f"with {IMAGE_KEYS[0]!r} and {LABEL_KEYS[0]!r}"
+            f"mapping with {IMAGE_KEYS[0]!r} and {LABEL_KEYS[0]!r}"
         )
     return given[None] if given.ndim == 2 else given
 

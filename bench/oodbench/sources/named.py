@@ -13,9 +13,9 @@ from torch import nn
 from oodbench.errors import BadCheckpoint, BadMethod, BadSetting, MissingData, UnknownName
 from oodbench.models.weights import fit_weights, read_weights
 from oodbench.networks import OF_TOKENS, TRUNKS, Classifier, trunk
-from oodbench.networks.libraries import from_timm, from_torchvision
+from oodbench.networks.libraries import check_torchvision, from_timm, from_torchvision, with_timm
 from oodbench.networks.public_names import public_names
-from oodbench.sources.preprocess import Moments, Preprocess, preprocess
+from oodbench.sources.preprocess import Moments, Preprocess, preprocess, told_moments
 
 EXPECTED = (
     "timm:NAME, torchvision:NAME[@WEIGHTS], hf:NAME[@REVISION], MODULE:FUNCTION (your own, which returns an "
@@ -81,13 +81,12 @@ def load_model(
         raise BadSetting(f"model: got {text!r}; expected {EXPECTED}{there}")
     loader = LIBRARIES.get(library)
     loaded = loader(text, rest, weights) if loader else _own(text, library, rest, weights)
-    told = _moments(mean, std)
+    told = told_moments(mean, std)
     return loaded if told is None else NamedModel(text, loaded.model, loaded.preprocess, told, loaded.classes)
 
 
 def _timm(text: str, name: str, weights: str | Path | None) -> NamedModel:
-    from_timm_or_refuse(name)
-    import timm
+    timm = with_timm(name)
     from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 
     model = _had(text, lambda: timm.create_model(name, pretrained=weights is None))
@@ -97,32 +96,11 @@ def _timm(text: str, name: str, weights: str | Path | None) -> NamedModel:
     return NamedModel(text, model, how, how.standard, tuple(ImageNetInfo(subset).label_names()) if subset else ())
 
 
-def from_timm_or_refuse(name: str) -> None:
-    """Refuse a name that timm does not have; it may carry the tag of its weights.
-
-    Raises:
-        UnknownName: timm has no such model.
-        BadMethod: timm is not installed.
-    """
-    try:
-        import timm
-    except ImportError as error:
-        raise BadMethod(f"model 'timm:{name}' needs timm: pip install 'oodbench[models]'") from error
-    architecture, _, tag = name.partition(".")
-    known = timm.list_models()
-    if architecture not in known:
-        raise UnknownName("timm model", name, known)
-    if tag and name not in (tagged := timm.list_models(f"{architecture}.*", pretrained=True)):
-        raise UnknownName("timm model", name, tagged)
-
-
 def _torchvision(text: str, rest: str, weights: str | Path | None) -> NamedModel:
     from torchvision import models
 
     name, _, asked = rest.partition("@")
-    known = models.list_models(module=models)
-    if name not in known:
-        raise UnknownName("torchvision model", name, known)
+    check_torchvision(name)
     every = models.get_model_weights(name)
     if asked and asked not in every.__members__:
         raise UnknownName(f"weights of torchvision:{name}", asked, every.__members__)
@@ -202,7 +180,7 @@ def _checkpoint(
     if not Path(path).is_file():
         raise MissingData(f"model: {path} is not there; expected a checkpoint of {network}")
     tensors = read_weights(Path(path))
-    standard = _moments(mean, std)
+    standard = told_moments(mean, std)
     if network in TRUNKS:
         model: nn.Module = _of_trunk(path, network, tensors, standard)
         return NamedModel(path, model)
@@ -210,10 +188,7 @@ def _checkpoint(
     if not name:
         raise UnknownName("network", network, TRUNKS.keys() - OF_TOKENS.keys())
     made = {"timm": from_timm, "torchvision": from_torchvision}.get(library)
-    matrices = [value for value in tensors.values() if value.ndim > 1]
-    if not matrices:
-        raise BadCheckpoint(f"{path}: holds no weights of a {network}")
-    classes = len(matrices[-1])
+    classes = len(_matrices(path, network, tensors)[-1])
     model = made(name, classes) if made else call(network, library, name)
     fit_weights(model, tensors, str, path)
     return NamedModel(path, model, None, standard)
@@ -221,14 +196,19 @@ def _checkpoint(
 
 def _of_trunk(path: str, network: str, tensors: dict[str, Any], standard: Moments | None) -> nn.Module:
     """Return one of our networks with a checkpoint's weights; its first and last matrix tell channels and classes."""
-    matrices = [value for value in tensors.values() if value.ndim > 1]
-    if not matrices:
-        raise BadCheckpoint(f"{path}: holds no weights of a {network}")
+    matrices = _matrices(path, network, tensors)
     channels, classes = matrices[0].shape[1], matrices[-1].shape[0]
     mean, std = standard or ((0.0,), (1.0,))
     model = Classifier(trunk(network, channels), classes, mean, std)
     fit_weights(model, tensors, public_names(network), path)
     return model
+
+
+def _matrices(path: str, network: str, tensors: dict[str, Any]) -> list[Any]:
+    matrices = [value for value in tensors.values() if value.ndim > 1]
+    if not matrices:
+        raise BadCheckpoint(f"{path}: holds no weights of a {network}")
+    return matrices
 
 
 def _read_into(model: nn.Module, weights: str | Path | None) -> None:
@@ -246,17 +226,8 @@ def _had(text: str, get: Callable[[], Any]) -> Any:
         said = str(error).strip().splitlines()
         raise MissingData(
             f"model {text!r}: its weights cannot be had ({said[0] if said else type(error).__name__}); with a "
-            f"checkpoint "
-            f"at hand, give weights=... (--weights)"
+            f"checkpoint at hand, give weights=... (--weights)"
         ) from error
-
-
-def _moments(mean: Sequence[float] | None, std: Sequence[float] | None) -> Moments | None:
-    if mean is None and std is None:
-        return None
-    if mean is None or std is None:
-        raise BadSetting("mean and std: got one without the other; give both, an entry a channel")
-    return tuple(map(float, mean)), tuple(map(float, std))
 
 
 LIBRARIES: dict[str, Callable[[str, str, str | Path | None], NamedModel]] = {

@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,12 @@ RANDOM = (
     "the transform makes two different images of one picture, so that no score of it can be made again; give the one "
     "for evaluation, without random crops and flips"
 )
+
+
+@cache
+def decoders() -> ThreadPoolExecutor:
+    """Return the threads that decode, of this process: new ones for every batch would cost time and memory."""
+    return ThreadPoolExecutor(DECODERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,25 +76,24 @@ class PictureImages:
         """
         places = self.places[indices]
         out = np.empty((len(places), *self.shape), np.float32)
-        with ThreadPoolExecutor(DECODERS) as pool:
-            for row, pixels in enumerate(pool.map(self._one, places)):
-                out[row] = pixels
+        for row, pixels in enumerate(decoders().map(self._one, places)):
+            out[row] = pixels
         return out
 
     def stream(self, size: int) -> Iterator[npt.NDArray[np.float32]]:
         """Yield the images in order, `size` at a time, decoded ahead."""
         parts = [self.places[start : start + size] for start in range(0, len(self), size)]
-        with ThreadPoolExecutor(DECODERS) as pool:
-            waiting: deque[list[Future[npt.NDArray[np.float32]]]] = deque()
-            try:
-                for part in parts:
-                    waiting.append([pool.submit(self._one, place) for place in part])
-                    if len(waiting) > AHEAD:
-                        yield np.stack([one.result() for one in waiting.popleft()])
-                while waiting:
+        waiting: deque[list[Future[npt.NDArray[np.float32]]]] = deque()
+        try:
+            for part in parts:
+                waiting.append([decoders().submit(self._one, place) for place in part])
+                if len(waiting) > AHEAD:
                     yield np.stack([one.result() for one in waiting.popleft()])
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+            while waiting:
+                yield np.stack([one.result() for one in waiting.popleft()])
+        finally:
+            for ahead in chain.from_iterable(waiting):
+                ahead.cancel()
 
     def take(self, indices: Indices) -> "PictureImages":
         """Return the images at `indices`, in that order, still undecoded."""
@@ -105,8 +111,7 @@ class PictureImages:
     @cached_property
     def _sha256(self) -> str:
         missing = [int(place) for place in self.places if int(place) not in self.digests]
-        with ThreadPoolExecutor(DECODERS) as pool:
-            self.digests.update(zip(missing, pool.map(self._digest, missing), strict=True))
+        self.digests.update(zip(missing, decoders().map(self._digest, missing), strict=True))
         told = hashlib.sha256(self.batch(slice(0, None, max(1, len(self) // TOLD))).tobytes()).hexdigest()
         content = hashlib.sha256(b"".join(self.digests[int(place)] for place in self.places))
         if self.labels is not None:

@@ -5,7 +5,7 @@ standardisation, with which transforms of timm, torchvision and Hugging Face end
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,6 +138,22 @@ def _of_rescaled(processor: Any) -> Moments | None:
 
 def _is_normalize(step: Any) -> bool:
     return type(step).__name__ == "Normalize" and hasattr(step, "mean") and hasattr(step, "std")
+
+
+def told_moments(mean: Sequence[float] | None, std: Sequence[float] | None) -> Moments | None:
+    """Return what a user said of a standardisation; None where nothing was said.
+
+    Raises:
+        BadSetting: One was given without the other, they have different lengths, or a deviation is not above 0.
+    """
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise BadSetting("mean and std: got one without the other; give both, an entry a channel")
+    first, second = _moments(mean, std)
+    if not all(value > 0 for value in second) or len({len(first), len(second)} - {1}) > 1:
+        raise BadSetting(f"mean and std: got {first} and {second}; expected an entry a channel, std above 0")
+    return first, second
 
 
 def _moments(mean: Any, std: Any) -> Moments:

@@ -33,10 +33,8 @@ HUB = re.compile(r"^hf:(?P<name>[^@\[\]]+)(@(?P<revision>[^\[\]]+))?(\[(?P<split
 
 EXPECTED = (
     "an array [n c h w] (with classes: a pair of arrays), a memory map, a data set or DataLoader of PyTorch, a data "
-    "set of "
-    "Hugging Face or its name ('hf:NAME[SPLIT]'), a folder of pictures, a list of pictures (.txt), an .npz or .npy "
-    "file, "
-    "or an iterator of batches"
+    "set of Hugging Face or its name ('hf:NAME[SPLIT]'), a folder of pictures, a list of pictures (.txt), an .npz or "
+    ".npy file, or an iterator of batches"
 )
 
 CHUNK = 1024

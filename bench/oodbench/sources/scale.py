@@ -62,9 +62,8 @@ class Scale:
         if not (back.min() >= -NEAR and back.max() <= 1 + NEAR):
             raise BadData(
                 f"{name}: got pixels from {low:g} to {high:g}, which mean={self.standard[0]} and "
-                f"std={self.standard[1]} "
-                f"bring to {back.min():g} to {back.max():g}; expected [0, 1]: are these the constants they were "
-                f"standardised by?"
+                f"std={self.standard[1]} bring to {back.min():g} to {back.max():g}; expected [0, 1]: are these the "
+                f"constants they were standardised by?"
             )
         return np.clip(back, 0, 1).astype(np.float32)
 
@@ -96,6 +95,5 @@ class Scale:
             return "the sets before it were in [0, 1]: give all of them in one range"
         return (
             f"where they are standardised for the model, say by what, mean=(...) and std=(...), which is then undone "
-            f"and "
-            f"put in front of the model; or give pixels, and put that inside it: {MODEL}"
+            f"and put in front of the model; or give pixels, and put that inside it: {MODEL}"
         )

@@ -127,6 +127,5 @@ def _check_room(folder: Path, size: int, name: str) -> None:
     if free - size < SPARE:
         raise BadSetting(
             f"{name}: {free / 1e9:.1f} GB are free in {folder}, where an iterator's images are written; name another "
-            f"folder "
-            f"(cache=...), or give a data set with __getitem__, or a folder of pictures, which are not copied"
+            f"folder (cache=...), or give a data set with __getitem__, or a folder of pictures, which are not copied"
         )

@@ -192,8 +192,7 @@ def from_npz(name: str, path: Path) -> StoredOutputs | tuple[npt.NDArray[Any], n
     if images is None:
         raise BadData(
             f"{name}: {path} holds {', '.join(sorted(held)) or 'nothing'}; expected 'images' and 'labels', or "
-            f"'logits', "
-            f"'features' and 'labels'"
+            f"'logits', 'features' and 'labels'"
         )
     return images, labels
 
