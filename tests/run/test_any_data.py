@@ -22,6 +22,7 @@ from oodbench.recipes import Plain
 from oodbench.run import own
 from oodbench.run.attack import predict
 from oodbench.run.batch_size import suited
+from oodbench.run.judge import _transform
 from oodbench.run.memory_format import channels_last
 from oodbench.sources.named import NamedModel
 from oodbench.sources.preprocess import preprocess
@@ -496,3 +497,8 @@ def test_channels_last_computes_the_same_and_leaves_the_model_as_it_was(model: C
             torch.testing.assert_close(trained.outputs(x, frozenset({LOGITS}))[LOGITS], plain)
         after = net.state_dict()
         assert all(after[name].equal(value) and after[name].stride() == lies for name, (value, lies) in before.items())
+
+
+def test_a_transform_is_found_in_the_working_directory(in_a_folder: Path) -> None:
+    (in_a_folder / "users_transform.py").write_text("def fit(picture):\n    return picture\n")
+    assert _transform("users_transform:fit")("x") == "x"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from columns import NUMBERS
 from torch import Tensor, nn
 
 import oodbench
@@ -21,17 +22,6 @@ from oodbench.recipes import Plain
 from oodbench.run.attack import predict
 from oodbench.run.registry import registry
 
-NUMBERS = [
-    "fpr95",
-    "detection_error",
-    "auroc",
-    "aupr_in",
-    "aupr_out",
-    "auroc_low",
-    "auroc_high",
-    "fpr95_low",
-    "fpr95_high",
-]
 COLUMNS = ["method", "failure", "set", "n_good", "n_bad", *NUMBERS, "forward", "gradient", "accuracy", "note"]
 
 PAPER = Citation(authors="Me", title="Mine", year=2026, url="https://example.org")

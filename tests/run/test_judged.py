@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from columns import NUMBERS
 from torch import Tensor, nn
 
 from oodbench import Result, evaluate
@@ -18,18 +19,6 @@ from oodbench.errors import BadData, BadMethod
 from oodbench.networks import Headed
 from oodbench.recipes import Plain
 from oodbench.run.registry import registry
-
-NUMBERS = [
-    "fpr95",
-    "detection_error",
-    "auroc",
-    "aupr_in",
-    "aupr_out",
-    "auroc_low",
-    "auroc_high",
-    "fpr95_low",
-    "fpr95_high",
-]
 
 K, SIDE = 3, 8
 

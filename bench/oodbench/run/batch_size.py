@@ -35,14 +35,12 @@ def suited(net: nn.Module, x: Tensor) -> int:
     return size
 
 
-def chosen(given: int | None, net: nn.Module, x: Tensor, name: str) -> int:
-    """Return the batch size that a user gave, or one that suits.
+def checked(given: int, name: str) -> int:
+    """Return a batch size that a user gave.
 
     Raises:
         BadSetting: It is not above zero.
     """
-    if given is None:
-        return suited(net, x)
     if given < 1:
         raise BadSetting(f"{name}: got {given}; expected a whole number from 1")
     return given

@@ -1,21 +1,20 @@
 """`oodbench evaluate`: a classifier by name, data by paths and names, a report in a folder and on the terminal."""
 
 import argparse
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from oodbench.contract import Material
 from oodbench.data.matrix import find_matrix
-from oodbench.errors import BadSetting, UnknownName
+from oodbench.errors import BadSetting
 from oodbench.recipes import Plain
 from oodbench.result import Result
 from oodbench.result.report import summary
 from oodbench.run.evaluate import evaluate
 from oodbench.run.registry import registry
 from oodbench.run.sets import open_sets
-from oodbench.sources.named import NamedModel, load_model
+from oodbench.sources.named import NamedModel, load_model, named_object
 from oodbench.sources.stored import StoredModel
 
 STORED = "stored"
@@ -128,12 +127,9 @@ def _transform(given: str | None) -> Any:
     if not colon:
         raise BadSetting(f"--transform: got {given!r}; expected MODULE:NAME, a callable that takes a PIL picture")
     try:
-        found = importlib.import_module(module)
+        return named_object(module, name)
     except ImportError as error:
         raise BadSetting(f"--transform {given}: {error}") from error
-    if not hasattr(found, name):
-        raise UnknownName(f"name in {module}", name, [one for one in dir(found) if not one.startswith("_")])
-    return getattr(found, name)
 
 
 def _names(path: Path | None) -> list[str]:

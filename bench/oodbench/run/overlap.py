@@ -12,6 +12,7 @@ import numpy.typing as npt
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
 from oodbench.data.stream import batches
+from oodbench.run.outputs import DECODERS
 from oodbench.store import atomically
 
 CHUNK = 1024
@@ -49,7 +50,7 @@ class Marked:
 
     def stream(self, size: int) -> Iterator[npt.NDArray[Any]]:
         """Yield the inputs in order, `size` at a time."""
-        for batch in batches(self.inputs, size, 0):
+        for batch in batches(self.inputs, size, DECODERS):
             self.marks.append(marks_of(batch))
             yield batch
 

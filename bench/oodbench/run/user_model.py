@@ -13,7 +13,7 @@ from oodbench.errors import BadMethod, BadSetting
 from oodbench.models.outputs import Trained
 from oodbench.networks import Classifier, Headed
 from oodbench.networks.wrappers import unwrapped
-from oodbench.run.batch_size import chosen
+from oodbench.run.batch_size import checked, suited
 from oodbench.run.judged import Layers, as_model, spread
 from oodbench.run.user_sets import Given, all_stored, refuse_stored
 from oodbench.sources.named import NamedModel
@@ -117,11 +117,11 @@ def with_batches(trained: Trained, images: Inputs, batch: int | None, gradient_b
     """
     if isinstance(trained.net, StoredModel):
         return trained
-    x = some(trained, images)
+    fitting = suited(trained.net, some(trained, images))
     return replace(
         trained,
-        batch=chosen(batch, trained.net, x, "batch"),
-        gradient_batch=chosen(gradient_batch, trained.net, x, "gradient_batch"),
+        batch=fitting if batch is None else checked(batch, "batch"),
+        gradient_batch=fitting if gradient_batch is None else checked(gradient_batch, "gradient_batch"),
     )
 
 

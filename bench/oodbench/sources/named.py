@@ -150,23 +150,34 @@ def call(text: str, module: str, function: str) -> nn.Module:
     Raises:
         BadMethod: There is no such function, or it returns something else.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
     try:
-        made: Any = importlib.import_module(module)
+        made = named_object(module, function)
     except ImportError as error:
         raise BadMethod(f"model {text!r}: {error}; expected {EXPECTED}") from error
-    for part in function.split("."):
-        if not hasattr(made, part):
-            raise UnknownName(f"name in {module}", function, [one for one in dir(made) if not one.startswith("_")])
-        made = getattr(made, part)
     model = made if isinstance(made, nn.Module) else made()
     if isinstance(model, NamedModel):
         model = model.model
     if not isinstance(model, nn.Module):
         raise BadMethod(f"model {text!r} returned a {type(model).__name__}; expected an nn.Module")
     return model
+
+
+def named_object(module: str, name: str) -> Any:
+    """Return what a user's own module has under a dotted name; it is looked for from the working directory on.
+
+    Raises:
+        ImportError: There is no such module.
+        UnknownName: It has nothing of that name.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UnknownName(f"name in {module}", name, [one for one in dir(found) if not one.startswith("_")])
+        found = getattr(found, part)
+    return found
 
 
 def _checkpoint(
