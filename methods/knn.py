@@ -20,16 +20,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from oodbench import banks
 from oodbench.contract import FEATURES, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.errors import BadMethod
 from oodbench.recipes import Plain
-
-ROWS = 64
-"""Inputs compared with the whole bank at a time: memory does not depend on the batch."""
-
-SPARE = 10
-"""Candidates found beyond k: float32 products can swap neighbours that are nearly as far as each other."""
-
 
 PER_CELL = 64
 """Training features of each cell of an index that its centre is found by; faiss wants 39 at least."""
@@ -86,14 +80,7 @@ class NearestNeighbours:
         u = normalize(batch.features, dim=1)
         if len(state.cells):
             return -self._indexed(state.cells, u)
-        return torch.cat([-self._distance(state.u, rows) for rows in torch.split(u, ROWS)]).to(u.dtype)
-
-    def _distance(self, bank: Tensor, u: Tensor) -> Tensor:
-        # ||u - v||^2 = 2 - 2 u.v cancels for close neighbours: products choose the candidates, differences measure them
-        candidates = (u @ bank.T).topk(min(self.k + SPARE, len(bank)), dim=1, sorted=False).indices
-        distances = (u[:, None].double() - bank[candidates].double()).norm(dim=2)
-        kth: Tensor = distances.kthvalue(min(self.k, len(bank)), dim=1).values
-        return kth
+        return -banks.neighbours(u, state.u, self.k).distance[:, -1].to(u.dtype)
 
     def _indexed(self, stored: Tensor, u: Tensor) -> Tensor:
         if stored not in _opened:

@@ -36,6 +36,24 @@ Material = Literal["labels", "validation", "outliers", "ood_validation", "advers
 TuningAccess = Literal["none", "id_val", "ood_val", "adversarial_val"]
 """The most telling held-out data that a row is fitted or tuned on; stands on the row."""
 
+Family = Literal[
+    "logits",
+    "features",
+    "shaping",
+    "perturbation",
+    "ensembles",
+    "bottleneck",
+    "generative",
+    "outliers",
+    "training",
+    "other",
+]
+"""What a method is built on; tables fold rows by it. In this order: functions of the logits; distances, subspaces and
+densities of activations; activations that are clipped, pruned or scaled; derivatives and changed inputs; several
+networks or masks; information bottlenecks; generative models of the inputs; training with outliers; other training of
+the classifier.
+"""
+
 T = TypeVar("T", default=Any)
 S = TypeVar("S")
 
@@ -273,6 +291,7 @@ class Method:
     paper: Citation
     recipe: Recipe
     detector: Detector[Any]
+    family: Family = "other"
     search: Grid | None = None
     detector_at_paper_scale: Detector[Any] | None = None
 

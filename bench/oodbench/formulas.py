@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from oodbench.contract import Head
+
 ROWS = 8192
 """Rows of a training set that are turned to float64 at a time: memory stays flat as sets grow."""
 
@@ -49,6 +51,11 @@ def max_logit(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:
 def energy(logits: Float[Tensor, "n C"], temperature: float = 1.0) -> Float[Tensor, "n"]:
     """Return the negative free energy, T log sum_i exp(z_i / T), T > 0."""
     return _like(logits, temperature * (logits.double() / temperature).logsumexp(dim=1))
+
+
+def through_head(features: Float[Tensor, "n F"], head: Head) -> Float[Tensor, "n C"]:
+    """Return the logits that the last linear layer makes of features, f W^T + b, in float64."""
+    return features.double() @ head.weight.double().T + head.bias.double()
 
 
 def entropy(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:

@@ -96,7 +96,9 @@ def scores_of(detector: Detector[Any], state: Any, outputs: ModelOutputs) -> Flo
     Raises:
         BadMethod: a batch's scores are not one number per input.
     """
-    parts = []
+    # One array from the start: small tensors kept between the large ones of a batch would break up the heap.
+    whole = np.empty(0, np.float32)
+    done = 0
     with torch.no_grad():
         for batch in outputs.batches():
             score = detector.score(state, _as_outputs(batch))
@@ -104,9 +106,11 @@ def scores_of(detector: Detector[Any], state: Any, outputs: ModelOutputs) -> Flo
                 raise BadMethod(
                     f"score returned shape {tuple(score.shape)} for {len(batch)} inputs; expected one number each"
                 )
-            parts.append(score.detach().cpu())
-    whole = torch.cat(parts).numpy()
-    return whole if whole.dtype == np.float64 else whole.astype(np.float32)
+            if not done:
+                whole = np.empty(len(outputs), np.float64 if score.dtype == torch.float64 else np.float32)
+            whole[done : done + len(score)] = score.cpu().numpy()
+            done += len(score)
+    return whole
 
 
 def _as_outputs(batch: ModelOutputs) -> Outputs:
