@@ -50,6 +50,7 @@ METHODS = (
     Method(
         name="baseline-t",
         title="Baseline + T",
+        family="logits",
         paper=Citation(
             authors="Liang, Li, Srikant",
             title="Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks",

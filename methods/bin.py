@@ -126,6 +126,7 @@ METHODS = (
     Method(
         name="bin",
         title="Binary classifiers (BIN)",
+        family="training",
         paper=Citation(
             authors="Sreeramdass, Sarawagi",
             title="Out-of-distribution image detection",

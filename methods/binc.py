@@ -139,6 +139,7 @@ METHODS = (
     Method(
         name="binc",
         title="Calibrated binary classifiers (BINC)",
+        family="training",
         paper=Citation(
             authors="Sreeramdass, Sarawagi",
             title="Out-of-distribution image detection",

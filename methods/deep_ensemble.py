@@ -87,6 +87,7 @@ METHODS = (
     Method(
         name="deep-ensemble",
         title="Deep ensemble of 5, entropy (several seeds share members)",
+        family="ensembles",
         paper=PAPER,
         recipe=DeepEnsemble(),
         detector=Stateless(frozenset({LOGITS.of_members}), certainty),
@@ -94,6 +95,7 @@ METHODS = (
     Method(
         name="deep-ensemble-mi",
         title="Deep ensemble of 5, mutual information (several seeds share members)",
+        family="ensembles",
         paper=PAPER,
         recipe=DeepEnsemble(),
         detector=Stateless(frozenset({LOGITS.of_members}), agreement),

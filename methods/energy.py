@@ -44,6 +44,7 @@ METHODS = (
     Method(
         name="energy",
         title="Energy",
+        family="logits",
         paper=Citation(
             authors="Liu, Wang, Owens, Li",
             title="Energy-based Out-of-distribution Detection",

@@ -28,6 +28,7 @@ METHODS = (
     Method(
         name="gmm-100",
         title="Feature mixture, K = 100",
+        family="features",
         paper=PAPER,
         recipe=Plain(),
         detector=FeatureMixture(K=100),
@@ -35,6 +36,7 @@ METHODS = (
     Method(
         name="gmm-1000",
         title="Feature mixture, K = 1000",
+        family="features",
         paper=PAPER,
         recipe=Plain(),
         detector=FeatureMixture(K=1000, max_iter=30),

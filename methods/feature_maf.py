@@ -118,6 +118,7 @@ METHODS = (
     Method(
         name="feature-maf",
         title="Feature flow (MAF), sequential degrees",
+        family="features",
         paper=PAPER,
         recipe=Plain(),
         detector=FeatureMaf(degrees="sequential"),
@@ -126,6 +127,7 @@ METHODS = (
     Method(
         name="feature-maf-spread",
         title="Feature flow (MAF), degrees spread",
+        family="features",
         paper=PAPER,
         recipe=Plain(),
         detector=FeatureMaf(degrees="spread"),

@@ -103,6 +103,7 @@ METHODS = (
     Method(
         name="feature-vae",
         title="Feature auto-encoder (VAE)",
+        family="features",
         paper=Citation(
             authors="Shao, Song, Ermon",
             title="Understanding Classifier Mistakes with Generative Models",

@@ -33,7 +33,14 @@ PAPER = Citation(
 def swept(lam: float | Literal["inf"]) -> Method:
     """Return the row of a lambda."""
     title = f"Flow-GAN, lambda {lam}, log density"
-    return Method(name=f"flow-gan-{lam}", title=title, paper=PAPER, recipe=FlowGan(lam=lam), detector=LIKELIHOOD)
+    return Method(
+        name=f"flow-gan-{lam}",
+        title=title,
+        family="generative",
+        paper=PAPER,
+        recipe=FlowGan(lam=lam),
+        detector=LIKELIHOOD,
+    )
 
 
 METHODS = (

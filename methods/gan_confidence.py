@@ -136,6 +136,13 @@ ALONE, WITH_OUTLIERS = GanConfidence(), GanConfidence(lam=0.5)
 TITLE = "Confidence-calibrating GAN"
 
 METHODS = (
-    Method(name="gan-confidence", title=TITLE, paper=PAPER, recipe=ALONE, detector=MSP),
-    Method(name="gan-confidence-oe", title=f"{TITLE}, outliers", paper=PAPER, recipe=WITH_OUTLIERS, detector=MSP),
+    Method(name="gan-confidence", title=TITLE, family="outliers", paper=PAPER, recipe=ALONE, detector=MSP),
+    Method(
+        name="gan-confidence-oe",
+        title=f"{TITLE}, outliers",
+        family="outliers",
+        paper=PAPER,
+        recipe=WITH_OUTLIERS,
+        detector=MSP,
+    ),
 )

@@ -63,6 +63,7 @@ METHODS = (
     Method(
         name="glow",
         title="Glow, log density",
+        family="generative",
         paper=KINGMA,
         recipe=Glow(),
         detector=LIKELIHOOD,
@@ -70,6 +71,7 @@ METHODS = (
     Method(
         name="glow-cv",
         title="Glow of constant volume, log density",
+        family="generative",
         paper=NALISNICK,
         recipe=Glow(volume="constant"),
         detector=LIKELIHOOD,
@@ -77,6 +79,7 @@ METHODS = (
     Method(
         name="latent-shell",
         title="Glow, distance of the code to the typical shell",
+        family="generative",
         paper=CHOI,
         recipe=Glow(),
         detector=Stateless(frozenset({LATENT}), shell),
@@ -84,6 +87,7 @@ METHODS = (
     Method(
         name="latent-norm",
         title="Glow, norm of the code",
+        family="generative",
         paper=CHOI,
         recipe=Glow(),
         detector=Stateless(frozenset({LATENT}), norm),

@@ -150,7 +150,14 @@ MACKOWIAK = Citation(
 def swept(beta: Beta) -> Method:
     """Return the row of a beta."""
     title = f"IB-INN, beta {beta}, two-sided p-value of log q(x)"
-    return Method(name=f"ib-inn-{beta}", title=title, paper=MACKOWIAK, recipe=IbInn(beta=beta), detector=Typicality())
+    return Method(
+        name=f"ib-inn-{beta}",
+        title=title,
+        family="bottleneck",
+        paper=MACKOWIAK,
+        recipe=IbInn(beta=beta),
+        detector=Typicality(),
+    )
 
 
 EXCUSED = {
@@ -164,6 +171,7 @@ METHODS = (
     Method(
         name="ib-inn-2-class-likelihood",
         title="IB-INN, beta 2, largest log q(x|y)",
+        family="bottleneck",
         paper=MACKOWIAK,
         recipe=IbInn(beta=2),
         detector=Stateless(frozenset({LOG_DENSITY.of_members}), class_likelihood),
@@ -171,6 +179,7 @@ METHODS = (
     Method(
         name="ib-inn-2-msp",
         title="IB-INN, beta 2, largest p(y|x)",
+        family="bottleneck",
         paper=MACKOWIAK,
         recipe=IbInn(beta=2),
         detector=Stateless(frozenset({LOGITS}), posterior),

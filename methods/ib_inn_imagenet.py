@@ -99,6 +99,7 @@ METHODS = (
     Method(
         name="ib-inn-imagenet-2",
         title="IB-INN for ImageNet, beta 2, two-sided p-value of log q(x)",
+        family="bottleneck",
         paper=Citation(
             authors="Mackowiak, Ardizzone, Köthe, Rother",
             title="Generative Classifiers as a Basis for Trustworthy Image Classification",

@@ -122,6 +122,7 @@ METHODS = (
     Method(
         name="knn",
         title="Nearest neighbours (k = 50)",
+        family="features",
         paper=Citation(
             authors="Sun, Ming, Zhu, Li",
             title="Out-of-Distribution Detection with Deep Nearest Neighbors",

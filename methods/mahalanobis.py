@@ -148,10 +148,18 @@ STEPS = Grid(over=(("eps", (0.0, 0.01, 0.005, 0.002, 0.0014, 0.001, 0.0005)),))
 ON_FGSM = replace(STEPS, on="adversarial_validation")
 
 METHODS = (
-    Method(name="mahalanobis-a", title="Mahalanobis (a)", paper=PAPER, recipe=Plain(), detector=Mahalanobis()),
+    Method(
+        name="mahalanobis-a",
+        title="Mahalanobis (a)",
+        family="features",
+        paper=PAPER,
+        recipe=Plain(),
+        detector=Mahalanobis(),
+    ),
     Method(
         name="mahalanobis-b",
         title="Mahalanobis (b): step",
+        family="features",
         paper=PAPER,
         recipe=Plain(),
         detector=Mahalanobis(eps=0.0014),
@@ -160,6 +168,7 @@ METHODS = (
     Method(
         name="mahalanobis-c",
         title="Mahalanobis (c): layers",
+        family="features",
         paper=PAPER,
         recipe=Plain(),
         detector=LayeredMahalanobis(),
@@ -167,6 +176,7 @@ METHODS = (
     Method(
         name="mahalanobis-d",
         title="Mahalanobis (d): layers, step",
+        family="features",
         paper=PAPER,
         recipe=Plain(),
         detector=LayeredMahalanobis(eps=0.0014),
@@ -175,6 +185,7 @@ METHODS = (
     Method(
         name="mahalanobis-d-fgsm",
         title="Mahalanobis (d): layers, step, tuned on FGSM",
+        family="features",
         paper=PAPER,
         recipe=Plain(),
         detector=LayeredMahalanobis(eps=0.0014, against="adversarial_validation"),

@@ -23,6 +23,7 @@ METHODS = (
     Method(
         name="max-logit",
         title="Maximum logit",
+        family="logits",
         paper=Citation(
             authors="Hendrycks, Basart, Mazeika, Zou, Kwon, Mostajabi, Steinhardt, Song",
             title="Scaling Out-of-Distribution Detection for Real-World Settings",

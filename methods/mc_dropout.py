@@ -67,6 +67,7 @@ METHODS = (
     Method(
         name="mc-dropout",
         title="Monte-Carlo dropout, 10 masks",
+        family="ensembles",
         paper=Citation(
             authors="Gal, Ghahramani",
             title="Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning",

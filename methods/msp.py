@@ -26,6 +26,7 @@ METHODS = (
     Method(
         name="msp",
         title="Maximum softmax probability",
+        family="logits",
         paper=Citation(
             authors="Hendrycks, Gimpel",
             title="A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks",

@@ -76,10 +76,18 @@ PAPER = Citation(
 GRID = Grid(over=(("T", TEMPERATURES), ("eps", STEPS)))
 
 METHODS = (
-    Method(name="odin", title="ODIN (T = 1000, ε = 0.0014)", paper=PAPER, recipe=Plain(), detector=Odin()),
+    Method(
+        name="odin",
+        title="ODIN (T = 1000, ε = 0.0014)",
+        family="perturbation",
+        paper=PAPER,
+        recipe=Plain(),
+        detector=Odin(),
+    ),
     Method(
         name="odin-tuned",
         title="ODIN (tuned)",
+        family="perturbation",
         paper=PAPER,
         recipe=Plain(),
         detector=Odin(),
@@ -88,6 +96,7 @@ METHODS = (
     Method(
         name="odin-fgsm",
         title="ODIN (tuned on FGSM)",
+        family="perturbation",
         paper=PAPER,
         recipe=Plain(),
         detector=Odin(),

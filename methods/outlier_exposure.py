@@ -138,8 +138,22 @@ TUNED, SCRATCH = OeFineTuned(), OeScratch()
 MSP, UNIFORM = (Stateless(frozenset({LOGITS}), formula) for formula in (msp, uniform))
 
 METHODS = (
-    Method(name="oe-finetune", title="OE, fine-tuned", paper=PAPER, recipe=TUNED, detector=MSP),
-    Method(name="oe-finetune-uniform", title="OE, fine-tuned, H(U; p)", paper=PAPER, recipe=TUNED, detector=UNIFORM),
-    Method(name="oe-scratch", title="OE, from scratch", paper=PAPER, recipe=SCRATCH, detector=MSP),
-    Method(name="oe-scratch-uniform", title="OE, from scratch, H(U; p)", paper=PAPER, recipe=SCRATCH, detector=UNIFORM),
+    Method(name="oe-finetune", title="OE, fine-tuned", family="outliers", paper=PAPER, recipe=TUNED, detector=MSP),
+    Method(
+        name="oe-finetune-uniform",
+        title="OE, fine-tuned, H(U; p)",
+        family="outliers",
+        paper=PAPER,
+        recipe=TUNED,
+        detector=UNIFORM,
+    ),
+    Method(name="oe-scratch", title="OE, from scratch", family="outliers", paper=PAPER, recipe=SCRATCH, detector=MSP),
+    Method(
+        name="oe-scratch-uniform",
+        title="OE, from scratch, H(U; p)",
+        family="outliers",
+        paper=PAPER,
+        recipe=SCRATCH,
+        detector=UNIFORM,
+    ),
 )

@@ -23,6 +23,7 @@ METHODS = (
     Method(
         name="pixelcnn++",
         title="PixelCNN++, log p(x)",
+        family="generative",
         paper=PAPER,
         recipe=PixelCnn(),
         detector=LIKELIHOOD,

@@ -98,6 +98,7 @@ METHODS = (
     Method(
         name="oe-pixelcnn++",
         title="PixelCNN++, fine-tuned with OE, log p(x)",
+        family="outliers",
         paper=PAPER,
         recipe=OePixelCnn(),
         detector=LIKELIHOOD,

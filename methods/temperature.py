@@ -18,6 +18,7 @@ METHODS = (
     Method(
         name="temperature",
         title="Temperature scaling",
+        family="logits",
         paper=Citation(
             authors="Guo, Pleiss, Sun, Weinberger",
             title="On Calibration of Modern Neural Networks",

@@ -127,6 +127,7 @@ METHODS = (
     Method(
         name="few-labels-msp",
         title="Few labels alone (supervised-only baseline of temporal ensembling), maximum softmax probability",
+        family="training",
         paper=LAINE,
         recipe=TemporalEnsembling(w_max=0.0),
         detector=Stateless(frozenset({LOGITS}), msp),
@@ -134,6 +135,7 @@ METHODS = (
     Method(
         name="te-msp",
         title="Temporal ensembling, maximum softmax probability",
+        family="training",
         paper=LAINE,
         recipe=RECIPE,
         detector=Stateless(frozenset({LOGITS}), msp),
@@ -141,6 +143,7 @@ METHODS = (
     Method(
         name="te-temperature",
         title="Temporal ensembling, temperature scaling",
+        family="training",
         paper=SHAO,
         recipe=RECIPE,
         detector=CalibratedSoftmax(),
@@ -148,6 +151,7 @@ METHODS = (
     Method(
         name="te-mahalanobis-a",
         title="Temporal ensembling, Mahalanobis (a) of 100 labels a class",
+        family="training",
         paper=SHAO,
         recipe=RECIPE,
         detector=FewLabelsMahalanobis(),
@@ -155,6 +159,7 @@ METHODS = (
     Method(
         name="te-gmm-1000",
         title="Temporal ensembling, feature mixture, K = 1000",
+        family="training",
         paper=SHAO,
         recipe=RECIPE,
         detector=FeatureMixture(K=1000, max_iter=30),

@@ -19,6 +19,7 @@ METHODS = (
     Method(
         name="typicality",
         title="Glow, two-sided p-value of the log density",
+        family="generative",
         paper=Citation(
             authors="Mackowiak, Ardizzone, Köthe, Rother",
             title="Generative Classifiers as a Basis for Trustworthy Image Classification",
@@ -31,6 +32,7 @@ METHODS = (
     Method(
         name="typicality-mean",
         title="Glow, distance of the log density to its mean",
+        family="generative",
         paper=Citation(
             authors="Nalisnick, Matsukawa, Teh, Lakshminarayanan",
             title="Detecting Out-of-Distribution Inputs to Deep Generative Models Using Typicality",

@@ -38,6 +38,7 @@ METHODS = (
     Method(
         name="vae",
         title="VAE, importance-weighted bound of the log density",
+        family="generative",
         paper=CHOI,
         recipe=Vae(),
         detector=LIKELIHOOD,
@@ -45,6 +46,7 @@ METHODS = (
     Method(
         name="vae-rate",
         title="VAE, rate",
+        family="generative",
         paper=CHOI,
         recipe=Vae(),
         detector=Stateless(frozenset({POSTERIOR, PRIOR}), rate),

@@ -100,6 +100,7 @@ METHODS = (
     Method(
         name="vib",
         title="VIB (rate)",
+        family="bottleneck",
         paper=PAPER,
         recipe=Vib(),
         detector=Stateless(frozenset({POSTERIOR, PRIOR}), rate),
@@ -107,6 +108,7 @@ METHODS = (
     Method(
         name="vib-entropy",
         title="VIB (entropy of the averaged decoder)",
+        family="bottleneck",
         paper=PAPER,
         recipe=Vib(),
         detector=Stateless(frozenset({LOGITS}), entropy),

@@ -97,6 +97,7 @@ METHODS = (
     Method(
         name="viby-1",
         title="VIBY-I (expected rate to the classes' priors)",
+        family="bottleneck",
         paper=PAPER,
         recipe=Viby(),
         detector=Stateless(frozenset({LOGITS, POSTERIOR, PRIOR}), expected_rate),
@@ -104,6 +105,7 @@ METHODS = (
     Method(
         name="viby-2",
         title="VIBY-II (rate to the nearest class's prior)",
+        family="bottleneck",
         paper=PAPER,
         recipe=Viby(),
         detector=Stateless(frozenset({POSTERIOR, PRIOR}), least_rate),

@@ -27,6 +27,7 @@ METHODS = (
     Method(
         name="waic-glow",
         title="WAIC of 5 Glows (several seeds share members)",
+        family="generative",
         paper=CHOI,
         recipe=DensityEnsemble(Glow()),
         detector=WAIC,
@@ -34,6 +35,7 @@ METHODS = (
     Method(
         name="waic-vae",
         title="WAIC of 5 VAEs (several seeds share members)",
+        family="generative",
         paper=CHOI,
         recipe=DensityEnsemble(Vae()),
         detector=WAIC,
@@ -41,6 +43,7 @@ METHODS = (
     Method(
         name="waic-pixelcnn++",
         title="WAIC of 5 PixelCNN++s (several seeds share members)",
+        family="generative",
         paper=CHOI,
         recipe=DensityEnsemble(PixelCnn()),
         detector=WAIC,

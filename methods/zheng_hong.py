@@ -120,6 +120,7 @@ METHODS = (
     Method(
         name="zheng",
         title="Class mixtures (I-defender)",
+        family="features",
         paper=Citation(
             authors="Zheng, Hong",
             title="Robust Detection of Adversarial Attacks by Modeling the Intrinsic Properties of Deep Neural "

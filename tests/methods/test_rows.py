@@ -11,10 +11,10 @@ import oodbench.methods
 import pytest
 import torch
 
+from oodbench import listed
 from oodbench.contract import Method
 from oodbench.models.outputs import OF_EVERY_MODEL
 from oodbench.recipes import Plain
-from oodbench.run import catalog
 from oodbench.run.gallery import in_tree, path, renewed
 
 FILES = sorted(info.name for info in pkgutil.iter_modules(oodbench.methods.__path__))
@@ -56,8 +56,8 @@ def test_the_table_of_contents_is_that_of_the_files() -> None:
 
 def test_the_rows_that_are_listed_are_those_of_the_files() -> None:
     made = in_tree()
-    assert catalog.read(catalog.path().read_text("utf-8")) == made, "methods/rows.csv is not up to date: make gallery"
-    assert catalog.read(catalog.written(made)) == made
+    assert listed.read(listed.path().read_text("utf-8")) == made, "methods/rows.csv is not up to date: make gallery"
+    assert listed.read(listed.written(made)) == made
     judging = {line.name: line for line in made if line.judges_mine}
     assert judging["mahalanobis-c"].needs == ("ood_validation", "validation")
     assert judging["odin"].needs == ()

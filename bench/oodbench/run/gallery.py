@@ -5,6 +5,7 @@ import pkgutil
 import textwrap
 from pathlib import Path
 
+from oodbench import listed
 from oodbench.contract import Method
 from oodbench.run import catalog
 from oodbench.run.registry import registry
@@ -39,7 +40,7 @@ def renewed(text: str) -> str:
     return text[:begin] + gallery() + text[text.index(END, begin) :]
 
 
-def in_tree() -> list[catalog.Line]:
+def in_tree() -> list[listed.Line]:
     """Return a line a method of this repository, in order of their names."""
     entries = sorted(registry().values(), key=lambda entry: entry.method.name)
     return [catalog.line_of(entry) for entry in entries if entry.module.startswith("oodbench.methods.")]
@@ -53,5 +54,5 @@ def path() -> Path:
 if __name__ == "__main__":
     with atomically(path()) as file:
         file.write_text(renewed(path().read_text()))
-    with atomically(catalog.path()) as file:
-        file.write_text(catalog.written(in_tree()))
+    with atomically(listed.path()) as file:
+        file.write_text(listed.written(in_tree()))

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from oodbench.data.attack_cards import load_attacks
 from oodbench.data.cards import load_cards
 from oodbench.data.matrix import load_matrices
+from oodbench.listed import Line
 from oodbench.run import catalog
 
 WIDTH = 80
@@ -54,7 +55,7 @@ def listing(judges_mine: bool = False, as_json: bool = False) -> str:
     )
 
 
-def _everything(methods: Sequence[catalog.Line], judges_mine: bool) -> dict[str, object]:
+def _everything(methods: Sequence[Line], judges_mine: bool) -> dict[str, object]:
     made: dict[str, object] = {"methods": [asdict(line) for line in methods]}
     if judges_mine:
         return made

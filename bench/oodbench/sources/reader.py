@@ -174,6 +174,9 @@ class Reader:
             raise BadData(
                 f"{name}: got data sets by split, {', '.join(map(str, given))}; choose one: data[{next(iter(given))!r}]"
             )
+        if isinstance(given, dict):
+            keys = ", ".join(map(repr, given))
+            raise BadData(f"{name}: got a dict of {keys}; expected {EXPECTED}")
         if encoded := _encoded_column(given):
             from oodbench.data.huggingface import pictures_of
 
