@@ -68,13 +68,13 @@ def test_the_python_of_the_page_on_results_says_what_the_table_says(tmp_path):
 def test_what_it_is_two_commands_and_a_picture_come_before_any_table():
     text = (ROOT / "README.md").read_text()
     table = re.search(r"^\|", text, re.MULTILINE).start()
-    assert text.index("make demo") < text.index("make test") < text.index("![") < text.index(BEGIN) < table
+    assert text.index("make demo") < text.index("make test") < text.index("![") < BEGIN.search(text).start() < table
 
 
 def test_its_table_is_short_and_generated():
     """`oodbench table --check` compares it."""
     text = (ROOT / "README.md").read_text()
-    block = text.split(BEGIN)[1].split(END)[0]
+    block = text[BEGIN.search(text).end() :].split(END)[0]
     rows = [line for line in block.splitlines() if line.startswith("| [`")]
     assert 4 <= len(rows) <= 8
     assert rows[0].count("|") <= 6

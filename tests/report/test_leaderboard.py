@@ -22,6 +22,7 @@ from oodbench.report.entries import collect
 from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
 from oodbench.report.members import NOTE
 from oodbench.report.summary import summary
+from oodbench.report.tables import SHOWN
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden-pages.md"
@@ -96,6 +97,10 @@ KINDS = ("ood", "adversarial", "misclassification")
 OOD = "# Out-of-distribution inputs on `made-v1` (`ood`)"
 
 
+BY_SET = "In the order of the FPR95 ranks."
+"""What stands above the tables of a metric's page."""
+
+
 def page(results: Path, name: str, matrix: str = "made-v1") -> str:
     """Return the page of a matrix and kind, or of the matrix (README)."""
     return leaderboard(results)[f"docs/leaderboard/{matrix}/{name}.md"]
@@ -111,6 +116,7 @@ def test_there_is_a_page_a_matrix_and_kind_and_a_page_a_method(results: Path) ->
     folder = "docs/leaderboard"
     methods = {f"{folder}/methods/{method}.md" for method in ("msp", "twin", "odin", "blind")}
     kinds = {f"{folder}/made-v1/{kind}.md" for kind in (*KINDS, "README")}
+    kinds |= {f"{folder}/made-v1/{kind}-{metric}.md" for kind in KINDS[:2] for metric in SHOWN}
     assert set(leaderboard(results)) == {"leaderboard.md", *methods, *kinds}
 
 
@@ -203,7 +209,7 @@ def test_its_numbers_are_those_of_the_scores(results: Path) -> None:
     expected = f"{by_seed.mean():.2f} ± {by_seed.std(ddof=1):.2f}"
     assert of(text, OOD, "odin")[2] == expected
     glyphs = 100 * np.array(fprs)[:, 0]
-    assert of(text, "## FPR95 ↓ by set", "odin")[1] == f"{glyphs.mean():.2f} ± {glyphs.std(ddof=1):.2f}"
+    assert of(page(results, "ood-fpr95"), BY_SET, "odin")[1] == f"{glyphs.mean():.2f} ± {glyphs.std(ddof=1):.2f}"
 
 
 def test_equal_methods_share_place_and_interval(results: Path) -> None:
@@ -241,9 +247,9 @@ def test_no_table_is_wider_than_a_page(tmp_path: Path) -> None:
     made = leaderboard(tmp_path)
     wide = [name for name, text in made.items() for line in text.splitlines() if line.count(" | ") > 9]
     assert wide == []
-    text = made["docs/leaderboard/made-v1/adversarial.md"]
-    assert len(of(text, "### FPR95 ↓, exact", "msp")) == len(of(text, "### FPR95 ↓, rounded", "msp")) == 6
-    assert "| `fgsm-8@uint8` | rounded |" in text
+    text = made["docs/leaderboard/made-v1/adversarial-fpr95.md"]
+    assert len(of(text, "## FPR95 ↓, exact", "msp")) == len(of(text, "## FPR95 ↓, rounded", "msp")) == 6
+    assert "| `fgsm-8@uint8` | rounded |" in made["docs/leaderboard/made-v1/adversarial.md"]
 
 
 def test_a_method_without_all_seeds_has_no_rank_and_says_so(results: Path) -> None:
@@ -414,7 +420,7 @@ def test_check_finds_missing_and_surplus_pages_and_writing_mends_both(results: P
 def test_rebuild_says_what_it_did(results: Path, tmp_path: Path) -> None:
     index, csv = tmp_path / "leaderboard.md", tmp_path / "numbers.csv"
     assert rebuild(results, index, check=True)[1] is False
-    assert rebuild(results, index, csv=csv) == (f"wrote {index} and 8 pages and {csv}", True)
+    assert rebuild(results, index, csv=csv) == (f"wrote {index} and 18 pages and {csv}", True)
     assert rebuild(results, index, check=True)[1] is True
     header, *lines = csv.read_text().splitlines()
     assert header == "matrix,kind,set,method,seed,metric,value,low,high,n_good,n_bad"
@@ -441,11 +447,11 @@ def test_one_seed_has_no_plus_minus_but_intervals(tmp_path: Path) -> None:
     assert "±" not in text
     said = read_scores(tmp_path / "made-v1" / "msp" / "0.parquet")
     auroc = ranking(said.test, said.ood["glyphs"])["auroc"]
-    cell = of(text, "## AUROC ↑ by set", "msp")[1]
+    cell = of(page(tmp_path, "ood-auroc"), BY_SET, "msp")[1]
     low, high = (float(part) for part in cell.split("[")[1].rstrip("]").split(", "))
     assert cell.startswith(f"{100 * auroc:.2f} [")
     assert low < 100 * auroc < high
-    assert "[" not in of(text, "## AUPR-In ↑ by set", "msp")[1]
+    assert "[" not in of(page(tmp_path, "ood-aupr_in"), BY_SET, "msp")[1]
 
 
 def test_a_missing_set_leaves_no_average_and_no_rank(results: Path) -> None:
@@ -456,8 +462,8 @@ def test_a_missing_set_leaves_no_average_and_no_rank(results: Path) -> None:
     assert row[0] == "1 of 2 seeds, 1 of 2 sets"
     assert [row[2], row[4]] == ["–"] * 2
     assert of(text, "## Other metrics, and what each method needs", "best")[1:4] == ["–"] * 3
-    assert of(text, "## FPR95 ↓ by set", "best")[1] != "–"
-    assert of(text, "## FPR95 ↓ by set", "best")[2:] == ["–", "–"]
+    assert of(page(results, "ood-fpr95"), BY_SET, "best")[1] != "–"
+    assert of(page(results, "ood-fpr95"), BY_SET, "best")[2:] == ["–", "–"]
     assert ranked_rows(text)[-1] == row
     hole = of(page(results, "README"), "## Not measured", "best")
     assert hole[1:] == ["0", "ood", "hflip", "skipped", "hflip is not here; oodbench data get hflip"]
@@ -467,7 +473,7 @@ def test_a_missing_set_leaves_no_average_and_no_rank(results: Path) -> None:
 def test_a_set_missing_at_one_seed_shows_how_many_seeds_it_stands_on(results: Path) -> None:
     put(results, "msp", 1, scores(1, 2.0, sets=("glyphs",)), cells=(skipped_set("hflip"),))
     text = page(results, "ood")
-    assert of(text, "## FPR95 ↓ by set", "msp")[2].endswith("(n = 1)")
+    assert of(page(results, "ood-fpr95"), BY_SET, "msp")[2].endswith("(n = 1)")
     assert of(text, OOD, "msp")[2] == "–"
 
 
@@ -527,13 +533,14 @@ def test_a_named_matrix_has_its_sets_groups_and_seeds(tmp_path: Path) -> None:
     text = page(tmp_path, "ood", "tiny-v1")
     assert "## MNIST, 5,000 images: `tiny-v1`" in leaderboard(tmp_path)["leaderboard.md"]
     assert "Scale tiny" in leaderboard(tmp_path)["leaderboard.md"]
-    groups = [line for line in text.splitlines() if line.startswith("### FPR95 ↓, ")]
-    assert groups == ["### FPR95 ↓, near", "### FPR95 ↓, far", "### FPR95 ↓, synthetic"]
+    by_set = page(tmp_path, "ood-fpr95", "tiny-v1")
+    groups = [line for line in by_set.splitlines() if line.startswith("## FPR95 ↓, ")]
+    assert groups == ["## FPR95 ↓, near", "## FPR95 ↓, far", "## FPR95 ↓, synthetic"]
     values = {}
     for group in groups:
-        headers = next(line for line in text.split(f"{group}\n", 1)[1].splitlines() if line.startswith("|"))
+        headers = next(line for line in by_set.split(f"{group}\n", 1)[1].splitlines() if line.startswith("|"))
         cells = [cell.strip() for cell in headers.strip("|").split("|")]
-        values |= dict(zip(cells, of(text, group, "msp"), strict=True))
+        values |= dict(zip(cells, of(by_set, group, "msp"), strict=True))
     assert values["mean (near)"] != "–"
     assert values["digits"] != "–"
     assert values["mean (far)"] == values["uniform"] == ranked_rows(text)[0][2] == "–"
@@ -548,7 +555,7 @@ def test_the_papers_numbers_stand_apart_with_their_doubts(results: Path) -> None
     assert cells["`msp`", "AUROC ↑"][4] == "90.00 ± 1.25"
     assert cells["`odin`", "FPR95 ↓"][4] == "59.8"
     assert cells["`odin`", "AUROC ↑"][4] == "99.5 (doubtful: misprint)"
-    ours = of(text, "## FPR95 ↓ by set", "odin")[1]
+    ours = of(page(results, "ood-fpr95"), BY_SET, "odin")[1]
     assert cells["`odin`", "FPR95 ↓"][3] == ours
     assert cells["`odin`", "FPR95 ↓"][5:] == [
         "LeNet",

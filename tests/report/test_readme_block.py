@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 from made import put, scores
 
+from oodbench.errors import UnknownName
 from oodbench.report.leaderboard import compare, write
-from oodbench.report.readme import BEGIN, END
+from oodbench.report.readme import END
 from oodbench.report.standings import read_matrices
+
+BEGIN = "<!-- oodbench table writes what stands from here: made-v1 -->"
 
 
 @pytest.fixture
@@ -49,3 +52,18 @@ def test_a_readme_without_the_marks_is_left_alone(results: Path) -> None:
     readme.write_text("# Mine\n")
     write(results, results.parent / "leaderboard.md")
     assert readme.read_text() == "# Mine\n"
+
+
+def test_the_table_is_of_the_matrix_that_the_mark_names(results: Path) -> None:
+    put(results, "msp", 0, scores(0, 0.5), matrix="a-first-v1", scale="paper")
+    write(results, results.parent / "leaderboard.md")
+    text = (results.parent / "README.md").read_text()
+    assert "`made-v1`" in text
+    assert "a-first-v1" not in text
+
+
+def test_a_matrix_without_results_is_an_error(results: Path) -> None:
+    readme = results.parent / "README.md"
+    readme.write_text(readme.read_text().replace("made-v1", "made-v2"))
+    with pytest.raises(UnknownName, match="made-v2"):
+        write(results, results.parent / "leaderboard.md")

@@ -1,9 +1,11 @@
 """The generated pages: leaderboard.md, a page a matrix, a page a matrix and kind of failure, a page a method.
 
-    leaderboard.md                              how to read it, and the first rows of everything
+    leaderboard.md                              how to read it, and a short board of everything
     docs/leaderboard/<matrix>/README.md         all kinds in one table, models, bits per dimension, sweeps, what lacks
-    docs/leaderboard/<matrix>/<kind>.md         every number of a matrix and kind
-    docs/leaderboard/methods/<method>.md        every number of a method, its citation and parameters
+    docs/leaderboard/<matrix>/<kind>.md         ranks, metrics, attacks and papers' numbers of a matrix and kind
+    docs/leaderboard/<matrix>/<kind>-<metric>.md    a metric of it by set
+    docs/leaderboard/which-detector.md          the best of what asks for no more than a person has
+    docs/leaderboard/methods/<method>.md        what a method is, every number of it, its citation and parameters
 
 All are made from one results folder that lies beside leaderboard.md; the same folder makes the same bytes.
 """
@@ -17,9 +19,12 @@ from oodbench.given import AT, method_of
 from oodbench.measure.kinds import COVARIATE, averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
+from oodbench.report.choice import choice
+from oodbench.report.families import FAMILIES, MOST_ROWS, folded, of_families, short_board, short_board_said
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
+from oodbench.report.method_notes import notes, printed
 from oodbench.report.models import (
     bits_table,
     given_said,
@@ -29,7 +34,7 @@ from oodbench.report.models import (
     sweep_table,
     sweeps,
 )
-from oodbench.report.numbers import RANKINGS
+from oodbench.report.numbers import RANKED_BY, RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
@@ -40,6 +45,7 @@ from oodbench.report.superseded import MARK as MARKED
 from oodbench.report.superseded import changes
 from oodbench.report.tables import (
     SHOWN,
+    Linked,
     attack_table,
     gap_table,
     method_table,
@@ -49,9 +55,6 @@ from oodbench.report.tables import (
     passes_text,
     rank_table,
 )
-
-FIRST_ROWS = 10
-"""Of each matrix and kind, on the leaderboard."""
 
 HEADER = """# Leaderboard
 
@@ -88,6 +91,7 @@ from stored scores. `{command}` writes this file and the pages that it links to,
 - A matrix that is given its classifiers has a row for each method on each of them: `msp@resnet-20`.
 - **Model accuracy** is of the classifier that a row judges. ▼ marks one that is more than 2 points less accurate
   than its plain twin, the matrix's own network trained by cross-entropy, on the mean over the seeds that both have.
+- **Family** is what a method is built on: {families}.
 - **Tuned on** is the most telling held-out data that a row has seen: `none`, `id_val` (in-distribution), `ood_val`
   (out-of-distribution, from sources that no test set uses), `ood_val_same` (other images of the very out-set that is
   tested, as some papers do; in matrices of their own), `adversarial_val`. **Labels**: whether its fit reads them.
@@ -140,7 +144,12 @@ def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Repo
         own = {method_of(record.method) for record in matrix.records}
         made[site.of_matrix(matrix)] = _matrix(site, matrix, reported, [one for one in methods if one not in own])
         made |= {site.of_kind(one): _kind(site, matrix, one, reported) for one in matrix.kinds}
-    return made | {site.of_method(method): _method(site, matrices, method) for method in methods}
+        made |= {
+            site.of_metric(one, metric): _metric(site, one, metric) for one in matrix.kinds for metric in _by_set(one)
+        }
+    if parts := choice(matrices, lambda matrix: site.linked(site.choice, matrix.name), COMMAND):
+        made[site.choice] = _text(parts)
+    return made | {site.of_method(method): _method(site, matrices, reported, method) for method in methods}
 
 
 def _text(parts: Sequence[str]) -> str:
@@ -149,19 +158,22 @@ def _text(parts: Sequence[str]) -> str:
 
 def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
     here = site.index
-    parts = [HEADER.format(command=COMMAND)]
+    parts = [HEADER.format(command=COMMAND, families=_families())]
     for matrix in matrices:
         parts += [_title(matrix), *_facts(matrix)]
         parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
         for one in matrix.kinds:
-            rest = len(one.ranks) - FIRST_ROWS
-            all_of_it = link("by set, and all metrics", to(here, site.of_kind(one)))
-            more = f"The first {FIRST_ROWS} of {len(one.ranks)}; all rows" if rest > 0 else "More"
-            shown = rank_table(one, site.linked(here, matrix.name), FIRST_ROWS)
-            parts += [f"### {one.kind.title} (`{one.kind.name}`)", ranks_said(one), shown, f"{more}: {all_of_it}."]
+            more = link("All rows, by set and by all metrics", to(here, site.of_kind(one)))
+            shown = rank_table(one, site.linked(here, matrix.name), short_board(one))
+            said = " ".join(filter(None, [short_board_said(one), f"{more}."]))
+            parts += [f"### {one.kind.title} (`{one.kind.name}`)", ranks_said(one), shown, said]
         whole = link(f"the page of {matrix.name}", to(here, site.of_matrix(matrix)))
         parts.append(f"All kinds of failure in one table, what was judged, and what is not measured: {whole}.")
     return _text(parts)
+
+
+def _families() -> str:
+    return "; ".join(f"**{family}**, {what}" for family, what in FAMILIES.items())
 
 
 def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], elsewhere: Sequence[str]) -> str:
@@ -175,7 +187,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
     if len(matrix.kinds) > 1:
         for metric in RANKINGS:
             by = f"## All kinds of failure by {METRICS[metric].title}"
-            parts += [by, ranks_of_all_said(matrix, metric), overview_table(matrix, metric, linked)]
+            parts += [by, ranks_of_all_said(matrix, metric), *_overview(matrix, metric, linked)]
     parts += ["## What was judged", *given_said(matrix.card), CALIBRATION, model_table(matrix, linked)]
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
     parts += ["### Bits per dimension", BITS, ours] if ours else []
@@ -194,6 +206,35 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
     return _text(parts)
 
 
+def _by_set(standings: Standings) -> Sequence[str]:
+    """Return the metrics that have a page by set; none where there is one set."""
+    return SHOWN if len(standings.columns) > 1 else ()
+
+
+def _metric(site: Site, standings: Standings, metric: str) -> str:
+    """Return the page of a matrix, kind and metric: a column a set."""
+    here, kind = site.of_metric(standings, metric), standings.kind
+    title = f"# {kind.heading(metric)} by set: {kind.title.lower()} on `{standings.matrix}`"
+    above = [
+        link("How to read it", f"{to(here, site.index)}#how-to-read-it"),
+        link(kind.title, to(here, site.of_kind(standings))),
+    ]
+    order = f"In the order of the {METRICS[RANKED_BY].title} ranks."
+    earlier = [EARLIER] if site.superseded.get(standings.matrix) else []
+    tables = metric_tables(standings, metric, site.linked(here, standings.matrix))
+    return _text([title, " · ".join(above), order, *earlier, tables])
+
+
+def _overview(matrix: MatrixResults, metric: str, linked: Linked) -> list[str]:
+    """Return the ranks of all kinds of failure in one table; where it is long, its first rows, and the whole folded."""
+    whole = overview_table(matrix, metric, linked)
+    count = len({method for one in matrix.kinds for method in one.ranks})
+    if count <= MOST_ROWS:
+        return [whole]
+    shown = {method for one in matrix.kinds for method in short_board(one)}
+    return [overview_table(matrix, metric, linked, shown), folded(f"All {count} rows", whole)]
+
+
 def _superseded(site: Site, matrix: str) -> list[str]:
     """Return which rows of a matrix earlier versions made, and what has changed."""
     found = changes(site.superseded.get(matrix, {}))
@@ -206,15 +247,16 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     here = site.of_kind(standings)
     linked, kind = site.linked(here, standings.matrix), standings.kind
     above = [link("How to read it", f"{to(here, site.index)}#how-to-read-it"), link(matrix.name, "README.md")]
+    above += [
+        link(f"{kind.heading(metric)} by set", to(here, site.of_metric(standings, metric)))
+        for metric in _by_set(standings)
+    ]
     parts = [f"# {kind.title} on `{matrix.name}` (`{kind.name}`)", " · ".join(above), _sizes(standings)]
     parts += [EARLIER] if site.superseded.get(standings.matrix) else []
-    parts += [ranks_said(standings), rank_table(standings, linked)]
-    parts += ["## Other metrics, and what each method needs", needs_table(standings, linked)]
+    parts += [ranks_said(standings), *_ranking(standings, linked)]
+    parts += ["## Other metrics, and what each method needs", _if_long(standings, needs_table(standings, linked))]
     attacks = attack_table(standings)
     parts += ["## What the attacks achieved", ATTACKED, attacks] if attacks else []
-    if len(standings.columns) > 1:
-        for metric in SHOWN:
-            parts += [f"## {kind.heading(metric)} by set", metric_tables(standings, metric, linked)]
     tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
     parts += ["## Mann-Whitney test", SAID, tested] if tested else []
     parts += ["### In the papers", printed] if tested and printed else []
@@ -224,7 +266,25 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     return _text(parts)
 
 
-def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
+def _ranking(standings: Standings, linked: Linked) -> list[str]:
+    """Return the ranking; a long one as its short board, with all rows and those of each family folded below."""
+    whole, rows = rank_table(standings, linked), list(standings.ranks)
+    if len(rows) <= MOST_ROWS:
+        return [whole]
+    parts = [rank_table(standings, linked, short_board(standings)), short_board_said(standings)]
+    parts.append(folded(f"All {len(rows)} rows", whole))
+    for family, own in of_families(rows).items():
+        summary = f"{family}: {FAMILIES[family]} ({len(own)})"
+        parts.append(folded(summary, rank_table(standings, linked, own)))
+    return parts
+
+
+def _if_long(standings: Standings, text: str) -> str:
+    """Return tables of all rows, folded where these are many."""
+    return folded(f"All {len(standings.ranks)} rows", text) if len(standings.ranks) > MOST_ROWS else text
+
+
+def _method(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Reported], method: str) -> str:
     here = site.of_method(method)
     found = [(matrix, row) for matrix in matrices for row in _rows_of(matrix, method)]
     first = next(record for record in found[0][0].records if record.method == found[0][1])
@@ -235,8 +295,10 @@ def _method(site: Site, matrices: Sequence[MatrixResults], method: str) -> str:
         source,
         f"Tuned on: {first.tuning_access}. Its fit {'reads' if first.fits_on_labels else 'does not read'} labels. "
         f"{link('How to read the tables', f'{to(here, site.index)}#how-to-read-it')}; percent.",
+        *notes(method, found[0][0].name),
     ]
-    return _text([*parts, *(part for matrix, row in found for part in _row(site, here, matrix, row))])
+    parts += [part for matrix, row in found for part in _row(site, here, matrix, row)]
+    return _text([*parts, *printed(method, reported)])
 
 
 def _rows_of(matrix: MatrixResults, method: str) -> list[str]:

@@ -1,8 +1,10 @@
-"""The table in README.md: a few rows of the first matrix, between two marks, written by `oodbench table`."""
+"""The table in README.md: a few rows of the matrix that its mark names, written by `oodbench table`."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from oodbench.errors import UnknownName
 from oodbench.measure.kinds import averaged
 from oodbench.measure.ranks import Ranked
 from oodbench.report.markdown import NONE, link, mean_and_std, table
@@ -12,7 +14,9 @@ from oodbench.report.standings import MAY_BE_BEST, MatrixResults, Standings
 from oodbench.report.superseded import MARK
 
 FILE = "README.md"
-BEGIN = f"<!-- {COMMAND} writes what stands from here -->"
+BEGIN = re.compile(rf"<!-- {COMMAND} writes what stands from here: (\S+) -->\n")
+"""Names the matrix."""
+
 END = "<!-- to here -->"
 
 ROWS = 8
@@ -22,14 +26,21 @@ BASELINE = "msp"
 
 
 def with_block(folder: Path, site: Site, matrices: Sequence[MatrixResults]) -> Pages:
-    """Return README.md with its table made anew, if it lies in `folder` and has the marks; else nothing."""
+    """Return README.md with its table made anew, if it lies in `folder` and has the marks; else nothing.
+
+    Raises:
+        UnknownName: The mark names a matrix that has no results.
+    """
     path = folder / FILE
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if not matrices or BEGIN not in old or END not in old.split(BEGIN, 1)[1]:
+    marks = BEGIN.search(old)
+    if not marks or END not in old[marks.end() :]:
         return {}
-    before, rest = old.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    return {FILE: f"{before}{BEGIN}\n\n{block(site, matrices[0])}\n\n{END}{after}"}
+    by_name = {matrix.name: matrix for matrix in matrices}
+    if marks[1] not in by_name:
+        raise UnknownName(f"matrix of the table in {path}", marks[1], by_name)
+    after = old[marks.end() :].split(END, 1)[1]
+    return {FILE: f"{old[: marks.end()]}\n{block(site, by_name[marks[1]])}\n\n{END}{after}"}
 
 
 def block(site: Site, matrix: MatrixResults) -> str:

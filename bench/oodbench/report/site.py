@@ -42,6 +42,11 @@ class Site:
         self.results = results
         self.superseded = superseded(results)
 
+    @property
+    def choice(self) -> str:
+        """The page that helps to choose a method."""
+        return f"{self.folder}/which-detector.md"
+
     def of_matrix(self, matrix: MatrixResults) -> str:
         """Return the page of a matrix."""
         return f"{self.folder}/{matrix.name}/README.md"
@@ -49,6 +54,10 @@ class Site:
     def of_kind(self, standings: Standings) -> str:
         """Return the page of a matrix and kind."""
         return f"{self.folder}/{standings.matrix}/{standings.kind.name}.md"
+
+    def of_metric(self, standings: Standings, metric: str) -> str:
+        """Return the page of a matrix, kind and metric, by set."""
+        return f"{self.folder}/{standings.matrix}/{standings.kind.name}-{metric}.md"
 
     def of_method(self, method: str) -> str:
         """Return the page of a method; the rows of a method on given models have it in common."""

@@ -76,6 +76,11 @@ class Standings:
         complete = [method for method in self.entries if self.has(method).all and not self.shares_members(method)]
         return {metric: ranked({one: self._runs(one, metric) for one in complete}, metric) for metric in RANKINGS}
 
+    def ranked_among(self, methods: Sequence[str], metric: str = RANKED_BY) -> tuple[Ranked, ...]:
+        """Return how some of the methods that have a rank would rank if there were no others, best first."""
+        known = {one.method for one in self.ranked_by[metric]}
+        return ranked({one: self._runs(one, metric) for one in methods if one in known}, metric)
+
     @cached_property
     def ranks_by(self) -> dict[str, dict[str, str]]:
         """Rank by metric and method, best first: "7 (3-15)", with a star where it may be the best.

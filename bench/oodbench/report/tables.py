@@ -1,6 +1,6 @@
 """The tables of one matrix and kind of failure, of all kinds of a matrix, and of one method."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from statistics import fmean
 
 from oodbench.measure.kinds import Column, averaged
@@ -8,6 +8,7 @@ from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
 from oodbench.records import ModelRecord, Record
+from oodbench.report.families import family_of
 from oodbench.report.gaps import SharedGap
 from oodbench.report.markdown import NONE, mean_and_std, percent, table
 from oodbench.report.numbers import RANKINGS
@@ -26,14 +27,21 @@ BEHIND = "▼"
 MEAN = "mean"
 """Heading of the mean over all sets."""
 
-WORDS = ("Method", "Tuned on", "Labels")
+WORDS = ("Method", "Tuned on", "Labels", "Family")
 
 Linked = Callable[[str], str]
 """Returns a method's name as a link to its page."""
 
 
-def overview_table(matrix: MatrixResults, metric: str, linked: Linked) -> str:
-    """Return rank and mean of every method on every kind of failure by one metric, in the order of the first kind."""
+def overview_table(matrix: MatrixResults, metric: str, linked: Linked, shown: Collection[str] | None = None) -> str:
+    """Return rank and mean of methods on every kind of failure by one metric, in the order of the first kind.
+
+    Args:
+        matrix: The matrix.
+        metric: What ranks them.
+        linked: Makes a link of a row's name.
+        shown: Rows; all by default.
+    """
     headers = ["Method"]
     for one in matrix.kinds:
         headers += [f"{one.kind.short}: {what}" for what in ("rank", one.kind.heading(metric))]
@@ -41,22 +49,30 @@ def overview_table(matrix: MatrixResults, metric: str, linked: Linked) -> str:
     rows = [
         [linked(method), *(cell for one in matrix.kinds for cell in _rank_and_mean(one, metric, method))]
         for method in methods
+        if shown is None or method in shown
     ]
     return table(headers, rows, ("Method",))
 
 
-def rank_table(standings: Standings, linked: Linked, rows: int | None = None) -> str:
-    """Return the ranks and means of the first methods or all, their seeds, and the accuracy of their models."""
+def rank_table(standings: Standings, linked: Linked, shown: Sequence[str] | None = None) -> str:
+    """Return the ranks and means of methods, their family, their seeds, and the accuracy of their models.
+
+    Args:
+        standings: Where they stand.
+        linked: Makes a link of a row's name.
+        shown: Rows; all by default.
+    """
     first, *others = RANKINGS
     headers = [rank_heading(first), "Method", standings.kind.heading(first)]
     headers += [text for metric in others for text in (rank_heading(metric), standings.kind.heading(metric))]
     made = []
-    for method in list(standings.ranks)[:rows]:
+    for method in list(standings.ranks) if shown is None else shown:
         rank, mean = _rank_and_mean(standings, first, method)
         more = [cell for metric in others for cell in _rank_and_mean(standings, metric, method)]
         seeds = str(len(standings.entries[method]))
-        made.append([rank, linked(method), mean, *more, seeds, accuracy_text(standings, method)])
-    return table([*headers, "n", "Model accuracy"], made, WORDS)
+        accuracy = accuracy_text(standings, method)
+        made.append([rank, linked(method), mean, *more, seeds, accuracy, family_of(method)])
+    return table([*headers, "n", "Model accuracy", "Family"], made, WORDS)
 
 
 def rank_heading(metric: str) -> str:
@@ -74,7 +90,7 @@ def metric_tables(standings: Standings, metric: str, linked: Linked) -> str:
     """Return one metric with a column a set, and the mean of each group that has several; a table a group of many."""
     title, groups = standings.kind.heading(metric), split(standings.columns)
     tables = {group: _metric_table(standings, columns, metric, linked) for group, columns in groups.items()}
-    return joined(((f"{title}, {group}" if group else "", text) for group, text in tables.items()), "###")
+    return joined(((f"{title}, {group}" if group else "", text) for group, text in tables.items()), "##")
 
 
 def _metric_table(standings: Standings, columns: Sequence[Column], metric: str, linked: Linked) -> str:

@@ -1,0 +1,174 @@
+"""Which detector should I use? By what a person has, the best of the methods that ask for no more, and its ties."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from oodbench import listed
+from oodbench.given import AT, method_of
+from oodbench.listed import Line
+from oodbench.measure.kinds import averaged
+from oodbench.measure.ranks import Ranked
+from oodbench.report.markdown import NONE, mean_and_std, table
+from oodbench.report.numbers import RANKED_BY
+from oodbench.report.standings import MatrixResults, Standings
+from oodbench.report.tables import Linked
+
+STORED = frozenset({"logits", "features", "head", "layers"})
+"""Outputs that one forward pass gives."""
+
+FEWEST = 15
+"""Ranked rows of a classifier that the page speaks of."""
+
+NAMED = 5
+"""Methods that a cell names."""
+
+BASELINE = "msp"
+
+SITUATIONS: Mapping[str, Callable[[Line], bool]] = {
+    "Logits": lambda line: _judges(line) and frozenset(line.reads) <= {"logits"},
+    "+ features, last layer, training inputs": lambda line: _judges(line) and frozenset(line.reads) <= STORED,
+    "+ the network: derivatives, changed inputs": lambda line: _judges(line),
+    "+ out-of-distribution images to tune on": lambda line: line.judges_mine,
+    "+ your own training": lambda line: "outliers" not in line.needs and "adversarial_validation" not in line.needs,
+    "+ outliers to train on": lambda line: "adversarial_validation" not in line.needs,
+}
+"""What a person has, each with all that stands above it, and which methods ask for no more."""
+
+INTRODUCTION = """# Which detector should I use?
+
+It depends on what you have, and on what you want flagged; and often the numbers do not tell. Below, each line adds to
+what the lines above it have. A cell names the method with the least mean FPR95 of those that ask for no more, and how
+many of them may be the best: no other of them is significantly better, at 5 % (docs/ranks.md says what is tested).
+Where many may be the best, take the cheapest of them, or the one that reads least. Of a classifier that is given there
+is one training run; another may rank otherwise.
+
+{command} writes this page from the same scores as the tables. A classifier has a table here if it has {fewest} ranked
+methods or more and is not a demonstration."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One classifier, or the classifiers of one matrix that differ in their seed, under one kind of failure.
+
+    Attributes:
+        name: Of the matrix, with the model where it is given several.
+        standings: Of all its rows.
+        rows: Its own, by method.
+    """
+
+    name: str
+    standings: Standings
+    rows: Mapping[str, str]
+
+    def among(self, lines: Sequence[Line]) -> tuple[Ranked, ...]:
+        """Return how those methods rank among themselves, best first."""
+        return self.standings.ranked_among([self.rows[line.name] for line in lines if line.name in self.rows])
+
+    def mean(self, row: str) -> str:
+        """Return a row's mean FPR95."""
+        return mean_and_std(self.standings.over_sets(RANKED_BY, row, averaged(self.standings.columns)))
+
+
+def judged(matrix: MatrixResults) -> list[list[Judged]]:
+    """Return a matrix's classifiers, each with its kinds of failure; those with few ranked rows are left out."""
+    models = dict.fromkeys(row.partition(AT)[2] for one in matrix.kinds for row in one.ranks)
+    found = []
+    for model in models:
+        name = f"{matrix.name}, {model}" if model else matrix.name
+        kinds = [Judged(name, one, _rows_on(one, model)) for one in matrix.kinds]
+        if all(len(one.rows) >= FEWEST for one in kinds):
+            found.append(kinds)
+    return found
+
+
+def choice(matrices: Sequence[MatrixResults], linked: Callable[[MatrixResults], Linked], command: str) -> list[str]:
+    """Return the parts of the page; none where no classifier has enough ranked methods.
+
+    Args:
+        matrices: All that there are.
+        linked: By matrix, what makes a link of a row's name.
+        command: That writes the page.
+    """
+    found = [(matrix, kinds) for matrix in matrices if matrix.scale != "tiny" for kinds in judged(matrix)]
+    if not found:
+        return []
+    parts = [INTRODUCTION.format(command=f"`{command}`", fewest=FEWEST)]
+    if len(found) > 1:
+        parts += ["## On how many classifiers a method may be the best", OFTEN, _often([kinds for _, kinds in found])]
+    for matrix, kinds in found:
+        title = matrix.card.title if matrix.card else matrix.name
+        parts += [f"## {title}: {kinds[0].name}", _table(kinds, linked(matrix))]
+    return parts
+
+
+OFTEN = (
+    "Counted are the classifiers below on which a method may be the best of those that ask for no more; only methods "
+    f"that all of them have. A cell names at most {NAMED}."
+)
+
+
+def _often(found: Sequence[Sequence[Judged]]) -> str:
+    kinds = dict.fromkeys(one.standings.kind.name for one in found[0])
+    titles = {one.standings.kind.name: one.standings.kind.title for of in found for one in of}
+    of_kind = {kind: [one for of in found for one in of if one.standings.kind.name == kind] for kind in kinds}
+    rows = []
+    for situation, lines in _situations(_in_common([one for of in found for one in of])):
+        cells = [_counted(Counter(_best_of(asked, lines)), len(asked)) for asked in of_kind.values()]
+        rows.append([situation, *cells])
+    return table(["You have", *(titles[kind] for kind in kinds)], rows, ("You have", *titles.values()))
+
+
+def _best_of(asked: Sequence[Judged], lines: Sequence[Line]) -> Iterator[str]:
+    for one in asked:
+        yield from (method_of(ranked.method) for ranked in one.among(lines) if ranked.may_be_best)
+
+
+def _counted(counts: Counter[str], of: int) -> str:
+    if not counts:
+        return NONE
+    first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"`{method}` {count}" for method, count in first[:NAMED])
+    more = f", {len(first) - NAMED} more" if len(first) > NAMED else ""
+    return f"{shown}{more} (of {of})"
+
+
+def _table(kinds: Sequence[Judged], linked: Linked) -> str:
+    headers = ["You have", *(one.standings.kind.title for one in kinds)]
+    rows = [
+        [situation, *(_cell(one, one.among(lines), linked) for one in kinds)]
+        for situation, lines in _situations({method for one in kinds for method in one.rows})
+    ]
+    baseline = [one.mean(one.rows[BASELINE]) if BASELINE in one.rows else NONE for one in kinds]
+    return table(headers, [*rows, [f"`{BASELINE}`, for comparison", *baseline]], headers)
+
+
+def _cell(one: Judged, ranked: Sequence[Ranked], linked: Linked) -> str:
+    if not ranked:
+        return NONE
+    best, marked = ranked[0].method, sum(row.may_be_best for row in ranked)
+    tied = "alone" if marked == 1 else f"one of {marked} that may be the best"
+    return f"{linked(best)} {one.mean(best)}: {tied} of {len(ranked)}"
+
+
+def _situations(methods: Collection[str]) -> Iterator[tuple[str, list[Line]]]:
+    """Yield each situation and those of the methods that suit it; one that adds none to the last is passed over."""
+    last: list[Line] = []
+    for situation, fits in SITUATIONS.items():
+        lines = [line for line in listed.rows() if line.name in methods and fits(line)]
+        if lines != last:
+            yield situation, lines
+        last = lines
+
+
+def _in_common(found: Sequence[Judged]) -> set[str]:
+    return set.intersection(*(set(one.rows) for one in found))
+
+
+def _rows_on(standings: Standings, model: str) -> dict[str, str]:
+    ranked = [one.method for one in standings.ranked]
+    return {method_of(row): row for row in ranked if row.partition(AT)[2] == model}
+
+
+def _judges(line: Line) -> bool:
+    return line.judges_mine and "ood_validation" not in line.needs

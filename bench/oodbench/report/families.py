@@ -1,0 +1,71 @@
+"""What keeps a board of a hundred rows readable: its first rows by family, and tables that are folded."""
+
+from collections.abc import Sequence
+
+from oodbench import listed
+from oodbench.given import method_of
+from oodbench.report.standings import MAY_BE_BEST, Standings
+
+FAMILIES = {
+    "logits": "functions of the logits",
+    "features": "distances, subspaces and densities of activations",
+    "shaping": "activations that are clipped, pruned or scaled",
+    "perturbation": "derivatives and changed inputs",
+    "ensembles": "several networks or masks",
+    "bottleneck": "information bottlenecks",
+    "generative": "generative models of the inputs",
+    "outliers": "training with outliers",
+    "training": "other training of the classifier",
+    "other": "others",
+}
+"""What the families of `oodbench.contract.Family` are called, in the order of tables."""
+
+MOST_ROWS = 20
+"""Of a table that is not folded."""
+
+MOST_MARKED = 8
+"""Of the rows that may be the best, on a short board."""
+
+
+def family_of(row: str) -> str:
+    """Return the family of a row's method; "other" of one that is not in this repository."""
+    return _known().get(method_of(row), "other")
+
+
+def of_families(rows: Sequence[str]) -> dict[str, list[str]]:
+    """Return rows in their order by family, the families in theirs."""
+    return {family: own for family in FAMILIES if (own := [row for row in rows if family_of(row) == family])}
+
+
+def short_board(standings: Standings) -> list[str]:
+    """Return the best row of each family, and those that may be the best of all: all rows where they are few.
+
+    Where more than `MOST_MARKED` may be the best, only the first of them stands beside the best of the families.
+    """
+    rows = list(standings.ranks)
+    if len(rows) <= MOST_ROWS:
+        return rows
+    marked = [one.method for one in standings.ranked if one.may_be_best]
+    if len(marked) > MOST_MARKED:
+        marked = marked[:1]
+    first = {own[0] for own in of_families(rows).values()}
+    return [row for row in rows if row in {*marked, *first}]
+
+
+def short_board_said(standings: Standings) -> str:
+    """Return what a short board leaves out; nothing where it has all rows."""
+    shown, rows = short_board(standings), len(standings.ranks)
+    if len(shown) == rows:
+        return ""
+    marked = sum(one.may_be_best for one in standings.ranked)
+    rest = f"every row marked {MAY_BE_BEST}" if marked <= MOST_MARKED else f"the first of the {marked} {MAY_BE_BEST}"
+    return f"Shown are {len(shown)} of {rows} rows: the best of each family, and {rest}."
+
+
+def folded(summary: str, text: str) -> str:
+    """Return a text that a reader opens by its summary."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
+def _known() -> dict[str, str]:
+    return {line.name: line.family for line in listed.rows()}

@@ -1,0 +1,63 @@
+"""What the page of a method says beside its numbers here: its docstring, how it is called, what papers print."""
+
+from collections.abc import Iterable, Sequence
+
+from oodbench import listed
+from oodbench.report.families import FAMILIES, MOST_ROWS, folded
+from oodbench.report.markdown import NONE, link, table
+from oodbench.report.paper_numbers import as_printed
+from oodbench.report.reported import Reported
+
+FAILS = "Fails where"
+"""How a docstring begins its paragraph on when a detector is a bad choice."""
+
+
+def notes(method: str, matrix: str) -> list[str]:
+    """Return family, documentation, and how it is called; nothing of a method that is not in this repository.
+
+    Args:
+        method: Its name.
+        matrix: One that has it.
+    """
+    line = next((line for line in listed.rows() if line.name == method), None)
+    if line is None:
+        return []
+    said, fails = _documentation(line.module)
+    parts = [f"Family: {line.family} ({FAMILIES[line.family]}).", *said, "## How to use it", _call(line, matrix)]
+    return [*parts, "## When it fails", *fails] if fails else parts
+
+
+def printed(method: str, reported: Iterable[Reported]) -> list[str]:
+    """Return what papers and boards print of a method, each number with its source; nothing where they do not."""
+    own = [one for one in reported if one.method == method]
+    if not own:
+        return []
+    words = ("In-set", "Set", "Metric", "Network", "Tuned on", "Source")
+    rows = [
+        [
+            *(one.in_set, one.out_set or NONE, one.metric, as_printed(one), one.network, one.tuning),
+            link(one.short, one.paper.url),
+        ]
+        for one in own
+    ]
+    text = table([*words[:3], "Printed", *words[3:]], rows, words)
+    shown = folded(f"{len(own)} numbers", text) if len(own) > MOST_ROWS else text
+    return ["## In papers and on boards", "Reported, not measured here; each as its source prints it.", shown]
+
+
+def _documentation(module: str) -> tuple[list[str], Sequence[str]]:
+    """Return the paragraphs of a docstring, and those on when the detector fails."""
+    paragraphs = [part for part in listed.docstring(module).split("\n\n") if part.strip()]
+    fails = [part for part in paragraphs if part.startswith(FAILS)]
+    return [part for part in paragraphs if part not in fails], fails
+
+
+def _call(line: listed.Line, matrix: str) -> str:
+    if not line.judges_mine:
+        return f"```console\n$ oodbench run {matrix} --methods {line.name}\n```"
+    needs = "".join(f', {need}="{need}/"' for need in line.needs)
+    sets = f'train="train/", test="test/", failures={{"far": "far/"}}{needs}'
+    return (
+        f'```python\nimport oodbench\n\nmodel = oodbench.load_model("timm:resnet18.a1_in1k")  # or a module of yours\n'
+        f'result = oodbench.evaluate(model, {sets}, methods=["{line.name}"])\n```'
+    )
