@@ -25,8 +25,8 @@ def test_the_same_numbers_make_the_same_bytes(results: Path, tmp_path: Path) -> 
     from oodbench.report.pictures import draw
 
     (matrix,) = read_matrices(results)
-    draw(matrix, tmp_path / "one.svg")
-    draw(matrix, tmp_path / "two.svg")
+    draw(matrix, tmp_path / "one.svg", short=True)
+    draw(matrix, tmp_path / "two.svg", short=False)
     picture = (tmp_path / "one.svg").read_bytes()
     assert picture == (tmp_path / "two.svg").read_bytes()
     assert b"odin<" in picture
@@ -87,7 +87,7 @@ def test_nothing_is_cut_and_no_heading_overlaps(kinds: int) -> None:
     names = [f"ib-inn-{at}-class-likelihood" for at in range(60)]
     points = [(50.0, at) for at in range(60)]
     bars = [Bar(at + 1, 1, 60, at == 0) for at in range(60)]
-    panel = Panel("The model's own misclassifications", names, points, points, bars)
+    panel = Panel("The model's own misclassifications", 60, names, points, points, bars)
     with mpl.rc_context(STYLE):
         figure = ranking("A matrix with quite a long title (fashion-mnist-v1, scale cpu)", [panel] * kinds)
         FigureCanvasAgg(figure).draw()
@@ -109,8 +109,27 @@ def test_a_bar_is_the_interval_of_a_rank_and_blue_where_it_may_be_the_best() -> 
 
     names, points = ["a", "b", "c"], [(10.0, 0), (20.0, 1), (30.0, 2)]
     bars = [Bar(1, 1, 2, True), Bar(2, 1, 3, True), Bar(3, 2, 3, False)]
-    figure = ranking("title", [Panel("kind", names, points, points, bars)])
+    figure = ranking("title", [Panel("kind", 3, names, points, points, bars)])
     _, axes = figure.axes
     drawn = [line for line in axes.lines if line.get_linestyle() == "-"]
     assert [tuple(line.get_xdata()) for line in drawn] == [(0.6, 2.4), (0.6, 3.4), (1.6, 3.4)]
     assert [line.get_color() == BEST for line in drawn] == [True, True, False]
+
+
+def test_a_picture_of_some_rows_has_ranks_among_all(tmp_path: Path) -> None:
+    from oodbench import listed
+    from oodbench.report.pictures import draw
+
+    names = sorted(line.name for line in listed.rows())[:30]
+    for place, name in enumerate(names):
+        for seed in (0, 1):
+            put(tmp_path / "results", name, seed, scores(seed, place / 20))
+    (matrix,) = read_matrices(tmp_path / "results")
+    draw(matrix, tmp_path / "some.svg", short=True)
+    draw(matrix, tmp_path / "all.svg", short=False)
+    some, every = ((tmp_path / f"{one}.svg").read_text("utf-8") for one in ("some", "all"))
+    assert "the best of each family" in some
+    assert "the best of each family" not in every
+    assert all(f">{name}</text>" in every for name in names)
+    assert not all(f">{name}</text>" in some for name in names)
+    assert some.count(">30</text>") == every.count(">30</text>") == len(matrix.kinds), "the last rank"

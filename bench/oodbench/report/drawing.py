@@ -75,8 +75,9 @@ def _ranks(axes: Axes, panel: "Panel") -> None:
         colour = BEST if rank.may_be_best else OTHER
         axes.plot((rank.low - 0.4, rank.high + 0.4), (at, at), "-", color=colour, linewidth=4, solid_capstyle="butt")
     axes.plot([rank.place for rank in panel.ranks], range(len(panel.ranks)), "o", color="black", markersize=3)
-    axes.set_xlim(0, len(panel.ranks) + 1)
-    axes.set_xticks(sorted({1, *range(20, len(panel.ranks) - 4, 20), len(panel.ranks)}))
+    axes.set_xlim(0, panel.of + 1)
+    step = 20 if panel.of < 100 else 50
+    axes.set_xticks(sorted({1, *range(step, panel.of - step // 5, step), panel.of}))
     axes.set_xlabel("rank by FPR95")
 
 

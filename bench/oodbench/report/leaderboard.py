@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from oodbench.report.entries import collect
+from oodbench.report.families import short_board
 from oodbench.report.models import sweeps
 from oodbench.report.numbers import COLUMNS, difference, keep, numbers
 from oodbench.report.pages import pages
@@ -14,7 +15,7 @@ from oodbench.report.rank_table import FILE as RANKS
 from oodbench.report.rank_table import ranks_csv
 from oodbench.report.readme import with_block
 from oodbench.report.reported import papers
-from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, differs, sweep_picture
+from oodbench.report.site import COMMAND, MARK, PICTURE, WHOLE, Pages, Site, differs, sweep_picture
 from oodbench.report.standings import MatrixResults, matrices_of
 from oodbench.store import atomically
 
@@ -131,6 +132,8 @@ def _draw(results: Path, matrices: Sequence[MatrixResults]) -> None:
     from oodbench.report.pictures import draw, draw_sweep
 
     for matrix in matrices:
-        draw(matrix, results / matrix.name / PICTURE)
+        draw(matrix, results / matrix.name / PICTURE, short=True)
+        if any(len(short_board(one)) < len(one.ranks) for one in matrix.kinds):
+            draw(matrix, results / matrix.name / WHOLE, short=False)
         for sweep in sweeps(matrix):
             draw_sweep(sweep, matrix, results / matrix.name / sweep_picture(sweep.recipe, sweep.field))

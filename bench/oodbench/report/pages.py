@@ -39,7 +39,7 @@ from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
 from oodbench.report.sets import set_table
-from oodbench.report.site import COMMAND, MARK, PICTURE, Pages, Site, sweep_picture, to
+from oodbench.report.site import COMMAND, MARK, PICTURE, WHOLE, Pages, Site, sweep_picture, to
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.superseded import MARK as MARKED
 from oodbench.report.superseded import changes
@@ -161,7 +161,7 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
     parts = [HEADER.format(command=COMMAND, families=_families())]
     for matrix in matrices:
         parts += [_title(matrix), *_facts(matrix)]
-        parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
+        parts += site.picture(here, matrix, PICTURE, _pictured(matrix))
         for one in matrix.kinds:
             more = link("All rows, by set and by all metrics", to(here, site.of_kind(one)))
             shown = rank_table(one, site.linked(here, matrix.name), short_board(one))
@@ -170,6 +170,10 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
         whole = link(f"the page of {matrix.name}", to(here, site.of_matrix(matrix)))
         parts.append(f"All kinds of failure in one table, what was judged, and what is not measured: {whole}.")
     return _text(parts)
+
+
+def _pictured(matrix: MatrixResults) -> str:
+    return f"FPR95 and rank on {matrix.name}: the best of each family, and what may be the best"
 
 
 def _families() -> str:
@@ -183,7 +187,9 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
     kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
     parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
     parts += _superseded(site, matrix.name)
-    parts += site.picture(here, matrix, PICTURE, f"FPR95 and rank of every method on {matrix.name}")
+    parts += site.picture(here, matrix, PICTURE, _pictured(matrix))
+    whole = f"FPR95 and rank of every method on {matrix.name}"
+    parts += [folded("All rows as a picture", one) for one in site.picture(here, matrix, WHOLE, whole)]
     if len(matrix.kinds) > 1:
         for metric in RANKINGS:
             by = f"## All kinds of failure by {METRICS[metric].title}"

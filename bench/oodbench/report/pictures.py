@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from oodbench.measure.kinds import averaged
+from oodbench.report.families import short_board
 from oodbench.report.models import Sweep, points
 from oodbench.report.numbers import RANKED_BY
 from oodbench.report.standings import MatrixResults, Standings
@@ -29,19 +30,32 @@ class Bar(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """The methods of one kind of failure, from best to worst: names, seeds and means as points, and ranks as bars."""
+    """Methods of one kind of failure, from best to worst: names, seeds and means as points, and ranks as bars.
+
+    Attributes:
+        of: How many methods have a rank, whether they are shown or not.
+    """
 
     title: str
+    of: int
     names: list[str]
     seeds: Points
     means: Points
     ranks: list[Bar]
 
 
-def draw(matrix: MatrixResults, path: Path) -> None:
-    """Write the picture of a matrix to `path` as SVG, a panel a kind of failure; none where nothing is ranked."""
-    panels = [_panel(standings) for standings in matrix.kinds if standings.ranked]
+def draw(matrix: MatrixResults, path: Path, *, short: bool) -> None:
+    """Write a picture of a matrix to `path` as SVG, a panel a kind of failure; none where nothing is ranked.
+
+    Args:
+        matrix: The matrix.
+        path: Where to.
+        short: Show the rows of the short board; else all that are ranked.
+    """
+    panels = [_panel(standings, short) for standings in matrix.kinds if standings.ranked]
     title = f"{matrix.card.title if matrix.card else matrix.name} ({matrix.name}, scale {matrix.scale})"
+    if any(len(panel.names) < panel.of for panel in panels):
+        title += ": the best of each family, and what may be the best"
     seal = f"oodbench: shows {digest(LOOK, title, panels)}"
     if panels and not _shows(path, seal):
         from oodbench.report import drawing
@@ -49,16 +63,17 @@ def draw(matrix: MatrixResults, path: Path) -> None:
         drawing.save(lambda: drawing.ranking(title, panels), path, seal)
 
 
-def _panel(standings: Standings) -> Panel:
-    sets = averaged(standings.columns)
+def _panel(standings: Standings, short: bool) -> Panel:
+    sets, board = averaged(standings.columns), short_board(standings)
+    ranked = [one for one in standings.ranked if one.method in board or not short]
     seeds = [
         (100 * mean, place)
-        for place, one in enumerate(standings.ranked)
+        for place, one in enumerate(ranked)
         for mean in standings.by_seed(RANKED_BY, one.method, sets)
     ]
-    means = [(100 * one.mean, place) for place, one in enumerate(standings.ranked)]
-    ranks = [Bar(one.place, one.low, one.high, one.may_be_best) for one in standings.ranked]
-    return Panel(standings.kind.title, [one.method for one in standings.ranked], seeds, means, ranks)
+    means = [(100 * one.mean, place) for place, one in enumerate(ranked)]
+    ranks = [Bar(one.place, one.low, one.high, one.may_be_best) for one in ranked]
+    return Panel(standings.kind.title, len(standings.ranked), [one.method for one in ranked], seeds, means, ranks)
 
 
 def draw_sweep(sweep: Sweep, matrix: MatrixResults, path: Path) -> None:

@@ -17,7 +17,10 @@ MARK = f"<!-- made by `{COMMAND}`; do not edit -->"
 """First line of every generated page: one that has it, and is not made any more, is removed."""
 
 PICTURE = "figures/fpr95.svg"
-"""Below the folder of a matrix."""
+"""Below the folder of a matrix: the rows of the short board."""
+
+WHOLE = "figures/fpr95-all.svg"
+"""All rows, where the short board has not all."""
 
 METHODS = "methods"
 """The folder of the methods' pages, beside those of the matrices."""
