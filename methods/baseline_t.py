@@ -6,6 +6,9 @@ without the perturbation of the input; the "Baseline+T" of Sreeramdass & Sarawag
     s(x) = max_c softmax(z / T)_c,   ranked by   -T log mean_{i != y^} exp((z_i - z_y^) / T)
 
 As T grows the rank tends to that of z_y^ - mean_i z_i (Liang's Proposition 1).
+
+Fails where the outliers to come are unlike the held-out ones that chose the temperature; and, as any score of the
+softmax, where strange inputs drive one logit far above the others.
 """
 
 from dataclasses import dataclass

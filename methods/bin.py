@@ -17,6 +17,9 @@ cross-entropy for which a matrix's learning rate and weight decay are chosen.
 
 For CIFAR-10 the paper's training is that of the matrix: WRN-28-10 without dropout, 200 epochs, the rate cut to a tenth
 at half and at three quarters.
+
+Fails far from the training inputs along directions in which a classifier's log-odds grow: each is a linear function of
+the features, and nothing bounds it there.
 """
 
 from collections.abc import Mapping

@@ -17,6 +17,9 @@ over classes, one MMCE_w over all n C pairs of a batch of n instead of one a cla
 (`weighted_mmce`). The code weighs BIN and MMCE_w together once more, by 1 where nothing else is said, as here.
 
 For CIFAR-10 the paper's training is that of the matrix.
+
+Fails far from the training inputs, as `bin` does: calibration is learnt on training inputs, and says nothing of inputs
+that are unlike them.
 """
 
 from dataclasses import dataclass, replace

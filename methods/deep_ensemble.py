@@ -8,6 +8,9 @@ NeurIPS 2017, without its adversarial training; the mutual information is that o
 
 The members are M distinct plain classifiers, most of which other methods judge anyway. In a matrix with several seeds
 they overlap from seed to seed (`oodbench.ensembles.members`), which its records say.
+
+Fails where all members err alike: what they share, the data and the architecture, their disagreement cannot show. It
+costs a training and a pass for every member.
 """
 
 from dataclasses import dataclass, replace

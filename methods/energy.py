@@ -3,6 +3,9 @@
 Liu, Wang, Owens & Li, "Energy-based Out-of-distribution Detection", NeurIPS 2020; without the fine-tuning.
 
     s(x) = -E(x; T) = T log sum_i exp(z_i / T),   T = 1
+
+Fails where strange inputs raise logits of any class: the sum does not ask whether classes contradict each other. For
+the classifier's own mistakes the difference between logits counts, which a sum hides.
 """
 
 from dataclasses import dataclass

@@ -11,6 +11,9 @@ every component's, and no more components than one for every ten training images
 Below scale "paper" EM takes at most 30 steps at K = 1000, where each costs ten times as much, and then may not have
 converged. The steps taken, the last gain in nats and the share of variances that are mostly floor stand in the record:
 `iterations`, `gain`, `floored`.
+
+Fails where the network has dropped what is strange about an input: a density of features sees only what the features
+keep. The classifier's own mistakes have ordinary features; the softmax tells them better.
 """
 
 from oodbench.contract import Citation, Method

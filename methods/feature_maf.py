@@ -21,6 +21,9 @@ Both are averaged over space, and no atanh is put before the flow.
 `feature-maf` deals degrees to hidden units as the flow's authors do, 1, 2, 3 and so on: with more than 129 features the
 last ones are modelled given the first 128 alone. `feature-maf-spread` spreads the 128 over all of 1..F-1. With up to
 129 features both see everything, and differ in little.
+
+Fails where the network has dropped what is strange about an input: a density of features sees only what the features
+keep. The classifier's own mistakes have ordinary features; the softmax tells them better.
 """
 
 from dataclasses import dataclass

@@ -17,6 +17,9 @@ halt within 100 epochs of 40,500 features) and the weights are judged. At the ot
 
 The paper's features end in tanh, as those of `densenet-bc-100-12-tanh` do; those of the other networks end in a ReLU,
 averaged over space, and have no upper limit that a Gaussian ignores.
+
+Fails where the network has dropped what is strange about an input, as every density of features; its bound is also
+loose where the encoder has seen nothing alike.
 """
 
 from dataclasses import dataclass

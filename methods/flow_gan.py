@@ -14,6 +14,9 @@ memorises the training images: nothing keeps the Jacobian of the generator from 
 lying near a surface of fewer dimensions, off which the density falls at once. The likelihood term takes that back at
 little cost in samples. At lambda = 0 bits a dimension are therefore bad by design; whether its *order* of images is any
 worse is what the row is there to tell. What each of them draws `oodbench diagnose samples` shows.
+
+Fails where strange images are smoother than the training images: a density of pixels is high for what is simple,
+whatever it shows. The adversarial rows draw better images, and know densities less.
 """
 
 from typing import Literal

@@ -20,6 +20,9 @@ Choices, for want of a source [?]:
 - lambda = 0.5 joins the same training, where the source may have fine-tuned. There is an outlier beside each input:
   with the generator's images the classifier sees as much from outside as in Outlier Exposure alone.
 - Scales "cpu" and "tiny": width 8, the matrix's batch, one cycle of Adam to 2e-3; at "cpu" at most 4 epochs.
+
+Fails where the strange inputs to come are unlike the generator's images, which lie near the training data by
+construction; and three networks at play may end anywhere.
 """
 
 from dataclasses import dataclass, replace

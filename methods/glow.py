@@ -12,6 +12,9 @@ all levels, of D dimensions: a standard normal's lie near the sphere of radius s
 and no formula; the distance to that shell fits them (noise, farther out, is found as well as what is nearer in), the
 norm does not. Nalisnick's finding is that log p(y) prefers simpler images than those trained on: an AUROC far below
 50 % in such a row is no bug.
+
+Fails where strange images are smoother than the training images: a density of pixels is high for what is simple,
+whatever it shows.
 """
 
 import math

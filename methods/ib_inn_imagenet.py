@@ -14,6 +14,9 @@ Scales "paper" and "cpu" have the authors' network: 77 million weights at 224x22
 authors start anew from the best weights at each tenfold drop of the rate, and how many epochs each had they do not say:
 here it is 50 in all, with drops at 60 and 85 % (a guess); their first ten steps have a twentieth of the loss. Scale
 "tiny" has a network for trials. Measured here are its invertibility, its Jacobian and its size, not its training.
+
+Fails at either end of beta, as `ib_inn` does: near 0 it is a density of images, high for what is simple, and as beta
+grows it forgets what tells no class from another.
 """
 
 from dataclasses import dataclass, replace

@@ -14,6 +14,9 @@ arbitrary where a line separates the two. Rows: (a) last layer; (b) last layer, 
 step; (d, FGSM) all layers, step, with validation images after FGSM in the place of the outside: Lee's "unknown"
 out-of-distribution inputs and attacks (Tables 2 and 3). eps is chosen on inputs that the regression has not seen.
 Sigma is singular where a unit never fires, hence the pseudo-inverse.
+
+Fails where classes are no Gaussians of one covariance, and on the classifier's own mistakes: an input between two
+classes is near both. With a nearly singular covariance the distance hangs on directions without data.
 """
 
 from collections.abc import Callable

@@ -4,6 +4,9 @@ Hendrycks, Basart, Mazeika, Zou, Kwon, Mostajabi, Steinhardt & Song, "Scaling Ou
 Real-World Settings", ICML 2022.
 
     s(x) = max_c z_c
+
+Fails where strange inputs have one large logit, however large the second is: for the classifier's own mistakes the gap
+between the two counts.
 """
 
 from jaxtyping import Float

@@ -7,6 +7,9 @@ Hendrycks & Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribut
 
 The two order inputs alike, but the probability is 1.0 in float32 for every confident input, and ties decide the
 metrics.
+
+Fails where the network is sure far from its training inputs: the softmax sees differences of logits alone, which grow
+along every direction that tells classes apart.
 """
 
 from jaxtyping import Float

@@ -14,6 +14,9 @@ FGSM (Lee et al. 2018, Table 2), which needs no out-of-distribution input.
 
 Both softmaxes are replaced by the log-odds of the same probability: a monotone function of it, so the sign of the
 gradient and the rank are the same, but neither vanishes where the probability is 1.0 in floating point.
+
+Fails where a step towards confidence moves strange inputs as much as training inputs, and where the step was tuned on
+images of another kind. It costs a gradient and a second pass.
 """
 
 from dataclasses import dataclass, replace

@@ -11,6 +11,9 @@ from the plain classifier of its seed. Scores: the maximum softmax probability, 
 Fine-tuning takes 10 epochs from a rate of 0.001, a hundredth of that of training, and 5 epochs where training takes 20
 (SVHN): a quarter of the epochs, at most 10, at scale "paper". Elsewhere it takes 2 epochs from a tenth of the rate, as
 there are far fewer steps; training from the start takes at most 5 epochs at "cpu". No source sizes these [?].
+
+Fails where the outliers to come are unlike those that were trained on. What the network learns is a border between two
+sets, not what is strange.
 """
 
 from dataclasses import dataclass, replace

@@ -6,6 +6,9 @@ Salimans, Karpathy, Chen & Kingma, ICLR 2017; the recipe, and what a scale means
 
 Dropout is off, and the weights are their running mean. It takes no labels. Likelihood is known to fail: a model of one
 data set may find another, simpler one more likely than its own.
+
+Fails where strange images are smoother than the training images: a density of pixels is high for what is simple,
+whatever it shows.
 """
 
 from oodbench.contract import Citation, Method

@@ -13,6 +13,9 @@ in the unit in which the plain model was trained; with Adam that matters little.
 The paper tunes for 2 epochs, from a trained model; the smaller scales, which train for few, for one. No source gives
 the rate [?]: here it begins at a tenth of the largest of training and goes down along a cosine. The model is the plain
 PixelCNN++ of the same seed.
+
+Fails where the outliers to come are unlike those that were trained on: of these it learns to say that they are
+unlikely, of others nothing.
 """
 
 from dataclasses import dataclass, replace

@@ -8,6 +8,9 @@ scores" of Shao, Song & Ermon 2020.
 The NLL is convex in beta = 1/T, so its slope has one root: bisection finds it to machine precision, where a gradient
 method with a fixed rate can stop short. T is fitted for the NLL, never for a detection metric, and never on training
 data. It reorders inputs when there are more than two classes; it never changes the prediction.
+
+Fails wherever the softmax does: one temperature calibrates all inputs alike, changes no prediction and, of two classes,
+no order.
 """
 
 from oodbench.contract import Citation, Method

@@ -9,6 +9,9 @@ Image Classification", CVPR 2021. The formulas are in `bench/oodbench/detectors/
 
 Both look at the training inputs without augmentation. Mackowiak's code takes the evaluated in-set for reference, and a
 validation set with augmentation.
+
+Fails where strange inputs have the log density that training inputs usually have: one number says nothing of how they
+come by it.
 """
 
 from oodbench.contract import Citation, Method

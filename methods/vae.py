@@ -11,6 +11,9 @@ rate has its closed form for the prior N(0, I); Choi's flows for a prior leave i
 
 The encoder sees pixels in [0, 1]: scaled to [-1, 1] grey would be what sends no signal. Choi's rate finds every other
 data set and noise outside of MNIST (99.1 and more, Table 1); whether this one does, the pages say.
+
+Fails where strange images are smoother than the training images: a density of pixels is high for what is simple,
+whatever it shows.
 """
 
 from jaxtyping import Float

@@ -7,6 +7,9 @@ Choi, Jang & Alemi, "WAIC, but Why? Generative Ensembles for Robust Anomaly Dete
 
 A member is the model of the model's own row at one seed. In a matrix with several seeds neighbours share four of five
 members; the paper's intervals are bootstraps of the same five.
+
+Fails where members agree on what is wrong: that strange images are smooth and likely is one thing on which they do. The
+variance of a few members is itself a rough estimate.
 """
 
 from oodbench.contract import Citation, Method

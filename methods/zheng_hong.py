@@ -10,6 +10,9 @@ NeurIPS 2018.
 The paper rejects x where s(x) < 0. It states neither K nor the covariance: K = 10, diagonal, chosen here. A field
 offers two other ways to make classes comparable: "cdf", the class's own distribution function of log p_c, continued as
 a straight line beyond its ends so that nothing ties; and "none", the raw log density, which gives a different ROC.
+
+Fails where strange inputs excite the layer as inputs of the predicted class do: nothing but these activations is looked
+at.
 """
 
 from dataclasses import dataclass

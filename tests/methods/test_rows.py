@@ -15,6 +15,7 @@ from oodbench import listed
 from oodbench.contract import Method
 from oodbench.models.outputs import OF_EVERY_MODEL
 from oodbench.recipes import Plain
+from oodbench.report.method_notes import FAILS
 from oodbench.run.gallery import in_tree, path, renewed
 
 FILES = sorted(info.name for info in pkgutil.iter_modules(oodbench.methods.__path__))
@@ -46,6 +47,13 @@ def test_every_file_ends_in_its_rows(name: str) -> None:
         lines = file.read().splitlines()
     assert lines[-1] == ")"
     assert not any(line.startswith(("from oodbench.methods", "import oodbench.methods")) for line in lines)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_says_when_its_detectors_fail(name: str) -> None:
+    """On the page of the method it is a section of its own."""
+    paragraphs = listed.docstring(f"oodbench.methods.{name}").split("\n\n")
+    assert any(part.startswith(FAILS) for part in paragraphs)
 
 
 def test_the_table_of_contents_is_that_of_the_files() -> None:

@@ -8,7 +8,7 @@ from oodbench.report.markdown import NONE, link, table
 from oodbench.report.paper_numbers import as_printed
 from oodbench.report.reported import Reported
 
-FAILS = "Fails where"
+FAILS = "Fails "
 """How a docstring begins its paragraph on when a detector is a bad choice."""
 
 
