@@ -44,7 +44,7 @@ def largest(x: Float[Tensor, "n F"], k: int) -> Bool[Tensor, "n F"]:
     """
     least = x.topk(k, dim=1).values[:, -1:]
     above, level = x > least, x == least
-    return above | (level & (level.cumsum(dim=1) <= k - above.sum(dim=1, keepdim=True)))
+    return above | (level & (level.cumsum(dim=1, dtype=torch.int32) <= k - above.sum(dim=1, keepdim=True)))
 
 
 def ratio(x: Float[Tensor, "n F"], k: int | Int[Tensor, "n"]) -> Float[Tensor, "n"]:

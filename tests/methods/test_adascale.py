@@ -109,6 +109,17 @@ def test_channels_weigh_in_by_their_own_deviation() -> None:
     np.testing.assert_allclose(steps[0][:, 1], 0, atol=0)
 
 
+def test_the_distribution_function_counts_equals() -> None:
+    """An input that moves as the most movable held-out one has F = 1 and p = p_min: of p = 0 the factor is 1."""
+    batch = Two(torch.rand(3, 2, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64), [])
+    d, sigma = AdaScale("l", p_min=0.0, p_max=100.0), torch.ones(2, dtype=torch.float64)
+    Q = d._shift(batch, sigma)
+    scores = d.score(Held(sigma, Q.sort().values), batch)
+    most = int(Q.argmax())
+    np.testing.assert_allclose(scores[most], batch.logits[most, 0], rtol=1e-12)
+    assert (np.delete((scores / batch.logits[:, 0]).numpy(), most) > 1.001).all()
+
+
 def test_rows() -> None:
     detectors = {method.name: method.detector for method in METHODS}
     assert detectors["adascale-a"] == detectors["adascale-a-tuned"] == AdaScale("a")
