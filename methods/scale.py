@@ -5,8 +5,8 @@ Xu, Chen, Franchi & Yao, "Scaling for Training Time and Post-hoc Out-of-distribu
     r = sum_i a_i / sum_{i in T} a_i,   a = max(f, 0),   T its k = F - round(F q / 100) largest,   s(x) = E(W f e^r + b)
 
 E is the energy, logsumexp. It is ASH-S without the pruning, which the paper finds to do harm: the factor alone detects,
-and leaves every prediction as it is but for the bias. q = 85 is the paper's default; the tuned row searches from 65 to
-95 on held-out out-of-distribution inputs, as OpenOOD does.
+and leaves every prediction as it is but for the bias. q = 85 is the default of the authors' code; the tuned row
+searches its values, from 50 to 95, on held-out out-of-distribution inputs (OpenOOD's begin at 65).
 
 The authors' code and OpenOOD scale the pooled features, as here; pytorch-ood scales the feature map before the pool,
 with k of all its channels and places, which the row scale-map does at the cost of a forward pass. Negative features (a
@@ -111,7 +111,7 @@ METHODS = (
         recipe=Plain(),
         detector=Scale(),
         family="shaping",
-        search=Grid(over=(("q", (65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)),)),
+        search=Grid(over=(("q", (50.0, 55.0, 60.0, 65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)),)),
     ),
     Method(
         name="scale-map",
