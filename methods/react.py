@@ -6,8 +6,8 @@ Sun, Guo & Li, "ReAct: Out-of-distribution Detection With Rectified Activations"
 
 An input from outside can drive a few units far higher than any training input does, and these alone make it confident;
 clipped, they weigh no more than a large ordinary activation. The class is still predicted from the whole features.
-q = 90 is the paper's choice. It tunes q on Gaussian noise; the tuned row does so on held-out out-of-distribution inputs,
-over OpenOOD's four values.
+q = 90 is the paper's choice. It tunes q on Gaussian noise; the tuned row does so on held-out out-of-distribution
+inputs, over OpenOOD's four values.
 
 Only the upper end is clipped: negative features (a transformer's) stay as they are. The authors' code takes a number
 for c (1.0 for ResNet-50). OpenOOD takes the percentile over its small validation set, pytorch-ood over whatever it is

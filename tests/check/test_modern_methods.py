@@ -262,7 +262,7 @@ def test_its_scores_are_those_of_the_paper(method: Method, by_loops: Any, excuse
 
 
 def test_going_on_from_a_map_costs_passes_and_they_are_counted() -> None:
-    own = trial(row("ash", Stateless(MAP, ash)))
+    own = trial(row("ash", AshAtMap("p", 65.0)))
     before = own.toy.model.passes.forward
     own.score(own.fitted, "test")
     assert own.toy.model.passes.forward - before == 2 * 90  # for the map, which is not stored, and from it on
