@@ -12,8 +12,8 @@ out-of-distribution inputs.
 
 Where it prunes: the authors' code does so after the average pool (ResNet, DenseNet, WideResNet, MobileNet, VGG) or on
 the class token (ViT), which is the features here; so does OpenOOD. pytorch-ood prunes the feature map before the pool,
-over all channels and places at once; the row ash-s-map does that, at the cost of two forward passes. Of equal entries the
-first are kept, where torch.topk promises nothing: it matters for B where fewer than k units fire, since zeros are
+over all channels and places at once; the row ash-s-map does that, at the cost of two forward passes. Of equal entries
+the first are kept, where torch.topk promises nothing: it matters for B where fewer than k units fire, since zeros are
 raised, too. The authors' functions write into the features that they are given; these do not.
 
 Negative features (a transformer's) count as 0 in the sums, where the original would divide by a sum that may be near 0

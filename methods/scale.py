@@ -9,8 +9,8 @@ and leaves every prediction as it is but for the bias. q = 85 is the default of 
 searches its values, from 50 to 95, on held-out out-of-distribution inputs (OpenOOD's begin at 65).
 
 The authors' code and OpenOOD scale the pooled features, as here; pytorch-ood scales the feature map before the pool,
-with k of all its channels and places, which the row scale-map does at the cost of two forward passes. Negative features (a
-transformer's) count as 0 in the sums, as in the code of AdaSCALE; they are scaled like the others. So r lies within
+with k of all its channels and places, which the row scale-map does at the cost of two forward passes. Negative features
+(a transformer's) count as 0 in the sums, as in the code of AdaSCALE; they are scaled like the others. So r lies within
 [1, F / k]; where no feature is positive it is 1.
 
 Fails where features are few: r then hangs on a handful of entries, and its exponential outweighs the logits. It takes
