@@ -2,10 +2,14 @@
 
 What is here (written by `make gallery`):
 
+adascale             AdaSCALE: SCALE and LTS with a share of largest features that each input has for itself (Regmi
+                     2025)
+ash                  ASH: activations pruned, and the rest left, levelled or sharpened (Djurisic 2023)
 baseline_t           Softmax at the temperature that detects best on held-out outliers (Liang 2018)
 bin                  One yes-or-no classifier a class (Sreeramdass undated)
 binc                 A softmax that classifies beside calibrated yes-or-no classifiers that detect (Sreeramdass undated)
 deep_ensemble        Deep ensemble: several classifiers that differ in nothing but their seed (Lakshminarayanan 2017)
+dice                 DICE: a head of which only the weights that contribute most are left (Sun 2022)
 energy               Energy score (Liu 2020)
 feature_gmm          A Gaussian mixture of the features (Shao 2020)
 feature_maf          A masked autoregressive flow of the features (Shao 2020)
@@ -20,6 +24,7 @@ ib_inn               IB-INN: a generative classifier between a density model (be
 ib_inn_imagenet      IB-INN for ImageNet: the generative classifier of `ib_inn` as an invertible ResNet-50 (Mackowiak
                      2021)
 knn                  Distance to the k-th nearest training feature (Sun 2022)
+lts                  LTS: logits scaled by how much of the activation is not in the largest features (Djurisic 2025)
 mahalanobis          Mahalanobis distance to the nearest class mean (Lee 2018)
 max_logit            Maximum logit (Hendrycks 2022)
 mc_dropout           Monte-Carlo dropout: one classifier, thinned in several ways (Gal 2016)
@@ -28,6 +33,8 @@ odin                 ODIN (Liang 2018)
 outlier_exposure     Outlier Exposure (Hendrycks 2019)
 pixelcnn             PixelCNN++: the log density of an image as its score (Salimans 2017)
 pixelcnn_oe          Outlier Exposure of a density: a PixelCNN++ that is told what to find less likely (Hendrycks 2019)
+react                ReAct: activations clipped from above (Sun 2021)
+scale                SCALE: features scaled by how much of their activation is not in the largest entries (Xu 2024)
 temperature          Softmax at the temperature that calibrates it (Guo 2017)
 temporal_ensembling  Temporal ensembling: a classifier that sees few labels, and detectors on it (Laine 2017; Shao 2020)
 typicality           Typicality: is the log density what it is for training inputs, neither lower nor higher? (Mackowiak
@@ -37,6 +44,7 @@ vib                  The variational information bottleneck: the rate, and the e
                      2018)
 viby                 A variational information bottleneck with a prior for each class: VIBY-I and VIBY-II (Sreeramdass
                      undated)
+vra                  VRA: activations cut off below, clipped above and lifted in between (Xu 2023)
 waic                 WAIC: the log density that several models give, less how far they disagree (Choi 2018)
 zheng_hong           A Gaussian mixture for each class's features (Zheng 2018)
 
