@@ -11,7 +11,7 @@ no mistake to learn from, so here m is fitted to held-out in-distribution images
 `confidnet-train`: to the training images), and the network is left as it is: no training of its own, and it works on
 a classifier that is given. Features are standardised; the weights are those of the least loss on a tenth of the
 images, set aside, where the authors look at the average precision of mistakes. Scale "paper" takes the authors' 500
-passes at a rate of 0.0001; elsewhere a fit is kept to half a minute: at most 100 passes or 2,000 steps, the rate from
+passes at a rate of 0.0001; elsewhere a fit is kept to half a minute: at most 100 passes or 1,500 steps, the rate from
 0.001 to 0 on a cosine.
 
 Fails where few held-out images are wrong, or m learns their features by heart. Far from the features that it was fitted
@@ -62,7 +62,7 @@ class ConfidNet:
     layers: int = 4
     rate: float = 1e-3
     batch: int = 128
-    steps: int | None = 2000
+    steps: int | None = 1500
     epochs: int = 100
     clip: float = 1.0
     decay: float | None = None

@@ -85,13 +85,15 @@ class OpenMax:
     def score(self, state: Tails, batch: Outputs) -> Float[Tensor, "n"]:
         """Return log sum_{c > 0} exp z'_c - z'_0."""
         z = batch.logits.double()
-        d = torch.cdist(z, state.mu, compute_mode="donot_use_mm_for_euclid_dist")
-        x = (ORIGIN + d - state.low).clamp_min(torch.finfo(z.dtype).tiny)
-        w = -torch.expm1(-(state.k * (x.log() - state.log_scale)).clamp(max=700).exp())
-        alpha = min(self.alpha, z.shape[1])
-        weights = torch.arange(alpha, 0, -1).to(z) / alpha
-        omega = torch.zeros_like(z).scatter(1, z.topk(alpha, dim=1).indices, weights.expand(len(z), -1)) * w
-        return ((z - z * omega).logsumexp(dim=1) - (z * omega).sum(dim=1)).float()
+        top = z.topk(min(self.alpha, z.shape[1]), dim=1)
+        d = torch.stack([(z - state.mu[c]).norm(dim=1) for c in top.indices.unbind(dim=1)], dim=1)
+        x = (ORIGIN + d - state.low[top.indices]).clamp_min(torch.finfo(z.dtype).tiny)
+        t = state.k[top.indices] * (x.log() - state.log_scale[top.indices])
+        w = -torch.expm1(-t.clamp(max=700).exp())
+        ranks = d.shape[1]
+        omega = w * torch.arange(ranks, 0, -1).to(z) / ranks
+        known = z.scatter(1, top.indices, top.values * (1 - omega))
+        return (known.logsumexp(dim=1) - (top.values * omega).sum(dim=1)).float()
 
 
 def weibull(x: Float[Tensor, "m"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:

@@ -59,8 +59,9 @@ class Sirc:
 
 
 def length(outputs: Outputs) -> Float[Tensor, "n"]:
-    """Return ||f||_1, in float64."""
-    return outputs.features.abs().sum(dim=1, dtype=torch.float64)
+    """Return ||f||_1; no other copy of the features is made."""
+    norm: Tensor = torch.linalg.vector_norm(outputs.features, 1, dim=1)
+    return norm.double()
 
 
 def softplus(x: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
