@@ -22,12 +22,11 @@ Fails where logits of the largest classes are negative: what is moved to "unknow
 images whose logits are spread as those of new ones; those of a network that knows its training set by heart are not.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from oodbench.contract import LOGITS, Citation, FitData, Grid, Material, Method, Output, Outputs
@@ -69,18 +68,15 @@ class OpenMax:
     def fit(self, data: FitData) -> Tails:
         """Return the means and the fitted tails."""
         z, labels = data.train.logits, data.train.labels
-        right = z.argmax(dim=1) == labels
-        fits = [self._tail(z[right & (labels == c)].double()) for c in range(z.shape[1])]
-        mu, low, log_scale, k = map(torch.stack, zip(*fits, strict=True))
-        return Tails(mu, low, log_scale, k)
-
-    def _tail(self, own: Float[Tensor, "m C"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        if not len(own):
-            nothing = own.new_zeros(())
-            return own.new_zeros(own.shape[1]), nothing - torch.inf, nothing, nothing + 1
-        mu = own.mean(dim=0)
-        d = (own - mu).norm(dim=1).topk(min(self.tail, len(own))).values
-        return mu, d[-1], *weibull(ORIGIN + d - d[-1])
+        right, C = z.argmax(dim=1) == labels, z.shape[1]
+        mu, x = z.new_zeros(C, C, dtype=torch.float64), z.new_ones(C, self.tail, dtype=torch.float64)
+        low, n = torch.full_like(mu[0], -torch.inf), torch.zeros_like(labels[:1]).repeat(C)
+        for c in torch.unique(labels[right]):
+            own = z[right & (labels == c)].double()
+            mu[c] = own.mean(dim=0)
+            d = (own - mu[c]).norm(dim=1).topk(min(self.tail, len(own))).values
+            low[c], n[c], x[c, : len(d)] = d[-1], len(d), ORIGIN + d - d[-1]
+        return Tails(mu, low, *weibull(x, n))
 
     def score(self, state: Tails, batch: Outputs) -> Float[Tensor, "n"]:
         """Return log sum_{c > 0} exp z'_c - z'_0."""
@@ -96,21 +92,29 @@ class OpenMax:
         return (known.logsumexp(dim=1) - (top.values * omega).sum(dim=1)).float()
 
 
-def weibull(x: Float[Tensor, "m"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Return log scale and k of the Weibull distribution of greatest likelihood, F(x) = 1 - exp(-(x / scale)^k).
+def weibull(x: Float[Tensor, "K m"], n: Int[Tensor, "K"]) -> tuple[Float[Tensor, "K"], Float[Tensor, "K"]]:
+    """Return log scale and k of the Weibull distributions F(x) = 1 - exp(-(x / scale)^k) of greatest likelihood.
 
     k is the root of sum x^k log x / sum x^k - 1/k - mean log x, which rises with k; e^30 where all x are equal.
+
+    Args:
+        x: Samples in rows, > 0.
+        n: How many of each row count; one where that is 0.
     """
-    log_x = x.log()
-    low, high = x.new_tensor(-5.0), x.new_tensor(30.0)
+    n = n.clamp_min(1)[:, None]
+    own = torch.arange(x.shape[1], device=x.device) < n
+    log_x = x.log() * own
+    mean = log_x.sum(dim=1, keepdim=True) / n
+    low, high = torch.full_like(mean, -5.0), torch.full_like(mean, 30.0)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         k = middle.exp()
-        above = ((k * log_x).softmax(dim=0) * log_x).sum() - 1 / k > log_x.mean()
+        share = (k * log_x).masked_fill(~own, -torch.inf).softmax(dim=1)
+        above = (share * log_x).sum(dim=1, keepdim=True) - 1 / k > mean
         low, high = torch.where(above, low, middle), torch.where(above, middle, high)
     k = low.exp()
-    log_scale = ((k * log_x).logsumexp(dim=0) - math.log(len(x))) / k
-    return log_scale, k
+    log_scale = ((k * log_x).masked_fill(~own, -torch.inf).logsumexp(dim=1, keepdim=True) - n.double().log()) / k
+    return log_scale[:, 0], k[:, 0]
 
 
 PAPER = Citation(

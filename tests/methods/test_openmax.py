@@ -83,9 +83,13 @@ def test_score_by_loops(alpha: int, tail: int) -> None:
 def test_weibull_of_a_known_sample() -> None:
     x = weibull_min.rvs(3.0, scale=2.0, size=5000, random_state=0)
     k, _, scale = weibull_min.fit(x, floc=0)
-    log_scale, ours = weibull(torch.from_numpy(x))
-    assert float(ours) == pytest.approx(k, rel=1e-3)
-    assert math.exp(log_scale) == pytest.approx(scale, rel=1e-3)
+    padded = torch.ones(2, 6000, dtype=torch.float64)
+    padded[0, :5000] = torch.from_numpy(x)
+    log_scale, ours = weibull(padded, torch.tensor([5000, 0]))
+    assert float(ours[0]) == pytest.approx(k, rel=1e-3)
+    assert math.exp(log_scale[0]) == pytest.approx(scale, rel=1e-3)
+    assert ours.isfinite().all()
+    assert log_scale.isfinite().all()
 
 
 def test_ranks_above_the_number_of_classes_are_all_of_them() -> None:

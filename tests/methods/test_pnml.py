@@ -9,6 +9,7 @@ import torch
 from given import Given
 from oodbench.methods.pnml import Pnml
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from oodbench.contract import FEATURES, HEAD, Head
 
@@ -81,3 +82,10 @@ def test_zeros_are_trusted_least_and_a_dead_unit_costs_nothing() -> None:
     awake = f[1:2].clone()
     awake[0, 4] = 100.0
     assert score(fit(train), awake, head)[0] > s[1:].max()
+
+
+def test_a_large_training_set_is_summed_block_by_block() -> None:
+    train = some(20_000, 0)
+    u = normalize(train, dim=1)
+    R = fit(train).R
+    torch.testing.assert_close(R @ R.T, torch.linalg.inv(u.T @ u))
