@@ -4,8 +4,8 @@ Liang, Peng & Sun, "Selective Classification Under Distribution Shifts", TMLR 20
 
     s(x) = z_(1) - z_(2) = log p_(1) / p_(2)
 
-the two largest logits. The paper has a second score, the distance to the boundary in the features, which divides by
-the norm of the difference of the two rows of the head: that is `fdbd` without its mean. The older margin of
+the two largest logits. The paper's other score divides each difference to the largest logit by the distance between
+the two rows of the head, and takes the least: how far the features are from the nearest boundary. The older margin of
 probabilities, p_(1) - p_(2), saturates; this one does not, and with two classes ranks as `msp` does.
 
 Fails where several classes share the evidence in the same way inside and outside: all classes but two are ignored, so

@@ -12,7 +12,7 @@ takes a temperature, 1 unless said, as here. p^T D p is a sum of terms that are 
 logarithm tells inputs apart whose p is 1.0 in float32.
 
 Fails where few held-out images are wrong: D is positive only at the pairs of classes that they confuse, and an input
-that confuses another pair is found sure. That holds for most inputs far from every class, too.
+between two others is found sure, in-set or not.
 """
 
 from dataclasses import dataclass
