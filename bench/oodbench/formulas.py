@@ -43,6 +43,20 @@ def _log_odds(logits: Tensor, temperature: float) -> Tensor:
     return -gaps.scatter(1, y, -torch.inf).logsumexp(dim=1)
 
 
+def log_probabilities(logits: Float[Tensor, "n C"]) -> tuple[Float[Tensor, "n C"], Float[Tensor, "n C"]]:
+    """Return log p and log(1 - p), p = softmax(z), in float64: both exact where p is 0.0 or 1.0 in floating point.
+
+    With r = sum_{i != y} exp(z_i - z_y), y = argmax z, the largest p is 1 / (1 + r), and 1 minus it r / (1 + r). C > 1.
+    """
+    z = logits.double()
+    y = z.argmax(dim=1, keepdim=True)
+    log_r = -_log_odds(z, 1.0)[:, None]
+    log_total = torch.logaddexp(log_r, torch.zeros_like(log_r))
+    log_p = z - z.gather(1, y) - log_total
+    log_q = torch.log1p(-log_p.exp()).scatter(1, y, log_r - log_total)
+    return log_p, log_q
+
+
 def max_logit(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:
     """Return the largest logit, max_i z_i."""
     return _like(logits, logits.amax(dim=1))

@@ -75,24 +75,6 @@ class Mapped(Defaults):
         return Fit(net, alone(net, lambda batch: cross_entropy(net(batch.inputs), batch.labels)))
 
 
-# GEN (Liu 2023): s = -sum_c (p_c (1 - p_c))^gamma
-
-
-def gen(batch: Outputs) -> Tensor:
-    log_p = batch.logits.double().log_softmax(dim=1)
-    others = log_p[:, None] + torch.eye(log_p.shape[1]).log1p().mul(-torch.inf).nan_to_num(0, neginf=-torch.inf)
-    return -(0.1 * (log_p + others.logsumexp(dim=2))).exp().sum(dim=1)
-
-
-def gen_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
-    z = net(x).double().numpy()
-    scores = []
-    for row in z:
-        log_p = row - logsumexp(row)
-        scores.append(-sum(np.exp(0.1 * (log_p[c] + logsumexp(np.delete(log_p, c)))) for c in range(len(row))))
-    return scores
-
-
 # ReAct (Sun 2021): energy of the logits of min(f, c), c the 90 % quantile of all training activations
 
 
@@ -232,7 +214,6 @@ def row(name: str, detector: Detector[Any], recipe: Recipe = Mapped()) -> Method
 
 MAP = frozenset({FEATURE_MAP, LOGITS, NETWORK})
 ROWS: list[tuple[Method, Callable[..., list[float]], frozenset[str]]] = [
-    (row("gen", Stateless(frozenset({LOGITS}), gen)), gen_by_loops, frozenset()),
     (row("react", ReAct()), react_by_loops, frozenset({"direction"})),  # noise stirs these eight features most
     (row("ash", AshAtMap("p", 65.0)), ash_by_loops, frozenset()),
     (row("vim", ViM()), vim_by_loops, frozenset()),

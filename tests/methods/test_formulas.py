@@ -59,6 +59,26 @@ def test_msp_key_of_equal_logits_is_that_of_the_uniform_distribution() -> None:
     np.testing.assert_allclose(formulas.msp_key(torch.full((1, 5), 7.0)), [-math.log(4)], rtol=1e-6)
 
 
+def test_log_probabilities_by_loops() -> None:
+    log_p, log_q = formulas.log_probabilities(Z)
+    for i, row in enumerate(Z.numpy()):
+        p = np.exp(row) / sum(math.exp(v) for v in row)
+        np.testing.assert_allclose(log_p[i], np.log(p), rtol=1e-9)
+        np.testing.assert_allclose(log_q[i], [math.log(sum(np.delete(p, c))) for c in range(6)], rtol=1e-9, atol=1e-14)
+
+
+def test_log_probabilities_are_exact_where_p_is_0_or_1() -> None:
+    log_p, log_q = formulas.log_probabilities(torch.tensor([[100.0, 0.0, 0.0], [2000.0, 0.0, -5.0], [4.0, 4.0, 4.0]]))
+    # p = 1 - 2 e^-100, e^-100, e^-100
+    np.testing.assert_allclose(log_p[0], [-2 * math.exp(-100), -100, -100], rtol=1e-12)
+    np.testing.assert_allclose(log_q[0], [math.log(2) - 100, -math.exp(-100), -math.exp(-100)], rtol=1e-12)
+    np.testing.assert_allclose(log_q[1, 0], -2000 + math.log1p(math.exp(-5)), rtol=1e-12)
+    np.testing.assert_allclose(log_p[2], 3 * [-math.log(3)])
+    np.testing.assert_allclose(log_q[2], 3 * [math.log(2 / 3)])
+    assert log_p.isfinite().all()
+    assert log_q.isfinite().all()
+
+
 @pytest.mark.parametrize("T", [1.0, 1000.0])
 def test_tempered_margin_is_the_key_in_units_of_logits(T: float) -> None:
     np.testing.assert_allclose(
