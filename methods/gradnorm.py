@@ -13,8 +13,8 @@ all parameters unless told. Larger = more in-distribution.
 As p becomes one-hot the first factor tends to 2 (C - 1) and only || f ||_1 ranks; on inputs of one length the order is
 that of p. In float64, so that p near 1 still tells.
 
-Fails where outliers have large activations, as those of a ResNet on noise or on strongly lit images: their length
-multiplies the score. Softmax alone would not see it.
+Fails where outliers have large activations: their length multiplies the score without bound, while the softmax's part
+is at most 2 (C - 1), so that an uncertain answer hardly counts against them.
 """
 
 from jaxtyping import Float

@@ -10,9 +10,9 @@ One value of one channel of one pixel moves, not a pixel. As in `odin` the step 
 a gradient of 0 moves nothing (the author's code moves by +eps), and both softmaxes are replaced by the log-odds of the
 same probability, which order alike and never saturate. Of values that are as steep as each other the first moves.
 
-Fails where no single value matters, which is nearly everywhere: a step of 0.0014 in one of 3,072 values changes the
-logits by eps |g_k| at first order, so the ranks are those of the softmax at temperature T. It costs a backward pass
-and a second forward pass.
+Fails where no single value matters: the step changes the log probability by eps |g_k| at first order, and where that
+is small against the differences between images the ranks are those of the softmax at temperature T, for a backward pass
+and a second forward pass more.
 """
 
 from dataclasses import dataclass

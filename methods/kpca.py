@@ -7,12 +7,13 @@ Fang, Tao, Lv, He, Huang & Yang, "Kernel PCA for Out-of-Distribution Detection",
     s(x) = -|| (I - U U^T) (phi(f(x)) - mean phi) ||,   U = the q first principal directions of phi     (training set)
 
 The M random Fourier features stand for the Gaussian kernel exp(-gamma ||u - v||^2) of unit vectors, so both are a
-linear PCA of mapped features. Settled by the authors' code: the mean is subtracted after the map; q is the smallest
-number with the wanted share of the variance; omega and theta are drawn once, for all sets (here by `data.seed`). The
-share is 0.85 (cop) and 0.8 with gamma = 2, M = 2,048 (corp) on CIFAR-10 with 512 features; 0.99 (cop) and 0.5 with
-gamma = 3, M = 4,096 (corp) on ImageNet with 2,048. CIFAR-10's are the defaults here, with M = 4 F and at most 4,096,
-which is both of theirs; the tuned rows choose the share, and gamma. At least one direction is always left to err in.
-Fusions with other scores (MSP, energy, ReAct, BATS) are left out. Features that are all 0 count as the direction 0.
+linear PCA of mapped features. Settled by the authors' code (github.com/fanghenshaometeor/ood-kernel-pca): the mean is
+subtracted after the map; q is the smallest number with the wanted share of the variance; omega and theta are drawn
+once, for all sets (here by `data.seed`). The share is 0.85 (cop) and 0.8 with gamma = 2, M = 2,048 (corp) on CIFAR-10
+with 512 features; 0.99 (cop) and 0.5 with gamma = 3, M = 4,096 (corp) on ImageNet with 2,048. CIFAR-10's are the
+defaults here, with M = 4 F and at most 4,096, which is both of theirs; the tuned rows choose the share, and gamma. At
+least one direction is always left to err in. Fusions with other scores (MSP, energy, ReAct, BATS) are left out.
+Features that are all 0 count as the direction 0.
 
 Fails where outliers differ by the length of their features alone: both maps divide by it. An outlier whose features
 point between those of two classes lies in the principal space of cop, and is reconstructed.

@@ -8,11 +8,12 @@ ICLR 2024.
     s(x) = 1/F sum_j min(n_j(u_j(x)) / O, 1),   n_j(u) = training inputs in the bin of u
 
 The paper takes the mean over several layers; here it is the features alone ("avgpool" in the authors' code), where the
-derivative has a closed form and no backward pass is needed. Left out are the layers before ("layer1" to "layer3"):
-OpenOOD's board shows NAC with all four.
+derivative has a closed form and no backward pass is needed. Left out are the layers before it ("layer1" to "layer3"),
+which the authors' own results have, too.
 
-Settled by the authors' code: the target is 1/C; counts are of 1,000 training images (here drawn at random by seed,
-theirs as many a class); bins are not equal but narrow about 1/2, where a unit has no say, and wide towards 0 and 1:
+Settled by the authors' code (github.com/BierOne/ood_coverage): the target is 1/C; counts are of 1,000 training images
+(here drawn at random by seed, theirs as many a class); the bins are not equal but narrow about 1/2, where a unit has no
+say, and wide towards 0 and 1:
 
     e_i = log_1000(1 + i (sqrt(1000) - 1) / (M/2 - 1)),   i = 0 .. M/2 - 1,   and 1 - e_i: M - 2 bins
 

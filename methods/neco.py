@@ -7,12 +7,12 @@ Ammar, Belkhir, Popescu, Manzanera & Franchi, "NECO: NEural Collapse Based Out-o
     neco-max-logit:  s(x) = ||P^T g(x)|| / ||g(x)|| max_c z_c(x)
 
 In a network trained past zero error the class means become a simplex of C - 1 dimensions about their mean, and what
-is foreign to it collapses towards the origin. The authors' code standardises, multiplies by the largest logit for
-every network but a ResNet (so there are two rows), and asks for d on the command line, as "ETF approximative
-dimension", 100 unless told. Here d is that simplex's own, C - 1; where it is F or more there is no such simplex,
-and d is F / 2. Of their code it is not taken over that for DeiT and Swin the length below the line is that of the raw
-features, which is no share any more. A unit that never fired is not standardised, and an input that wakes it has that
-part outside of P. An input with g = 0 scores 0.
+is foreign to it collapses towards the origin. The authors' code (read in copies of gitlab.com/drti/neco)
+standardises, multiplies by the largest logit for every network but a ResNet (so there are two rows), and asks for d
+on the command line, as "ETF approximative dimension", 100 unless told. Here d is that simplex's own, C - 1; where it
+is F or more there is no such simplex, and d is F / 2. Of their code it is not taken over that for DeiT and Swin the
+length below the line is that of the raw features, which is no share any more. A unit that never fired is not
+standardised, and an input that wakes it has that part outside of P. An input with g = 0 scores 0.
 
 d is everything: one direction more than the simplex has, and the share of an outlier that has no class is that of
 whatever varies most within classes. On a CIFAR-10 ResNet-20 (4,000 training images) the AUROC against notMNIST fell

@@ -16,8 +16,8 @@ numbers, and take any d: at d >= F nothing is left over, and the score is NaN or
 {256, 1000}, does that to a network of 512 features, and so does its default for the residual, d = 512, which it also
 fits on validation images. pytorch-ood halves F where d is larger, and leaves d = F as it is.
 
-Fails where outliers differ from training images inside the principal space alone, as near ones do; and alpha rests on
-the sign of the logits, which softmax does not: a classifier whose largest logits are negative on average is refused.
+Fails where outliers differ from training images inside the principal space alone. alpha rests on the sign of the
+logits, which softmax does not: a classifier whose largest logits are negative on average is refused.
 """
 
 from dataclasses import dataclass

@@ -8,10 +8,10 @@ Granz, Heurich & Landgraf, "WeiPer: OOD Detection using Weight Perturbations of 
     J(p, q) = sum (p - q) log p / q,   after q is smoothed by a mean over s bins, eps is added, and both sum to 1 again
     s(x) = -[J(p_f, q_f) + lambda_1 J(p_w, q_w) - lambda_2 1/R sum_r max_c softmax_c(W_r f + b)]
 
-One histogram for all features of one input: it forgets which unit was how large. The paper gives the score and the
-perturbation; settled by the authors' code: the divergence is symmetric; q is smoothed and p is not; eps is 0.01 for the
-features and 0.025 for the perturbed logits; beyond the range nothing is counted, but divided by. The hyper-parameters
-are those of its configuration file, and were tuned on outliers by data set; the tuned row chooses two weights.
+One histogram for all features of one input: it forgets which unit was how large. Settled by the authors' code
+(github.com/mgranz/weiper): the divergence is symmetric; q is smoothed and p is not; eps is 0.01 for the features and
+0.025 for the perturbed logits; numbers beyond the range fall in no bin, but count among all. The hyper-parameters are
+those of its configuration file, which were searched for on outliers; the tuned row chooses the two weights.
 
 Their code passes its perturbed weights on under a name that nobody reads, and so draws new ones for every batch: the
 score of an input is not the same twice. Here they are drawn from `data.seed`, again for every batch and not stored: of
@@ -37,6 +37,9 @@ from oodbench.recipes import Plain
 
 EPS = (0.01, 0.025)
 """Added to the bins of the features, and of the perturbed logits."""
+
+AT_ONCE = 1000
+"""Perturbed logits of an input that exist at a time, or those of one head."""
 
 
 class Histograms(NamedTuple):
@@ -109,15 +112,14 @@ class WeiPerKld:
         """Return ranges and mean histograms of the training set."""
         head, f = data.train.head, data.train.features
         f = f[drawn(len(f), self.most, data.seed).to(f.device)]
-        blocks = torch.split(f, ROWS)
         range_f = torch.stack(f.aminmax()).double()
-        ends = torch.stack([torch.stack(z.aminmax()) for rows in blocks for z in self._logits(rows, head, data.seed)])
+        ends = torch.stack([torch.stack(z.aminmax()) for z in self._all_logits(f, head, data.seed)])
         range_w = torch.stack([ends[:, 0].amin(), ends[:, 1].amax()])
         p_f, p_w = f.new_zeros(2, self.bins, dtype=torch.float64)
-        for rows in blocks:
+        for rows in torch.split(f, ROWS):
             p_f += histogram(rows.double(), range_f, self.bins).sum(dim=0) / len(f)
-            for z in self._logits(rows, head, data.seed):
-                p_w += histogram(z, range_w, self.bins).sum(dim=0) / (self.R * len(f))
+        for z in self._all_logits(f, head, data.seed):
+            p_w += histogram(z.flatten(1), range_w, self.bins).sum(dim=0) * (z.shape[1] / self.R / len(f))
         return Histograms(data.seed, range_f, range_w, p_f, p_w)
 
     def score(self, state: Histograms, batch: Outputs) -> Float[Tensor, "n"]:
@@ -126,19 +128,27 @@ class WeiPerKld:
         q_w = f.new_zeros(len(f), self.bins, dtype=torch.float64)
         msp = f.new_zeros(len(f), dtype=torch.float64)
         for z in self._logits(f, batch.head, state.seed):
-            q_w += histogram(z, state.range_w, self.bins) / self.R
-            msp += z.softmax(dim=1).amax(dim=1) / self.R
+            q_w += histogram(z.flatten(1), state.range_w, self.bins) * (z.shape[1] / self.R)
+            msp += z.softmax(dim=2).amax(dim=2).sum(dim=1) / self.R
         q_f = histogram(f.double(), state.range_f, self.bins)
         apart = divergence(state.p_f, q_f, self.s_f, EPS[0])
         return self.lambda_2 * msp - apart - self.lambda_1 * divergence(state.p_w, q_w, self.s_w, EPS[1])
 
-    def _logits(self, f: Tensor, head: Head, seed: int) -> Iterator[Float[Tensor, "n C"]]:
-        """Yield the logits of each perturbed head, in float64: a rounding error must not change a bin."""
+    def _all_logits(self, f: Tensor, head: Head, seed: int) -> Iterator[Float[Tensor, "n r C"]]:
+        for rows in torch.split(f, ROWS):
+            yield from self._logits(rows, head, seed)
+
+    def _logits(self, f: Tensor, head: Head, seed: int) -> Iterator[Float[Tensor, "n r C"]]:
+        """Yield the logits of some perturbed heads at a time, in float64: a rounding error must not change a bin."""
         draw = torch.Generator().manual_seed(seed)
-        W, b = head.weight.double(), head.bias.double()
-        for _ in range(self.R):
-            n = torch.randn(W.shape, generator=draw).to(W)
-            yield f.double() @ (W + self.delta * W.norm(dim=1, keepdim=True) * n / n.norm(dim=1, keepdim=True)).T + b
+        f, W, b = f.double(), head.weight.double(), head.bias.double()
+        size = W.norm(dim=1, keepdim=True)
+        together = max(1, AT_ONCE // len(W))
+        for first in range(0, self.R, together):
+            heads = range(first, min(first + together, self.R))
+            n = torch.stack([torch.randn(W.shape, generator=draw) for _ in heads]).to(W)
+            perturbed = W + self.delta * size * n / n.norm(dim=2, keepdim=True)
+            yield (f @ perturbed.flatten(0, 1).T).view(len(f), len(heads), len(W)) + b
 
 
 PAPER = Citation(
