@@ -23,12 +23,16 @@ gan_confidence       Confidence-calibrated classifiers: a generator of images ne
 gen                  Generalised entropy (GEN) (Liu 2023)
 glow                 Glow: an image's log density under a flow, and where its code lies (Kingma 2018; Nalisnick 2019;
                      Choi 2018)
+gradnorm             GradNorm: the length of the gradient that would make the classifier uncertain (Huang 2021)
 ib_inn               IB-INN: a generative classifier between a density model (beta = 0) and a discriminative one (beta =
                      infinity) (Mackowiak 2021)
 ib_inn_imagenet      IB-INN for ImageNet: the generative classifier of `ib_inn` as an invertible ResNet-50 (Mackowiak
                      2021)
+iodin                i-ODIN: ODIN that moves only the pixel value which the confidence hangs on most (Regmi 2024)
 kl_matching          KL matching (Hendrycks 2022)
 knn                  Distance to the k-th nearest training feature (Sun 2022)
+kpca                 Kernel PCA: the reconstruction error in the space of a cosine kernel (CoP) or a cosine-Gaussian one
+                     (CoRP) (Fang 2024)
 lts                  LTS: logits scaled by how much of the activation is not in the largest features (Djurisic 2025)
 mahalanobis          Mahalanobis distance to the nearest class mean (Lee 2018)
 margin               Margin between the two largest logits (Liang 2024)
@@ -37,6 +41,10 @@ max_logit_pnorm      MaxLogit-pNorm (Cattelan 2024)
 mc_dropout           Monte-Carlo dropout: one classifier, thinned in several ways (Gal 2016)
 mcm                  MCM: maximum concept matching, of cosines (Ming 2022)
 msp                  Maximum softmax probability (Hendrycks 2017)
+nac                  NAC-UE: how often training inputs brought each unit into the state that an input brings it into
+                     (Liu 2024)
+neco                 NECO: the share of a feature vector that lies in the principal space of neural collapse (Ammar
+                     2024)
 odin                 ODIN (Liang 2018)
 openmax              OpenMax (Bendale 2016)
 outlier_exposure     Outlier Exposure (Hendrycks 2019)
@@ -56,8 +64,11 @@ vib                  The variational information bottleneck: the rate, and the e
                      2018)
 viby                 A variational information bottleneck with a prior for each class: VIBY-I and VIBY-II (Sreeramdass
                      undated)
+vim                  Virtual-logit matching, and the residual of the features alone (Wang 2022)
 vra                  VRA: activations cut off below, clipped above and lifted in between (Xu 2023)
 waic                 WAIC: the log density that several models give, less how far they disagree (Choi 2018)
+weiper_kld           WeiPer+KLD: how far the histograms of the features and of perturbed logits are from those of
+                     training inputs (Granz 2024)
 zheng_hong           A Gaussian mixture for each class's features (Zheng 2018)
 
 To add one, write one file:

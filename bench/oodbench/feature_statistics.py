@@ -1,5 +1,6 @@
 """Statistics of training features that several methods share, in float64, a block of rows at a time."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,11 @@ class Principal(NamedTuple):
     direction: Float[Tensor, "F F"]
     variance: Float[Tensor, "F"]
 
+    def leading(self, share: float) -> int:
+        """Return how many directions hold a share of the whole variance, 0 < share < 1: at least 1, never all F."""
+        explained = self.variance.cumsum(0) / self.variance.sum()
+        return min(int((explained < share).sum()) + 1, len(self.variance) - 1)
+
 
 def mean(x: Float[Tensor, "n F"]) -> Float[Tensor, "F"]:
     """Return the mean row."""
@@ -50,6 +56,27 @@ def principal(x: Float[Tensor, "n F"], origin: Float[Tensor, "F"]) -> Principal:
     """
     variance, direction = torch.linalg.eigh(second_moment(x, origin.double()))
     return Principal(origin.double(), direction.flip(1), variance.flip(0).clamp_min(0))
+
+
+def pca(blocks: Iterable[Float[Tensor, "_ F"]]) -> Principal:
+    """Return the mean of rows that come in blocks, and the eigenvectors of their covariance.
+
+    For features that are mapped first: the mapped ones are never all there. At least one row.
+
+    Example:
+        >>> pca([torch.tensor([[4.0, 1.0]]), torch.tensor([[-2.0, 1.0]])]).variance
+        tensor([9., 0.], dtype=torch.float64)
+    """
+    # about the first block's mean o:  cov = 1/n sum_i (x_i - o)(x_i - o)^T - (mean - o)(mean - o)^T
+    origin, shift, moment, n = None, torch.zeros(()), torch.zeros(()), 0
+    for rows in blocks:
+        origin = mean(rows) if origin is None else origin
+        centred = rows.double() - origin
+        shift, moment, n = shift + centred.sum(dim=0), moment + centred.T @ centred, n + len(rows)
+    assert origin is not None
+    shift = shift / n
+    variance, direction = torch.linalg.eigh(moment / n - shift[:, None] * shift)
+    return Principal(origin + shift, direction.flip(1), variance.flip(0).clamp_min(0))
 
 
 def percentile(x: Tensor, q: float) -> float:

@@ -117,64 +117,6 @@ def ash_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
     return scores
 
 
-# ViM (Wang 2022): energy less alpha times the norm of the residual off the principal space about u = -W^+ b
-
-
-class Residual(NamedTuple):
-    u: Tensor
-    N: Tensor
-    alpha: float
-
-
-@dataclass(frozen=True)
-class ViM:
-    d: int = 4
-
-    version: ClassVar[int] = 1
-    reads: ClassVar[frozenset[Output]] = frozenset({FEATURES, LOGITS, HEAD})
-    fits_on: ClassVar[frozenset[Material]] = NOTHING
-
-    def fit(self, data: FitData) -> Residual:
-        head = data.train.head
-        u = -torch.linalg.pinv(head.weight.double()) @ head.bias.double()
-        f = data.train.features.double() - u
-        N = torch.linalg.eigh(f.T @ f / len(f)).eigenvectors[:, : -self.d]  # a slice, and not contiguous
-        return Residual(u, N, float(data.train.logits.amax(dim=1).mean() / (f @ N).norm(dim=1).mean()))
-
-    def score(self, state: Residual, batch: Outputs) -> Tensor:
-        residual = ((batch.features.double() - state.u) @ state.N).norm(dim=1)
-        return formulas.energy(batch.logits.double()) - state.alpha * residual
-
-
-def vim_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
-    w, b = net.head.weight.numpy().astype(float), net.head.bias.numpy().astype(float)
-    u = -np.linalg.pinv(w) @ b
-    f = net.layers(train)[-1].numpy().astype(float) - u
-    values, vectors = np.linalg.eig(f.T @ f / len(f))
-    off = vectors[:, np.argsort(-values)[4:]].real
-    alpha = net(train).numpy().max(axis=1).astype(float).mean() / np.linalg.norm(f @ off, axis=1).mean()
-    g = net.layers(x)[-1].numpy().astype(float)
-    return [logsumexp(w @ row + b) - alpha * np.linalg.norm((row - u) @ off) for row in g]
-
-
-# GradNorm (Huang 2021): L1 norm of d sum_c -log p_c / dW = ||C p - 1||_1 ||f||_1
-
-
-def gradnorm(batch: Outputs) -> Tensor:
-    p = batch.logits.softmax(dim=1)
-    return (p.shape[1] * p - 1).abs().sum(dim=1) * batch.features.abs().sum(dim=1)
-
-
-def gradnorm_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
-    scores = []
-    for f in net.layers(x)[-1]:
-        w = net.head.weight.detach().clone().requires_grad_()
-        with torch.enable_grad():
-            loss = -(w @ f + net.head.bias).log_softmax(dim=0).sum()
-        scores.append(float(torch.autograd.grad(loss, w)[0].abs().sum()))
-    return scores
-
-
 # RankFeat (Song 2022): energy of the logits of the map without its first singular part
 
 
@@ -216,8 +158,6 @@ MAP = frozenset({FEATURE_MAP, LOGITS, NETWORK})
 ROWS: list[tuple[Method, Callable[..., list[float]], frozenset[str]]] = [
     (row("react", ReAct()), react_by_loops, frozenset({"direction"})),  # noise stirs these eight features most
     (row("ash", AshAtMap("p", 65.0)), ash_by_loops, frozenset()),
-    (row("vim", ViM()), vim_by_loops, frozenset()),
-    (row("gradnorm", Stateless(frozenset({LOGITS, FEATURES}), gradnorm)), gradnorm_by_loops, frozenset()),
     (row("rankfeat", Stateless(MAP, rankfeat)), rankfeat_by_loops, frozenset()),
     (row("saliency", Stateless(MAP, saliency)), saliency_by_loops, frozenset({"direction"})),  # no detector
 ]

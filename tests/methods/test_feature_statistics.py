@@ -76,3 +76,24 @@ def test_through_the_head_by_a_loop() -> None:
     f, w, b = torch.rand(4, 3), torch.randn(2, 3), torch.randn(2)
     expected = [[sum(f[i, j] * w[c, j] for j in range(3)) + b[c] for c in range(2)] for i in range(4)]
     np.testing.assert_allclose(through_head(f, Head(w, b)), expected, rtol=1e-6)
+
+
+def test_pca_of_blocks_is_that_of_the_whole() -> None:
+    x = 1e3 + torch.randn(100, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    whole, blocks = statistics.principal(x, statistics.mean(x)), statistics.pca(x.split(17))
+    torch.testing.assert_close(blocks.origin, whole.origin)
+    torch.testing.assert_close(blocks.variance, whole.variance)
+    torch.testing.assert_close(blocks.direction.abs(), whole.direction.abs())
+
+
+def test_leading_directions_hold_the_share() -> None:
+    found = statistics.pca([torch.diag(torch.tensor([3.0, 2.0, 1.0])), -torch.diag(torch.tensor([3.0, 2.0, 1.0]))])
+    held = (found.variance / found.variance.sum()).cumsum(0)
+    torch.testing.assert_close(held, torch.tensor([9, 13, 14], dtype=torch.float64) / 14)
+    assert [found.leading(share) for share in (0.1, 9 / 14 - 1e-9, 9 / 14 + 1e-9, 13 / 14 - 1e-9, 0.99)] == [
+        1,
+        1,
+        2,
+        2,
+        2,
+    ]
