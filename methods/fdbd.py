@@ -65,16 +65,17 @@ class BoundaryDistance:
             BadData: The head has no decision boundary.
         """
         W, f = data.train.head.weight.double(), data.train.features
-        apart = torch.stack([(W - row).norm(dim=1) for row in W])
+        apart = torch.cdist(W, W, compute_mode="donot_use_mm_for_euclid_dist")  # exactly 0 for equal rows
         if not (apart > 0).any():
             raise BadData(
                 f"fdbd: all {len(W)} rows of the head's weight are equal, so that no class has a boundary; "
                 f"is the head that of the logits?"
             )
-        mu = feature_statistics.mean(f)
-        width = feature_statistics.second_moment(f, mu).trace().sqrt()
+        width = float(f.var(dim=0, correction=0).sum().sqrt())
         inverse = torch.where(apart > 0, 1 / apart, 0.0)
-        return Boundaries(inverse / (apart > 0).sum(dim=1, keepdim=True), mu, LEAST * (float(width) or 1.0))
+        return Boundaries(
+            inverse / (apart > 0).sum(dim=1, keepdim=True), feature_statistics.mean(f), LEAST * (width or 1.0)
+        )
 
     def score(self, state: Boundaries, batch: Outputs) -> Float[Tensor, "n"]:
         """Return the mean of D_c over ||f - mu||."""
