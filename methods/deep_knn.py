@@ -7,12 +7,13 @@ Papernot & McDaniel, "Deep k-Nearest Neighbors: Towards Confident, Interpretable
     p_j(x) = share of A that is >= alpha_j(x),   credibility(x) = max_j p_j(x)
     s(x) = credibility(x) - min_j alpha_j(x) / ((L k + 1) |A|)
 
-Nearest by the cosine at each of L layers: the stem and each stage, averaged over places, and the logits; the authors'
-code takes whole maps, and hashes in the place of an exact search. k = 75 is its choice for MNIST. Credibility falls in
-steps as the nonconformity of the best label grows, so that calibration gives the score a meaning, the p-value of a
-test, and no new order: what is subtracted is less than a step, and ranks inputs within a step by nonconformity. The
-authors' code drops from A the held-out inputs whose neighbours all agree, which stretches the scale and ranks alike;
-the paper does not. Of more than `most` training inputs a random draw of so many stands for all.
+The definition is settled from the first author's code. Nearest by the cosine at each of L layers: the stem and each
+stage, averaged over places, and the logits; that code takes whole maps, and hashes in the place of an exact search. k =
+75 is its choice for MNIST. Credibility falls in steps as the nonconformity of the best label grows, so that calibration
+gives the score a meaning, the p-value of a test, and no new order: what is subtracted is less than a step, and ranks
+inputs within a step by nonconformity. That code drops from A the held-out inputs whose neighbours all agree, which
+stretches the scale and ranks alike; here they stay. Of more than `most` training inputs a random draw of so many stands
+for all.
 
 Fails where inputs from outside fall among the training inputs of one class at every layer: their neighbours agree,
 however far they are. All inputs whose neighbours agree at all layers tie.
@@ -65,7 +66,8 @@ class DeepNeighbours:
     def fit(self, data: FitData) -> Calibrated:
         """Return the training inputs at each layer, and the nonconformity of the validation inputs."""
         rows = banks.drawn(len(data.train), self.most, data.seed)
-        u, labels = tuple(layer[rows] for layer in _directions(data.train)), data.train.labels[rows]
+        u = tuple(normalize(layer[rows], dim=1) for layer in _layers(data.train))
+        labels = data.train.labels[rows]
         own = [
             self._nonconformity(u, labels, batch).gather(1, batch.labels[:, None])[:, 0]
             for batch in data.validation.batches()
@@ -81,14 +83,14 @@ class DeepNeighbours:
 
     def _nonconformity(self, u: tuple[Tensor, ...], labels: Tensor, batch: Outputs) -> Int[Tensor, "n C"]:
         alpha = labels.new_zeros(batch.logits.shape)
-        for bank, layer in zip(u, _directions(batch), strict=True):
-            near = labels[banks.neighbours(layer, bank, self.k).row]
+        for bank, layer in zip(u, _layers(batch), strict=True):
+            near = labels[banks.neighbours(normalize(layer, dim=1), bank, self.k).row]
             alpha += near.shape[1] - torch.zeros_like(alpha).scatter_add(1, near, torch.ones_like(near))
         return alpha
 
 
-def _directions(outputs: Outputs) -> tuple[Tensor, ...]:
-    return tuple(normalize(layer, dim=1) for layer in (*outputs.layers, outputs.logits))
+def _layers(outputs: Outputs) -> tuple[Tensor, ...]:
+    return (*outputs.layers, outputs.logits)
 
 
 METHODS = (

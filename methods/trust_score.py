@@ -7,14 +7,14 @@ Jiang, Kim, Guan & Gupta, "To Trust Or Not To Trust A Classifier", NeurIPS 2018.
     r(x) = min_{c != y} d_c(x) / d_y(x),    s(x) = (r - 1) / (r + 1)
 
 s ranks as the ratio r does, within [-1, 1]: it is 1 for a training feature of the predicted class, and 0 where both
-distances are 0. Features are the penultimate ones, not scaled. k = 10 is the paper's and counts the point itself, as in
-the authors' code; alpha the paper leaves open and validates, the authors' code starts from no filter. The row
-`trust-score` drops a sixteenth, `trust-score-tuned` chooses. The authors' code measures the second nearest feature of
-each class, the paper and this the nearest. A class without a training feature is no nearest other class; an input that
-it is predicted for has the score -1.
+distances are 0. Features are the penultimate ones, not scaled. The definition is settled from the authors' code, which
+has k = 10, the point itself counted, and no filter unless told. The row `trust-score` drops a sixteenth,
+`trust-score-tuned` chooses. The authors' code measures the second nearest feature of each class, the paper and this the
+nearest. A class without a training feature is no nearest other class; an input that it is predicted for has the score
+-1.
 
-It is made for the classifier's own mistakes. Fails on inputs from outside that lie far from all classes, along a
-direction in which one of them is nearest: a ratio does not see that both distances are large.
+Fails where inputs from outside lie far from all classes, along a direction in which one of them is nearest: a ratio
+does not see that both distances are large. It is made for the classifier's own mistakes.
 """
 
 from collections.abc import Iterator
