@@ -2,74 +2,91 @@
 
 What is here (written by `make gallery`):
 
-adascale             AdaSCALE: SCALE and LTS with a share of largest features that each input has for itself (Regmi
-                     2025)
-ash                  ASH: activations pruned, and the rest left, levelled or sharpened (Djurisic 2023)
-baseline_t           Softmax at the temperature that detects best on held-out outliers (Liang 2018)
-bin                  One yes-or-no classifier a class (Sreeramdass undated)
-binc                 A softmax that classifies beside calibrated yes-or-no classifiers that detect (Sreeramdass undated)
-confidnet            ConfidNet: the probability of the true class, learnt from features (Corbière 2019)
-deep_ensemble        Deep ensemble: several classifiers that differ in nothing but their seed (Lakshminarayanan 2017)
-dice                 DICE: a head of which only the weights that contribute most are left (Sun 2022)
-doctor               DOCTOR (Granese 2021)
-energy               Energy score (Liu 2020)
-entropy              Entropy of the softmax (Shannon 1948)
-feature_gmm          A Gaussian mixture of the features (Shao 2020)
-feature_maf          A masked autoregressive flow of the features (Shao 2020)
-feature_vae          A variational auto-encoder of the features (Shao 2020)
-flow_gan             Flow-GAN: an image's log density under a flow that was trained against a critic (Grover 2018)
-gan_confidence       Confidence-calibrated classifiers: a generator of images near the training data, on which p is to
-                     be uniform (Lee 2018)
-gen                  Generalised entropy (GEN) (Liu 2023)
-glow                 Glow: an image's log density under a flow, and where its code lies (Kingma 2018; Nalisnick 2019;
-                     Choi 2018)
-gradnorm             GradNorm: the length of the gradient that would make the classifier uncertain (Huang 2021)
-ib_inn               IB-INN: a generative classifier between a density model (beta = 0) and a discriminative one (beta =
-                     infinity) (Mackowiak 2021)
-ib_inn_imagenet      IB-INN for ImageNet: the generative classifier of `ib_inn` as an invertible ResNet-50 (Mackowiak
-                     2021)
-iodin                i-ODIN: ODIN that moves only the pixel value which the confidence hangs on most (Regmi 2024)
-kl_matching          KL matching (Hendrycks 2022)
-knn                  Distance to the k-th nearest training feature (Sun 2022)
-kpca                 Kernel PCA: the reconstruction error in the space of a cosine kernel (CoP) or a cosine-Gaussian one
-                     (CoRP) (Fang 2024)
-lts                  LTS: logits scaled by how much of the activation is not in the largest features (Djurisic 2025)
-mahalanobis          Mahalanobis distance to the nearest class mean (Lee 2018)
-margin               Margin between the two largest logits (Liang 2024)
-max_logit            Maximum logit (Hendrycks 2022)
-max_logit_pnorm      MaxLogit-pNorm (Cattelan 2024)
-mc_dropout           Monte-Carlo dropout: one classifier, thinned in several ways (Gal 2016)
-mcm                  MCM: maximum concept matching, of cosines (Ming 2022)
-msp                  Maximum softmax probability (Hendrycks 2017)
-nac                  NAC-UE: how often training inputs brought each unit into the state that an input brings it into
-                     (Liu 2024)
-neco                 NECO: the share of a feature vector that lies in the principal space of neural collapse (Ammar
-                     2024)
-odin                 ODIN (Liang 2018)
-openmax              OpenMax (Bendale 2016)
-outlier_exposure     Outlier Exposure (Hendrycks 2019)
-pixelcnn             PixelCNN++: the log density of an image as its score (Salimans 2017)
-pixelcnn_oe          Outlier Exposure of a density: a PixelCNN++ that is told what to find less likely (Hendrycks 2019)
-pnml                 pNML: regret of the last layer (Bibas 2021)
-react                ReAct: activations clipped from above (Sun 2021)
-rel_u                Rel-U: relative uncertainty (Dadalto 2024)
-scale                SCALE: features scaled by how much of their activation is not in the largest entries (Xu 2024)
-sirc                 SIRC: softmax information retaining combination (Xia 2022)
-temperature          Softmax at the temperature that calibrates it (Guo 2017)
-temporal_ensembling  Temporal ensembling: a classifier that sees few labels, and detectors on it (Laine 2017; Shao 2020)
-typicality           Typicality: is the log density what it is for training inputs, neither lower nor higher? (Mackowiak
-                     2021; Nalisnick 2019)
-vae                  VAE: a bound of an image's log probability, and the rate of its code (Choi 2018)
-vib                  The variational information bottleneck: the rate, and the entropy of the averaged decoder (Alemi
-                     2018)
-viby                 A variational information bottleneck with a prior for each class: VIBY-I and VIBY-II (Sreeramdass
-                     undated)
-vim                  Virtual-logit matching, and the residual of the features alone (Wang 2022)
-vra                  VRA: activations cut off below, clipped above and lifted in between (Xu 2023)
-waic                 WAIC: the log density that several models give, less how far they disagree (Choi 2018)
-weiper_kld           WeiPer+KLD: how far the histograms of the features and of perturbed logits are from those of
-                     training inputs (Granz 2024)
-zheng_hong           A Gaussian mixture for each class's features (Zheng 2018)
+adascale                AdaSCALE: SCALE and LTS with a share of largest features that each input has for itself (Regmi
+                        2025)
+ash                     ASH: activations pruned, and the rest left, levelled or sharpened (Djurisic 2023)
+baseline_t              Softmax at the temperature that detects best on held-out outliers (Liang 2018)
+bin                     One yes-or-no classifier a class (Sreeramdass undated)
+binc                    A softmax that classifies beside calibrated yes-or-no classifiers that detect (Sreeramdass
+                        undated)
+cf_ood                  CF-OOD: how large a neighbourhood has to be before enough training inputs count an input among
+                        their neighbours (Angiulli 2026)
+confidnet               ConfidNet: the probability of the true class, learnt from features (Corbière 2019)
+deep_ensemble           Deep ensemble: several classifiers that differ in nothing but their seed (Lakshminarayanan 2017)
+deep_knn                Deep k-nearest neighbours: do the training inputs that are nearest at each layer share a label?
+                        (Papernot 2018)
+dice                    DICE: a head of which only the weights that contribute most are left (Sun 2022)
+doctor                  DOCTOR (Granese 2021)
+energy                  Energy score (Liu 2020)
+entropy                 Entropy of the softmax (Shannon 1948)
+fdbd                    Fast decision boundary distance (Liu 2024)
+feature_gmm             A Gaussian mixture of the features (Shao 2020)
+feature_maf             A masked autoregressive flow of the features (Shao 2020)
+feature_vae             A variational auto-encoder of the features (Shao 2020)
+flow_gan                Flow-GAN: an image's log density under a flow that was trained against a critic (Grover 2018)
+gan_confidence          Confidence-calibrated classifiers: a generator of images near the training data, on which p is
+                        to be uniform (Lee 2018)
+gen                     Generalised entropy (GEN) (Liu 2023)
+glow                    Glow: an image's log density under a flow, and where its code lies (Kingma 2018; Nalisnick 2019;
+                        Choi 2018)
+gradnorm                GradNorm: the length of the gradient that would make the classifier uncertain (Huang 2021)
+ib_inn                  IB-INN: a generative classifier between a density model (beta = 0) and a discriminative one
+                        (beta = infinity) (Mackowiak 2021)
+ib_inn_imagenet         IB-INN for ImageNet: the generative classifier of `ib_inn` as an invertible ResNet-50 (Mackowiak
+                        2021)
+iodin                   i-ODIN: ODIN that moves only the pixel value which the confidence hangs on most (Regmi 2024)
+kl_matching             KL matching (Hendrycks 2022)
+knn                     Distance to the k-th nearest training feature (Sun 2022)
+kpca                    Kernel PCA: the reconstruction error in the space of a cosine kernel (CoP) or a cosine-Gaussian
+                        one (CoRP) (Fang 2024)
+lts                     LTS: logits scaled by how much of the activation is not in the largest features (Djurisic 2025)
+mahalanobis             Mahalanobis distance to the nearest class mean (Lee 2018)
+mahalanobis_normalised  Mahalanobis distance, and the relative one, of features of length 1 (Müller 2025)
+margin                  Margin between the two largest logits (Liang 2024)
+max_logit               Maximum logit (Hendrycks 2022)
+max_logit_pnorm         MaxLogit-pNorm (Cattelan 2024)
+mc_dropout              Monte-Carlo dropout: one classifier, thinned in several ways (Gal 2016)
+mcm                     MCM: maximum concept matching, of cosines (Ming 2022)
+msp                     Maximum softmax probability (Hendrycks 2017)
+nac                     NAC-UE: how often training inputs brought each unit into the state that an input brings it into
+                        (Liu 2024)
+nci                     NCI: how well the centred features point along the predicted class's weights (Liu 2025)
+neco                    NECO: the share of a feature vector that lies in the principal space of neural collapse (Ammar
+                        2024)
+nnguide                 NNGuide: the energy, guided by the nearest training features, each weighed with its own energy
+                        (Park 2023)
+odin                    ODIN (Liang 2018)
+openmax                 OpenMax (Bendale 2016)
+outlier_exposure        Outlier Exposure (Hendrycks 2019)
+pixelcnn                PixelCNN++: the log density of an image as its score (Salimans 2017)
+pixelcnn_oe             Outlier Exposure of a density: a PixelCNN++ that is told what to find less likely (Hendrycks
+                        2019)
+pnml                    pNML: regret of the last layer (Bibas 2021)
+react                   ReAct: activations clipped from above (Sun 2021)
+rel_u                   Rel-U: relative uncertainty (Dadalto 2024)
+relation                Relation: how strongly an input is tied to the training inputs, in features and in predictions
+                        at once (Kim 2023)
+rmds                    Relative Mahalanobis distance (Ren 2021)
+scale                   SCALE: features scaled by how much of their activation is not in the largest entries (Xu 2024)
+she                     SHE: the inner product with the mean feature of the predicted class (Zhang 2023)
+sirc                    SIRC: softmax information retaining combination (Xia 2022)
+temperature             Softmax at the temperature that calibrates it (Guo 2017)
+temporal_ensembling     Temporal ensembling: a classifier that sees few labels, and detectors on it (Laine 2017; Shao
+                        2020)
+trust_score             Trust score: how much nearer the predicted class is than the nearest other one (Jiang 2018)
+typicality              Typicality: is the log density what it is for training inputs, neither lower nor higher?
+                        (Mackowiak 2021; Nalisnick 2019)
+vae                     VAE: a bound of an image's log probability, and the rate of its code (Choi 2018)
+vib                     The variational information bottleneck: the rate, and the entropy of the averaged decoder (Alemi
+                        2018)
+viby                    A variational information bottleneck with a prior for each class: VIBY-I and VIBY-II
+                        (Sreeramdass undated)
+vim                     Virtual-logit matching, and the residual of the features alone (Wang 2022)
+vra                     VRA: activations cut off below, clipped above and lifted in between (Xu 2023)
+waic                    WAIC: the log density that several models give, less how far they disagree (Choi 2018)
+weiper_kld              WeiPer+KLD: how far the histograms of the features and of perturbed logits are from those of
+                        training inputs (Granz 2024)
+zheng_hong              A Gaussian mixture for each class's features (Zheng 2018)
 
 To add one, write one file:
 
