@@ -45,7 +45,7 @@ from oodbench.networks import classifier
 from oodbench.networks.topped import Topped
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
-EMBEDDING = Output[Tensor]("embedding", "n 128")
+EMBEDDING = Output[Tensor]("hyperspherical_embedding", "n D")
 """z: on the unit sphere."""
 
 
