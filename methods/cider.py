@@ -160,12 +160,12 @@ class NearestOn:
     """Minus the distance to the k-th nearest training input on the unit sphere, in [-2, 0].
 
     Attributes:
-        output: What stands for an input.
+        of: What stands for an input, by name: the features, or the embedding.
         k: Which neighbour; the farthest one where there are fewer.
         most: Training inputs that are compared with; of more, so many are drawn.
     """
 
-    output: Output[Tensor] = FEATURES
+    of: str = FEATURES.name
     k: int = 100
     most: int = 2**17
 
@@ -175,17 +175,21 @@ class NearestOn:
     @property
     def reads(self) -> frozenset[Output]:
         """The one output."""
-        return frozenset({self.output})
+        return frozenset({self._output})
+
+    @property
+    def _output(self) -> Output[Tensor]:
+        return next(output for output in (FEATURES, EMBEDDING) if output.name == self.of)
 
     def fit(self, data: FitData) -> Bank:
         """Return the training inputs."""
         rows = banks.drawn(len(data.train), self.most, data.seed)
-        found = data.train[self.output]
+        found = data.train[self._output]
         return Bank(normalize(found[rows.to(found.device)], dim=1))
 
     def score(self, state: Bank, batch: Outputs) -> Float[Tensor, "n"]:
         """Return minus the distance to the k-th neighbour."""
-        u = normalize(batch[self.output], dim=1)
+        u = normalize(batch[self._output], dim=1)
         return -banks.neighbours(u, state.u, self.k).distance[:, -1].to(u.dtype)
 
 
@@ -210,7 +214,7 @@ METHODS = (
         title="CIDER, nearest neighbours of embeddings (k = 100)",
         paper=PAPER,
         recipe=Cider(),
-        detector=NearestOn(EMBEDDING),
+        detector=NearestOn(EMBEDDING.name),
         family="training",
     ),
 )
