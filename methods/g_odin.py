@@ -22,7 +22,8 @@ configuration has a fixed eps of 0.0025.
 
 Fails where features point to a class for the wrong reason: a cosine does not see how long f is, so an input that hardly
 stirs the network scores as high as one that does. And a step that helps outliers more than the in-set goes unnoticed,
-since no outlier is looked at.
+since no outlier is looked at: on MNIST-5k (`tiny-v1`, one seed) the longest step was chosen, and detected worse than
+none.
 """
 
 from collections.abc import Mapping
