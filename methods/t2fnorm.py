@@ -14,7 +14,8 @@ that of the trained classifier, argmax z, which is what is attacked and whose mi
 the two can differ.
 
 Fails where lengths mislead: of two inputs with the same direction of f the longer one is the more trusted, so a bright
-or high-contrast outlier that stirs the network more than its training images did scores above them.
+or high-contrast outlier that stirs the network more than its training images did scores above them. On MNIST-5k
+(`mnist5k-v1`, one seed) nearly all uniform and Gaussian noise scored above the digits.
 """
 
 from collections.abc import Mapping
