@@ -11,6 +11,9 @@ binc                    A softmax that classifies beside calibrated yes-or-no cl
                         undated)
 cf_ood                  CF-OOD: how large a neighbourhood has to be before enough training inputs count an input among
                         their neighbours (Angiulli 2026)
+cider                   CIDER: embeddings on a hypersphere, close to their class's prototype, prototypes far from each
+                        other (Ming 2023)
+confbranch              A confidence branch: a network that may ask for hints, and pays for each (DeVries 2018)
 confidnet               ConfidNet: the probability of the true class, learnt from features (Corbière 2019)
 deep_ensemble           Deep ensemble: several classifiers that differ in nothing but their seed (Lakshminarayanan 2017)
 deep_knn                Deep k-nearest neighbours: do the training inputs that are nearest at each layer share a label?
@@ -24,6 +27,8 @@ feature_gmm             A Gaussian mixture of the features (Shao 2020)
 feature_maf             A masked autoregressive flow of the features (Shao 2020)
 feature_vae             A variational auto-encoder of the features (Shao 2020)
 flow_gan                Flow-GAN: an image's log density under a flow that was trained against a critic (Grover 2018)
+g_odin                  Generalised ODIN: confidence decomposed into a cosine and a divisor, a step chosen without
+                        outliers (Hsu 2020)
 gan_confidence          Confidence-calibrated classifiers: a generator of images near the training data, on which p is
                         to be uniform (Lee 2018)
 gen                     Generalised entropy (GEN) (Liu 2023)
@@ -39,6 +44,7 @@ kl_matching             KL matching (Hendrycks 2022)
 knn                     Distance to the k-th nearest training feature (Sun 2022)
 kpca                    Kernel PCA: the reconstruction error in the space of a cosine kernel (CoP) or a cosine-Gaussian
                         one (CoRP) (Fang 2024)
+logitnorm               LogitNorm: cross-entropy of logits whose length is held fixed (Wei 2022)
 lts                     LTS: logits scaled by how much of the activation is not in the largest features (Djurisic 2025)
 mahalanobis             Mahalanobis distance to the nearest class mean (Lee 2018)
 mahalanobis_normalised  Mahalanobis distance, and the relative one, of features of length 1 (Müller 2025)
@@ -67,9 +73,11 @@ rel_u                   Rel-U: relative uncertainty (Dadalto 2024)
 relation                Relation: how strongly an input is tied to the training inputs, in features and in predictions
                         at once (Kim 2023)
 rmds                    Relative Mahalanobis distance (Ren 2021)
+rotpred                 RotPred: a classifier that also tells by how much an image was turned (Hendrycks 2019)
 scale                   SCALE: features scaled by how much of their activation is not in the largest entries (Xu 2024)
 she                     SHE: the inner product with the mean feature of the predicted class (Zhang 2023)
 sirc                    SIRC: softmax information retaining combination (Xia 2022)
+t2fnorm                 T2FNorm: features of fixed length in training, features as they are for the score (Regmi 2024)
 temperature             Softmax at the temperature that calibrates it (Guo 2017)
 temporal_ensembling     Temporal ensembling: a classifier that sees few labels, and detectors on it (Laine 2017; Shao
                         2020)
