@@ -1,13 +1,18 @@
 """What a record says of its method before any number is known: members, versions, what tuning did not decide."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from small import context_in
 
-from oodbench.identity import address
+from oodbench.contract import FEATURES, LOGITS, Output
+from oodbench.identity import address, declared
+from oodbench.records import Parameters
 from oodbench.run.plan import Job, plan
-from oodbench.run.records import declared_versions, identity
+from oodbench.run.records import declared_versions, identity, parameters
 from oodbench.run.registry import registry
 from oodbench.run.tune import Tuned
 
@@ -67,3 +72,19 @@ def test_only_ensembles_share_members_between_seeds() -> None:
         < sum(len(entry.method.recipe.parts(seed, seeds)) for seed in seeds)
     }
     assert shared == {"deep-ensemble", "deep-ensemble-mi", "waic-glow", "waic-vae", "waic-pixelcnn++"}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A detector one of whose fields is an output."""
+
+    of: Output[Any] = FEATURES
+    power: tuple[int, ...] = (1, 2)
+
+
+def test_a_field_that_is_an_output_stands_in_the_record_as_it_is_declared() -> None:
+    job: Any = SimpleNamespace(method=SimpleNamespace(detector=Reader(of=LOGITS)))
+    made = parameters(job, None)
+    assert made.given["of"] == declared(LOGITS)
+    assert Parameters.model_validate_json(made.model_dump_json()) == made
+    assert made.default["power"] == [1, 2]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from oodbench.contract import Method
 from oodbench.data.cards import card_sha256, find_card
-from oodbench.identity import PROTOCOL, TRAINING
+from oodbench.identity import PROTOCOL, TRAINING, declared
 from oodbench.records import CellRecord, Citation, DataUsed, Parameters, Passes, Record
 from oodbench.run import provenance
 from oodbench.run.behaviour import method_source
@@ -95,7 +95,9 @@ def parameters(job: Job | Skip, tuned: Tuned | None) -> Parameters:
     for field in fields(detector):  # type: ignore[arg-type]
         value = getattr(detector, field.name)
         if not callable(value) and not isinstance(value, frozenset) and field.name != "version":
-            (default if field.default is not MISSING and value == field.default else given)[field.name] = value
+            (default if field.default is not MISSING and value == field.default else given)[field.name] = declared(
+                value
+            )
     if tuned is None:
         return Parameters(given=given, default=default)
     return Parameters(given=given, default=default, chosen=dict(tuned.chosen), undecided=tuned.undecided)
