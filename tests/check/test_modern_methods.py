@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.ash import AshAtMap
 from scipy.special import logsumexp
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
@@ -121,14 +122,6 @@ def react_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
 
 
 # ASH-P at a convolution (Djurisic 2023): all but the largest entries of the map are 0
-
-
-def ash(batch: Outputs) -> Tensor:
-    a = batch[FEATURE_MAP]
-    flat = a.flatten(1)
-    kept = flat.topk(flat.shape[1] - round(0.65 * flat.shape[1]), dim=1)
-    pruned = torch.zeros_like(flat).scatter(1, kept.indices, kept.values).view_as(a)
-    return formulas.energy(batch.at(replacing={FEATURE_MAP: pruned}).logits)
 
 
 def ash_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
@@ -241,7 +234,7 @@ MAP = frozenset({FEATURE_MAP, LOGITS, NETWORK})
 ROWS: list[tuple[Method, Callable[..., list[float]], frozenset[str]]] = [
     (row("gen", Stateless(frozenset({LOGITS}), gen)), gen_by_loops, frozenset()),
     (row("react", ReAct()), react_by_loops, frozenset({"direction"})),  # noise stirs these eight features most
-    (row("ash", Stateless(MAP, ash)), ash_by_loops, frozenset()),
+    (row("ash", AshAtMap("p", 65.0)), ash_by_loops, frozenset()),
     (row("vim", ViM()), vim_by_loops, frozenset()),
     (row("gradnorm", Stateless(frozenset({LOGITS, FEATURES}), gradnorm)), gradnorm_by_loops, frozenset()),
     (row("rankfeat", Stateless(MAP, rankfeat)), rankfeat_by_loops, frozenset()),
