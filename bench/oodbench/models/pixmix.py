@@ -42,10 +42,13 @@ CHANGES = (
     change.translate_x,
     change.translate_y,
 )
-OFFSET = torch.tensor([0.0, 0, 4, 0, 0, 0, 0, 0, 0])
-SLOPE = torch.tensor([0.0, 0, 0, 3, 0.1, 0.03, 0.03, 1 / 30, 1 / 30])
+OFFSET = torch.tensor([0.0, 0, 3.5, 0, 0, 0, 0, 0, 0])
+SLOPE = torch.tensor([0.0, 0, 0.4, 3, 0.1, 0.03, 0.03, 1 / 30, 1 / 30])
 SIGNED = torch.tensor([False, False, False, True, False, True, True, True, True])
-"""Strength = offset + slope times a level that is uniform in [0.1, 3], either way where it is signed."""
+"""Strength = offset + slope times a level that is uniform in [0.1, 3], either way where it is signed.
+
+The bits that posterising drops, 4 + floor(0.4 level), are rounded there.
+"""
 
 
 def pixmix(x: Tensor, chance: torch.Generator) -> Tensor:
