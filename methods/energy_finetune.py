@@ -19,9 +19,10 @@ mode:
 
 mu and sigma are mean and standard deviation of the energies of the first step's inputs and outliers, half the weight
 to each. They need training inputs and auxiliary outliers alone, m_in < m_out always holds, and they scale as logits do.
-On MNIST-5k, where CIFAR's margins cost two points of accuracy, such margins cost about one [?: two seeds; of means, of
-quantiles and of deviations no rule could be told from another by held-out photographs]. `energy-finetune-cifar` has the
-authors' margins for CIFAR-10 whatever the in-set.
+The rule is not tuned: of eight like it on MNIST-5k (means, quantiles, deviations, multiples of the mean; two seeds) no
+two could be told apart by held-out photographs, all above AUROC 99.7. The price is in accuracy: on tiny-v1, one seed,
+94.8 % with it and 93.2 % with the authors' margins, where the plain classifier has 96.8 %. `energy-finetune-cifar` has
+the authors' margins for CIFAR-10 whatever the in-set.
 
 Fails where the outliers do not look like what comes: the energy is bounded on them and on the inputs, and nowhere else.
 Without outliers of the same space it cannot be trained.
