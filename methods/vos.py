@@ -100,7 +100,8 @@ class WithInside(nn.Module):
     def inside(self, logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:
         """Return a - b E_w, E_w = -log sum_c w_c exp(z_c)."""
         negative_energy = (logits.float() + self.w.clamp(min=1e-6).log()).logsumexp(dim=1)
-        odds: Tensor = self.odds(negative_energy[:, None])[:, 0]
+        # no matrix product: half precision must not round what is ranked
+        odds: Tensor = self.odds.weight[0, 0] * negative_energy + self.odds.bias
         return odds
 
     @torch.no_grad()
