@@ -12,14 +12,14 @@ Measures", CVPR 2022 (`pixmix-msp`).
 `oodbench.models.augment`, `randaugment` and `pixmix` say what t is. It comes after the matrix's own augmentations, and
 any recipe may have it: `augment` of a matrix's training takes these names, too. Cutout hides one square of half the
 image's side (16 of 32 pixels, as for CIFAR-10). RandAugment makes N = 1 change of strength 14 of 30, as OpenOOD does.
-PixMix mixes up to 4 times with beta = 3, as its authors do; their 14,230 pictures of fractals and of feature
-visualisations are drawings of others that nobody may pass on, so the code draws its own fractals and textures (see
-`oodbench.models.pixmix`): a row of "PixMix, synthetic pictures", whose numbers are not those of the paper's pictures.
+PixMix mixes up to 4 times with beta = 3, as its authors do. Their 14,230 pictures of fractals and of feature
+visualisations are the work of others and are not passed on; the code draws fractals and textures of its own in their
+place (`oodbench.models.pixmix` says how). That is the trap: this row is PixMix with synthetic pictures, and the paper's
+numbers are of other pictures.
 
-Fails where a class lives in what an augmentation changes: left and right, up and down, a colour, a small stroke.
-RandAugment turns and inverts, and where an out-set is made by that (mirrored or negative images) the classifier has
-been told to take it for an input. What is learnt is to be right on changed inputs, so an out-set of changed inputs gets
-harder to tell.
+Fails where a class lives in what an augmentation changes: a colour, a small stroke, which way is up. An out-set of
+changed inputs (turned, negative, cut) gets harder to tell, as the classifier is told to be sure on such; and synthetic
+textures as an out-set are near what PixMix mixes in.
 """
 
 from dataclasses import dataclass, replace

@@ -17,9 +17,8 @@ Inputs and mixed images go through the network at once; the authors' code has tw
 the sets apart. OpenOOD's configuration draws l from Beta(0.1, 1), beta = 1: nearly all of each box is the outlier's, so
 what its board calls MixOE is close to Outlier Exposure on half-cut images.
 
-Fails where outliers are far from the classes: what lies between them is then passed on the way, and only there is the
-answer made less certain. Near classes is where it was made for. It asks the classifier for less than certainty on
-images with most of an input in them, so mistakes may be told less well.
+Fails where what comes is neither an outlier nor between one and an input: nothing is asked of the classifier there. It
+is told to be less than certain on images that are mostly an input, so mistakes may be told less well.
 """
 
 from dataclasses import dataclass, replace

@@ -16,9 +16,9 @@ BatchNorm's statistics. A step costs two plain ones.
 The paper ranks out-sets by the Dempster-Shafer uncertainty C / (C + sum_i exp(z_i)), which orders inputs as the energy
 does; OpenOOD's board has the maximum softmax probability: rows `regmixup-energy` and `regmixup`.
 
-Fails where an out-set looks like a blend of classes: on those the training asks for a shared, but sharp, answer. Its
-logits are no longer trained towards certainty alone, so what is tuned for plain logits (a margin, a temperature) has to
-be tuned again.
+Fails where what comes is no blend of two inputs: nothing is asked of the classifier there, and noise may keep the
+certainty that it has in the plain classifier, as it does on tiny-v1. An out-set that does look like a blend is answered
+by two classes.
 """
 
 from dataclasses import dataclass, replace
