@@ -18,7 +18,8 @@ the sets apart. OpenOOD's configuration draws l from Beta(0.1, 1), beta = 1: nea
 what its board calls MixOE is close to Outlier Exposure on half-cut images.
 
 Fails where what comes is neither an outlier nor between one and an input: nothing is asked of the classifier there. It
-is told to be less than certain on images that are mostly an input, so mistakes may be told less well.
+is told to be less than certain on images that are mostly an input, so mistakes may be told less well, and
+accuracy falls: on mnist5k-v1, one seed, from 98.0 % to 94.4 %.
 """
 
 from dataclasses import dataclass, replace
