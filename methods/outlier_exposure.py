@@ -27,9 +27,8 @@ from torch.nn.functional import cross_entropy
 
 from oodbench import formulas
 from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
-from oodbench.ensembles import take_weights
 from oodbench.errors import BadMethod
-from oodbench.recipes import Plain
+from oodbench.recipes import Plain, fine_tuning, from_plain
 from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
@@ -102,9 +101,7 @@ class OeFineTuned(Defaults):
 
     def sized(self, scale: Scale, training: Training) -> "OeFineTuned":
         """Return the recipe that begins from the matrix's plain classifier."""
-        epochs, share = (max(1, min(10, training.epochs // 4)), 100) if scale == "paper" else (2, 10)
-        tuning = replace(training, epochs=epochs, lr=training.lr / share, schedule="cosine")
-        return replace(self, plain=self.plain.sized(scale, training), training=tuning)
+        return replace(self, plain=self.plain.sized(scale, training), training=fine_tuning(scale, training))
 
     def parts(self, seed: int, seeds: tuple[int, ...]) -> tuple[tuple[Recipe, int], ...]:
         """Return the plain classifier of the same seed."""
@@ -112,8 +109,7 @@ class OeFineTuned(Defaults):
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a network with the plain classifier's weights and running statistics, and its training."""
-        net = self.plain.start(in_set, (), labels, seed).net
-        take_weights([net], parts)
+        net = from_plain(self.plain, in_set, parts, labels, seed)
         return Fit(net, alone(net, partial(self.loss, net)))
 
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:

@@ -1,6 +1,6 @@
 """The plain recipe, cross-entropy on the matrix's own network, and the given one, that is loaded in its place.
 
-Most methods judge the plain classifier.
+Most methods judge the plain classifier; some train it on for a while.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from oodbench.contract import EMBEDDINGS, FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Material, Output
+from oodbench.ensembles import take_weights
 from oodbench.given import GivenModel
 from oodbench.networks import classifier
 from oodbench.spaces import Images, SpaceName
@@ -41,6 +42,30 @@ class Plain(Defaults):
     def loss(self, net: nn.Module, batch: TrainBatch) -> Tensor:
         """Return the mean cross-entropy of the batch."""
         return cross_entropy(net(batch.inputs), batch.labels, label_smoothing=self.training.label_smoothing)
+
+
+def fine_tuning(scale: Scale, training: Training, rate: float = 0.01) -> Training:
+    """Return how the matrix's plain classifier is trained on: a quarter of its epochs, at most 10, at scale "paper".
+
+    Elsewhere it takes 2 epochs from a tenth of the learning rate, as there are far fewer steps. The rate falls along a
+    half cosine.
+
+    Args:
+        scale: Of the matrix.
+        training: Of the plain classifier.
+        rate: Share of its largest learning rate that fine-tuning begins with at scale "paper".
+    """
+    epochs, lr = (
+        (max(1, min(10, training.epochs // 4)), training.lr * rate) if scale == "paper" else (2, training.lr / 10)
+    )
+    return replace(training, epochs=epochs, lr=lr, schedule="cosine")
+
+
+def from_plain(plain: Plain, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> nn.Module:
+    """Return a network with the weights and running statistics of the plain classifier, if it is among the parts."""
+    net = plain.start(in_set, (), labels, seed).net
+    take_weights([net], parts)
+    return net
 
 
 @final

@@ -74,6 +74,9 @@ AUGMENTATIONS = Table(
         "flip": "oodbench.models.augment:flip",
         "crop4": "oodbench.models.augment:crop4",
         "shift2": "oodbench.models.augment:shift2",
+        "cutout": "oodbench.models.augment:cutout",
+        "randaugment": "oodbench.models.randaugment:randaugment",
+        "pixmix": "oodbench.models.pixmix:pixmix",
     },
 )
 """(pixels [n c h w], generator) -> pixels of the same shape. Entry point `oodbench.augmentations`."""
@@ -105,7 +108,8 @@ class Training:
         nesterov: Nesterov momentum.
         dropout: Probability of dropping a unit inside the network's blocks.
         label_smoothing: Mass moved from the true class to all.
-        augment: Of `AUGMENTATIONS`, in order: "flip", "crop4" (pad 4 and crop), "shift2" (2 pixels).
+        augment: Of `AUGMENTATIONS`, in order: "flip", "crop4" (pad 4 and crop), "shift2" (2 pixels),
+            "cutout", "randaugment", "pixmix".
         outlier_ratio: Outliers beside each input of a step, for recipes that want them.
         precision: "float32", or "bfloat16" autocast while training; scores are always float32.
     """

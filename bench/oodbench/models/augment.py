@@ -33,3 +33,21 @@ def crop4(x: Tensor, chance: torch.Generator) -> Tensor:
 def shift2(x: Tensor, chance: torch.Generator) -> Tensor:
     """Translate by up to 2 pixels."""
     return shift(x, chance, 2)
+
+
+def cutout(x: Tensor, chance: torch.Generator) -> Tensor:
+    """Hide a square of half the side about a random pixel of each image (DeVries & Taylor 2017); the edge may cut it.
+
+    What is hidden has the mean colour of the batch: the original code puts zeros after standardisation, which is the
+    mean colour of the data set.
+    """
+    n, _, h, w = x.shape
+    row = _covered(torch.randint(h, (n, 1), generator=chance), h)
+    column = _covered(torch.randint(w, (n, 1), generator=chance), w)
+    return torch.where(row[:, None, :, None] & column[:, None, None, :], x.mean(dim=(0, 2, 3), keepdim=True), x)
+
+
+def _covered(centre: Tensor, size: int) -> Tensor:
+    """Return which of `size` places lie in [centre - size/4, centre + size/4)."""
+    place, half = torch.arange(size), size // 4
+    return (place >= centre - half) & (place < centre + half)
