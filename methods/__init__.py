@@ -5,6 +5,8 @@ What is here (written by `make gallery`):
 adascale                AdaSCALE: SCALE and LTS with a share of largest features that each input has for itself (Regmi
                         2025)
 ash                     ASH: activations pruned, and the rest left, levelled or sharpened (Djurisic 2023)
+augmentations           Augmentations beyond flips and shifts: the plain classifier trained on pictures that were cut,
+                        bent or mixed (DeVries 2017; Cubuk 2020; Hendrycks 2022)
 baseline_t              Softmax at the temperature that detects best on held-out outliers (Liang 2018)
 bin                     One yes-or-no classifier a class (Sreeramdass undated)
 binc                    A softmax that classifies beside calibrated yes-or-no classifiers that detect (Sreeramdass
@@ -21,6 +23,7 @@ deep_knn                Deep k-nearest neighbours: do the training inputs that a
 dice                    DICE: a head of which only the weights that contribute most are left (Sun 2022)
 doctor                  DOCTOR (Granese 2021)
 energy                  Energy score (Liu 2020)
+energy_finetune         Energy-bounded fine-tuning: the energy of outliers is pushed up, that of inputs down (Liu 2020)
 entropy                 Entropy of the softmax (Shannon 1948)
 fdbd                    Fast decision boundary distance (Liu 2024)
 feature_gmm             A Gaussian mixture of the features (Shao 2020)
@@ -40,6 +43,8 @@ ib_inn                  IB-INN: a generative classifier between a density model 
 ib_inn_imagenet         IB-INN for ImageNet: the generative classifier of `ib_inn` as an invertible ResNet-50 (Mackowiak
                         2021)
 iodin                   i-ODIN: ODIN that moves only the pixel value which the confidence hangs on most (Regmi 2024)
+ish                     ISH, intermediate tensor shaping: a fine-tuning in which the head learns from an input's largest
+                        features (Xu 2024)
 kl_matching             KL matching (Hendrycks 2022)
 knn                     Distance to the k-th nearest training feature (Sun 2022)
 kpca                    Kernel PCA: the reconstruction error in the space of a cosine kernel (CoP) or a cosine-Gaussian
@@ -53,6 +58,8 @@ max_logit               Maximum logit (Hendrycks 2022)
 max_logit_pnorm         MaxLogit-pNorm (Cattelan 2024)
 mc_dropout              Monte-Carlo dropout: one classifier, thinned in several ways (Gal 2016)
 mcm                     MCM: maximum concept matching, of cosines (Ming 2022)
+mixoe                   Mixture Outlier Exposure: images between inputs and outliers, their labels between a class and
+                        none (Zhang 2023)
 msp                     Maximum softmax probability (Hendrycks 2017)
 nac                     NAC-UE: how often training inputs brought each unit into the state that an input brings it into
                         (Liu 2024)
@@ -69,6 +76,7 @@ pixelcnn_oe             Outlier Exposure of a density: a PixelCNN++ that is told
                         2019)
 pnml                    pNML: regret of the last layer (Bibas 2021)
 react                   ReAct: activations clipped from above (Sun 2021)
+regmixup                RegMixup: mixed images beside clean ones (Pinto 2022)
 rel_u                   Rel-U: relative uncertainty (Dadalto 2024)
 relation                Relation: how strongly an input is tied to the training inputs, in features and in predictions
                         at once (Kim 2023)
@@ -90,6 +98,7 @@ vib                     The variational information bottleneck: the rate, and th
 viby                    A variational information bottleneck with a prior for each class: VIBY-I and VIBY-II
                         (Sreeramdass undated)
 vim                     Virtual-logit matching, and the residual of the features alone (Wang 2022)
+vos                     VOS: virtual outliers, drawn where the classes' own features are rare (Du 2022)
 vra                     VRA: activations cut off below, clipped above and lifted in between (Xu 2023)
 waic                    WAIC: the log density that several models give, less how far they disagree (Choi 2018)
 weiper_kld              WeiPer+KLD: how far the histograms of the features and of perturbed logits are from those of
