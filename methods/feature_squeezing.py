@@ -89,7 +89,7 @@ def l1(z: Float[Tensor, "n C"], other: Float[Tensor, "n C"]) -> Float[Tensor, "n
 
 def reduced(x: Float[Tensor, "n c h w"], bits: int) -> Float[Tensor, "n c h w"]:
     """Return pixels of [0, 1] rounded to one of 2^bits values."""
-    top = 2**bits - 1
+    top: float = 2**bits - 1
     return (x * top).round() / top
 
 
@@ -97,7 +97,8 @@ def median(x: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h w"]:
     """Return the median of the window at each pixel, of an even number the larger middle one."""
     up = side // 2
     windows = _mirrored(x, up, side - 1 - up).unfold(2, side, 1).unfold(3, side, 1).flatten(4)
-    return windows.kthvalue(side * side // 2 + 1, dim=4).values
+    middle: Tensor = windows.kthvalue(side * side // 2 + 1, dim=4).values
+    return middle
 
 
 def non_local_means(x: Float[Tensor, "n c h w"], h: float, window: int, patch: int) -> Float[Tensor, "n c h w"]:

@@ -88,7 +88,8 @@ class Gram:
         high: list[Tensor] = []
         for batch in data.train.batches():
             y = batch.logits.argmax(dim=1)
-            for layer, feature_map in enumerate(batch[MAPS]):
+            maps: tuple[Tensor, ...] = batch[MAPS]
+            for layer, feature_map in enumerate(maps):
                 g = grams(feature_map, self.powers)
                 if layer == len(low):
                     low.append(g.new_full((data.classes, g.shape[1]), torch.inf))
@@ -104,8 +105,9 @@ class Gram:
     def _deviations(self, state: Ranges, batch: Outputs) -> Float[Tensor, "n L"]:
         """Return delta_l / p_max of each layer."""
         p, y = batch.logits.double().softmax(dim=1).max(dim=1)
+        maps: tuple[Tensor, ...] = batch[MAPS]
         made = []
-        for feature_map, low, high in zip(batch[MAPS], state.low, state.high, strict=True):
+        for feature_map, low, high in zip(maps, state.low, state.high, strict=True):
             g = grams(feature_map, self.powers)
             below = (low[y] - g).clamp_min(0) / low[y].abs().clamp_min(LEAST)
             above = (g - high[y]).clamp_min(0) / high[y].abs().clamp_min(LEAST)

@@ -40,6 +40,9 @@ from oodbench.detectors.trained import Schedule, filled, flat, minimise
 from oodbench.networks.linear import sigmoid_convolution
 from oodbench.recipes import Plain
 
+AT_ONCE = 32
+"""Images that are drawn at a time: the auto-encoder's maps are as large as they are."""
+
 
 class Autoencoder(NamedTuple):
     """The weights of the fitted auto-encoder, and the channels of its images."""
@@ -103,9 +106,11 @@ class Magnet:
     def score(self, state: Autoencoder, batch: Outputs) -> Float[Tensor, "n"]:
         """Return -JSD, in nats, or minus the error."""
         x = batch.inputs
-        drawn = filled(self._net(state.channels, torch.Generator()), state.weights)(x)
+        net = filled(self._net(state.channels, torch.Generator()), state.weights)
+        drawn = torch.cat([net(some) for some in torch.split(x, AT_ONCE)])
         if not self.T:
-            return -(x - drawn).abs().double().pow(self.p).mean(dim=(1, 2, 3)).float()
+            error: Tensor = (x - drawn).abs().double().pow(self.p).mean(dim=(1, 2, 3))
+            return -error.float()
         answers = torch.stack([batch.logits, batch.at(drawn.clamp(0, 1)).logits], dim=1)
         return -formulas.mutual_information(answers.double() / self.T).float()
 
@@ -121,7 +126,9 @@ class Magnet:
 
 def _begin(net: nn.Sequential, mean: Float[Tensor, "c"]) -> None:
     """Move the biases so that a map of the mean pixel stays, wherever it passes, in the middle of the sigmoids."""
-    first, last = net[0][0], net[-1][0]
+    first, *_, last = (module for module in net.modules() if isinstance(module, nn.Conv2d))
+    assert first.bias is not None
+    assert last.bias is not None
     first.bias.data = -(first.weight.data.sum(dim=(2, 3)) @ mean)
     last.bias.data += mean.clamp(0.01, 0.99).logit()
 

@@ -33,7 +33,8 @@ def without_rank_1(feature_map: Float[Tensor, "n F h w"]) -> Float[Tensor, "n F 
     else:
         v = torch.linalg.eigh(A.mT @ A).eigenvectors[:, :, -1:]
         part = (A @ v) @ v.mT
-    return (A - part).view_as(feature_map).to(feature_map.dtype)
+    left: Tensor = A - part
+    return left.view_as(feature_map).to(feature_map.dtype)
 
 
 def score(batch: Outputs) -> Float[Tensor, "n"]:

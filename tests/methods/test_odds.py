@@ -9,6 +9,7 @@ from oodbench.methods.odds import METHODS, OddsAreOdd
 from torch import Tensor
 
 from oodbench import banks
+from oodbench.contract import LOGITS
 
 QUICK = OddsAreOdd(sigma=0.05, draws=3, images=40, a_class=1, least=4)
 
@@ -75,9 +76,7 @@ def test_an_image_that_noise_leads_to_another_class_has_a_low_score(lab) -> None
         passes, entries, constants = 1, frozenset(), {}
 
         def outputs(self, x: Tensor, wanted, replacing=None):
-            from oodbench.contract import LOGITS
-
-            return {LOGITS: lab.net(x) if len(x) > 1 else spike(x)}
+            return {LOGITS: spike(x)}
 
     calm = lab.fit(QUICK)
     spiked = type(lab)(Spiked(), lab.train, lab.validation, lab.outliers, lab.test)

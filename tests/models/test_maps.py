@@ -1,4 +1,4 @@
-"""Maps of the first convolution and of the layers: what trained and given networks give, and what says there is none."""
+"""Maps of the first convolution and of the layers: what trained and given networks give, and who has none."""
 
 import pytest
 import torch

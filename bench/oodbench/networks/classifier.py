@@ -1,7 +1,7 @@
 """A classifier: standardise, trunk, global average pooling, linear head."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any
 
@@ -63,13 +63,16 @@ class Classifier(nn.Module):
         """Return outputs for x after one forward pass, or what is left of one after a replaced map or features."""
         if FEATURES in replacing and not wanted & {FEATURE_MAP, LAYERS, MAPS, FIRST_MAP}:
             return self._above(replacing[FEATURES])
-        with recorded(first_convolution(self.trunk)) if FIRST_MAP in wanted else nullcontext([]) as first:
+        with ExitStack() as hooks:
+            first = hooks.enter_context(recorded(first_convolution(self.trunk))) if FIRST_MAP in wanted else []
             *below, top = self.trunk(self.standardise(x))
         top = replacing.get(FEATURE_MAP, top)
         features = replacing.get(FEATURES, pooled(top))
         layers = (*map(pooled, below), features)
-        given = {FEATURE_MAP: top, MAPS: (*below, top), LAYERS: layers, **self._above(features)}
-        return {**given, FIRST_MAP: first[0]} if first else given
+        given: dict[Output, Any] = {FEATURE_MAP: top, MAPS: (*below, top), LAYERS: layers}
+        if first:
+            given[FIRST_MAP] = first[0]
+        return given | self._above(features)
 
     def _above(self, features: Tensor) -> dict[Output, Any]:
         return {FEATURES: features, LOGITS: self.head(features)}
