@@ -14,7 +14,7 @@ classes are predicted ones, in training too; deviations are divided by the large
 (each convolution, normalisation and activation); here those after the stem and each stage. OpenOOD has powers 1 to 5,
 true classes, and holds out a tenth of the training images by an unseeded draw; pytorch-ood does not divide by p_max.
 Both keep all training Grams in memory; here only the ranges are kept. sum_j G_ij = sum_s F_is^p sum_j F_js^p needs no
-matrix. All in float64: F^10 is large. A tenth root by logarithms would lose the sign.
+matrix. All in float64: F^10 is large.
 
 A class that no training image is predicted as takes the range of all classes. |min| and |max| are at least 1e-6, as in
 the authors' code. A layer in which no validation image deviates is divided by 1.

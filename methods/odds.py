@@ -20,7 +20,8 @@ A class that fewer than `least` of the drawn training images are predicted as ha
 those of all pairs together. A pair that never varies is measured in logits.
 
 Fails where the attack is stronger than the noise: an image pushed deep into its wrong class moves like any other, or
-less, and looks better than clean ones. Attacks that know of the test pass it (Tramer et al. 2020).
+less, and looks better than clean ones; so does one of a single large step, which ends in no narrow region. Attacks that
+know of the test pass it (Tramer et al. 2020).
 """
 
 from dataclasses import dataclass

@@ -7,9 +7,9 @@ Song, Sebe & Wang, "RankFeat: Rank-1 Feature Removal for Out-of-distribution Det
 
 z(A') goes on from the changed map: pooled, and multiplied by the head. This is the paper's RankFeat of block 4. Its
 main row averages the logits of this and of block 3, whose map is no entry of the networks here. The authors' code
-(KingJamesSong/RankFeat) has an exact decomposition or a power iteration of 20 steps from random vectors, pytorch-ood
-and OpenOOD likewise; here s_1 v_1^T u_1 is the projection on the first eigenvector of the smaller of A A^T and A^T A,
-in float64: nothing is drawn, and an image's score does not depend on what else is in the batch.
+(KingJamesSong/RankFeat) and OpenOOD have an exact decomposition or a power iteration of 20 steps from random vectors,
+pytorch-ood the exact one; here s_1 u_1 v_1^T is the projection on the first eigenvector of the smaller of A A^T and
+A^T A, in float64: nothing is drawn, and an image's score does not depend on what else is in the batch.
 
 Fails where the first singular part is the class itself: on a network of few channels or places nothing else is
 left, and of a map with a single place, whose rank is 1, nothing at all (the score is then the same for all inputs).

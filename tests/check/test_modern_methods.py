@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pytest
 import torch
+from oodbench.methods.rankfeat import METHODS as RANKFEAT
 from scipy.special import logsumexp
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
@@ -200,14 +201,7 @@ def gradnorm_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
     return scores
 
 
-# RankFeat (Song 2022): energy of the logits of the map without its first singular part
-
-
-def rankfeat(batch: Outputs) -> Tensor:
-    a = batch[FEATURE_MAP].flatten(2)
-    U, S, Vh = torch.linalg.svd(a, full_matrices=False)
-    rest = a - S[:, :1, None] * U[:, :, :1] @ Vh[:, :1]
-    return formulas.energy(batch.at(replacing={FEATURE_MAP: rest.view_as(batch[FEATURE_MAP])}).logits)
+# RankFeat (Song 2022), of this repository: its laws on a network whose last map has places, as the toy's has not
 
 
 def rankfeat_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
@@ -244,7 +238,7 @@ ROWS: list[tuple[Method, Callable[..., list[float]], frozenset[str]]] = [
     (row("ash", Stateless(MAP, ash)), ash_by_loops, frozenset()),
     (row("vim", ViM()), vim_by_loops, frozenset()),
     (row("gradnorm", Stateless(frozenset({LOGITS, FEATURES}), gradnorm)), gradnorm_by_loops, frozenset()),
-    (row("rankfeat", Stateless(MAP, rankfeat)), rankfeat_by_loops, frozenset()),
+    (row("rankfeat", RANKFEAT[0].detector), rankfeat_by_loops, frozenset()),
     (row("saliency", Stateless(MAP, saliency)), saliency_by_loops, frozenset({"direction"})),  # no detector
 ]
 
