@@ -16,8 +16,8 @@ true classes, and holds out a tenth of the training images by an unseeded draw; 
 Both keep all training Grams in memory; here only the ranges are kept. sum_j G_ij = sum_s F_is^p sum_j F_js^p needs no
 matrix. All in float64: F^10 is large.
 
-A class that no training image is predicted as takes the range of all classes. |min| and |max| are at least 1e-6, as in
-the authors' code. A layer in which no validation image deviates is divided by 1.
+A class that no training image is predicted as takes the range of all classes. |min| and |max| count as 1e-6 at least;
+the authors' code adds as much. A layer in which no validation image deviates is divided by 1.
 
 Fails where validation images deviate as much as others: with few training images the ranges are narrow. Extremes widen
 with every image, so large noisy training sets hide deviations; and an image whose channels are correlated as usual has

@@ -82,7 +82,8 @@ class PatchDistribution:
     def score(self, state: Patches, batch: Outputs) -> Float[Tensor, "n"]:
         """Return -max_s of the distance."""
         f = _patches(batch[FEATURE_MAP], state.channels) - state.mu
-        return -torch.einsum("npi,pij->npj", f, state.root).norm(dim=2).amax(dim=1).float()
+        distance: Tensor = torch.einsum("npi,pij->npj", f, state.root).norm(dim=2)
+        return -distance.amax(dim=1).float()
 
 
 def _patches(feature_map: Float[Tensor, "n F h w"], channels: Int[Tensor, "d"]) -> Float[Tensor, "n P d"]:

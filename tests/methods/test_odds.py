@@ -102,3 +102,12 @@ def test_many_classes_draw_more_images(lab) -> None:
 def test_rows() -> None:
     assert METHODS[0].detector == OddsAreOdd(sigma=0.005, draws=16)
     assert [row.tuning_access for row in METHODS] == ["none", "adversarial_val"]
+
+
+def test_drawn_batches_are_the_rows_that_are_drawn(lab) -> None:
+    outputs = lab.outputs(QUICK, lab.train[0])
+    object.__setattr__(outputs._model, "gradient_batch", 13)
+    parts = [(len(batch), batch.inputs[rows]) for batch, rows in banks.drawn_batches(outputs, 20, seed=3)]
+    assert max(n for n, _ in parts) == 13
+    assert torch.equal(torch.cat([x for _, x in parts]), lab.train[0][banks.drawn(90, 20, 3)])
+    assert sum(len(rows) for _, rows in banks.drawn_batches(outputs, 1000, seed=3)) == 90
