@@ -52,7 +52,8 @@ def grams(feature_map: Float[Tensor, "n F h w"], powers: int) -> Float[Tensor, "
     for p in range(1, powers + 1):
         power = F.pow(p)
         rows = (power * power.sum(dim=1, keepdim=True)).sum(dim=2)
-        made.append(rows.sign() * rows.abs().pow(1 / p))
+        size = torch.where(rows == 0, 1.0, rows.abs())  # a root's derivative at 0 is infinite
+        made.append(rows.sign() * size.pow(1 / p))
     return torch.cat(made, dim=1)
 
 
