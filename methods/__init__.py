@@ -28,6 +28,7 @@ entropy                 Entropy of the softmax (Shannon 1948)
 fdbd                    Fast decision boundary distance (Liu 2024)
 feature_gmm             A Gaussian mixture of the features (Shao 2020)
 feature_maf             A masked autoregressive flow of the features (Shao 2020)
+feature_squeezing       Feature squeezing: how far the softmax moves when the image is made simpler (Xu 2018)
 feature_vae             A variational auto-encoder of the features (Shao 2020)
 flow_gan                Flow-GAN: an image's log density under a flow that was trained against a critic (Grover 2018)
 g_odin                  Generalised ODIN: confidence decomposed into a cosine and a divisor, a step chosen without
@@ -38,6 +39,8 @@ gen                     Generalised entropy (GEN) (Liu 2023)
 glow                    Glow: an image's log density under a flow, and where its code lies (Kingma 2018; Nalisnick 2019;
                         Choi 2018)
 gradnorm                GradNorm: the length of the gradient that would make the classifier uncertain (Huang 2021)
+gram                    Gram matrices: how far the correlations of each layer's channels leave the range that training
+                        images have (Sastry 2020)
 ib_inn                  IB-INN: a generative classifier between a density model (beta = 0) and a discriminative one
                         (beta = infinity) (Mackowiak 2021)
 ib_inn_imagenet         IB-INN for ImageNet: the generative classifier of `ib_inn` as an invertible ResNet-50 (Mackowiak
@@ -49,8 +52,12 @@ kl_matching             KL matching (Hendrycks 2022)
 knn                     Distance to the k-th nearest training feature (Sun 2022)
 kpca                    Kernel PCA: the reconstruction error in the space of a cosine kernel (CoP) or a cosine-Gaussian
                         one (CoRP) (Fang 2024)
+lid                     LID: the local intrinsic dimensionality of each layer's activations, weighed against attacks (Ma
+                        2018)
 logitnorm               LogitNorm: cross-entropy of logits whose length is held fixed (Wei 2022)
 lts                     LTS: logits scaled by how much of the activation is not in the largest features (Djurisic 2025)
+magnet                  MagNet: what an auto-encoder of the training images makes of an image, and of the classifier's
+                        answer (Meng 2017)
 mahalanobis             Mahalanobis distance to the nearest class mean (Lee 2018)
 mahalanobis_normalised  Mahalanobis distance, and the relative one, of features of length 1 (Müller 2025)
 margin                  Margin between the two largest logits (Liang 2024)
@@ -68,13 +75,19 @@ neco                    NECO: the share of a feature vector that lies in the pri
                         2024)
 nnguide                 NNGuide: the energy, guided by the nearest training features, each weighed with its own energy
                         (Park 2023)
+odds                    The odds are odd: how noise moves the log-odds of the predicted class against the others (Roth
+                        2019)
 odin                    ODIN (Liang 2018)
 openmax                 OpenMax (Bendale 2016)
 outlier_exposure        Outlier Exposure (Hendrycks 2019)
+padim                   PaDiM: the Mahalanobis distance at each place of the last feature map, and the largest of them
+                        (Defard 2020)
 pixelcnn                PixelCNN++: the log density of an image as its score (Salimans 2017)
 pixelcnn_oe             Outlier Exposure of a density: a PixelCNN++ that is told what to find less likely (Hendrycks
                         2019)
 pnml                    pNML: regret of the last layer (Bibas 2021)
+rankfeat                RankFeat: the energy of what is left of the last feature map without its largest singular part
+                        (Song 2022)
 react                   ReAct: activations clipped from above (Sun 2021)
 regmixup                RegMixup: mixed images beside clean ones (Pinto 2022)
 rel_u                   Rel-U: relative uncertainty (Dadalto 2024)
@@ -98,6 +111,7 @@ vib                     The variational information bottleneck: the rate, and th
 viby                    A variational information bottleneck with a prior for each class: VIBY-I and VIBY-II
                         (Sreeramdass undated)
 vim                     Virtual-logit matching, and the residual of the features alone (Wang 2022)
+viyog                   Viyog: how rough the quietest channels of the first convolution are (Singh 2026)
 vos                     VOS: virtual outliers, drawn where the classes' own features are rare (Du 2022)
 vra                     VRA: activations cut off below, clipped above and lifted in between (Xu 2023)
 waic                    WAIC: the log density that several models give, less how far they disagree (Choi 2018)

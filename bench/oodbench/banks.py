@@ -1,10 +1,13 @@
 """Banks of training features: which rows are in one, and which of them are nearest to an input."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from oodbench.contract import Outputs
 
 ROWS = 64
 """Inputs compared with the whole bank at a time: memory does not depend on the batch."""
@@ -53,3 +56,13 @@ def drawn(n: int, size: int, seed: int) -> Int[Tensor, "size"]:
     """
     rows = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:size]
     return rows.sort().values
+
+
+def drawn_batches(outputs: Outputs, size: int, seed: int) -> Iterator[tuple[Outputs, Int[Tensor, "_"]]]:
+    """Yield the batches that hold some of the rows of `drawn`, in order, and the places of these in the batch."""
+    rows, begin = drawn(len(outputs), size, seed), 0
+    for batch in outputs.batches():
+        inside = rows[(rows >= begin) & (rows < begin + len(batch))] - begin
+        begin += len(batch)
+        if len(inside):
+            yield batch, inside

@@ -113,6 +113,10 @@ FEATURES = Output[Tensor]("features", "n F")
 """The penultimate activations: what the head multiplies."""
 FEATURE_MAP = Output[Tensor]("feature_map", "n F h w", stored=False, space="images")
 """The last feature map, before it is pooled into the features."""
+FIRST_MAP = Output[Tensor]("first_map", "n F h w", stored=False, space="images")
+"""What the first convolution gives, before any normalisation or activation."""
+MAPS = Output[tuple[Tensor, ...]]("maps", "n _ h w", stored=False, space="images")
+"""The feature maps that `LAYERS` averages: after the stem and after each stage; the last is the last feature map."""
 LAYERS = Output[tuple[Tensor, ...]]("layers", "n _")
 """The activations after the stem and after each stage, averaged over places."""
 HEAD = Output[Head]("head", "C F, C", constant=True)

@@ -10,7 +10,18 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from oodbench.contract import EMBEDDINGS, FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Material, Output
+from oodbench.contract import (
+    EMBEDDINGS,
+    FEATURE_MAP,
+    FEATURES,
+    FIRST_MAP,
+    HEAD,
+    LAYERS,
+    LOGITS,
+    MAPS,
+    Material,
+    Output,
+)
 from oodbench.ensembles import take_weights
 from oodbench.given import GivenModel
 from oodbench.networks import classifier
@@ -26,7 +37,9 @@ class Plain(Defaults):
     training: Training = Training(network="resnet-small", epochs=8)
 
     version: ClassVar[int] = 1
-    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, EMBEDDINGS, LAYERS, HEAD})
+    provides: ClassVar[frozenset[Output]] = frozenset(
+        {LOGITS, FEATURES, FEATURE_MAP, FIRST_MAP, MAPS, EMBEDDINGS, LAYERS, HEAD}
+    )
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
@@ -76,7 +89,7 @@ class Given(Defaults):
     model: GivenModel
 
     version: ClassVar[int] = 1
-    provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, EMBEDDINGS, LAYERS, HEAD})
+    provides: ClassVar[frozenset[Output]] = Plain.provides
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from oodbench.methods.ash import AshAtMap
+from oodbench.methods.rankfeat import METHODS as RANKFEAT
 from scipy.special import logsumexp
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
@@ -117,14 +118,7 @@ def ash_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
     return scores
 
 
-# RankFeat (Song 2022): energy of the logits of the map without its first singular part
-
-
-def rankfeat(batch: Outputs) -> Tensor:
-    a = batch[FEATURE_MAP].flatten(2)
-    U, S, Vh = torch.linalg.svd(a, full_matrices=False)
-    rest = a - S[:, :1, None] * U[:, :, :1] @ Vh[:, :1]
-    return formulas.energy(batch.at(replacing={FEATURE_MAP: rest.view_as(batch[FEATURE_MAP])}).logits)
+# RankFeat (Song 2022), of this repository: its laws on a network whose last map has places, as the toy's has not
 
 
 def rankfeat_by_loops(net: Any, x: Tensor, train: Tensor) -> list[float]:
@@ -158,7 +152,7 @@ MAP = frozenset({FEATURE_MAP, LOGITS, NETWORK})
 ROWS: list[tuple[Method, Callable[..., list[float]], frozenset[str]]] = [
     (row("react", ReAct()), react_by_loops, frozenset({"direction"})),  # noise stirs these eight features most
     (row("ash", AshAtMap("p", 65.0)), ash_by_loops, frozenset()),
-    (row("rankfeat", Stateless(MAP, rankfeat)), rankfeat_by_loops, frozenset()),
+    (row("rankfeat", RANKFEAT[0].detector), rankfeat_by_loops, frozenset()),
     (row("saliency", Stateless(MAP, saliency)), saliency_by_loops, frozenset({"direction"})),  # no detector
 ]
 

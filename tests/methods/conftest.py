@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, relu
+from torch.nn.functional import relu
 
 from oodbench.contract import FEATURE_MAP, Detector, Output
 from oodbench.models.outputs import Access, ModelOutputs, Trained
@@ -24,12 +24,20 @@ class Trunk(nn.Module):
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
         self.width = 5
-        self.w1 = nn.Parameter(torch.randn(4, 1, 3, 3, generator=generator, dtype=torch.float64))
-        self.w2 = nn.Parameter(torch.randn(5, 4, 3, 3, generator=generator, dtype=torch.float64) / 3)
+        self.conv1 = convolution(torch.randn(4, 1, 3, 3, generator=generator, dtype=torch.float64))
+        self.conv2 = convolution(torch.randn(5, 4, 3, 3, generator=generator, dtype=torch.float64) / 3)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        first = relu(conv2d(x, self.w1))
-        return first, relu(conv2d(first, self.w2))
+        first = relu(self.conv1(x))
+        return first, relu(self.conv2(first))
+
+
+def convolution(weight: Tensor) -> nn.Conv2d:
+    """Return a convolution of these weights, without a bias; nothing is drawn."""
+    outputs, inputs, *side = weight.shape
+    made = nn.utils.skip_init(nn.Conv2d, inputs, outputs, tuple(side), bias=False)
+    made.weight = nn.Parameter(weight)
+    return made
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,13 @@ def find_pool(seen: Watched, features: Tensor) -> str | None:
     return next((name for name, out in reversed(seen.pooled.items()) if torch.equal(out, features)), None)
 
 
+def find_first(model: nn.Module, seen: Watched) -> str | None:
+    """Return the two-dimensional convolution that ran first; None where it ran more than once."""
+    modules = dict(model.named_modules())
+    first = next((name for name in seen.ran if isinstance(modules[name], nn.Conv2d)), None)
+    return first if first is not None and seen.ran[first] == 1 else None
+
+
 def find_axis(seen: Watched, name: str) -> int | None:
     """Return which axis of a layer's outcome holds the channels; None where nothing tells."""
     return channel_axis(*seen.layers[name])

@@ -1,13 +1,15 @@
 """A classifier: standardise, trunk, global average pooling, linear head."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Head, Output
+from oodbench.contract import FEATURE_MAP, FEATURES, FIRST_MAP, HEAD, LAYERS, LOGITS, MAPS, Head, Output
+from oodbench.networks.first_map import first_convolution, recorded
 
 
 class Standardise(nn.Module):
@@ -59,13 +61,18 @@ class Classifier(nn.Module):
         self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
     ) -> Mapping[Output, Any]:
         """Return outputs for x after one forward pass, or what is left of one after a replaced map or features."""
-        if FEATURES in replacing and not wanted & {FEATURE_MAP, LAYERS}:
+        if FEATURES in replacing and not wanted & {FEATURE_MAP, LAYERS, MAPS, FIRST_MAP}:
             return self._above(replacing[FEATURES])
-        *below, top = self.trunk(self.standardise(x))
+        with ExitStack() as hooks:
+            first = hooks.enter_context(recorded(first_convolution(self.trunk))) if FIRST_MAP in wanted else []
+            *below, top = self.trunk(self.standardise(x))
         top = replacing.get(FEATURE_MAP, top)
         features = replacing.get(FEATURES, pooled(top))
         layers = (*map(pooled, below), features)
-        return {FEATURE_MAP: top, LAYERS: layers, **self._above(features)}
+        given: dict[Output, Any] = {FEATURE_MAP: top, MAPS: (*below, top), LAYERS: layers}
+        if first:
+            given[FIRST_MAP] = first[0]
+        return given | self._above(features)
 
     def _above(self, features: Tensor) -> dict[Output, Any]:
         return {FEATURES: features, LOGITS: self.head(features)}

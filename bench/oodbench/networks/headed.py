@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, LAYERS, LOGITS, Head, Output
+from oodbench.contract import FEATURE_MAP, FEATURES, FIRST_MAP, HEAD, LAYERS, LOGITS, MAPS, Head, Output
 from oodbench.errors import BadMethod
 from oodbench.networks.anatomy import first_tensor
 from oodbench.networks.answers import logits_of, two_classes
 from oodbench.networks.channels import averaged
 from oodbench.networks.classifier import NONE, Standardise
+from oodbench.networks.first_map import recorded
 from oodbench.networks.look import Asked, Found, look
 from oodbench.networks.wrappers import bare_name, unwrapped
 
@@ -122,7 +123,8 @@ class Headed(nn.Module):
         if lacking := sorted((wanted | replacing.keys()) & found.lacks.keys()):
             raise BadMethod(found.lacks[lacking[0]])
         got: dict[str, Tensor] = {}
-        mapped = FEATURE_MAP in wanted or FEATURE_MAP in replacing
+        mapped = bool({FEATURE_MAP, MAPS} & wanted) or FEATURE_MAP in replacing
+        maps: dict[str, Tensor] = {}
         with ExitStack() as hooks:
 
             def enter(name: str, output: Output) -> None:
@@ -137,7 +139,10 @@ class Headed(nn.Module):
 
             def read(name: str) -> None:
                 def after(_: nn.Module, __: Any, out: Any) -> None:
-                    got[f"layer {name}"] = averaged(first_tensor(out), found.axes[name]).float()
+                    activation = first_tensor(out)
+                    got[f"layer {name}"] = averaged(activation, found.axes[name]).float()
+                    if MAPS in wanted:
+                        maps[name] = activation.float().clone()
 
                 hooks.callback(self._module(name).register_forward_hook(after).remove)
 
@@ -147,6 +152,7 @@ class Headed(nn.Module):
                 enter(found.pool, FEATURE_MAP)
             for name in self.layer_names:
                 read(name)
+            first = hooks.enter_context(recorded(self._module(found.first or ""))) if FIRST_MAP in wanted else []
             logits = self(x)
         self._all_took_part(got, found, mapped, len(x))
         given: dict[Output, Any] = {LOGITS: logits}
@@ -156,7 +162,14 @@ class Headed(nn.Module):
             layers.append(given[FEATURES])
         if layers:
             given[LAYERS] = tuple(layers)
-        return given | ({FEATURE_MAP: got[FEATURE_MAP.name].float()} if mapped else {})
+        if mapped and found.pool:
+            given[FEATURE_MAP] = got[FEATURE_MAP.name].float()
+        if MAPS in wanted:
+            top = (given[FEATURE_MAP],) if found.pool else ()
+            given[MAPS] = (*(maps[name] for name in self.layer_names), *top)
+        if first:
+            given[FIRST_MAP] = first[0].float()
+        return given
 
     def look(self, x: Tensor) -> Found:
         """Find out, and keep, which module is the head, which pools into it, and where layers have their channels.
@@ -180,7 +193,7 @@ class Headed(nn.Module):
     def _all_took_part(self, got: Mapping[str, Tensor], found: Found, mapped: bool, n: int) -> None:
         parts = {f"layer {name}": f"layer {name!r}" for name in self.layer_names}
         parts |= {FEATURES.name: f"head {found.head!r}"} if found.head else {}
-        parts |= {FEATURE_MAP.name: f"pool {found.pool!r}"} if mapped else {}
+        parts |= {FEATURE_MAP.name: f"pool {found.pool!r}"} if mapped and found.pool else {}
         for key, part in parts.items():
             if key not in got:
                 raise BadMethod(f"{part} took no part in the forward pass of {type(self.model).__name__}; name another")

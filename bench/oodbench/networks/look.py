@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, LAYERS, Output
+from oodbench.contract import FEATURE_MAP, FEATURES, FIRST_MAP, HEAD, LAYERS, MAPS, Output
 from oodbench.errors import BadMethod
 from oodbench.networks import anatomy
 from oodbench.networks.answers import doubt, raw_logits, refuse_probabilities
+from oodbench.networks.first_map import no_convolution
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Found:
         two: It gives one column, the log-odds of the second of two classes.
         pool: Name of the module that pools the last feature map, if there is one.
         axes: Which axis holds the channels, by layer.
+        first: Name of the first convolution that ran, if one did.
         lacks: Why there is none of an output.
         doubt: What makes the answers doubtful as logits, if anything.
     """
@@ -42,6 +44,7 @@ class Found:
     two: bool = False
     pool: str | None = None
     axes: Mapping[str, int] = field(default_factory=dict)
+    first: str | None = None
     lacks: Mapping[Output, str] = field(default_factory=dict)
     doubt: str = ""
 
@@ -65,16 +68,31 @@ def look(model: nn.Module, forward: Callable[[], Any], n: int, asked: Asked) -> 
     if asked.head and head is None:
         raise BadMethod(_wrong_head(model, seen, asked.head))
     two = answer.shape[1] == 1
+    first = anatomy.find_first(model, seen)
+    lacks: dict[Output, str] = {} if first else {FIRST_MAP: no_convolution(model)}
     if head is not None:
         pool = asked.pool or anatomy.find_pool(seen, head.features)
-        unpooled: dict[Output, str] = {} if pool else {FEATURE_MAP: _no_pool(model, seen)}
-        return Found(head.name, head.after, two, pool, axes, unpooled)
+        lacks |= {} if pool else {FEATURE_MAP: _no_pool(model, seen)}
+        lacks |= _no_maps(seen, axes, pool)
+        return Found(head.name, head.after, two, pool, axes, first, lacks)
     refuse_probabilities(answer)
     why = _no_head(model, seen)
-    lacks: dict[Output, str] = {HEAD: why, FEATURES: why}
+    lacks |= {HEAD: why, FEATURES: why}
     lacks |= {} if asked.layers else {LAYERS: f"{why}, or name layers: layers=['...']"}
     lacks |= {} if asked.pool else {FEATURE_MAP: f"{why}, or name the module that pools the map: pool='...'"}
-    return Found(None, "", two, asked.pool, axes, lacks, doubt(answer))
+    lacks |= _no_maps(seen, axes, asked.pool)
+    return Found(None, "", two, asked.pool, axes, first, lacks, doubt(answer))
+
+
+def _no_maps(seen: anatomy.Watched, axes: Mapping[str, int], pool: str | None) -> dict[Output, str]:
+    """Return why there are no maps: a layer that was named has no places, or nothing was named or pooled."""
+    for name, axis in axes.items():
+        shape = list(seen.layers[name][0])
+        if len(shape) != 4 or axis != 1:
+            return {MAPS: f"layer {name!r} gives {shape}; maps are [n c h w]: name layers that give such"}
+    if not axes and not pool:
+        return {MAPS: "no layers were named, and no module pools a feature map: name them, layers=['...'], pool='...'"}
+    return {}
 
 
 def _wrong_head(model: nn.Module, seen: anatomy.Watched, head: str) -> str:

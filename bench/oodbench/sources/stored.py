@@ -12,7 +12,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import FEATURE_MAP, FEATURES, HEAD, INPUTS, LAYERS, LOGITS, NETWORK, Head, Output
+from oodbench.contract import (
+    FEATURE_MAP,
+    FEATURES,
+    FIRST_MAP,
+    HEAD,
+    INPUTS,
+    LAYERS,
+    LOGITS,
+    MAPS,
+    NETWORK,
+    Head,
+    Output,
+)
 from oodbench.data.images import digest_of
 from oodbench.data.inputs import Indices, check_labels
 from oodbench.errors import BadData, BadMethod
@@ -133,7 +145,7 @@ class StoredModel(nn.Module):
     @property
     def lacks(self) -> Mapping[Output, str]:
         """Why there is none of an output."""
-        gone: dict[Output, str] = dict.fromkeys((INPUTS, NETWORK, FEATURE_MAP), ABSENT)
+        gone: dict[Output, str] = dict.fromkeys((INPUTS, NETWORK, FEATURE_MAP, FIRST_MAP, MAPS), ABSENT)
         if self._head is None:
             gone[HEAD] = "no head was stored: oodbench.StoredModel(head=(W, b)) has one"
         return MappingProxyType(gone)
