@@ -157,16 +157,16 @@ def _row(name: str, title: str, variant: Literal["a", "l"], search: Grid | None 
     )
 
 
-METHODS = (
-    _row("adascale-a", "AdaSCALE-A (60 to 85)", "a"),
-    _row("adascale-a-tuned", "AdaSCALE-A (tuned)", "a", PERCENTILES),
-    _row("adascale-l", "AdaSCALE-L (60 to 85)", "l"),
-    _row("adascale-l-tuned", "AdaSCALE-L (tuned)", "l", PERCENTILES),
-)
-
 EXCUSED = {
     "adascale-a": {"direction": shaping.EVEN},
     "adascale-a-tuned": {"direction": shaping.EVEN},
     "adascale-l": {"direction": shaping.EVEN},
     "adascale-l-tuned": {"direction": shaping.EVEN},
 }
+
+METHODS = (
+    _row("adascale-a", "AdaSCALE-A (60 to 85)", "a"),
+    _row("adascale-a-tuned", "AdaSCALE-A (tuned)", "a", PERCENTILES),
+    _row("adascale-l", "AdaSCALE-L (60 to 85)", "l"),
+    _row("adascale-l-tuned", "AdaSCALE-L (tuned)", "l", PERCENTILES),
+)

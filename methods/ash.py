@@ -137,6 +137,12 @@ def _row(detector: Ash | AshAtMap, name: str, title: str, search: Grid | None = 
     )
 
 
+EXCUSED = {
+    "ash-s": {"direction": shaping.EVEN},
+    "ash-s-tuned": {"direction": shaping.EVEN},
+    "ash-s-map": {"direction": shaping.EVEN},
+}
+
 METHODS = (
     _row(Ash("p", 65.0), "ash-p", "ASH-P (q = 65)"),
     _row(Ash("p", 65.0), "ash-p-tuned", "ASH-P (tuned)", SHARES),
@@ -146,9 +152,3 @@ METHODS = (
     _row(Ash("s", 90.0), "ash-s-tuned", "ASH-S (tuned)", SHARES),
     _row(AshAtMap("s", 90.0), "ash-s-map", "ASH-S (q = 90) on the last feature map"),
 )
-
-EXCUSED = {
-    "ash-s": {"direction": shaping.EVEN},
-    "ash-s-tuned": {"direction": shaping.EVEN},
-    "ash-s-map": {"direction": shaping.EVEN},
-}

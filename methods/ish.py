@@ -139,6 +139,8 @@ PAPER = Citation(
     url="https://arxiv.org/abs/2310.00227",
 )
 
+EXCUSED = {"ish": {"direction": shaping.EVEN}}
+
 METHODS = (
     Method(name="ish", title="ISH, SCALE", family="shaping", paper=PAPER, recipe=Ish(), detector=ScaledEnergy()),
     Method(
@@ -150,5 +152,3 @@ METHODS = (
         detector=Stateless(frozenset({LOGITS}), energy),
     ),
 )
-
-EXCUSED = {"ish": {"direction": shaping.EVEN}}

@@ -60,6 +60,11 @@ PAPER = Citation(
     url="https://arxiv.org/abs/2409.01175",
 )
 
+EXCUSED = {
+    "lts": {"direction": shaping.EVEN},
+    "lts-tuned": {"direction": shaping.EVEN},
+}
+
 METHODS = (
     Method(name="lts", title="LTS (q = 95)", paper=PAPER, recipe=Plain(), detector=LogitScaling(), family="shaping"),
     Method(
@@ -72,8 +77,3 @@ METHODS = (
         search=Grid(over=(("q", (65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)),)),
     ),
 )
-
-EXCUSED = {
-    "lts": {"direction": shaping.EVEN},
-    "lts-tuned": {"direction": shaping.EVEN},
-}

@@ -121,6 +121,6 @@ METHODS = (
         recipe=Plain(),
         detector=NeuronCoverage(),
         family="features",
-        search=Grid(over=(("O", (10.0, 50.0)), ("alpha", (1.0, 10.0, 100.0, 1000.0, 3000.0)))),
+        search=Grid(over=(("O", (10, 50)), ("alpha", (1.0, 10.0, 100.0, 1000.0, 3000.0)))),
     ),
 )

@@ -102,6 +102,12 @@ PAPER = Citation(
     url="https://arxiv.org/abs/2310.00227",
 )
 
+EXCUSED = {
+    "scale": {"direction": shaping.EVEN},
+    "scale-tuned": {"direction": shaping.EVEN},
+    "scale-map": {"direction": shaping.EVEN},
+}
+
 METHODS = (
     Method(name="scale", title="SCALE (q = 85)", paper=PAPER, recipe=Plain(), detector=Scale(), family="shaping"),
     Method(
@@ -122,9 +128,3 @@ METHODS = (
         family="shaping",
     ),
 )
-
-EXCUSED = {
-    "scale": {"direction": shaping.EVEN},
-    "scale-tuned": {"direction": shaping.EVEN},
-    "scale-map": {"direction": shaping.EVEN},
-}
