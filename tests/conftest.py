@@ -15,7 +15,19 @@ from jaxtyping import install_import_hook
 torch.set_num_threads(1)
 
 # Shapes and types are checked in every call, here and nowhere else: an annotation that is wrong fails a test.
-ROOMS = ("formulas", "estimators", "detectors", "densities", "networks", "methods", "data.attacks", "explain")
+ROOMS = (
+    "formulas",
+    "banks",
+    "feature_statistics",
+    "shaping",
+    "estimators",
+    "detectors",
+    "densities",
+    "networks",
+    "methods",
+    "data.attacks",
+    "explain",
+)
 install_import_hook([f"oodbench.{room}" for room in ROOMS], "checked_shapes.typechecker")
 
 # The same examples on every machine, and no deadline: a busy machine is no bug.
