@@ -84,10 +84,10 @@ def test_nothing_is_cut_and_no_heading_overlaps(kinds: int) -> None:
     from oodbench.report.drawing import STYLE, ranking
     from oodbench.report.pictures import Bar, Panel
 
-    names = [f"ib-inn-{at}-class-likelihood" for at in range(60)]
+    names = [f"mahalanobis-{at}-fgsm@resnet-mm" for at in range(60)]  # wide letters
     points = [(50.0, at) for at in range(60)]
     bars = [Bar(at + 1, 1, 60, at == 0) for at in range(60)]
-    panel = Panel("The model's own misclassifications", 60, names, points, points, bars)
+    panel = Panel("The model's own misclassifications", 184, names, points, points, bars)
     with mpl.rc_context(STYLE):
         figure = ranking("A matrix with quite a long title (fashion-mnist-v1, scale cpu)", [panel] * kinds)
         FigureCanvasAgg(figure).draw()
@@ -97,6 +97,9 @@ def test_nothing_is_cut_and_no_heading_overlaps(kinds: int) -> None:
         assert box.x0 >= 0
         assert box.x1 <= figure.bbox.width
     assert len(boxes) == 2 + kinds
+    for axes in figure.axes:
+        ticks = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert not any(one.overlaps(other) for one, other in combinations(ticks, 2))
     for one, other in combinations(boxes, 2):
         assert not one.overlaps(other)
     for one in boxes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STYLE: dict[Any, Any] = {"svg.hashsalt": "oodbench", "svg.fonttype": "none", "font.size": 9}
 """A fixed salt for identifiers, and text as text: the bytes depend on no clock, no machine and no font."""
 
-ROW, LETTER, PANEL, RANKS, GAP, TOP, BOTTOM, LINE = 0.2, 0.063, 1.4, 1.1, 0.2, 0.7, 0.6, 0.17
+ROW, LETTER, PANEL, RANKS, GAP, TOP, BOTTOM, LINE = 0.2, 0.075, 1.4, 1.1, 0.2, 0.7, 0.6, 0.17
 """Inches: height of a method, width of a letter, of a panel and of its ranks, what stands around, height of a line."""
 
 BEST, OTHER = "#0060a0", "0.55"
@@ -76,8 +76,8 @@ def _ranks(axes: Axes, panel: "Panel") -> None:
         axes.plot((rank.low - 0.4, rank.high + 0.4), (at, at), "-", color=colour, linewidth=4, solid_capstyle="butt")
     axes.plot([rank.place for rank in panel.ranks], range(len(panel.ranks)), "o", color="black", markersize=3)
     axes.set_xlim(0, panel.of + 1)
-    step = 20 if panel.of < 100 else 50
-    axes.set_xticks(sorted({1, *range(step, panel.of - step // 5, step), panel.of}))
+    step, room = (20, 10) if panel.of < 100 else (50, 35)  # room for the last number beside the one before
+    axes.set_xticks(sorted({1, *range(step, panel.of - room, step), panel.of}))
     axes.set_xlabel("rank by FPR95")
 
 

@@ -55,9 +55,9 @@ def _documentation(module: str) -> tuple[list[str], Sequence[str]]:
 def _call(line: listed.Line, matrix: str) -> str:
     if not line.judges_mine:
         return f"```console\n$ oodbench run {matrix} --methods {line.name}\n```"
-    needs = "".join(f', {need}="{need}/"' for need in line.needs)
-    sets = f'train="train/", test="test/", failures={{"far": "far/"}}{needs}'
+    sets = ['train="train/"', 'test="test/"', 'failures={"far": "far/"}', *(f'{need}="{need}/"' for need in line.needs)]
+    given = "".join(f"    {one},\n" for one in ("model", *sets, f'methods=["{line.name}"]'))
     return (
-        f'```python\nimport oodbench\n\nmodel = oodbench.load_model("timm:resnet18.a1_in1k")  # or a module of yours\n'
-        f'result = oodbench.evaluate(model, {sets}, methods=["{line.name}"])\n```'
+        '```python\nimport oodbench\n\nmodel = oodbench.load_model("timm:resnet18.a1_in1k")  # or a module of yours\n'
+        f"result = oodbench.evaluate(\n{given})\n```"
     )
