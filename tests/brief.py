@@ -4,11 +4,9 @@ from dataclasses import replace
 
 from oodbench.contract import Method
 
-STEPS = 300
 
-
-def brief(method: Method) -> Method:
-    """Return the method, its fit cut to `STEPS` steps where it takes more."""
+def brief(method: Method, most: int) -> Method:
+    """Return the method, its fit cut to so many steps where it takes more."""
     steps = method.detector.__dict__.get("steps")
-    cut = isinstance(steps, int) and steps > STEPS
-    return replace(method, detector=replace(method.detector, steps=STEPS)) if cut else method
+    cut = isinstance(steps, int) and steps > most
+    return replace(method, detector=replace(method.detector, steps=most)) if cut else method

@@ -55,7 +55,7 @@ def path_of(entry: Registered, space: SpaceName) -> Path:
 
 def now(entry: Registered, workspace: Workspace, space: SpaceName) -> Made:
     """Return what a method makes of the toy; a long fit is cut short, as an edit moves its first steps, too."""
-    short = replace(entry, method=brief(entry.method))
+    short = replace(entry, method=brief(entry.method, most=300))
     return Made(machine=machine_class("cpu"), behaviour=method_behaviour(short, workspace, space))
 
 

@@ -10,7 +10,8 @@ from oodbench import listed
 from oodbench.report.choice import FEWEST, SITUATIONS
 from oodbench.report.leaderboard import leaderboard
 
-MINE = [line.name for line in listed.rows() if line.judges_mine]
+NAMED = {"msp", "energy", "temperature", "knn", "mahalanobis-a", "odin", "odin-tuned", "baseline-t"}
+MINE = sorted({*[line.name for line in listed.rows() if line.judges_mine][::6], *NAMED})
 PAGE = "docs/leaderboard/which-detector.md"
 
 
@@ -20,7 +21,7 @@ def fits(situation: str) -> set[str]:
 
 def made(results: Path, methods: list[str], shifts: dict[str, float], scale: str = "cpu") -> str | None:
     for method in methods:
-        for seed in (0, 1, 2):
+        for seed in (0, 1):
             put(results, method, seed, scores(seed, shifts.get(method, 1.0)), scale=scale)
     return leaderboard(results).get(PAGE)
 
