@@ -1,5 +1,7 @@
 """Whatever form a user's data have, the same images and classes come out of it."""
 
+import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -405,6 +407,8 @@ def test_what_is_no_data_is_told(tmp_path: Path) -> None:
         Reader(lambda: tmp_path).read("far", iter(()), False)
     with pytest.raises(BadData, match=r"data sets by split, train, test; choose one: data\['train'\]"):
         Reader(lambda: tmp_path).read("test", {"train": of_hub(tmp_path), "test": of_hub(tmp_path)}, True)
+    with pytest.raises(BadData, match=r"test: got a dict of 'images', 'labels'; expected an array \[n c h w\]"):
+        Reader(lambda: tmp_path).read("test", {"images": PIXELS, "labels": CLASSES}, True)
     folder(tmp_path)
     (tmp_path / "lone.png").write_bytes((tmp_path / "pictures" / "a" / "000.png").read_bytes())
     with pytest.raises(BadData, match=r"of the pictures in .*, 1 lie in it and 22 in folders"):
@@ -454,3 +458,13 @@ def test_items_that_differ_in_size_or_have_no_class_are_told(tmp_path: Path) -> 
 
     with pytest.raises(BadData, match="item 0: got the class cat; expected a whole number"):
         Reader(lambda: tmp_path).read("test", Named(), True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_decodes_pictures_too(tmp_path: Path) -> None:
+    """As loaders of PyTorch fork; threads do not come along."""
+    images = Reader(lambda: tmp_path).read("test", folder(tmp_path), True)
+    whole(images)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        np.testing.assert_array_equal(pool.apply_async(images.batch, (slice(0, 3),)).get(timeout=20), UNIT[:3])

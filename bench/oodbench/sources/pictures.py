@@ -1,6 +1,7 @@
 """Encoded pictures (PNG, JPEG ...), decoded when a batch asks for them, in threads that read ahead."""
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +39,10 @@ RANDOM = (
 def decoders() -> ThreadPoolExecutor:
     """Return the threads that decode, of this process: new ones for every batch would cost time and memory."""
     return ThreadPoolExecutor(DECODERS)
+
+
+if hasattr(os, "register_at_fork"):  # a fork has no threads but its own: work for its parent's would wait for ever
+    os.register_at_fork(after_in_child=decoders.cache_clear)
 
 
 @dataclass(frozen=True, eq=False)
