@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import oodbench
-from oodbench.contract import NETWORK
-from oodbench.models.outputs import Trained
+from oodbench.contract import HEAD
+from oodbench.models.outputs import Trained, to_store
 from oodbench.networks import classifier
 from oodbench.recipes import Plain
 from oodbench.run.batch_size import suited
@@ -182,7 +182,7 @@ def test_all_methods_of_one_forward_pass(benchmark: Any, case: Case) -> None:
         name
         for name, one in registry().items()
         if isinstance(one.method.recipe, Plain)
-        and NETWORK not in one.method.detector.reads
+        and to_store(one.method.detector.reads) | {HEAD} >= one.method.detector.reads
         and one.method.materials <= {"labels"}
         and name not in TRAINS + COMPARE
     )

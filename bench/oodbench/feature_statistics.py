@@ -54,8 +54,7 @@ def principal(x: Float[Tensor, "n F"], origin: Float[Tensor, "F"]) -> Principal:
         >>> principal(torch.tensor([[3.0, 0.0], [-3.0, 0.0]]), torch.zeros(2)).variance
         tensor([9., 0.], dtype=torch.float64)
     """
-    variance, direction = torch.linalg.eigh(second_moment(x, origin.double()))
-    return Principal(origin.double(), direction.flip(1), variance.flip(0).clamp_min(0))
+    return _principal(origin.double(), second_moment(x, origin.double()))
 
 
 def pca(blocks: Iterable[Float[Tensor, "_ F"]]) -> Principal:
@@ -75,8 +74,12 @@ def pca(blocks: Iterable[Float[Tensor, "_ F"]]) -> Principal:
         shift, moment, n = shift + centred.sum(dim=0), moment + centred.T @ centred, n + len(rows)
     assert origin is not None
     shift = shift / n
-    variance, direction = torch.linalg.eigh(moment / n - shift[:, None] * shift)
-    return Principal(origin + shift, direction.flip(1), variance.flip(0).clamp_min(0))
+    return _principal(origin + shift, moment / n - shift[:, None] * shift)
+
+
+def _principal(origin: Tensor, moment: Tensor) -> Principal:
+    variance, direction = torch.linalg.eigh(moment)
+    return Principal(origin, direction.flip(1), variance.flip(0).clamp_min(0))
 
 
 def percentile(x: Tensor, q: float) -> float:

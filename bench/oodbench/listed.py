@@ -79,6 +79,7 @@ def rows() -> tuple[Line, ...]:
     return tuple(read(path().read_text("utf-8"))) if path().exists() else ()
 
 
+@cache
 def docstring(module: str) -> str:
     """Return the docstring of a file of methods; nothing of one that is not in this repository."""
     file = folder() / f"{module.removeprefix(f'{PACKAGE}.')}.py"

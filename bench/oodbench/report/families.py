@@ -1,6 +1,7 @@
 """What keeps a board of a hundred rows readable: its first rows by family, and tables that are folded."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from oodbench import listed
 from oodbench.given import method_of
@@ -29,12 +30,15 @@ MOST_MARKED = 8
 
 def family_of(row: str) -> str:
     """Return the family of a row's method; "other" of one that is not in this repository."""
-    return _known().get(method_of(row), "other")
+    return _families().get(method_of(row), "other")
 
 
 def of_families(rows: Sequence[str]) -> dict[str, list[str]]:
     """Return rows in their order by family, the families in theirs."""
-    return {family: own for family in FAMILIES if (own := [row for row in rows if family_of(row) == family])}
+    found: dict[str, list[str]] = {family: [] for family in FAMILIES}
+    for row in rows:
+        found[family_of(row)].append(row)
+    return {family: own for family, own in found.items() if own}
 
 
 def short_board(standings: Standings) -> list[str]:
@@ -67,5 +71,6 @@ def folded(summary: str, text: str) -> str:
     return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 
-def _known() -> dict[str, str]:
+@cache
+def _families() -> dict[str, str]:
     return {line.name: line.family for line in listed.rows()}
