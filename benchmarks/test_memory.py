@@ -10,10 +10,11 @@ from PIL import Image
 
 PROGRAM = """
 import resource, sys, tempfile, torch
+from dataclasses import replace
 from pathlib import Path
 from oodbench.data.matrix import find_matrix
 from oodbench.run.context import Context
-from oodbench.run.engines import Inline
+from oodbench.run.engines import InProcess
 from oodbench.run.execute import execute
 from oodbench.run.plan import plan
 from oodbench.run.registry import find
@@ -21,11 +22,11 @@ from oodbench.run.workspace import Workspace
 torch.set_num_threads(1)
 tiny = find_matrix("tiny-v1")
 matrix = tiny.model_copy(update={{
-    "training": tiny.training.model_copy(update={{"epochs": 1}}), "ood": tiny.ood[:{sets}], "attacks": (),
+    "training": replace(tiny.training, epochs=1), "ood": tiny.ood[:{sets}], "attacks": (),
 }})
 with tempfile.TemporaryDirectory() as folder:
     context = Context(matrix, Workspace(results=Path(folder) / "results", cache=Path(folder) / "cache"))
-    execute(context, plan(matrix, find({methods!r}), [0]), Inline())
+    execute(context, plan(matrix, find({methods!r}), [0]), InProcess([context.workspace]))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
 """
