@@ -74,11 +74,18 @@ class Busy(OodbenchError):
     """Another run is writing to the same results folder."""
 
 
+MOST_NAMES = 30
+"""That a message lists."""
+
+
 class UnknownName(OodbenchError):
-    """A name that does not exist; the message offers the nearest one that does."""
+    """A name that does not exist; the message offers the nearest one that does, and lists all or, of many, the next."""
 
     def __init__(self, kind: str, got: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = get_close_matches(got, names, n=1, cutoff=0.4)
+        near = get_close_matches(got, names, n=6, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"unknown {kind} {got!r}{hint} Known: {', '.join(names) or 'none'}.")
+        shown = f"Known: {', '.join(names) or 'none'}."
+        if len(names) > MOST_NAMES:
+            shown = f"{len(names)} are known" + (f", near it {', '.join(near)}." if near else ".")
+        super().__init__(f"unknown {kind} {got!r}{hint} {shown}")
