@@ -29,9 +29,10 @@ def drawn(pattern, methods, seeds, noise, tables=TABLES, resamples=100):
         yield simulated(rng, pattern, methods, seeds, NOISES[noise], resamples)
 
 
+@pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize(
-    ("methods", "pattern", "noise"),
-    [*product((8, 20), PATTERNS, NOISES_OF_SEEDS), *product((60, 100), PATTERNS, ("unequal",))],
+    ("methods", "noise"),
+    [*product((8, 20), NOISES_OF_SEEDS), (60, "unequal"), pytest.param(100, "unequal", marks=pytest.mark.slow)],
 )
 def test_intervals_hold_the_true_ranks_and_the_set_holds_the_best(methods, pattern, noise):
     """Five seeds, and a run effect; more of it is in benchmarks/rank_coverage.py, and its shares in docs/ranks.md."""
@@ -41,7 +42,8 @@ def test_intervals_hold_the_true_ranks_and_the_set_holds_the_best(methods, patte
     assert found.best >= 0.95
 
 
-@pytest.mark.parametrize(("methods", "pattern"), [*product((8, 20, 60, 100), PATTERNS)])
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("methods", [8, 20, 60, pytest.param(100, marks=pytest.mark.slow)])
 def test_with_one_seed_they_hold_the_true_ranks_of_those_training_runs(methods, pattern):
     found = coverage(drawn(pattern, methods, 1, "none"), intervals)
     assert found.rows.mean() >= 0.95
