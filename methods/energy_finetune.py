@@ -40,7 +40,7 @@ from torch.nn.functional import cross_entropy
 from oodbench import formulas
 from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.errors import BadMethod
-from oodbench.networks.dcgan import still
+from oodbench.networks.modes import evaluation_mode
 from oodbench.recipes import Plain, fine_tuning, from_plain
 from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
@@ -106,7 +106,7 @@ class EnergyFineTuned(Defaults):
 @torch.no_grad()
 def measured(net: nn.Module, inputs: Tensor, outliers: Tensor) -> Float[Tensor, "2"]:
     """Return (m_in, m_out): two standard deviations below and above the mean energy, half the weight to either set."""
-    with still(net):
+    with evaluation_mode(net):
         e_in, e_out = (-formulas.energy(net(x).double()) for x in (inputs, outliers))
     mu = (e_in.mean() + e_out.mean()) / 2
     sigma = (((e_in - mu).square().mean() + (e_out - mu).square().mean()) / 2).sqrt()

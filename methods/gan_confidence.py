@@ -37,7 +37,8 @@ from torch.nn.functional import cross_entropy, softplus
 
 from oodbench import formulas
 from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
-from oodbench.networks.dcgan import Discriminator, Generator, Trio, still
+from oodbench.networks.dcgan import Discriminator, Generator, Trio
+from oodbench.networks.modes import evaluation_mode
 from oodbench.recipes import Plain
 from oodbench.training import Defaults, Fit, InSet, Parts, Player, Scale, TrainBatch, Training
 
@@ -103,7 +104,7 @@ class GanConfidence(Defaults):
     def generating(self, net: Trio, batch: TrainBatch) -> Tensor:
         """Return -mean log D(G(z)) + beta mean KL(U || p(G(z)))."""
         fakes = net.generator.draw(len(batch.inputs))
-        with still(net.classifier):
+        with evaluation_mode(net.classifier):
             logits = net(fakes)
         return softplus(-net.discriminator(fakes)).mean() + self.beta * divergence(logits)
 

@@ -7,8 +7,7 @@ BatchNorm uses the batch's own statistics always: a pair plays only while it is 
 move what the other keeps.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -120,17 +119,6 @@ class Trio(nn.Module):
         """Return the classifier's outputs for x."""
         given: Mapping[Output, Any] = self.classifier.outputs(x, wanted, replacing)  # type: ignore[operator]
         return given
-
-
-@contextmanager
-def still(net: nn.Module) -> Iterator[None]:
-    """Run a block with a network in evaluation mode: nothing of it moves."""
-    before = net.training
-    net.eval()
-    try:
-        yield
-    finally:
-        net.train(before)
 
 
 def _norm(width: int) -> nn.BatchNorm2d:
