@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from oodbench.errors import BadData
-from oodbench.measure.ranking import RANKING, ranking
+from oodbench.measure.ranking import RANKING, count, ranking
+from oodbench.measure.selective import SELECTIVE, selective
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {path.stem: json.loads(path.read_text()) for path in sorted(GOLDEN.glob("*.json"))}
@@ -26,6 +27,15 @@ def test_every_metric_is_the_exact_one(name):
     for metric, expected in case["expected"].items():
         assert measured[metric] == pytest.approx(expected, rel=1e-14, abs=1e-15), metric
     assert (measured["n_good"], measured["n_bad"]) == (len(case["good"]), len(case["bad"]))
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "expected" in case])
+def test_every_metric_of_selective_prediction_is_the_exact_one(name):
+    case = CASES[name]
+    assert case["selective"].keys() == SELECTIVE.keys()
+    measured = selective(count(scores(case, "good"), scores(case, "bad")))
+    for metric, expected in case["selective"].items():
+        assert measured[metric] == pytest.approx(expected, rel=1e-13, abs=1e-15), metric
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if "refused" in case])
