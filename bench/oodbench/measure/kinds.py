@@ -73,6 +73,7 @@ class Kind:
         headings: Titles of metrics that have another name here.
         tests: Numbers by name that are measured besides the ranking metrics.
         further: Those of them that have tables like a ranking metric's.
+        called: What a bad input is called where there is little room.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Kind:
     headings: Mapping[str, str] = field(default_factory=dict)
     tests: Callable[[Counts, Groups], dict[str, float]] = lambda counts, groups: {}
     further: tuple[str, ...] = ()
+    called: str = "bad"
 
     def heading(self, metric: str) -> str:
         """Return a metric's title, with an arrow to better."""
@@ -172,6 +174,7 @@ KINDS: dict[str, Kind] = {
             _ood_of,
             tests=_scod,
             further=("scod_aurc",),
+            called="out-set",
         ),
         Kind(
             "adversarial",
@@ -183,6 +186,7 @@ KINDS: dict[str, Kind] = {
             _adversarial,
             _adversarial_of,
             _precision,
+            called="attacked",
         ),
         Kind(
             "misclassification",
@@ -195,6 +199,7 @@ KINDS: dict[str, Kind] = {
             headings={"aupr_in": "AUPR-Success", "aupr_out": "AUPR-Error"},
             tests=_tests,
             further=tuple(SELECTIVE),
+            called="wrong",
         ),
         Kind(
             "corruption",
@@ -204,6 +209,7 @@ KINDS: dict[str, Kind] = {
             "their corrupted versions, type-severity",
             _corruption,
             group=lambda name: name.rsplit("-", 1)[0],
+            called="corrupted",
         ),
     )
 }

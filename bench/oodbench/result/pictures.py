@@ -18,6 +18,7 @@ from oodbench.measure.cells import Cell
 from oodbench.measure.kinds import ROUNDED
 from oodbench.measure.ranking import at_least_95_percent, auroc, count
 from oodbench.measure.selective import risk_coverage
+from oodbench.result.ridges import LIGHT, Theme, figure, rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -198,6 +199,24 @@ class Pictures:
             axes.set_ylim(bottom=0)
             axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
             return figure
+
+    def ridges(self, method: str | None = None, theme: Theme = LIGHT) -> "Figure":
+        """Draw what one method scores right, wrong, out-set and attacked inputs, a histogram a row on one axis.
+
+        Args:
+            method: Its name; by default the first that ran.
+            theme: Colours; `oodbench.result.ridges.DARK` for a dark page.
+
+        Raises:
+            UnknownName: There is no such method.
+            BadData: There is nothing to draw.
+        """
+        with _styled():
+            (name, *_) = self._methods([method] if method else None)
+            scores = next(one.scores for one in self.result.judged if one.method == name)
+            assert scores is not None
+            found = rows(scores, self.result.outcomes, {})
+            return figure(found, scores.test.astype(np.float64), f"What {name} scores", theme)
 
     def _methods(self, methods: Sequence[str] | None) -> list[str]:
         ran = list(self.result.scores)

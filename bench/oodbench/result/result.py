@@ -118,7 +118,7 @@ class Result:
 
     @property
     def plot(self) -> "Pictures":
-        """Pictures: `plot.roc()`, `plot.histograms()`, `plot.risk_coverage()`, each a matplotlib Figure.
+        """Pictures: `plot.roc()`, `.histograms()`, `.risk_coverage()`, `.ridges("knn")`, each a matplotlib Figure.
 
         Raises:
             BadSetting: matplotlib is not installed.
