@@ -134,6 +134,26 @@ METRICS: dict[str, Metric] = {
             "Mean gap between accuracy and mean confidence over 15 equal-width bins (lo, hi], weighted by inputs.",
         ),
         Metric(
+            "classwise_ece",
+            "Classwise ECE",
+            False,
+            0,
+            1,
+            "Mean over classes of the gap between a class's share and its mean probability over 15 equal-width bins.",
+        ),
+        Metric(
+            "ib_inn_ece",
+            "ECE of IB-INN",
+            False,
+            0,
+            1,
+            "Mean gap between a bin's centre and its share of hits over all pairs of an input and a class, 17 bins.",
+        ),
+        Metric("ib_inn_mce", "MCE of IB-INN", False, 0, 1, "The largest gap of ECE of IB-INN over its bins."),
+        Metric(
+            "ib_inn_ice", "ICE of IB-INN", False, 0, 1, "The integral of the gap of ECE of IB-INN over probability."
+        ),
+        Metric(
             "rms_calibration",
             "RMS calibration error",
             False,
