@@ -28,7 +28,7 @@ def test_a_light_and_a_dark_picture_and_their_table(results, tmp_path, capsys) -
     table = {line[:16].strip(): line[16:].split() for line in told.splitlines() if "," in line or "right" in line}
     assert table["right"][0] == str(said.correct.sum())
     light, dark = (tmp_path / "out" / name for name in ("histograms.svg", "histograms-dark.svg"))
-    assert told.endswith(f"{light}\n{dark}\n")
+    assert f"\n\n{light}\n{dark}\n" in told
     assert "#0d1117" in dark.read_text()
     assert "#0d1117" not in light.read_text()
     before = light.read_bytes()
@@ -59,3 +59,20 @@ def test_sets_have_the_groups_of_their_matrix() -> None:
     assert found["ood", "glyphs"] == "far"
     assert found["adversarial", "bim-8@uint8"] == "rounded"
     assert groups("made-v1") == {}
+
+
+def test_confidence_has_a_reliability_diagram_at_both_temperatures(results, tmp_path) -> None:
+    said = scores(2, 2.0)
+    put(results, "temperature", 2, said, facts={"T": 2.0})
+    for method in ("msp", "temperature"):
+        found = show(results, "made-v1", method, 2, tmp_path / method)
+        assert [path.stem for path in found.files][2:] == ["reliability", "reliability-dark"]
+        text = (tmp_path / method / "reliability.svg").read_text()
+        assert text.index("msp: ECE") < text.index("temperature: ECE")
+        assert "plain on made-v1, seed 2" in text
+    put(results, "knn", 2, said)
+    assert len(show(results, "made-v1", "knn", 2, tmp_path / "knn").files) == 2
+    show(results, "made-v1", "msp", 5, tmp_path / "5")
+    text = (tmp_path / "5" / "reliability.svg").read_text()
+    assert "msp: ECE" in text
+    assert "temperature" not in text

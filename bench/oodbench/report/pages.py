@@ -19,6 +19,7 @@ from oodbench.given import AT, method_of
 from oodbench.measure.kinds import COVARIATE, averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
+from oodbench.report.calibration import calibration_parts
 from oodbench.report.choice import choice
 from oodbench.report.families import FAMILIES, MOST_ROWS, folded, of_families, short_board, short_board_said
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
@@ -204,6 +205,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
             by = f"## All kinds of failure by {METRICS[metric].title}"
             parts += [by, ranks_of_all_said(matrix, metric), *_overview(matrix, metric, linked)]
     parts += ["## What was judged", *given_said(matrix.card), CALIBRATION, model_table(matrix, linked)]
+    parts += calibration_parts(matrix, linked)
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
     parts += ["### Bits per dimension", BITS, ours] if ours else []
     parts += ["### Bits per dimension in the papers", theirs] if theirs else []

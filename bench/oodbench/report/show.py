@@ -1,18 +1,26 @@
 """`oodbench show`: one method on one matrix as pictures, from stored scores, made on demand and not kept."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tabulate import tabulate
 
 from oodbench.data.matrix import known_matrix
 from oodbench.errors import BadData, UnknownName
+from oodbench.given import method_of
+from oodbench.measure.confidence import Judgements
 from oodbench.measure.kinds import KINDS
-from oodbench.records import Outcomes, Scores, verify
+from oodbench.report.calibration import TEMPERED, confident
 from oodbench.report.entries import Entry, collect
-from oodbench.result import ridges
+from oodbench.result import reliability, ridges
 from oodbench.result.ridges import GroupOf
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 THEMES = {"": ridges.LIGHT, "-dark": ridges.DARK}
 """Endings of the names of pictures, and their colours."""
@@ -27,6 +35,9 @@ class Shown(NamedTuple):
 
 def show(results: Path, matrix: str, method: str, seed: int | None, out: Path) -> Shown:
     """Write the pictures of a method on a matrix: what it scores right, wrong, out-set, attacked and corrupted inputs.
+
+    Where its scores tell the classifier's confidence there is a reliability diagram besides, at T = 1 and at the fitted
+    temperature if both have records.
 
     Args:
         results: Folder of records.
@@ -43,15 +54,30 @@ def show(results: Path, matrix: str, method: str, seed: int | None, out: Path) -
     """
     from oodbench.report.drawing import save
 
-    entry = _entry(results, matrix, method, seed)
-    scores, outcomes = _scored(entry)
+    entries = collect(results, matrix)
+    entry = _entry(results, entries, matrix, method, seed)
+    scores, outcomes = entry.read()
     found = ridges.rows(scores, outcomes, groups(matrix))
     title, test = f"{method} on {matrix}, seed {entry.record.seed}", scores.test.astype(np.float64)
+    drawings: dict[str, Callable[[ridges.Theme], Figure]] = {"histograms": partial(ridges.figure, found, test, title)}
+    if panels := _panels(entries, entry):
+        of_model = f"{entry.record.model.name if entry.record.model else method} on {matrix}, seed {entry.record.seed}"
+        drawings["reliability"] = partial(reliability.figure, panels, of_model)
     files = []
-    for ending, theme in THEMES.items():
-        files.append(out / f"histograms{ending}.svg")
-        save(lambda theme=theme: ridges.figure(found, test, title, theme), files[-1], "oodbench")  # type: ignore[misc]
+    for (name, drawing), (ending, theme) in product(drawings.items(), THEMES.items()):
+        files.append(out / f"{name}{ending}.svg")
+        save(partial(drawing, theme), files[-1], "oodbench")
     return Shown(_table(found, test), files)
+
+
+def _panels(entries: Sequence[Entry], entry: Entry) -> dict[str, Judgements]:
+    """Return the predictions of an entry's classifier, and those at its temperature if another entry has them."""
+    method, given = entry.record.method, entry.record.method.removeprefix(method_of(entry.record.method))
+    pair = next((one for one in TEMPERED.items() if method_of(method) in one), None)
+    names = [f"{one}{given}" for one in reversed(pair)] if pair else [method]
+    used = [one for one in entries if one.record.method in names and one.record.seed == entry.record.seed]
+    known = {one.record.method: found for one in used if (found := confident(one))}
+    return {name: known[name].inside for name in names if method in known and name in known}
 
 
 def groups(matrix: str) -> GroupOf:
@@ -61,8 +87,7 @@ def groups(matrix: str) -> GroupOf:
     return {(kind, column.name): column.group for kind, column in named}
 
 
-def _entry(results: Path, matrix: str, method: str, seed: int | None) -> Entry:
-    entries = collect(results, matrix)
+def _entry(results: Path, entries: Sequence[Entry], matrix: str, method: str, seed: int | None) -> Entry:
     if not entries:
         known = sorted({path.parent.parent.name for path in results.glob("*/*/*.json")})
         raise UnknownName("matrix with records", matrix, known)
@@ -71,14 +96,10 @@ def _entry(results: Path, matrix: str, method: str, seed: int | None) -> Entry:
         raise UnknownName(f"method with a record on {matrix}", method, {entry.record.method for entry in entries})
     if seed is not None and seed not in own:
         raise BadData(f"{method} on {matrix}: no record of seed {seed}; there are {', '.join(map(str, sorted(own)))}")
-    return own[min(own) if seed is None else seed]
-
-
-def _scored(entry: Entry) -> tuple[Scores, Outcomes | None]:
-    record = entry.record
-    if record.scores_sha256 is None:
-        raise BadData(f"{record.method} on {record.matrix}, seed {record.seed} has no scores: {record.reason}")
-    return verify(record, entry.scores), entry.outcomes.read if entry.outcomes else None
+    found = own[min(own) if seed is None else seed]
+    if found.record.scores_sha256 is None:
+        raise BadData(f"{method} on {matrix}, seed {found.record.seed} has no scores: {found.record.reason}")
+    return found
 
 
 def _table(found: list[ridges.Row], test: ridges.Floats) -> str:
