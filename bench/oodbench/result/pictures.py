@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oodbench.errors import BadData, BadSetting, UnknownName
 from oodbench.measure.cells import Cell
-from oodbench.measure.kinds import ROUNDED
+from oodbench.measure.kinds import KINDS, ROUNDED
 from oodbench.measure.ranking import at_least_95_percent, auroc, count
 from oodbench.measure.selective import risk_coverage
 from oodbench.result.ridges import LIGHT, Theme, figure, rows
@@ -234,7 +234,7 @@ class Pictures:
         chosen = self._methods(methods)
         by_name = {one.method: one for one in self.result.judged}
         cells = [(method, cell) for method in chosen for cell in by_name[method].cells(self.result.outcomes)]
-        cells.sort(key=lambda one: ("ood", "adversarial", "misclassification").index(one[1].failure))
+        cells.sort(key=lambda one: list(KINDS).index(one[1].failure))
         panels: dict[str, dict[str, Cell]] = {}
         for method, cell in cells:
             if len(cell.good) and len(cell.bad):
