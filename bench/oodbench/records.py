@@ -23,6 +23,7 @@ from oodbench.outcomes import Fooled, Outcomes, read_outcomes
 from oodbench.schema import (
     SCHEMA_VERSION,
     Attack,
+    Calibration,
     CellRecord,
     Citation,
     Cost,
@@ -35,6 +36,7 @@ from oodbench.schema import (
     Passes,
     Quality,
     Record,
+    Scaled,
 )
 from oodbench.scorefile import Attacked, Scores, read_scores, write_scores
 from oodbench.store import atomically
@@ -43,6 +45,7 @@ from oodbench.upgrade import upgraded
 __all__ = [
     "Attack",
     "Attacked",
+    "Calibration",
     "CellRecord",
     "Citation",
     "Cost",
@@ -59,6 +62,7 @@ __all__ = [
     "Quality",
     "Record",
     "RecordPaths",
+    "Scaled",
     "Scores",
     "model_paths",
     "model_sha256",
@@ -167,8 +171,11 @@ def read_model(path: Path) -> ModelRecord:
     return _parse(ModelRecord, json.dumps(_unsealed(read_content(_read(path), path), path)), path)
 
 
-NOT_CONTENT = {"schema_version", "recipe", "key", "source_sha256", "machine"}
-"""Fields of the record of a model that say where it comes from, not what it is and does."""
+NOT_CONTENT = {"schema_version", "recipe", "key", "source_sha256", "machine", "calibration"}
+"""Fields of the record of a model that say where it comes from, not what it is and does.
+
+Calibration is one: it came later, and follows from the same logits as all else.
+"""
 
 
 def model_sha256(model: ModelRecord) -> str:

@@ -118,6 +118,41 @@ class Quality(_Frozen):
     nll: NonNegativeFloat | None = None
 
 
+class Calibration(_Frozen):
+    """How well a classifier's probabilities fit what happens, on the in-set's test images.
+
+    Fields are the numbers of `oodbench.measure.calibration` by name; null where a number is of nothing.
+    """
+
+    ece_10: Share
+    ece_15: Share
+    classwise_ece: Share
+    rms_calibration: Share
+    mad_calibration: Share
+    soft_f1: Share | None
+    oce: NonNegativeFloat | None
+    oce_share: Share
+    brier: NonNegativeFloat
+    nll: NonNegativeFloat
+    ib_inn_ece: Share | None
+    ib_inn_mce: Share | None
+    ib_inn_ice: NonNegativeFloat | None
+
+
+class Scaled(_Frozen):
+    """Calibration before and after temperature scaling.
+
+    Attributes:
+        plain: Of softmax(z).
+        temperature: T, fitted on the matrix's validation images for the NLL; null where there are none.
+        scaled: Of softmax(z / T), on the same test images.
+    """
+
+    plain: Calibration
+    temperature: NonNegativeFloat | None = None
+    scaled: Calibration | None = None
+
+
 class Passes(_Frozen):
     """Passes through the network that one test input costs."""
 
@@ -176,6 +211,8 @@ class ModelRecord(_Frozen):
     Attributes:
         name: Its folder: the recipe's name, and the fields that differ from the recipe's own defaults.
         quality: How good a classifier it is.
+        calibration: How well its probabilities fit, before and after temperature scaling; null in records from before
+            it was measured, and no part of what a model is known by.
         bits_per_dimension: Mean -log2 P(8-bit image) / D of each set, by role or card, where it is a density.
         attacks: What each attack on it achieved, by name; the rounded twin of an attack is an attack of its own.
         outcomes_sha256: Of the content of the file beside it (`oodbench.outcomes`); null where it does not classify.
@@ -191,6 +228,7 @@ class ModelRecord(_Frozen):
     seed: int
     recipe: Json
     quality: Quality = Quality()
+    calibration: Scaled | None = None
     bits_per_dimension: dict[str, float] = {}
     attacks: dict[str, Attack] = {}
     outcomes_sha256: Sha256 | None = None

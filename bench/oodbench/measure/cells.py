@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from oodbench.errors import BadData
 from oodbench.measure.intervals import Interval, delong
 from oodbench.measure.intervals import bootstrap as bootstrapped
-from oodbench.measure.kinds import KINDS, find_kind
+from oodbench.measure.kinds import KINDS, Groups, find_kind
 from oodbench.measure.ranking import count, evaluate
 from oodbench.records import Outcomes, Scores
 
@@ -22,12 +22,14 @@ class Cell:
         name: Card or attack name, "<type>-<severity>", or "misclassified".
         good: Scores of what the detector should accept [n], float64.
         bad: Scores of what it should flag [m], float64.
+        wrong: Which of the good inputs the classifier gets wrong [n]; None where that is not known, or is no question.
     """
 
     failure: str
     name: str
     good: NDArray[np.float64]
     bad: NDArray[np.float64]
+    wrong: NDArray[np.bool_] | None = None
 
 
 def cells(scores: Scores, outcomes: Outcomes | None = None) -> list[Cell]:
@@ -70,4 +72,5 @@ def measure(cell: Cell, bootstrap: int = 200, seed: int = 0) -> tuple[dict[str, 
     intervals = {"auroc": delong(counts)}
     if bootstrap:
         intervals["fpr95"] = bootstrapped(counts, "fpr95", bootstrap, seed)
-    return evaluate(counts) | find_kind(cell.failure).tests(counts), intervals
+    groups = Groups(cell.name, cell.good, cell.bad, cell.wrong)
+    return evaluate(counts) | find_kind(cell.failure).tests(counts, groups), intervals

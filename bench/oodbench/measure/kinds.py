@@ -17,7 +17,8 @@ from pydantic import AfterValidator
 from oodbench.errors import BadData, UnknownName
 from oodbench.measure.metrics import METRICS
 from oodbench.measure.misclassification import of_counts
-from oodbench.measure.ranking import Counts
+from oodbench.measure.ranking import Counts, count
+from oodbench.measure.selective import SELECTIVE, aurc, selective
 from oodbench.records import Outcomes, Scores
 
 if TYPE_CHECKING:
@@ -34,11 +35,19 @@ COVARIATE = "covariate"
 
 
 class Groups(NamedTuple):
-    """The scores of one failure set: its name, its good and its bad inputs, float64."""
+    """The scores of one failure set, float64.
+
+    Attributes:
+        name: Of the set.
+        good: Of its good inputs [n].
+        bad: Of its bad inputs [m].
+        wrong: Which of the good inputs the classifier gets wrong [n]; None where that is not known, or is no question.
+    """
 
     name: str
     good: Floats
     bad: Floats
+    wrong: NDArray[np.bool_] | None = None
 
 
 class Column(NamedTuple):
@@ -63,6 +72,8 @@ class Kind:
         group: The group of a failure set that no matrix names, by its name.
         headings: Titles of metrics that have another name here.
         tests: Numbers by name that are measured besides the ranking metrics.
+        further: Those of them that have tables like a ranking metric's.
+        called: What a bad input is called where there is little room.
     """
 
     name: str
@@ -74,7 +85,9 @@ class Kind:
     planned: Callable[[Matrix], tuple[Column, ...]] = lambda matrix: ()
     group: Callable[[str], str] = lambda name: ""
     headings: Mapping[str, str] = field(default_factory=dict)
-    tests: Callable[[Counts], dict[str, float]] = lambda counts: {}
+    tests: Callable[[Counts, Groups], dict[str, float]] = lambda counts, groups: {}
+    further: tuple[str, ...] = ()
+    called: str = "bad"
 
     def heading(self, metric: str) -> str:
         """Return a metric's title, with an arrow to better."""
@@ -88,9 +101,21 @@ class Kind:
 
 
 def _ood(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
-    test = scores.test.astype(np.float64)
+    test, wrong = scores.test.astype(np.float64), ~outcomes.correct if outcomes else None
     for name, bad in sorted(scores.ood.items()):
-        yield Groups(name, test, bad.astype(np.float64))
+        yield Groups(name, test, bad.astype(np.float64), wrong)
+
+
+def _scod(counts: Counts, groups: Groups) -> dict[str, float]:
+    """Return AURC with all out-set inputs counted as wrong; nothing where nobody knows what is right, or nothing is.
+
+    Source: Xia & Bouganis, Augmenting Softmax Information for Selective Classification with Out-of-Distribution Data,
+    ACCV 2022, at the sizes of the sets as they are.
+    """
+    if groups.wrong is None or groups.wrong.all():
+        return {}
+    wrong = np.concatenate((groups.good[groups.wrong], groups.bad))
+    return {"scod_aurc": aurc(count(groups.good[~groups.wrong], wrong))}
 
 
 def _ood_of(matrix: Matrix) -> tuple[Column, ...]:
@@ -126,8 +151,8 @@ def _misclassification(scores: Scores, outcomes: Outcomes | None) -> Iterator[Gr
         yield Groups("misclassified", test[outcomes.correct], test[~outcomes.correct])
 
 
-def _mann_whitney(counts: Counts) -> dict[str, float]:
-    return {"mann_whitney_log10_p": of_counts(counts).log10_p}
+def _tests(counts: Counts, groups: Groups) -> dict[str, float]:
+    return {"mann_whitney_log10_p": of_counts(counts).log10_p} | selective(counts)
 
 
 def _corruption(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
@@ -147,6 +172,9 @@ KINDS: dict[str, Kind] = {
             "inputs of other sets",
             _ood,
             _ood_of,
+            tests=_scod,
+            further=("scod_aurc",),
+            called="out-set",
         ),
         Kind(
             "adversarial",
@@ -158,6 +186,7 @@ KINDS: dict[str, Kind] = {
             _adversarial,
             _adversarial_of,
             _precision,
+            called="attacked",
         ),
         Kind(
             "misclassification",
@@ -168,7 +197,9 @@ KINDS: dict[str, Kind] = {
             _misclassification,
             lambda matrix: (Column("misclassified", ""),),
             headings={"aupr_in": "AUPR-Success", "aupr_out": "AUPR-Error"},
-            tests=_mann_whitney,
+            tests=_tests,
+            further=tuple(SELECTIVE),
+            called="wrong",
         ),
         Kind(
             "corruption",
@@ -178,6 +209,7 @@ KINDS: dict[str, Kind] = {
             "their corrupted versions, type-severity",
             _corruption,
             group=lambda name: name.rsplit("-", 1)[0],
+            called="corrupted",
         ),
     )
 }

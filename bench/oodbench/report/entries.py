@@ -16,6 +16,7 @@ from oodbench.records import (
     ModelUsed,
     Outcomes,
     Record,
+    Scores,
     command,
     model_paths,
     model_sha256,
@@ -85,8 +86,21 @@ class Entry:
         """
         if self.record.scores_sha256 is None:
             return ()
+        scores, outcomes = self.read()
         try:
-            return tuple(cells(verify(self.record, self.scores), self._outcomes()))
+            return tuple(cells(scores, outcomes))
+        except BadData as error:
+            raise BadData(f"{self.scores}: {error}; remake both: {command(self.record)}") from error
+
+    def read(self) -> tuple[Scores, Outcomes | None]:
+        """Return its scores, and what the reference classifier does, if it classifies; there must be scores.
+
+        Raises:
+            BadRecord: As `cells`.
+            BadData: As `cells`.
+        """
+        try:
+            return verify(self.record, self.scores), self._outcomes()
         except BadData as error:
             raise BadData(f"{self.scores}: {error}; remake both: {command(self.record)}") from error
 

@@ -19,6 +19,7 @@ from oodbench.given import AT, method_of
 from oodbench.measure.kinds import COVARIATE, averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
+from oodbench.report.calibration import calibration_parts
 from oodbench.report.choice import choice
 from oodbench.report.families import FAMILIES, MOST_ROWS, folded, of_families, short_board, short_board_said
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
@@ -47,6 +48,9 @@ from oodbench.report.tables import (
     SHOWN,
     Linked,
     attack_table,
+    bad_shares,
+    further_metrics,
+    further_table,
     gap_table,
     method_table,
     metric_tables,
@@ -136,6 +140,12 @@ BITS = (
 )
 
 
+ABSTAINING = (
+    "A classifier may abstain on the inputs that score lowest: coverage is the share of inputs that it accepts, risk "
+    "the share of errors among these. In percent; docs/metrics.md says what becomes of ties."
+)
+
+
 def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Reported]) -> Pages:
     """Return all generated pages of a results folder."""
     made = {site.index: _index(site, matrices)}
@@ -195,6 +205,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
             by = f"## All kinds of failure by {METRICS[metric].title}"
             parts += [by, ranks_of_all_said(matrix, metric), *_overview(matrix, metric, linked)]
     parts += ["## What was judged", *given_said(matrix.card), CALIBRATION, model_table(matrix, linked)]
+    parts += calibration_parts(matrix, linked)
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
     parts += ["### Bits per dimension", BITS, ours] if ours else []
     parts += ["### Bits per dimension in the papers", theirs] if theirs else []
@@ -214,7 +225,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
 
 def _by_set(standings: Standings) -> Sequence[str]:
     """Return the metrics that have a page by set; none where there is one set."""
-    return SHOWN if len(standings.columns) > 1 else ()
+    return (*SHOWN, *further_metrics(standings)) if len(standings.columns) > 1 else ()
 
 
 def _metric(site: Site, standings: Standings, metric: str) -> str:
@@ -228,7 +239,8 @@ def _metric(site: Site, standings: Standings, metric: str) -> str:
     order = f"In the order of the {METRICS[RANKED_BY].title} ranks."
     earlier = [EARLIER] if site.superseded.get(standings.matrix) else []
     tables = metric_tables(standings, metric, site.linked(here, standings.matrix))
-    return _text([title, " · ".join(above), order, *earlier, tables])
+    further = [ABSTAINING, METRICS[metric].definition, bad_shares(standings)] if metric in kind.further else []
+    return _text([title, " · ".join(above), *further, order, *earlier, tables])
 
 
 def _overview(matrix: MatrixResults, metric: str, linked: Linked) -> list[str]:
@@ -261,6 +273,9 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     parts += [EARLIER] if site.superseded.get(standings.matrix) else []
     parts += [ranks_said(standings), *_ranking(standings, linked)]
     parts += ["## Other metrics, and what each method needs", _if_long(standings, needs_table(standings, linked))]
+    if abstaining := further_table(standings, linked):
+        said = [f"**{kind.heading(metric)}**: {METRICS[metric].definition}" for metric in further_metrics(standings)]
+        parts += ["## Selective prediction", " ".join([ABSTAINING, *said]), _if_long(standings, abstaining)]
     attacks = attack_table(standings)
     parts += ["## What the attacks achieved", ATTACKED, attacks] if attacks else []
     tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
@@ -323,6 +338,8 @@ def _row(site: Site, here: str, matrix: MatrixResults, row: str) -> list[str]:
         if row in one.entries:
             kind = link(one.kind.title, to(here, site.of_kind(one)))
             parts += [f"### {kind}: {rank_of(one, row)}", method_table(one, row), *mann_whitney_said(one, row)]
+            further = further_metrics(one)
+            parts += [method_table(one, row, further)] if further else []
     lacking = [one for one in matrix.gaps if row in one.methods]
     return [*parts, "### Not measured", gap_table(lacking, site.linked(here, matrix.name))] if lacking else parts
 

@@ -105,6 +105,34 @@ def _metric_table(standings: Standings, columns: Sequence[Column], metric: str, 
     return table(headers, rows, WORDS)
 
 
+def further_metrics(standings: Standings) -> tuple[str, ...]:
+    """Return which of the numbers that a kind measures besides the ranking metrics any method has here."""
+    known = {metric for metric, _, _ in standings.values}
+    return tuple(metric for metric in standings.kind.further if metric in known)
+
+
+def further_table(standings: Standings, linked: Linked) -> str | None:
+    """Return the means over all sets of what a kind measures besides the ranking metrics; None for nothing."""
+    metrics, sets = further_metrics(standings), averaged(standings.columns)
+    rows = [
+        [linked(method), *(mean_and_std(standings.over_sets(metric, method, sets)) for metric in metrics)]
+        for method in standings.ranks
+    ]
+    return table(["Method", *map(standings.kind.heading, metrics)], rows, WORDS) if metrics else None
+
+
+def bad_shares(standings: Standings) -> str:
+    """Return which share of the inputs of each set are bad, in percent, as a mean over methods and seeds."""
+    shares: dict[str, list[float]] = {}
+    for sets in standings.sizes.values():
+        for name, (n, m) in sets.items():
+            shares.setdefault(name, []).append(m / (n + m))
+    told = [
+        f"{column.name} {percent(fmean(shares[column.name]))}" for column in standings.columns if column.name in shares
+    ]
+    return f"Of the inputs of each set these shares are bad, in percent: {', '.join(told)}."
+
+
 def attack_table(standings: Standings) -> str | None:
     """Return how often each attack fooled each model, and by how much it changed the pixels; None for no attacks."""
     headers = ["Attack", "Model", "Attacked", "Success rate", "Mean ℓ∞", "Mean ℓ2"]
@@ -122,15 +150,15 @@ def attack_table(standings: Standings) -> str | None:
     return table(headers, rows, ("Attack", "Model")) if rows else None
 
 
-def method_table(standings: Standings, method: str) -> str:
-    """Return every number of one method: a row a set, a column a metric."""
-    headers = ["Set", *map(standings.kind.heading, RANKING)]
+def method_table(standings: Standings, method: str, metrics: Sequence[str] = tuple(RANKING)) -> str:
+    """Return every number of one method by some metrics: a row a set, a column a metric."""
+    headers = ["Set", *map(standings.kind.heading, metrics)]
     rows = []
     for column in standings.columns:
-        rows.append([_heading(column), *(_of_set(standings, metric, method, column.name) for metric in RANKING)])
+        rows.append([_heading(column), *(_of_set(standings, metric, method, column.name) for metric in metrics)])
     means = _means(standings.columns) if len(standings.columns) > 1 else {}
     for name, sets in means.items():
-        rows.append([name, *(mean_and_std(standings.over_sets(metric, method, sets)) for metric in RANKING)])
+        rows.append([name, *(mean_and_std(standings.over_sets(metric, method, sets)) for metric in metrics)])
     return table(headers, rows, ("Set",))
 
 

@@ -11,7 +11,7 @@ from oodbench.run.attack import Attempt
 from oodbench.run.context import ANSWER, Context
 from oodbench.run.examine import Exam, Outcome, examine
 from oodbench.run.plan import Job, reference_of
-from oodbench.run.quality import bits, quality
+from oodbench.run.quality import Labels, Logits, bits, quality, scaled
 from oodbench.run.sets import in_set
 
 QUALITY: frozenset[Output] = frozenset({LOGITS, LOG_DENSITY})
@@ -64,6 +64,16 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
         adversarial_validation=tuning,
         n_validation=context.matrix.n_validation,
         quality=quality(classifier, logits, sets.test.labels),
+        calibration=scaled(logits, sets.test.labels, _held_out(context, job, report)),
         bits=bits(lambda images: outputs(images)[LOG_DENSITY].numpy(), sets) if density else {},
     )
     return Evaluation(examine(job.method, exam, report), exam, attacks)
+
+
+def _held_out(context: Context, job: Job, report: Report) -> tuple[Logits, Labels] | None:
+    """Return the reference classifier's logits of the validation images, and their classes; None without any."""
+    images = context.sets.validation
+    if images is None or images.labels is None:
+        return None
+    reference = reference_of(job.recipe, context.matrix)
+    return context.outputs(reference, job.seed, ANSWER, images, report)[LOGITS].numpy(), images.labels

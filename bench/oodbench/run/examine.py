@@ -15,7 +15,7 @@ from oodbench.data.inputs import Inputs, JoinedInputs
 from oodbench.errors import BadData
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import Report, silent
-from oodbench.records import Attacked, Quality, Scores
+from oodbench.records import Attacked, Quality, Scaled, Scores
 from oodbench.run.attack import Attempt
 from oodbench.run.fit_data import HandOut, as_fit_data, contrasts, labels_used
 from oodbench.run.tune import Floats, Tuned, scores_of, tune
@@ -33,6 +33,7 @@ class Exam:
         adversarial_validation: Attacked validation images that fooled the model, if the matrix offers them.
         correct: Whether the judged classifier is right, for each test image [n].
         quality: How good that classifier is.
+        calibration: How well its probabilities fit, before and after temperature scaling.
         bits: Mean bits per dimension of each set, if the model is a density.
     """
 
@@ -50,6 +51,7 @@ class Exam:
     adversarial_validation: Inputs | None = None
     n_validation: int = 0
     quality: Quality = Quality()
+    calibration: Scaled | None = None
     bits: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -54,6 +54,7 @@ def write_models(context: Context, job: Job, found: Evaluation) -> ModelsUsed:
     judged = _record(context, reference, job.seed).model_copy(
         update={
             "quality": exam.quality,
+            "calibration": exam.calibration,
             "attacks": {name: attack_record(attempt) for name, attempt in exam.attacks.items()},
             "outcomes_sha256": outcomes_sha256(outcomes),
         }

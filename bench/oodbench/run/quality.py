@@ -1,24 +1,52 @@
 """How good a model is: a classifier's accuracy and calibration on the test images, a density's bits on every set."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from oodbench.data.inputs import Inputs
-from oodbench.measure.calibration import report
+from oodbench.detectors.calibrated import CalibratedSoftmax, calibrate
+from oodbench.measure.calibration import every_class, report
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.outputs import Trained
-from oodbench.records import Quality
+from oodbench.records import Calibration, Quality, Scaled
 from oodbench.run.sets import Sets
 
+Logits: TypeAlias = npt.NDArray[np.floating[Any]]
+Labels: TypeAlias = npt.NDArray[np.int64]
 
-def quality(model: Trained, logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> Quality:
+
+def quality(model: Trained, logits: Logits, labels: Labels) -> Quality:
     """Return the facts of a classifier from its logits [n C] and the true classes [n]."""
     numbers = report(logits, labels)
     parameters = sum(weight.numel() for weight in model.net.parameters())
     return Quality(parameters=parameters, n_test=len(labels), **numbers)
+
+
+def scaled(logits: Logits, labels: Labels, held_out: tuple[Logits, Labels] | None) -> Scaled:
+    """Return calibration on test images before and after temperature scaling.
+
+    Args:
+        logits: Of the test images [n C].
+        labels: Their true classes [n].
+        held_out: Those of the validation images, on which the temperature is fitted as by the method `temperature`;
+            no test image has a part in it.
+    """
+    plain = _calibration(logits, labels)
+    if held_out is None:
+        return Scaled(plain=plain)
+    method, (z, y) = CalibratedSoftmax(), map(torch.from_numpy, held_out)
+    temperature = calibrate(z, y, method.lowest, method.highest)
+    after = _calibration(logits.astype(np.float64) / temperature, labels)
+    return Scaled(plain=plain, temperature=temperature, scaled=after)
+
+
+def _calibration(logits: Logits, labels: Labels) -> Calibration:
+    numbers = report(logits, labels) | every_class(logits, labels)
+    return Calibration(**{name: numbers[name] for name in Calibration.model_fields})  # type: ignore[arg-type]
 
 
 def bits(log_density: Callable[[Inputs], npt.NDArray[np.float64]], sets: Sets) -> dict[str, float]:
