@@ -25,6 +25,7 @@ from oodbench.schema import (
     Attack,
     CellRecord,
     Citation,
+    Corrupted,
     Cost,
     DataUsed,
     Environment,
@@ -36,15 +37,16 @@ from oodbench.schema import (
     Quality,
     Record,
 )
-from oodbench.scorefile import Attacked, Scores, read_scores, write_scores
+from oodbench.scorefile import Changed, Scores, read_scores, write_scores
 from oodbench.store import atomically
 from oodbench.upgrade import upgraded
 
 __all__ = [
     "Attack",
-    "Attacked",
     "CellRecord",
+    "Changed",
     "Citation",
+    "Corrupted",
     "Cost",
     "DataUsed",
     "Environment",

@@ -73,7 +73,7 @@ def equal(pair, share=1.0, most=0):
         ("brightness", "brightness"),
         ("contrast", "contrast"),
         ("pixelate", "pixelate"),
-        ("jpeg", "jpeg_compression"),
+        ("jpeg-compression", "jpeg_compression"),
         ("saturate", "saturate"),
     ],
 )

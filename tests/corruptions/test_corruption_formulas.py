@@ -297,8 +297,8 @@ def test_contrast(pictures, channels, side):
 @pytest.mark.parametrize("severity", [1, 2, 5])
 def test_elastic(pictures, channels, side, severity):
     picture = pictures(1, channels, side)[0]
-    _, strength, sigma, move = constants("elastic", severity)
-    mine = stream("elastic", severity)
+    _, strength, sigma, move = constants("elastic-transform", severity)
+    mine = stream("elastic-transform", severity)
     corners, shift = mine.between(-move * side, move * side, 3, 2)[0], mine.between(-1, 1, 2, side, side)[0]
     centre, half = side // 2, side // 3
     to = np.array(
@@ -314,7 +314,7 @@ def test_elastic(pictures, channels, side, severity):
     for plane, out in zip(picture / 255, expected, strict=True):
         warped = ndimage.map_coordinates(plane, [rows, columns], order=1, mode="mirror")
         out[:] = ndimage.map_coordinates(warped, [y + dy, x + dx], order=1, mode="reflect")
-    away = np.abs(ours(picture, "elastic", severity).astype(int) - cut_off(expected.clip(0, 1) * 255))
+    away = np.abs(ours(picture, "elastic-transform", severity).astype(int) - cut_off(expected.clip(0, 1) * 255))
     assert away.max() <= 1
     assert (away == 0).mean() > 0.99
 
@@ -334,7 +334,9 @@ def test_jpeg(pictures, channels, side):
     file = BytesIO()
     Image.fromarray(picture[0] if channels == 1 else picture.transpose(1, 2, 0)).save(file, "JPEG", quality=58)
     expected = np.asarray(Image.open(file))
-    assert (ours(picture, "jpeg", 3) == (expected[None] if channels == 1 else expected.transpose(2, 0, 1))).all()
+    assert (
+        ours(picture, "jpeg-compression", 3) == (expected[None] if channels == 1 else expected.transpose(2, 0, 1))
+    ).all()
 
 
 def test_gaussian_blur(pictures):

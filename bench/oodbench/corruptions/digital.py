@@ -95,7 +95,7 @@ DIGITAL = (
         apply=contrast,
     ),
     Corruption(
-        "elastic",
+        "elastic-transform",
         "Elastic deformation",
         "digital",
         small=(
@@ -123,7 +123,7 @@ DIGITAL = (
         apply=pixelate,
     ),
     Corruption(
-        "jpeg",
+        "jpeg-compression",
         "JPEG compression",
         "digital",
         small=each(80, 65, 58, 50, 40),
@@ -131,5 +131,5 @@ DIGITAL = (
         apply=jpeg,
     ),
 )
-"""Constants: `make_cifar_c.py` and `corruptions.py` of the authors' code. Those of "elastic" are a length in pixels,
+"""Constants: `make_cifar_c.py` and `corruptions.py` of the authors' code; of the elastic one a length in pixels,
 and strength, sigma and move as shares of it."""

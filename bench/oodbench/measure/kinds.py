@@ -132,8 +132,12 @@ def _mann_whitney(counts: Counts) -> dict[str, float]:
 
 def _corruption(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
     test = scores.test.astype(np.float64)
-    for name, bad in sorted(scores.corruption.items()):
-        yield Groups(name, test, bad.astype(np.float64))
+    for name, corrupted in sorted(scores.corruption.items()):
+        yield Groups(name, test, corrupted.scores.astype(np.float64))
+
+
+def _corruption_of(matrix: Matrix) -> tuple[Column, ...]:
+    return tuple(Column(one.name, one.type) for one in matrix.corrupted)
 
 
 KINDS: dict[str, Kind] = {
@@ -177,6 +181,7 @@ KINDS: dict[str, Kind] = {
             "in-set test images",
             "their corrupted versions, type-severity",
             _corruption,
+            _corruption_of,
             group=lambda name: name.rsplit("-", 1)[0],
         ),
     )

@@ -55,6 +55,7 @@ def write_models(context: Context, job: Job, found: Evaluation) -> ModelsUsed:
         update={
             "quality": exam.quality,
             "attacks": {name: attack_record(attempt) for name, attempt in exam.attacks.items()},
+            "corruptions": dict(exam.robustness) or None,
             "outcomes_sha256": outcomes_sha256(outcomes),
         }
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from oodbench.data.cards import find_card
+from oodbench.data.corrupted import CorruptedImages
 from oodbench.data.inputs import Inputs, JoinedInputs
 from oodbench.data.matrix import Matrix, OutSet
 from oodbench.data.remembered import load_remembered as load
@@ -29,6 +30,7 @@ class Sets:
     absent: Mapping[str, str] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
     outliers: Inputs | None = None
+    corrupted: Mapping[str, CorruptedImages] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[str, str, Inputs]]:
         """Yield (card or part, role, images) of every set that is here."""
@@ -37,6 +39,7 @@ class Sets:
         yield "test", "test", self.test
         yield from ((name, "ood", images) for name, images in self.ood.items())
         yield from ((name, "tuning", images) for name, images in self.tuning.items())
+        yield from ((name, "corruption", images) for name, images in self.corrupted.items())
 
 
 @cache
@@ -76,7 +79,17 @@ def _open(matrix: Matrix, root: Path | None) -> Sets:
             if one.card in ood:
                 ood[one.card], tuning[one.card] = _parted(ood[one.card], one)
     beside = [load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.outliers]
-    return Sets(train, validation, test, ood, tuning, absent, damaged, JoinedInputs(tuple(beside)) if beside else None)
+    outliers = JoinedInputs(tuple(beside)) if beside else None
+    return Sets(train, validation, test, ood, tuning, absent, damaged, outliers, _corrupted(matrix, test))
+
+
+def _corrupted(matrix: Matrix, test: Inputs) -> dict[str, CorruptedImages]:
+    """Return the corrupted test images by set: of all types the same ones, however the test images are sorted."""
+    found: dict[str, CorruptedImages] = {}
+    for one in matrix.corrupted:
+        index = sample(len(test), one.n, matrix.in_set, "test", "corrupted").astype(np.int32)
+        found[one.name] = CorruptedImages(test.take(index), index, one.type, one.severity, one.seed)
+    return found
 
 
 def _parted(images: Inputs, tested: OutSet) -> tuple[Inputs, Inputs]:
