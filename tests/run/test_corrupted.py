@@ -1,9 +1,11 @@
 """Corruptions in a matrix: from its file to the scores, to the record of the model, and to the pages."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from small import at, here
+from small import at, bytes_of, here
 
 from oodbench.contract import LOGITS
 from oodbench.corruptions.registry import FIFTEEN, corrupt
@@ -11,16 +13,36 @@ from oodbench.data.cards import find_card
 from oodbench.data.corrupted import CorruptedImages
 from oodbench.data.images import ArrayImages, quantised
 from oodbench.data.matrix import Corrupted, Matrix, find_matrix
+from oodbench.errors import BadRecord
+from oodbench.measure.cells import Cell
 from oodbench.measure.corruption import delta_entropy
 from oodbench.measure.kinds import KINDS
+from oodbench.measure.resamples import drawn_mean
 from oodbench.recipes import Plain
-from oodbench.records import read_model, read_record, read_scores, record_paths
+from oodbench.records import (
+    CellRecord,
+    Changed,
+    ModelRecord,
+    Scores,
+    read_model,
+    read_record,
+    read_scores,
+    record_paths,
+)
+from oodbench.records import Corrupted as Corruption
+from oodbench.report import entries, numbers, robustness, standings
+from oodbench.report.models import Judged, classifiers
+from oodbench.report.pages import pages
+from oodbench.report.robustness import error_table, robustness_said, robustness_table
+from oodbench.report.site import Site
+from oodbench.report.tables import heat_map
 from oodbench.run.context import ANSWER
 from oodbench.run.execute import execute
 from oodbench.run.keys import content, record_key
 from oodbench.run.plan import plan, sized
 from oodbench.run.registry import find
 from oodbench.run.sets import open_sets
+from oodbench.run.standing import standing
 from oodbench.run.tasks import guarded
 from oodbench.run.workspace import Workspace
 
@@ -34,12 +56,20 @@ def changed(corruptions, **more):
 
 @pytest.fixture(scope="module")
 def matrix():
+    """Fewer sets than a table has columns for."""
     return changed(
         [
             {"types": ["gaussian-noise", "fog"], "severities": [1, 5], "n": 40},
             {"types": ["contrast"], "severities": [3], "n": 40, "seed": 2},
-        ]
+        ],
+        ood=[
+            {"card": "toy-noise", "n": 60, "group": "far"},
+            {"card": "hflip", "n": 60, "group": "covariate"},
+        ],
     )
+
+
+MANY = ("gaussian-noise", "shot-noise", "fog", "contrast", "snow", "brightness", "defocus-blur")
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +221,127 @@ def test_the_kind_of_failure_knows_types_and_severities(matrix):
 
 
 def test_running_again_computes_nothing(ran, matrix):
-    done = execute(at(ran), plan(matrix, find(["msp", "knn"]), [0]), here(ran))
-    assert not done.failed
-    assert len(done.kept) == 2
+    jobs = plan(matrix, find(["msp", "knn"]), [0])
+    before = bytes_of(ran.workspace.results)
+    assert all(standing(ran, job).record is not None for job in jobs)
+    assert not execute(at(ran), jobs, here(ran)).failed
+    assert bytes_of(ran.workspace.results) == before
+
+
+def told(context, monkeypatch):
+    """Return the matrix of a results folder as pages see it, where its name is known."""
+
+    def known(name):
+        return context.matrix if name == context.matrix.name else None
+
+    for module in (entries, numbers, standings):
+        monkeypatch.setattr(module, "known_matrix", known)
+    (found,) = standings.read_matrices(context.workspace.results)
+    return found
+
+
+def test_full_spectrum_counts_shifted_images_as_good(ran, monkeypatch):
+    found = {one.kind.name: one for one in told(ran, monkeypatch).kinds}
+    spectrum = found["full-spectrum"]
+    assert [one.name for one in spectrum.columns] == ["toy-noise"]
+    scores = read_scores(record_paths(ran.workspace.results, ran.matrix.name, "msp", 0).scores)
+    n_good, n_bad = spectrum.sizes["msp", 0]["toy-noise"]
+    assert (n_good, n_bad) == (90 + 60 + 40, 60)
+    corrupted = [scores.corruption[name].scores[k::5] for k, name in enumerate(sorted(SETS))]
+    good = np.concatenate([scores.test, scores.ood["hflip"], *corrupted]).astype(float)
+    bad = scores.ood["toy-noise"].astype(float)
+    auroc = (good[:, None] > bad).mean() + (good[:, None] == bad).mean() / 2
+    assert spectrum.values["auroc", "msp", 0]["toy-noise"] == pytest.approx(auroc)
+    assert found["ood"].sizes["msp", 0]["toy-noise"] == (90, 60)
+
+
+def test_full_spectrum_needs_every_shifted_set():
+    scores = Scores(np.zeros(4), {"a": np.ones(3), "b": np.ones(2)}, {}, {"fog-1": Changed(np.ones(4), np.arange(4))})
+    of = KINDS["full-spectrum"].groups
+    assert [(one.name, len(one.good)) for one in of(scores, None, {"a", "fog-1"})] == [("b", 4 + 3 + 4)]
+    assert [one.name for one in of(scores, None, {"fog-1"})] == ["a", "b"]
+    assert not [*of(scores, None, {"a", "fog-1", "fog-2"})]
+    assert not [*of(scores, None, set())]
+
+
+def test_a_set_that_lacks_excuses_the_full_spectrum(ran, monkeypatch):
+    found = told(ran, monkeypatch)
+    entry = found.entries[0]
+    kind = KINDS["full-spectrum"]
+    columns = kind.planned(ran.matrix)
+    with pytest.raises(BadRecord, match="lacks toy-noise without a reason"):
+        standings._check_sets(entry, kind, columns, ())
+    cell = CellRecord(status="failed", failure="corruption", name="fog-1", reason="NaN")
+    lacking = replace(entry, record=entry.record.model_copy(update={"cells": (cell,)}))
+    standings._check_sets(lacking, kind, columns, ())
+
+
+def test_corrupted_versions_of_one_image_are_drawn_together():
+    rng = np.random.default_rng(0)
+    good, bad = rng.normal(1, 1, 300), rng.normal(0, 1, 200)
+    one, two = (Cell("corruption", name, good, bad) for name in ("fog-1", "fog-2"))
+    assert np.allclose(drawn_mean([one], "auroc"), drawn_mean([one, two], "auroc"))
+    apart = [Cell("ood", name, good, bad) for name in ("a", "b")]
+    assert drawn_mean(apart, "auroc").std() < drawn_mean([one, two], "auroc").std()
+
+
+def test_robustness_on_the_page_of_the_matrix(ran, monkeypatch):
+    found = told(ran, monkeypatch)
+    table = robustness_table(found)
+    assert table is not None
+    (row,) = table.splitlines()[2:]
+    known = classifiers(found)[0].by_seed[0]
+    error = np.mean([one.error for one in known.corruptions.values()])
+    assert f"| {100 * error:.2f} |" in row
+    assert "| `plain` |" in row
+    assert "3 of the 15 types (gaussian-noise, fog, contrast)" in robustness_said(found)
+    assert error_table(found).startswith("| Classifier | contrast | fog | gaussian-noise |")
+    text = "".join(pages(Site(ran.workspace.results, "leaderboard.md"), [found], []).values())
+    assert "### Robustness to corruptions" in text
+    assert "Gaussian noise, severity 5" in text
+
+
+def model(name, errors, clean, recipe="plain", seed=0):
+    corruptions = {
+        f"fog-{severity}": Corruption(n=10, error=error, clean_error=clean, delta_entropy=0.5)
+        for severity, error in enumerate(errors, 1)
+    }
+    return ModelRecord(matrix="m", name=name, seed=seed, recipe={"name": recipe}, corruptions=corruptions)
+
+
+def test_mce_is_against_the_plain_classifier_of_the_same_seed(monkeypatch):
+    judged = [
+        Judged("vib", {0: model("vib", [0.4, 0.6], 0.1, "vib"), 1: model("vib", [0.2, 0.2], 0.1, "vib", 1)}, []),
+        Judged("plain", {0: model("plain", [0.2, 0.3], 0.1), 1: model("plain", [0.4, 0.4], 0.2, seed=1)}, []),
+    ]
+    monkeypatch.setattr(robustness, "classifiers", lambda matrix: judged)
+    vib, plain = robustness_table(None).splitlines()[2:]
+    # seed 0: 1.0 / 0.5 = 2, 0.8 / 0.3; seed 1: 0.4 / 0.8 = 0.5, 0.2 / 0.4
+    mean, rel = np.array([200, 50]), np.array([80 / 0.3, 50])
+    assert f"{mean.mean():.2f} ± {mean.std(ddof=1):.2f}" in vib
+    assert f"{rel.mean():.2f} ± {rel.std(ddof=1):.2f}" in vib
+    assert plain.count("100.00 ± 0.00") == 2
+    assert plain.startswith("| `plain` | 15.00 ± 7.07 |")
+
+
+def test_many_sets_are_a_map_of_types(tmp_path, monkeypatch):
+    matrix = changed([{"types": list(MANY), "n": 30}])
+    context = guarded(matrix, Workspace(results=tmp_path / "results", cache=tmp_path / "cache"))
+    assert not execute(context, plan(matrix, find(["msp"]), [0]), here(context)).failed
+    found = told(context, monkeypatch)
+    (board,) = (one for one in found.kinds if one.kind.name == "corruption")
+    assert len(board.columns) == 35
+    head, _, row = heat_map(board, lambda method: method).splitlines()
+    assert head == f"| Method | {' | '.join(MANY)} |"
+    values = board.values["auroc", "msp", 0]
+    for cell, name in zip(row.strip("| ").split(" | ")[1:], MANY, strict=True):
+        auroc = np.mean([values[f"{name}-{severity}"] for severity in range(1, 6)])
+        assert cell.endswith(f"{100 * auroc:.1f}")
+        assert (cell[0] in "░▒▓█") == (auroc >= 0.55)
+    made = pages(Site(context.workspace.results, "leaderboard.md"), [found], [])
+    by_set = made["docs/leaderboard/toy-corrupted-v1/corruption-auroc.md"]
+    assert by_set.count("<details>") == 7
+    assert f"{100 * values['fog-4']:.1f}" in by_set
+    assert "fog-4" not in made["docs/leaderboard/methods/msp.md"]
+    assert "mean (fog)" in made["docs/leaderboard/methods/msp.md"]
+    assert heat_map(found.kinds[0], lambda method: method) is None
