@@ -28,13 +28,14 @@ def outcomes():
 
 
 def test_every_failure_has_its_good_and_its_bad():
-    made = cells(scores(), outcomes())
+    made = cells(scores(), outcomes(), {"fog-3", "blobs"})
     assert {(cell.failure, cell.name): (cell.good.tolist(), cell.bad.tolist()) for cell in made} == {
         ("misclassification", "misclassified"): ([0, 1, 3, 4], [2]),
         ("ood", "blobs"): ([0, 1, 2, 3, 4], [7]),
         ("ood", "mnist"): ([0, 1, 2, 3, 4], [9, 8]),
         ("adversarial", "bim-8"): ([0, 3, 4], [10, 12]),
         ("corruption", "fog-3"): ([0, 1, 2, 3, 4], [5, 6, 7]),
+        ("full-spectrum", "mnist"): ([0, 1, 2, 3, 4, 7, 5, 6, 7], [9, 8]),
     }
     assert all(cell.good.dtype == cell.bad.dtype == np.float64 for cell in made)
     assert {cell.failure for cell in made} == set(KINDS)

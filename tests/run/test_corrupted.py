@@ -12,8 +12,9 @@ from oodbench.corruptions.registry import FIFTEEN, corrupt
 from oodbench.data.cards import find_card
 from oodbench.data.corrupted import CorruptedImages
 from oodbench.data.images import ArrayImages, quantised
+from oodbench.data.load import chosen
 from oodbench.data.matrix import Corrupted, Matrix, find_matrix
-from oodbench.errors import BadRecord
+from oodbench.errors import BadData, BadRecord
 from oodbench.measure.cells import Cell
 from oodbench.measure.corruption import delta_entropy
 from oodbench.measure.kinds import KINDS
@@ -36,6 +37,7 @@ from oodbench.report.pages import pages
 from oodbench.report.robustness import error_table, robustness_said, robustness_table
 from oodbench.report.site import Site
 from oodbench.report.tables import heat_map
+from oodbench.run import sets
 from oodbench.run.context import ANSWER
 from oodbench.run.execute import execute
 from oodbench.run.keys import content, record_key
@@ -128,17 +130,17 @@ def test_seeds_types_and_sizes_move_the_address(matrix, tmp_path):
 
 
 def test_the_same_test_images_are_corrupted_by_all_types(matrix):
-    sets = open_sets(matrix, None)
-    assert set(sets.corrupted) == SETS
-    first, *others = sets.corrupted.values()
+    opened = open_sets(matrix, None)
+    assert set(opened.corrupted) == SETS
+    first, *others = opened.corrupted.values()
     assert len(first.index) == 40
     assert (np.diff(first.index) > 0).all()
     assert first.index[-1] > 45  # drawn from all test images, not the first ones
     for one in others:
         assert (one.index == first.index).all()
-    assert (first.labels == sets.test.labels[first.index]).all()
-    noisy = sets.corrupted["gaussian-noise-5"]
-    clean = quantised(sets.test.batch(noisy.index))
+    assert (first.images.labels == opened.test.labels[first.index]).all()
+    noisy = opened.corrupted["gaussian-noise-5"].images
+    clean = quantised(opened.test.batch(noisy.index))
     assert (quantised(noisy.batch(slice(None))) == corrupt(clean, "gaussian-noise", 5, index=noisy.index)).all()
 
 
@@ -169,19 +171,19 @@ def pictures_28():
 
 
 def test_scores_know_which_test_image_each_is_of(ran):
-    sets = ran.sets
+    opened = ran.sets
     paths = record_paths(ran.workspace.results, ran.matrix.name, "msp", 0)
     scores = read_scores(paths.scores)
     assert set(scores.corruption) == SETS
     logits = {
-        name: ran.outputs(sized(Plain(), ran.matrix), 0, ANSWER, images)[LOGITS].numpy()
-        for name, images in sets.corrupted.items()
+        name: ran.outputs(sized(Plain(), ran.matrix), 0, ANSWER, one.images)[LOGITS].numpy()
+        for name, one in opened.corrupted.items()
     }
     for name, corrupted in scores.corruption.items():
         z = logits[name].astype(float)
         z = z - z.max(axis=1, keepdims=True)
         confidence = np.exp(z).max(axis=1) / np.exp(z).sum(axis=1)
-        assert (corrupted.index == sets.corrupted[name].index).all()
+        assert (corrupted.index == opened.corrupted[name].index).all()
         assert (np.argsort(corrupted.scores, kind="stable") == np.argsort(confidence, kind="stable")).mean() > 0.9
         assert np.corrcoef(np.argsort(np.argsort(corrupted.scores)), np.argsort(np.argsort(confidence)))[0, 1] > 0.99
 
@@ -189,16 +191,17 @@ def test_scores_know_which_test_image_each_is_of(ran):
 def test_what_corruption_does_to_the_model_is_stored_once_a_model(ran):
     (path,) = (ran.workspace.results / ran.matrix.name / "models" / "plain").glob("*.json")
     model = read_model(path)
-    sets, recipe = ran.sets, sized(Plain(), ran.matrix)
-    clean = ran.outputs(recipe, 0, ANSWER, sets.test)[LOGITS].numpy()
+    opened, recipe = ran.sets, sized(Plain(), ran.matrix)
+    clean = ran.outputs(recipe, 0, ANSWER, opened.test)[LOGITS].numpy()
     assert model.corruptions is not None
     assert set(model.corruptions) == SETS
-    for name, images in sets.corrupted.items():
+    for name, one in opened.corrupted.items():
+        images, index = one.images, one.index
         logits = ran.outputs(recipe, 0, ANSWER, images)[LOGITS].numpy()
         found = model.corruptions[name]
         assert found.n == 40
         assert found.error == pytest.approx(np.mean(logits.argmax(1) != images.labels))
-        of_clean = clean[images.index]
+        of_clean = clean[index]
         assert found.clean_error == pytest.approx(np.mean(of_clean.argmax(1) != images.labels))
         assert found.delta_entropy == pytest.approx(delta_entropy(of_clean, logits))
     assert len({one.error for one in model.corruptions.values()}) > 1
@@ -345,3 +348,33 @@ def test_many_sets_are_a_map_of_types(tmp_path, monkeypatch):
     assert "fog-4" not in made["docs/leaderboard/methods/msp.md"]
     assert "mean (fog)" in made["docs/leaderboard/methods/msp.md"]
     assert heat_map(found.kinds[0], lambda method: method) is None
+
+
+def test_published_files_are_read_by_the_place_of_the_test_image(monkeypatch):
+    matrix = changed([{"types": ["frost"], "severities": [3], "n": 30, "card": "cifar-10-c"}], n_test=80)
+    test = open_sets(matrix.model_copy(update={"corruptions": ()}), None).test
+    whole = open_sets(find_matrix("toy-v1"), None).test
+    places = chosen(find_card("toy-blobs"), "test", 80).indices
+    published = ArrayImages(255 - quantised(whole.batch(slice(None))), whole.labels)
+    asked = []
+
+    def load(name, split, *, root, like):
+        asked.append((name, split))
+        return published
+
+    monkeypatch.setattr(sets, "load", load)
+    (one,) = sets._corrupted(matrix, test, None).values()
+    assert asked == [("cifar-10-c", "frost-3")]
+    assert len(one.index) == 30
+    assert (one.images.labels == test.labels[one.index]).all()
+    assert (one.images.batch(slice(None)) == published.batch(places[one.index])).all()
+    monkeypatch.setattr(sets, "load", lambda *a, **k: ArrayImages(published.pixels, np.roll(whole.labels, 1)))
+    with pytest.raises(BadData, match="its classes are not those of toy-blobs's test images"):
+        sets._corrupted(matrix, test, None)
+
+
+def test_published_files_have_their_own_names():
+    with pytest.raises(ValidationError, match="did you mean"):
+        changed([{"types": ["drawn-frost"], "n": 30, "card": "cifar-10-c"}])
+    with pytest.raises(ValidationError, match="frost"):
+        changed([{"types": ["frost"], "n": 30}])

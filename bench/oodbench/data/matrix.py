@@ -62,12 +62,15 @@ class Corrupted(Fixed):
         severities: Of all of them.
         n: Test images that are corrupted; the same for every type, drawn once a matrix.
         seed: Of what is random in the corruptions.
+        card: A card that holds the in-set's whole test split in each type and severity, in its order (published files):
+            they are read, not made.
     """
 
     types: tuple[Name, ...] = Field(min_length=1)
     severities: tuple[Severity, ...] = Field(SEVERITIES, min_length=1)
     n: Count
     seed: Seed = 0
+    card: Name | None = None
 
     @field_validator("types", mode="before")
     @classmethod
@@ -78,13 +81,14 @@ class Corrupted(Fixed):
 
 
 class CorruptedSet(NamedTuple):
-    """A failure set of corrupted images: its name, the type and severity, how many, and the seed."""
+    """A failure set of corrupted images: its name, the type and severity, how many, the seed, and the card if any."""
 
     name: str
     type: str
     severity: int
     n: int
     seed: int
+    card: str | None
 
 
 class Outliers(Sample):
@@ -163,13 +167,14 @@ class Matrix(Fixed):
     def cards(self) -> tuple[str, ...]:
         """Every card it names, the in-set first."""
         named = (*self.ood, *self.tuning_ood, *self.outliers)
-        return tuple(dict.fromkeys([self.in_set, *(one.card for one in named)]))
+        published = [one.card for one in self.corruptions if one.card]
+        return tuple(dict.fromkeys([self.in_set, *(one.card for one in named), *published]))
 
     @property
     def corrupted(self) -> tuple[CorruptedSet, ...]:
         """Every failure set of corrupted images, in the order of types and severities."""
         return tuple(
-            CorruptedSet(f"{name}-{severity}", name, severity, one.n, one.seed)
+            CorruptedSet(f"{name}-{severity}", name, severity, one.n, one.seed, one.card)
             for one in self.corruptions
             for name in one.types
             for severity in one.severities
@@ -361,12 +366,15 @@ def _known_attacks(matrix: Matrix) -> Iterator[str]:
 
 
 def _known_corruptions(matrix: Matrix) -> Iterator[str]:
-    types = dict.fromkeys(name for one in matrix.corruptions for name in one.types)
+    types = dict.fromkeys(name for one in matrix.corruptions if one.card is None for name in one.types)
     for name in types:
         if name not in CORRUPTIONS:
             yield f"corruptions: {UnknownName('corruption', name, (*CORRUPTIONS, ALL_FIFTEEN))}"
         elif matrix.shape and (why := why_not(find_corruption(name), matrix.shape)):
             yield f"corruptions: {why}"
+    for corrupted in matrix.corrupted:
+        if corrupted.card and corrupted.name not in (known := _card(corrupted.card, "corruptions").splits):
+            yield f"corruptions: {UnknownName(f'split of {corrupted.card}', corrupted.name, known)}"
     for one in matrix.corruptions:
         if one.n > matrix.n_test:
             yield f"corruptions: n is {one.n}, expected at most n_test = {matrix.n_test}"

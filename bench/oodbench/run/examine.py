@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 
 from oodbench.contract import Material, Method, Output
-from oodbench.data.corrupted import CorruptedImages
 from oodbench.data.inputs import Inputs, JoinedInputs
 from oodbench.errors import BadData
 from oodbench.models.outputs import Access, ModelOutputs, Trained
@@ -19,6 +18,7 @@ from oodbench.models.train import Report, silent
 from oodbench.records import Changed, Corrupted, Quality, Scores
 from oodbench.run.attack import Attempt
 from oodbench.run.fit_data import HandOut, as_fit_data, contrasts, labels_used
+from oodbench.run.sets import Corrupted as CorruptedSet
 from oodbench.run.tune import Floats, Tuned, scores_of, tune
 
 OutputsOf = Callable[[Inputs], Mapping[Output, Any]]
@@ -50,7 +50,7 @@ class Exam:
     ood: Mapping[str, Inputs] = field(default_factory=dict)
     tuning: Mapping[str, Inputs] = field(default_factory=dict)
     attacks: Mapping[str, Attempt] = field(default_factory=dict)
-    corrupted: Mapping[str, CorruptedImages] = field(default_factory=dict)
+    corrupted: Mapping[str, CorruptedSet] = field(default_factory=dict)
     robustness: Mapping[str, Corrupted] = field(default_factory=dict)
     adversarial_validation: Inputs | None = None
     n_validation: int = 0
@@ -182,7 +182,7 @@ def _score_all(
         raise BadData(f"in-set test images: {failed['misclassification', 'test']}")
     ood = {name: score("ood", name, images) for name, images in exam.ood.items()}
     attacked = {name: score("adversarial", name, attempt.images) for name, attempt in exam.attacks.items()}
-    corrupted = {name: score("corruption", name, images) for name, images in exam.corrupted.items()}
+    corrupted = {name: score("corruption", name, one.images) for name, one in exam.corrupted.items()}
     scores = Scores(
         test=test,
         ood={name: values for name, values in ood.items() if values is not None},

@@ -49,12 +49,13 @@ def robustness(
     assert sets.test.labels is not None
     wrong = clean.argmax(1) != sets.test.labels
     found: dict[str, Corrupted] = {}
-    for name, images in sets.corrupted.items():
+    for name, one in sets.corrupted.items():
+        images, index = one.images, one.index
         logits = logits_of(images)
         found[name] = Corrupted(
             n=len(images),
             error=float((logits.argmax(1) != images.labels).mean()),
-            clean_error=float(wrong[images.index].mean()),
-            delta_entropy=delta_entropy(clean[images.index], logits),
+            clean_error=float(wrong[index].mean()),
+            delta_entropy=delta_entropy(clean[index], logits),
         )
     return found

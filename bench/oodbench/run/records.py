@@ -117,12 +117,12 @@ def data_used(context: Context) -> dict[str, DataUsed]:
             card_sha256=card_sha256(find_card(card)), data_sha256=images.sha256(), split=role, n=len(images)
         )
     if corrupted := context.sets.corrupted.values():  # one entry: a record with one for each set would be mostly these
-        sha256 = digest([images.sha256() for images in corrupted])
+        sha256 = digest([one.images.sha256() for one in corrupted])
         used[f"{in_set}/corrupted"] = DataUsed(
             card_sha256=card_sha256(find_card(in_set)),
             data_sha256=sha256,
             split="corruption",
-            n=sum(map(len, corrupted)),
+            n=sum(len(one.images) for one in corrupted),
         )
     return used
 
