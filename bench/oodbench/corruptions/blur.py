@@ -65,7 +65,7 @@ def _shuffled(
 def motion_blur(x: Grey, c: Constants, draws: Draws) -> Floats:
     """Return pictures blurred along a line at an angle from -45 to 45 degrees.
 
-    The authors ask ImageMagick; `motion_blurred` has the formula. They differ where its 16-bit sums round otherwise.
+    The authors ask ImageMagick, whose grey levels these are; `motion_blurred` has the formula.
     """
     radius, sigma = c
     return motion_blurred(x, radius, sigma, draws.between(-45, 45))
