@@ -8,7 +8,7 @@ from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
 from oodbench.records import ModelRecord, Record
-from oodbench.report.families import family_of, folded
+from oodbench.report.families import family_of, folded, short_board, short_board_said
 from oodbench.report.gaps import SharedGap
 from oodbench.report.markdown import NONE, mean_and_std, percent, table
 from oodbench.report.numbers import RANKINGS
@@ -129,17 +129,19 @@ def _shaded(auroc: float) -> str:
 
 
 def _tables_of_many(standings: Standings, metric: str, linked: Linked) -> str:
-    """Return the mean of each group, and the sets of each group folded, without the spread over seeds."""
+    """Return the mean of each group; and of a short board the sets of each, folded, without the spread over seeds."""
     title, groups = standings.kind.heading(metric), _groups(standings.columns)
     means = {**groups, MEAN: list(averaged(standings.columns))}
     rows = [
         [linked(method), *(mean_and_std(standings.over_sets(metric, method, sets)) for sets in means.values())]
         for method in standings.ranks
     ]
-    parts = [f"{title}, mean of each group\n\n{table(['Method', *means], rows, WORDS)}"]
+    parts = [f"{title}, mean of each group", table(["Method", *means], rows, WORDS)]
+    board = short_board(standings)
+    parts += [said] if (said := short_board_said(standings)) else []
     for group, sets in groups.items():
-        plain = [[f"`{one}`", *(_alone(standings, metric, one, name) for name in sets)] for one in standings.ranks]
-        parts.append(folded(group, table(["Method", *sets], plain, WORDS)))
+        plain = [[f"`{one}`", *(_alone(standings, metric, one, name) for name in sets)] for one in board]
+        parts.append(folded(f"{group}, set by set", table(["Method", *sets], plain, WORDS)))
     return "\n\n".join(parts)
 
 
