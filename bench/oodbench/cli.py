@@ -130,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(
         "list",
         list_,
-        "List methods, matrices, data sets and attacks.",
+        "List methods, matrices, data sets, attacks and corruptions.",
         "  oodbench list\n  oodbench list --judges-mine\n  oodbench list --json",
     )
     sub.add_argument(

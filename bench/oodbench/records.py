@@ -26,6 +26,7 @@ from oodbench.schema import (
     Calibration,
     CellRecord,
     Citation,
+    Corrupted,
     Cost,
     DataUsed,
     Environment,
@@ -38,16 +39,17 @@ from oodbench.schema import (
     Record,
     Scaled,
 )
-from oodbench.scorefile import Attacked, Scores, read_scores, write_scores
+from oodbench.scorefile import Changed, Scores, read_scores, write_scores
 from oodbench.store import atomically
 from oodbench.upgrade import upgraded
 
 __all__ = [
     "Attack",
-    "Attacked",
     "Calibration",
     "CellRecord",
+    "Changed",
     "Citation",
+    "Corrupted",
     "Cost",
     "DataUsed",
     "Environment",

@@ -170,6 +170,22 @@ class Attack(_Frozen):
     mean_l2: NonNegativeFloat | None
 
 
+class Corrupted(_Frozen):
+    """What a type and severity of corruption do to a classifier.
+
+    Attributes:
+        n: Test images that were corrupted.
+        error: Share of them that it gets wrong.
+        clean_error: Share of the same images, as they were, that it gets wrong.
+        delta_entropy: Mean entropy of its prediction on the corrupted ones minus that on the clean ones, in nats.
+    """
+
+    n: NonNegativeInt
+    error: Share
+    clean_error: Share
+    delta_entropy: float
+
+
 class _Outcome(_Frozen):
     """Something that came out, was skipped, or failed; the latter two say why."""
 
@@ -215,6 +231,7 @@ class ModelRecord(_Frozen):
             it was measured, and no part of what a model is known by.
         bits_per_dimension: Mean -log2 P(8-bit image) / D of each set, by role or card, where it is a density.
         attacks: What each attack on it achieved, by name; the rounded twin of an attack is an attack of its own.
+        corruptions: What each corruption does to it, by "<type>-<severity>"; null where the matrix has none.
         outcomes_sha256: Of the content of the file beside it (`oodbench.outcomes`); null where it does not classify.
         key: Content address of all that the model depends on: one of another key is another model of that name.
         source_sha256: Digest of the code that made it, comments aside: provenance. Of what was moved from schema 1 it
@@ -231,6 +248,7 @@ class ModelRecord(_Frozen):
     calibration: Scaled | None = None
     bits_per_dimension: dict[str, float] = {}
     attacks: dict[str, Attack] = {}
+    corruptions: dict[str, Corrupted] | None = None
     outcomes_sha256: Sha256 | None = None
     key: Sha256 | None = None
     source_sha256: Sha256 | None = None

@@ -31,11 +31,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
 
 
 @dataclass(frozen=True, eq=False)
-class Attacked:
-    """Scores of the attacked versions of k test images.
+class Changed:
+    """Scores of the changed versions (attacked or corrupted) of k test images.
 
     Attributes:
-        scores: Scores of the attacked images [k], float32 or float64.
+        scores: Scores of the changed images [k], float32 or float64.
         index: Place of each clean image in `Scores.test` [k], int32, no place twice.
     """
 
@@ -51,13 +51,13 @@ class Scores:
         test: Scores of the in-set's n test images [n], float32 or float64.
         ood: Scores of each out-set's images, by card name.
         adversarial: By attack name; "fgsm-8" and its twin "fgsm-8@uint8", rounded to the 256 grey levels.
-        corruption: Scores of the corrupted test images [n], aligned with `test`, by "<type>-<severity>".
+        corruption: Of corrupted test images, by "<type>-<severity>".
     """
 
     test: Floats
     ood: dict[str, Floats] = field(default_factory=dict)
-    adversarial: dict[str, Attacked] = field(default_factory=dict)
-    corruption: dict[str, Floats] = field(default_factory=dict)
+    adversarial: dict[str, Changed] = field(default_factory=dict)
+    corruption: dict[str, Changed] = field(default_factory=dict)
 
 
 def write_scores(path: Path, scores: Scores) -> str:
@@ -99,15 +99,10 @@ def check_scores(scores: Scores, path: Path) -> None:
     for name, values in scores.ood.items():
         _check_name(name, path)
         _check_floats(values, f"ood/{name}", path)
-    for name, attacked in scores.adversarial.items():
+    for kind, name, changed in _changed(scores):
         _check_name(name, path)
-        k = _check_floats(attacked.scores, f"adversarial/{name}", path)
-        check_index(attacked.index, f"adversarial/{name}", k, n, path)
-    for name, values in scores.corruption.items():
-        _check_name(name, path)
-        k = _check_floats(values, f"corruption/{name}", path)
-        if k != n:
-            raise BadRecord(f"{path}: corruption/{name} has {k} scores, expected {n}: one for each score of 'test'")
+        k = _check_floats(changed.scores, f"{kind}/{name}", path)
+        check_index(changed.index, f"{kind}/{name}", k, n, path)
 
 
 def check_index(index: NDArray[Any], what: str, k: int, n: int, path: Path) -> None:
@@ -131,10 +126,15 @@ def check_array(array: NDArray[Any], member: str, dtype: np.dtype[Any], length: 
 def _sets(scores: Scores) -> Iterator[tuple[SetKey, Values]]:
     yield TEST, _whole(scores.test)
     yield from ((("ood", name), _whole(values)) for name, values in scores.ood.items())
-    yield from ((("corruption", name), _whole(values)) for name, values in scores.corruption.items())
-    for name, attacked in scores.adversarial.items():
-        order = np.argsort(attacked.index, kind="stable")
-        yield ("adversarial", name), Values(attacked.index[order], attacked.scores[order])
+    for kind, name, changed in _changed(scores):
+        order = np.argsort(changed.index, kind="stable")
+        yield (kind, name), Values(changed.index[order], changed.scores[order])
+
+
+def _changed(scores: Scores) -> Iterator[tuple[str, str, Changed]]:
+    """Yield the sets of changed test images: kind, name, scores."""
+    yield from (("corruption", name, changed) for name, changed in scores.corruption.items())
+    yield from (("adversarial", name, changed) for name, changed in scores.adversarial.items())
 
 
 def _whole(values: Floats) -> Values:
@@ -151,7 +151,7 @@ def _from_sets(sets: dict[SetKey, Values], path: Path) -> Scores:
             continue
         if kind not in groups:
             raise BadRecord(f"{path}: unknown kind {kind!r} of set {name!r} (expected test, {', '.join(groups)})")
-        groups[kind][name] = Attacked(part.values, part.index) if kind == "adversarial" else _all(part, name, path)
+        groups[kind][name] = _all(part, name, path) if kind == "ood" else Changed(part.values, part.index)
     return Scores(_all(sets[TEST], "test", path), **groups)
 
 

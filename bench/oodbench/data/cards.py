@@ -273,6 +273,35 @@ class Npz(Fixed):
     parts: dict[str, NpzPart]
 
 
+class ArraysPart(Fixed):
+    """One split: .npy files of an archive.
+
+    Attributes:
+        images: Of images [n h w c].
+        labels: Of their classes [n].
+        rows: The first row and the one after the last, where the files hold several splits one after another.
+    """
+
+    images: Text
+    labels: Text
+    rows: tuple[Annotated[int, Field(ge=0)], Count] | None = None
+
+
+class Arrays(Fixed):
+    """.npy files in a tar or zip archive, read from there, or from where the archive was extracted.
+
+    Attributes:
+        archive: The archive.
+        md5: Of extracted files, by name, where anybody publishes it; others are read as they are.
+    """
+
+    kind: Literal["arrays"]
+    folders: Folders
+    archive: File
+    md5: dict[str, Md5] = Field({})
+    parts: dict[str, ArraysPart]
+
+
 class Either(Fixed):
     """The same images in one of several forms: the first that is here is read.
 
@@ -409,6 +438,7 @@ Source = Annotated[
     | Zip
     | Strips
     | Npz
+    | Arrays
     | Either
     | HuggingFace
     | Sentences

@@ -7,6 +7,7 @@ from pathlib import Path
 from oodbench.data import huggingface
 from oodbench.data.archives import extract
 from oodbench.data.cards import (
+    Arrays,
     Card,
     Drawn,
     Either,
@@ -194,6 +195,8 @@ def _files(card: Card, *splits: str) -> list[File]:
             files = [file for split in wanted for file in (source.parts[split].images, source.parts[split].labels)]
         case Torchvision() | Numpy() | Npz() as source:
             files = [source.parts[split].file for split in wanted]
+        case Arrays() as source:
+            files = [source.archive]
         case Sentences() as source:
             files = [source.parts[split] for split in wanted]
         case Folder() | Zip() as source:
@@ -234,6 +237,10 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
             return archive or _all(find(card, source.folders, file.name, root) for file in stored.members)
         case Numpy() | Npz():
             return find(card, source.folders, source.parts[split].file.name, root)
+        case Arrays():
+            arrays = source.parts[split]
+            packed = find(card, source.folders, source.archive.name, root)
+            return packed or _all(find(card, source.folders, name, root) for name in (arrays.images, arrays.labels))
         case Zip():
             return _all(find(card, source.folders, file.name, root) for file in source.parts[split].archives)
         case Strips():

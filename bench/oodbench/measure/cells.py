@@ -1,5 +1,6 @@
 """From scores to cells, each with its good and its bad inputs, and from a cell to its numbers."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ class Cell:
     wrong: NDArray[np.bool_] | None = None
 
 
-def cells(scores: Scores, outcomes: Outcomes | None = None) -> list[Cell]:
+def cells(scores: Scores, outcomes: Outcomes | None = None, shifted: Collection[str] = ()) -> list[Cell]:
     """Return all cells of a detector's scores: those of each kind of failure (`KINDS`), by name.
 
     | failure | good: test images | bad |
@@ -40,18 +41,20 @@ def cells(scores: Scores, outcomes: Outcomes | None = None) -> list[Cell]:
     | ood | all | out-set images |
     | adversarial | those that the classifier gets right and were attacked | their attacked versions that fooled it |
     | misclassification | those that the classifier gets right | those it gets wrong |
-    | corruption | all | their corrupted versions |
+    | corruption | all | corrupted versions |
+    | full-spectrum | all, and shifted in-set images | out-set images |
 
     Args:
         scores: Of one method.
         outcomes: What the reference classifier does; without one nothing is misclassified.
+        shifted: Sets of shifted in-set images (`oodbench.measure.kinds.shifted_sets`); full spectrum needs some.
 
     A group may come out empty (no misclassification, no attack that worked): `measure` then raises.
 
     Raises:
         BadData: Attacked images were scored that the outcomes do not know.
     """
-    return [Cell(kind.name, *groups) for kind in KINDS.values() for groups in kind.groups(scores, outcomes)]
+    return [Cell(kind.name, *groups) for kind in KINDS.values() for groups in kind.groups(scores, outcomes, shifted)]
 
 
 def measure(cell: Cell, bootstrap: int = 200, seed: int = 0) -> tuple[dict[str, float], dict[str, Interval]]:

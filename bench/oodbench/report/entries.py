@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from oodbench.data.matrix import known_matrix
 from oodbench.errors import BadData, BadRecord
 from oodbench.measure.cells import Cell, cells
+from oodbench.measure.kinds import shifted_sets
 from oodbench.records import (
     MODELS,
     ModelRecord,
@@ -88,7 +90,7 @@ class Entry:
             return ()
         scores, outcomes = self.read()
         try:
-            return tuple(cells(scores, outcomes))
+            return tuple(cells(scores, outcomes, self.shifted))
         except BadData as error:
             raise BadData(f"{self.scores}: {error}; remake both: {command(self.record)}") from error
 
@@ -103,6 +105,11 @@ class Entry:
             return verify(self.record, self.scores), self._outcomes()
         except BadData as error:
             raise BadData(f"{self.scores}: {error}; remake both: {command(self.record)}") from error
+
+    @property
+    def shifted(self) -> frozenset[str]:
+        """Its sets of shifted in-set images, which the full spectrum counts as good."""
+        return shifted_sets(known_matrix(self.record.matrix))
 
     def _outcomes(self) -> Outcomes | None:
         try:

@@ -39,7 +39,8 @@ from oodbench.report.numbers import RANKED_BY, RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
-from oodbench.report.sets import set_table
+from oodbench.report.robustness import error_table, robustness_said, robustness_table
+from oodbench.report.sets import MOST_SETS, set_table
 from oodbench.report.site import COMMAND, MARK, PICTURE, WHOLE, Pages, Site, sweep_picture, to
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.superseded import MARK as MARKED
@@ -52,6 +53,7 @@ from oodbench.report.tables import (
     further_metrics,
     further_table,
     gap_table,
+    heat_map,
     method_table,
     metric_tables,
     needs_table,
@@ -133,6 +135,11 @@ ATTACKED = (
     "fooled it."
 )
 
+HEAT = (
+    "AUROC in percent, mean over the sets of a group and over seeds. █ 95 or more, ▓ 80, ▒ 65, ░ 55; at 50 a method "
+    "cannot tell them apart, and below it takes them for cleaner than clean ones."
+)
+
 EARLIER = f"{MARKED} made by an earlier version of the method: [what has changed since](README.md)."
 
 BITS = (
@@ -209,6 +216,10 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
     parts += ["### Bits per dimension", BITS, ours] if ours else []
     parts += ["### Bits per dimension in the papers", theirs] if theirs else []
+    if (said := robustness_said(matrix)) and (errors := robustness_table(matrix)):
+        by_type = error_table(matrix)
+        parts += ["### Robustness to corruptions", said, errors]
+        parts += [folded("Error by type, mean over severities", by_type)] if by_type else []
     for sweep in sweeps(matrix):
         title = f"{sweep.field} of {sweep.recipe}"
         parts += [f"## What {sweep.field} changes in {sweep.recipe}", sweep_table(sweep, matrix, linked)]
@@ -272,6 +283,8 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     parts = [f"# {kind.title} on `{matrix.name}` (`{kind.name}`)", " · ".join(above), _sizes(standings)]
     parts += [EARLIER] if site.superseded.get(standings.matrix) else []
     parts += [ranks_said(standings), *_ranking(standings, linked)]
+    if shades := heat_map(standings, linked):
+        parts += ["## Which method finds what", HEAT, shades]
     parts += ["## Other metrics, and what each method needs", _if_long(standings, needs_table(standings, linked))]
     if abstaining := further_table(standings, linked):
         said = [f"**{kind.heading(metric)}**: {METRICS[metric].definition}" for metric in further_metrics(standings)]
@@ -419,6 +432,7 @@ def _sizes(standings: Standings) -> str:
     good = _range([n for _, n, m in sizes if n and m])
     told = f"{standings.kind.said}{over}"
     if shown := set_table(standings.columns, bad):
+        shown = folded(f"All {len(bad)} sets", shown) if len(bad) > MOST_SETS else shown
         return f"{told} There are {good} good inputs, and bad ones of each set as follows.\n\n{shown}"
     each = ", ".join(f"{name} {size}" for name, size in bad.items())
     return f"{told}\n\nGood: {good}. Bad: {each}."

@@ -8,11 +8,11 @@ from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
 from oodbench.records import ModelRecord, Record
-from oodbench.report.families import family_of
+from oodbench.report.families import family_of, folded, short_board, short_board_said
 from oodbench.report.gaps import SharedGap
 from oodbench.report.markdown import NONE, mean_and_std, percent, table
 from oodbench.report.numbers import RANKINGS
-from oodbench.report.sets import joined, split
+from oodbench.report.sets import MOST_SETS, joined, split
 from oodbench.report.standings import MatrixResults, Standings
 
 SHOWN = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
@@ -88,6 +88,8 @@ def needs_table(standings: Standings, linked: Linked) -> str:
 
 def metric_tables(standings: Standings, metric: str, linked: Linked) -> str:
     """Return one metric with a column a set, and the mean of each group that has several; a table a group of many."""
+    if len(standings.columns) > MOST_SETS:
+        return _tables_of_many(standings, metric, linked)
     title, groups = standings.kind.heading(metric), split(standings.columns)
     tables = {group: _metric_table(standings, columns, metric, linked) for group, columns in groups.items()}
     return joined(((f"{title}, {group}" if group else "", text) for group, text in tables.items()), "##")
@@ -133,6 +135,57 @@ def bad_shares(standings: Standings) -> str:
     return f"Of the inputs of each set these shares are bad, in percent: {', '.join(told)}."
 
 
+SHADES = ((0.95, "█"), (0.8, "▓"), (0.65, "▒"), (0.55, "░"))
+"""What stands beside an AUROC of so much or more: a table of many becomes a map."""
+
+
+def heat_map(standings: Standings, linked: Linked) -> str | None:
+    """Return the AUROC of each method by group, mean over its sets and seeds, with a shade; None without groups."""
+    groups = _groups(standings.columns)
+    if len(standings.columns) <= MOST_SETS or len(groups) < 2:
+        return None
+    rows = []
+    for method in standings.ranks:
+        means = [standings.over_sets("auroc", method, sets) for sets in groups.values()]
+        rows.append([linked(method), *(_shaded(mean.mean) if mean else NONE for mean in means)])
+    return table(["Method", *groups], rows, WORDS)
+
+
+def _shaded(auroc: float) -> str:
+    shade = next((shade for least, shade in SHADES if auroc >= least), "")
+    return f"{shade} {100 * auroc:.1f}".strip()
+
+
+def _tables_of_many(standings: Standings, metric: str, linked: Linked) -> str:
+    """Return the mean of each group; and of a short board the sets of each, folded, without the spread over seeds."""
+    title, groups = standings.kind.heading(metric), _groups(standings.columns)
+    means = {**groups, MEAN: list(averaged(standings.columns))}
+    rows = [
+        [linked(method), *(mean_and_std(standings.over_sets(metric, method, sets)) for sets in means.values())]
+        for method in standings.ranks
+    ]
+    parts = [f"{title}, mean of each group", table(["Method", *means], rows, WORDS)]
+    board = short_board(standings)
+    parts += [said] if (said := short_board_said(standings)) else []
+    for group, sets in groups.items():
+        plain = [[f"`{one}`", *(_alone(standings, metric, one, name) for name in sets)] for one in board]
+        parts.append(folded(f"{group}, set by set", table(["Method", *sets], plain, WORDS)))
+    return "\n\n".join(parts)
+
+
+def _alone(standings: Standings, metric: str, method: str, name: str) -> str:
+    found = standings.over_seeds(metric, method, name)
+    return f"{100 * found.mean:.1f}" if found else NONE
+
+
+def _groups(columns: Sequence[Column]) -> dict[str, list[str]]:
+    """Return the sets of each group, by its name."""
+    groups: dict[str, list[str]] = {}
+    for column in columns:
+        groups.setdefault(column.group, []).append(column.name)
+    return groups
+
+
 def attack_table(standings: Standings) -> str | None:
     """Return how often each attack fooled each model, and by how much it changed the pixels; None for no attacks."""
     headers = ["Attack", "Model", "Attacked", "Success rate", "Mean ℓ∞", "Mean ℓ2"]
@@ -151,10 +204,11 @@ def attack_table(standings: Standings) -> str | None:
 
 
 def method_table(standings: Standings, method: str, metrics: Sequence[str] = tuple(RANKING)) -> str:
-    """Return every number of one method by some metrics: a row a set, a column a metric."""
+    """Return every number of one method by some metrics: a row a set (of many sets, a group), a column a metric."""
     headers = ["Set", *map(standings.kind.heading, metrics)]
     rows = []
-    for column in standings.columns:
+    many = len(standings.columns) > MOST_SETS
+    for column in () if many else standings.columns:
         rows.append([_heading(column), *(_of_set(standings, metric, method, column.name) for metric in metrics)])
     means = _means(standings.columns) if len(standings.columns) > 1 else {}
     for name, sets in means.items():
@@ -209,9 +263,7 @@ def passes_text(records: Sequence[Record]) -> str:
 
 def _means(columns: Sequence[Column]) -> dict[str, list[str]]:
     """Return the sets behind each mean, by its heading: groups of several sets, then all sets if no group is all."""
-    groups: dict[str, list[str]] = {}
-    for column in columns:
-        groups.setdefault(column.group, []).append(column.name)
+    groups = _groups(columns)
     means = {f"mean ({group})": names for group, names in groups.items() if group and len(names) > 1}
     overall = list(averaged(columns))
     return means if overall in means.values() else means | {MEAN: overall}

@@ -87,9 +87,9 @@ def rows(scores: Scores, outcomes: Outcomes | None, group_of: GroupOf) -> list[R
     right = test[outcomes.correct] if outcomes else test
     found = [_row("", "right" if outcomes else "in-set", [right])] if len(right) else []
     order = {group: place for place, group in enumerate(dict.fromkeys(group_of.values()))}
-    for kind in sorted(KINDS.values(), key=lambda one: one.name != FIRST):
+    for kind in sorted((one for one in KINDS.values() if not one.made_of), key=lambda one: one.name != FIRST):
         sets: dict[str, list[Floats]] = {}
-        for one in kind.groups(scores, outcomes):
+        for one in kind.groups(scores, outcomes, ()):
             if len(one.bad):
                 group = group_of.get((kind.name, one.name), kind.group(one.name))
                 sets.setdefault(group or one.name, []).append(one.bad)

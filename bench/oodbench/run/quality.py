@@ -1,4 +1,4 @@
-"""How good a model is: a classifier's accuracy and calibration on the test images, a density's bits on every set."""
+"""How good a model is: a classifier's accuracy, calibration and robustness, a density's bits on every set."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -10,9 +10,10 @@ import torch
 from oodbench.data.inputs import Inputs
 from oodbench.detectors.calibrated import CalibratedSoftmax, calibrate
 from oodbench.measure.calibration import every_class, report
+from oodbench.measure.corruption import delta_entropy
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.models.outputs import Trained
-from oodbench.records import Calibration, Quality, Scaled
+from oodbench.records import Calibration, Corrupted, Quality, Scaled
 from oodbench.run.sets import Sets
 
 Logits: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -59,5 +60,30 @@ def bits(log_density: Callable[[Inputs], npt.NDArray[np.float64]], sets: Sets) -
     return {
         name: float(bits_per_dim(log_density(images), images.shape).mean())
         for name, role, images in sets
-        if role != "tuning"
+        if role not in ("tuning", "corruption")
     }
+
+
+def robustness(
+    logits_of: Callable[[Inputs], npt.NDArray[np.floating[Any]]], clean: npt.NDArray[np.floating[Any]], sets: Sets
+) -> dict[str, Corrupted]:
+    """Return what corruption does to a classifier, by set.
+
+    Args:
+        logits_of: Returns its logits [n C] of a set.
+        clean: Its logits of the test images.
+        sets: Those of the matrix.
+    """
+    assert sets.test.labels is not None
+    wrong = clean.argmax(1) != sets.test.labels
+    found: dict[str, Corrupted] = {}
+    for name, one in sets.corrupted.items():
+        images, index = one.images, one.index
+        logits = logits_of(images)
+        found[name] = Corrupted(
+            n=len(images),
+            error=float((logits.argmax(1) != images.labels).mean()),
+            clean_error=float(wrong[index].mean()),
+            delta_entropy=delta_entropy(clean[index], logits),
+        )
+    return found
