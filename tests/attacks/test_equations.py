@@ -73,7 +73,11 @@ def test_fab_leaves_what_is_farther_than_eps(linear: nn.Module, x: Tensor) -> No
 @pytest.mark.parametrize("kappa", [0.0, 0.3])
 @pytest.mark.parametrize("targeted", [False, True])
 def test_cws_change_is_the_margin_over_the_normal(linear: nn.Module, x: Tensor, kappa: float, targeted: bool) -> None:
-    """To where class l is ahead by kappa: (z_y - z_l + kappa) / ||w_y - w_l||, of three classes with none between."""
+    """To where class l is ahead by kappa: (z_y - z_l + kappa) / ||w_y - w_l||.
+
+    No change is shorter. A few are longer: without a target CW leads to the likeliest class, not to the nearest, and a
+    third class may stand before a target.
+    """
     y = linear(x).argmax(1)
     t = linear(x).scatter(1, y[:, None], -torch.inf).argmax(1) if targeted else None
     how = {"kind": "cw", "kappa": kappa, "steps": 60, "lr": 0.02, "searches": 6, "c": 0.1}
@@ -85,7 +89,6 @@ def test_cws_change_is_the_margin_over_the_normal(linear: nn.Module, x: Tensor, 
         length = [(z[row, label] - z[row, k] + kappa) / np.linalg.norm(weight[label] - weight[k]) for k in others]
         excess.append(float(l2(attacked - x)[row]) / min(length) - 1)
     assert min(excess) > -1e-9 and np.median(excess) < 0.05
-    assert max(excess) < 0.15 or t is not None  # a third class may stand before t
     assert (linear(attacked).argmax(1) == t).all() if t is not None else (linear(attacked).argmax(1) != y).all()
 
 
