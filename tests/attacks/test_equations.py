@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from oodbench.attacks import KINDS, Aim, Draws, Victim
 from oodbench.attacks.apgd import checkpoints
+from oodbench.attacks.noise import noise
 from oodbench.attacks.norms import l2, linf
 from oodbench.attacks.planes import onto
 from oodbench.attacks.square import side_of
@@ -285,3 +286,11 @@ def _double(net: nn.Module) -> nn.Module:
     from copy import deepcopy
 
     return deepcopy(net).double()
+
+
+def test_noise_is_normal_and_an_images_own() -> None:
+    x = torch.full((60, 1, 10, 10), 0.5)
+    noisy = noise(x, Draws(1, tuple(range(60))), 0.05)
+    assert (noisy - x).mean() == pytest.approx(0, abs=0.003) and (noisy - x).std() == pytest.approx(0.05, rel=0.05)
+    assert torch.equal(noise(x[:1], Draws(1, (7,)), 0.05), noisy[7:8])
+    assert noise(x, Draws(1, tuple(range(60))), 5.0).unique().tolist()[:1] == [0] and noisy.max() <= 1
