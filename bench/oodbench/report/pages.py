@@ -47,6 +47,7 @@ from oodbench.report.superseded import MARK as MARKED
 from oodbench.report.superseded import changes
 from oodbench.report.tables import (
     SHOWN,
+    UNMOVED,
     Linked,
     attack_table,
     bad_shares,
@@ -139,6 +140,12 @@ HEAT = (
     "AUROC in percent, mean over the sets of a group and over seeds. █ 95 or more, ▓ 80, ▒ 65, ░ 55; at 50 a method "
     "cannot tell them apart, and below it takes them for cleaner than clean ones."
 )
+
+STAYED = (
+    "Unmoved is the share, in percent, that an attack left as they were: no derivative led anywhere, as in a "
+    "classifier that is saturated, which is no robustness; or no small change was found that fools."
+)
+"""Stands below `ATTACKED` where unmoved images were counted."""
 
 EARLIER = f"{MARKED} made by an earlier version of the method: [what has changed since](README.md)."
 
@@ -290,7 +297,8 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
         said = [f"**{kind.heading(metric)}**: {METRICS[metric].definition}" for metric in further_metrics(standings)]
         parts += ["## Selective prediction", " ".join([ABSTAINING, *said]), _if_long(standings, abstaining)]
     attacks = attack_table(standings)
-    parts += ["## What the attacks achieved", ATTACKED, attacks] if attacks else []
+    unmoved = [STAYED] if attacks and UNMOVED in attacks else []
+    parts += ["## What the attacks achieved", " ".join([ATTACKED, *unmoved]), attacks] if attacks else []
     tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
     parts += ["## Mann-Whitney test", SAID, tested] if tested else []
     parts += ["### In the papers", printed] if tested and printed else []
