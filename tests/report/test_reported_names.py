@@ -49,6 +49,7 @@ def test_a_part_of_a_set_is_known_by_the_whole_and_nothing_else_is() -> None:
         "cifar-10-5k",
         "notmnist-10k",
         "omniglot-small",
+        "trec-50",
     }
     assert known_as("not a card") == ("not a card",)
     cards = load_cards()
