@@ -11,7 +11,6 @@ NUMBERS = load_reported(Path(__file__).parents[2] / "results" / "reported")
 NO_CARD = {
     "gaussian",  # not said which
     "lsun",
-    "20-newsgroups",
     "icons-50",
     "misclassified",
     "attacks",
@@ -20,7 +19,7 @@ NO_CARD = {
     "bim-lee",
     "deepfool-lee",
     "cw-lee",
-    *("snli", "imdb", "yelp", "ewt-answers", "ewt-email", "ewt-newsgroup", "ewt-reviews", "ewt-weblog"),
+    *("snli", "imdb", "yelp"),
     *("near", "far", "openood-imagenet-200-full-spectrum", "openood-imagenet-1k-full-spectrum"),
     MEAN,
     None,

@@ -21,6 +21,8 @@ from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
 from oodbench.report.choice import choice
 from oodbench.report.families import FAMILIES, MOST_ROWS, folded, of_families, short_board, short_board_said
+from oodbench.report.fpr90 import SAID as FPR90_SAID
+from oodbench.report.fpr90 import fpr90_table
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
@@ -261,6 +263,8 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     parts += [EARLIER] if site.superseded.get(standings.matrix) else []
     parts += [ranks_said(standings), *_ranking(standings, linked)]
     parts += ["## Other metrics, and what each method needs", _if_long(standings, needs_table(standings, linked))]
+    recall = fpr90_table(standings, matrix.card, linked)
+    parts += ["## FPR90", FPR90_SAID, _if_long(standings, recall)] if recall else []
     attacks = attack_table(standings)
     parts += ["## What the attacks achieved", ATTACKED, attacks] if attacks else []
     tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
