@@ -8,6 +8,7 @@ from oodbench.data import huggingface
 from oodbench.data.archives import extract
 from oodbench.data.cards import (
     Arrays,
+    Articles,
     Card,
     Drawn,
     Either,
@@ -17,12 +18,14 @@ from oodbench.data.cards import (
     HuggingFace,
     Idx,
     ImageLists,
+    Newsgroups,
     Npz,
     Numpy,
     Package,
     Sentences,
     Strips,
     Torchvision,
+    Treebank,
     Zip,
 )
 from oodbench.data.checksums import verified_file
@@ -197,8 +200,8 @@ def _files(card: Card, *splits: str) -> list[File]:
             files = [source.parts[split].file for split in wanted]
         case Arrays() as source:
             files = [source.archive]
-        case Sentences() as source:
-            files = [source.parts[split] for split in wanted]
+        case Sentences() | Treebank() | Articles() | Newsgroups() as source:
+            files = [source.file(split) for split in wanted]
         case Folder() | Zip() as source:
             files = [file for split in wanted for file in source.parts[split].archives]
         case Strips() as source:
@@ -249,8 +252,8 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
         case Either():
             found = (_location(form, split, root) for form in _forms(card))
             return next((place for place in found if place is not None), None)
-        case Sentences():
-            return find(card, source.folders, source.parts[split].name, root)
+        case Sentences() | Treebank() | Articles() | Newsgroups():
+            return find(card, source.folders, source.file(split).name, root)
         case ImageLists():
             return find(card, source.folders, source.parts[split].list.name, root)
         case Folder():

@@ -22,6 +22,8 @@ from oodbench.records import Parameters, Record
 from oodbench.report.calibration import calibration_parts
 from oodbench.report.choice import choice
 from oodbench.report.families import FAMILIES, MOST_ROWS, folded, of_families, short_board, short_board_said
+from oodbench.report.fpr90 import SAID as FPR90_SAID
+from oodbench.report.fpr90 import fpr90_table
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
@@ -296,6 +298,8 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     if abstaining := further_table(standings, linked):
         said = [f"**{kind.heading(metric)}**: {METRICS[metric].definition}" for metric in further_metrics(standings)]
         parts += ["## Selective prediction", " ".join([ABSTAINING, *said]), _if_long(standings, abstaining)]
+    recall = fpr90_table(standings, matrix.card, linked)
+    parts += ["## FPR90", FPR90_SAID, _if_long(standings, recall)] if recall else []
     attacks = attack_table(standings)
     unmoved = [STAYED] if attacks and UNMOVED in attacks else []
     parts += ["## What the attacks achieved", " ".join([ATTACKED, *unmoved]), attacks] if attacks else []
