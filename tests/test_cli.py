@@ -14,7 +14,7 @@ from oodbench.run.registry import registry
 
 VERBS = (
     *("list", "plan", "run", "evaluate", "verify", "data", "metrics", "table"),
-    *("claims", "diagnostics", "check", "explain", "diagnose"),
+    *("claims", "diagnostics", "check", "explain", "diagnose", "compare"),
 )
 
 
