@@ -39,6 +39,16 @@ def add(verb: Verb) -> None:
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write every number and test there")
     _results(sub)
 
+    sub = verb(
+        "changes",
+        changes,
+        "Print the changelog of the leaderboard between two releases: what came, went or moved, and why.",
+        "  oodbench changes v0.1.0 HEAD\n  oodbench changes ../old/results results",
+    )
+    sub.add_argument("before", metavar="A", help="a folder of results, or a commit, branch or tag")
+    sub.add_argument("after", metavar="B", help="likewise")
+    _results(sub)
+
 
 def _results(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
@@ -60,3 +70,11 @@ def compare(arguments: argparse.Namespace) -> int:
     text, well = told(found, arguments.fail_on, arguments.markdown, arguments.json)
     print(text)
     return 0 if well else 1
+
+
+def changes(arguments: argparse.Namespace) -> int:
+    """Print what happened to the leaderboard."""
+    from oodbench.compare.changelog import changes as changed
+
+    print(changed(arguments.before, arguments.after, arguments.results), end="")
+    return 0
