@@ -43,12 +43,9 @@ def test_a_version_that_moved_is_the_reason_and_ranks_move(before, tmp_path) -> 
     )
     lines = changed(before, after)
 
-    assert lines[1].startswith("- `msp-t` version 1 → 2: version: detector 1 → 2; model: ") or lines[1].startswith(
-        "- `msp-t` version 1 → 2: version: detector 1 → 2; the sign was put right."
-    )
     assert lines[0].startswith("- `mahalanobis` version 1 → 2: version: detector 1 → 2")
     assert "the sign was put right" in lines[1]
-    assert "Ranks: ood by fpr95: 1 → 2" in lines[0]
+    assert "ood by auroc: 1 → 2" in lines[0]
 
 
 def test_other_scores_of_one_version_name_what_differs(before, tmp_path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from oodbench.compare.operands import Side, opened
+from oodbench.compare.operands import RECORDS, Side, opened
 from oodbench.errors import BadSetting
 from oodbench.records import Record
 from oodbench.report.entries import Entry
@@ -55,6 +55,10 @@ FIRST = ("version", "recipe", "parameters", "tuned on", "scale", "in-set", "data
 """Causes that explain other scores; those after them are told where none of these is there."""
 
 
+Ranks = Mapping[tuple[str, str], Mapping[tuple[str, str], int]]
+"""Places by matrix and row, by kind and metric."""
+
+
 @dataclass(frozen=True)
 class Change:
     """What happened to a row, or to a matrix.
@@ -82,7 +86,7 @@ def changes(before: str, after: str, results: Path = Path("results"), folder: Pa
         BadRecord: A record is broken.
     """
     with ExitStack() as sides:
-        a, b = (sides.enter_context(opened(said, results, folder=folder)) for said in (before, after))
+        a, b = (sides.enter_context(opened(said, results, folder=folder, read=RECORDS)) for said in (before, after))
         if "row" in (a.what, b.what):
             raise BadSetting(f"{before}, {after}: a changelog is of two folders of results, or of two commits")
         return as_markdown(before, after, list(found(a, b)))
@@ -97,7 +101,8 @@ def found(a: Side, b: Side) -> Iterator[Change]:
     for matrix in sorted(old - new):
         rows = sum(one == matrix for one, _ in a.rows)
         yield Change(matrix, "", "removed", f"it had {rows} rows")
-    ranks = _ranks(a.results), _ranks(b.results)
+    old_ranks, new_ranks = _ranks(a.results), _ranks(b.results)
+    ranks = ({}, {}) if old_ranks is None or new_ranks is None else (old_ranks, new_ranks)
     said = superseded(a.results), superseded(b.results)
     for matrix, row in sorted(key for key in a.rows.keys() | b.rows.keys() if key[0] in old & new):
         before, after = (side.rows.get((matrix, row), {}) for side in (a, b))
@@ -191,12 +196,12 @@ def _sha(entry: Entry) -> str | None:
     return entry.outcomes.sha256 if entry.outcomes else None
 
 
-def _ranks(results: Path) -> dict[tuple[str, str], dict[tuple[str, str], int]]:
-    """Return the places that `ranks.csv` has, by matrix and row, by kind and metric; nothing without such a file."""
+def _ranks(results: Path) -> Ranks | None:
+    """Return the places that `ranks.csv` has; None without such a file."""
     path = results / RANKS
-    places: dict[tuple[str, str], dict[tuple[str, str], int]] = {}
     if not path.is_file():
-        return {}
+        return None
+    places: dict[tuple[str, str], dict[tuple[str, str], int]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             if line["place"]:

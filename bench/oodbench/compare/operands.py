@@ -19,8 +19,11 @@ from oodbench.report.ids import ROW, Id, row_version
 Rows = Mapping[tuple[str, str], Mapping[int, Entry]]
 """Entries by matrix and method, by seed."""
 
-READ = frozenset({".json", ".parquet", ".toml"})
-"""Endings of the files of a commit that are read."""
+RECORDS = frozenset({".json", ".toml", ".csv"})
+"""Endings of the files that say where results come from, and what their ranks are."""
+
+RESULTS = RECORDS | {".parquet"}
+"""Endings of all files of results: those, scores and outcomes."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
 """Of a file or folder of results; whatever else a commit holds there is passed over."""
@@ -47,7 +50,13 @@ class Side:
 
 
 @contextmanager
-def opened(said: str, results: Path, matrix: str | None = None, folder: Path | None = None) -> Iterator[Side]:
+def opened(
+    said: str,
+    results: Path,
+    matrix: str | None = None,
+    folder: Path | None = None,
+    read: frozenset[str] = RESULTS,
+) -> Iterator[Side]:
     """Yield what a user's word stands for, for as long as the block runs.
 
     A word is tried as, in this order: a row `MATRIX/METHOD`, with or without `@VERSION`, or with `matrix` a method's
@@ -58,6 +67,7 @@ def opened(said: str, results: Path, matrix: str | None = None, folder: Path | N
         results: Folder of results that rows are of, and that is looked into at a commit.
         matrix: What rows are of.
         folder: Inside the repository that commits are of; the present one by default.
+        read: Endings of the files of a commit that are needed.
 
     Raises:
         BadSetting: The word is none of these, or names a row of another version than the results hold.
@@ -69,7 +79,7 @@ def opened(said: str, results: Path, matrix: str | None = None, folder: Path | N
     elif Path(said).is_dir():
         yield Side(said, "folder", Path(said), rows_of(Path(said)))
     else:
-        with at_commit(said, results, folder or Path()) as place:
+        with at_commit(said, results, folder or Path(), read) as place:
             yield Side(said, "commit", place, rows_of(place))
 
 
@@ -93,13 +103,14 @@ def _row(said: Id, results: Path) -> Rows:
 
 
 @contextmanager
-def at_commit(commit: str, results: Path, folder: Path) -> Iterator[Path]:
+def at_commit(commit: str, results: Path, folder: Path, read: frozenset[str] = RESULTS) -> Iterator[Path]:
     """Yield a folder that holds the results of a commit, removed afterwards.
 
     Args:
         commit: A commit, branch or tag.
         results: The folder of results, as it is called in the working tree: relative to `folder`.
         folder: Inside the repository.
+        read: Endings of the files that are needed.
 
     Raises:
         BadSetting: There is no repository, commit, or folder of results at that commit.
@@ -111,7 +122,7 @@ def at_commit(commit: str, results: Path, folder: Path) -> Iterator[Path]:
     except ValueError:
         raise BadSetting(f"{results} lies outside the repository {top}: it has no results at {commit}") from None
     listed = _git(top, commit, "ls-tree", "-r", "-z", "--full-tree", sha, "--", f"{inside}/").decode("utf-8", "replace")
-    blobs = [found for line in listed.split("\0") if (found := _blob(line, inside))]
+    blobs = [found for line in listed.split("\0") if (found := _blob(line, inside, read))]
     if not blobs:
         raise BadSetting(f"commit {commit} has no results in {inside}; name their folder there by --results")
     with TemporaryDirectory(prefix="oodbench-compare-") as place:
@@ -119,7 +130,7 @@ def at_commit(commit: str, results: Path, folder: Path) -> Iterator[Path]:
         yield Path(place)
 
 
-def _blob(line: str, inside: str) -> tuple[str, PurePosixPath] | None:
+def _blob(line: str, inside: str, read: frozenset[str]) -> tuple[str, PurePosixPath] | None:
     """Return object and path below the results of a line of `git ls-tree`; None of what is not read."""
     if not line:
         return None
@@ -127,7 +138,7 @@ def _blob(line: str, inside: str) -> tuple[str, PurePosixPath] | None:
     mode, _, sha = facts.split(" ")[:3]
     path = PurePosixPath(name).relative_to(inside)
     plain = all(NAME.fullmatch(part) for part in path.parts)
-    return (sha, path) if mode in REGULAR and plain and path.suffix in READ else None
+    return (sha, path) if mode in REGULAR and plain and path.suffix in read else None
 
 
 def _write(top: Path, blobs: list[tuple[str, PurePosixPath]], place: Path) -> None:

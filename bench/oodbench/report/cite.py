@@ -20,7 +20,7 @@ from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean
 from oodbench.records import Record
 from oodbench.report.bibtex import joined, of_card, of_model, of_paper, of_release
-from oodbench.report.entries import Entry, collect
+from oodbench.report.entries import Entry, collect, matrices_in
 from oodbench.report.ids import MEAN, Id, row_version
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.numbers import RANKED_BY, numbers
@@ -65,7 +65,7 @@ def cite(said: str, results: Path) -> Cited:
     wanted = Id.read(said)
     entries = collect(results, wanted.matrix)
     if not entries:
-        raise UnknownName(f"matrix with results in {results}", wanted.matrix, _matrices(results))
+        raise UnknownName(f"matrix with results in {results}", wanted.matrix, matrices_in(results))
     if wanted.method is None:
         return _of_matrix(wanted, entries)
     own = [entry for entry in entries if entry.record.method == wanted.method]
@@ -83,10 +83,6 @@ def cite(said: str, results: Path) -> Cited:
         here = replace(here, set=MEAN, metric=RANKED_BY)
     sentence = _number(here, matrix, results) if here.kind else _row(here, matrix, results)
     return Cited(sentence, _bibtex(here, matrix))
-
-
-def _matrices(results: Path) -> list[str]:
-    return sorted({path.parent.parent.name for path in results.glob("*-v*/*/*.json")})
 
 
 def _of_matrix(wanted: Id, entries: Sequence[Entry]) -> Cited:

@@ -14,6 +14,7 @@ from oodbench.measure.kinds import KINDS
 from oodbench.measure.metrics import METRICS
 from oodbench.report.bibtex import escaped
 from oodbench.report.dataset_folder import write_dataset
+from oodbench.report.entries import matrices_in
 from oodbench.report.ids import GROUP, MEAN
 from oodbench.report.standings import read_matrices
 from oodbench.report.values import MODEL, values
@@ -45,10 +46,14 @@ def chosen(results: Path, what: Chosen) -> pd.DataFrame:
         BadSetting: Nothing is left.
         BadRecord: A record or scores file is broken.
     """
+    here = matrices_in(results)
+    for name in what.matrices:
+        if name not in here:
+            raise UnknownName(f"matrix with results in {results}", name, here)
     matrices = [one for name in what.matrices or (None,) for one in read_matrices(results, name)]
     table = values(matrices)
     known: dict[str, tuple[Sequence[str], Collection[str]]] = {
-        "matrix": (what.matrices, set(table["matrix"])),
+        "matrix": (what.matrices, here),
         "kind": (what.kinds, {*KINDS, MODEL}),
         "metric": (what.metrics, METRICS),
         "method": (what.methods, set(table["method"])),
