@@ -138,7 +138,9 @@ def _verdict(found: Comparison) -> str:
 
 
 def _counts(found: Comparison) -> dict[str, int]:
-    return {verdict: count for verdict in WORST_FIRST if (count := len(found.of(verdict)))}
+    """Return how many findings have each verdict; ratios that nothing is said of have none."""
+    said = [one.verdict for one in found.findings if one.kind != "cost" or one.holm is not None]
+    return {verdict: said.count(verdict) for verdict in WORST_FIRST if verdict in said}
 
 
 def _sections(found: Comparison) -> Iterator[str]:
