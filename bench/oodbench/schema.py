@@ -332,6 +332,7 @@ class Cost(_Frozen):
         passes: Images that went through the network, forward and backward.
         peak_memory_mb: Peak resident memory.
         started_at: When the evaluation began.
+        workers: Processes of the run beside each other, on which all of these depend; null where it is not known.
     """
 
     seconds: dict[str, NonNegativeFloat]
@@ -340,3 +341,4 @@ class Cost(_Frozen):
     passes: dict[str, dict[str, NonNegativeInt]] = {}
     peak_memory_mb: NonNegativeFloat
     started_at: AwareDatetime
+    workers: Annotated[int, Field(gt=0)] | None = None

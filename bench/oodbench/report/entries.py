@@ -133,6 +133,11 @@ def collect(results: Path, matrix: str | None = None) -> list[Entry]:
     return [_entry(results, record, models) for record in _records(results, matrix)]
 
 
+def matrices_in(results: Path) -> list[str]:
+    """Return the names of the matrices that have results in a folder, sorted."""
+    return sorted({path.relative_to(results).parts[0] for path in visible(results, "*/*/*.json")} - OTHERS)
+
+
 def visible(results: Path, pattern: str) -> list[Path]:
     """Return the files below `results` that match a pattern and have no hidden part, sorted."""
     found = (path for path in results.glob(pattern) if path.is_file())

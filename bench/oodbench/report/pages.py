@@ -24,6 +24,7 @@ from oodbench.report.choice import choice
 from oodbench.report.families import FAMILIES, MOST_ROWS, folded, of_families, short_board, short_board_said
 from oodbench.report.fpr90 import SAID as FPR90_SAID
 from oodbench.report.fpr90 import fpr90_table
+from oodbench.report.ids import row_id
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
@@ -105,6 +106,10 @@ from stored scores. `{command}` writes this file and the pages that it links to,
   (out-of-distribution, from sources that no test set uses), `ood_val_same` (other images of the very out-set that is
   tested, as some papers do; in matrices of their own), `adversarial_val`. **Labels**: whether its fit reads them.
 - **Passes** are forward passes through the network that one input costs, and gradient passes (∇).
+- **Version** completes a permanent id: a row is `matrix/method@version`, on one kind of failure `…#kind`, and a number
+  `…#kind/set/metric`, as `tiny-v1/odin@1#ood/glyphs/fpr95`; a mean over sets is the set `mean`, or `mean:far` of a
+  group. `oodbench cite ID` prints the number, its interval and what to cite. What is made again under another version
+  has another id.
 - The papers' own numbers stand in tables of their own, each with the convention it obeys and its source."""
 
 SCALES = {
@@ -391,6 +396,7 @@ def _made_with(records: Sequence[Record]) -> str:
     models = {record.model.name for record in records if record.model}
     references = {record.reference.name for record in records if record.reference} - models
     facts = [
+        *_ids_said(records),
         f"- seeds: {', '.join(str(record.seed) for record in records)}; passes: {passes_text(records)}",
         *([f"- model: {', '.join(f'`{name}`' for name in sorted(models))}"] if models else []),
         *([f"- judged on the errors of `{', '.join(sorted(references))}`"] if references else []),
@@ -399,6 +405,12 @@ def _made_with(records: Sequence[Record]) -> str:
     parts = ["\n".join(facts)]
     words = ("Parameter", "Value", "")
     return "\n\n".join([*parts, table(words, rows, words)] if rows else parts)
+
+
+def _ids_said(records: Sequence[Record]) -> list[str]:
+    """Return the id of a row, and what follows it for a number; nothing where its seeds are of several versions."""
+    row = row_id(records)
+    return [f"- id: `{row}`, and of a number `{row}#kind/set/metric`"] if row else []
 
 
 def _choice(name: str, seed: str, parameters: Parameters) -> str:

@@ -10,6 +10,7 @@ from oodbench.measure.summary import spread
 from oodbench.records import Attack, ModelRecord, Record
 from oodbench.report.families import family_of, folded, short_board, short_board_said
 from oodbench.report.gaps import SharedGap
+from oodbench.report.ids import row_version
 from oodbench.report.markdown import NONE, mean_and_std, percent, table
 from oodbench.report.numbers import RANKINGS
 from oodbench.report.sets import MOST_SETS, joined, split
@@ -23,6 +24,9 @@ FURTHER = tuple(metric for metric in SHOWN if metric not in RANKINGS)
 
 BEHIND = "▼"
 """Stands beside the accuracy of a model that falls behind its plain twin."""
+
+SEVERAL = "several"
+"""Stands for the version of a row whose seeds are of several: it has no id."""
 
 MEAN = "mean"
 """Heading of the mean over all sets."""
@@ -55,7 +59,7 @@ def overview_table(matrix: MatrixResults, metric: str, linked: Linked, shown: Co
 
 
 def rank_table(standings: Standings, linked: Linked, shown: Sequence[str] | None = None) -> str:
-    """Return the ranks and means of methods, their family, their seeds, and the accuracy of their models.
+    """Return the ranks and means of methods, seeds, accuracy of their models, family, and the version in their ids.
 
     Args:
         standings: Where they stand.
@@ -71,8 +75,9 @@ def rank_table(standings: Standings, linked: Linked, shown: Sequence[str] | None
         more = [cell for metric in others for cell in _rank_and_mean(standings, metric, method)]
         seeds = str(len(standings.entries[method]))
         accuracy = accuracy_text(standings, method)
-        made.append([rank, linked(method), mean, *more, seeds, accuracy, family_of(method)])
-    return table([*headers, "n", "Model accuracy", "Family"], made, WORDS)
+        version = row_version(standings.records(method)) or SEVERAL
+        made.append([rank, linked(method), mean, *more, seeds, accuracy, family_of(method), version])
+    return table([*headers, "n", "Model accuracy", "Family", "Version"], made, WORDS)
 
 
 def rank_heading(metric: str) -> str:
