@@ -254,7 +254,7 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "full-spectrum",
-            "Out-of-distribution inputs, full spectrum",
+            "Full-spectrum OOD inputs",
             "Full spectrum",
             "in-set test images, those of the in-set's classes under a shift (the group covariate), and corrupted "
             "ones: each corrupted image once, over all types and severities",
