@@ -36,7 +36,7 @@ def _rows(matrix: Matrix, entries: list[Registered]) -> dict[str, Row]:
     for job in plan(matrix, entries, matrix.seeds):
         recipe = None if isinstance(job, Skip) else fingerprint(describe(job.recipe))
         row = found.setdefault(job.method.name, {"recipe": recipe, "members": {}})
-        if recipe and (parts := job.recipe.parts(job.seed, matrix.seeds)):
+        if parts := job.recipe.parts(job.seed, matrix.seeds):
             row["members"][str(job.seed)] = [seed for _, seed in parts]
     return dict(sorted(found.items()))
 
