@@ -30,8 +30,8 @@ SOFTMAX = frozenset(
     }
 )
 """Methods that a network may leave no difference between: each tends to the softmax's maximum, or the largest logit, as
-a temperature, a step or a norm goes to its limit, or as no more than two classes matter. That one of them has the scores
-of another only a re-run can judge."""
+a temperature, a step or a norm goes to its limit, or as no more than two classes matter. That one of them has the
+scores of another only a re-run can judge."""
 
 AGREE: Mapping[str, Callable[[Record], Any]] = {
     "passes": lambda record: record.passes,
@@ -123,7 +123,9 @@ def _models(folder: Folder, beside: Folder | None) -> Iterator[Fault]:
             yield Fault(path, "no record stands on this model; remove it")
         believed = beside.models.get(at) if beside else None
         if believed is not None and model.machine == believed.machine and model != believed:
-            yield Fault(path, f"is not the model {name} of seed {seed} that stands in {beside.tree.root if beside else ''}")
+            yield Fault(
+                path, f"is not the model {name} of seed {seed} that stands in {beside.tree.root if beside else ''}"
+            )
         other, parameters = first.setdefault((matrix, name), (seed, model.quality.parameters))
         if model.quality.parameters != parameters:
             yield Fault(path, f"quality.parameters is {model.quality.parameters}, and of seed {other} {parameters}")
@@ -147,7 +149,9 @@ def _copies(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
             if said:
                 one, other = (group[j], group[i]) if group[j].name in own else (group[i], group[j])
                 if one.name in own:
-                    yield Fault(one.name.replace(".json", ".parquet"), said.format(other=other.name.removesuffix(".json")))
+                    yield Fault(
+                        one.name.replace(".json", ".parquet"), said.format(other=other.name.removesuffix(".json"))
+                    )
 
 
 def _correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -167,7 +171,7 @@ def _copied(a: Looked, b: Looked, pearson: float, spearman: float) -> str:
     how = f"correlation of scores {pearson:.7f}, of ranks {spearman:.7f}"
     if min(pearson, spearman) < -OTHER_SEED:
         return f"has the scores of {{other}} mirrored ({how})"
-    if a.record.seed != b.record.seed or a.record.model != b.record.model and a.record.method == b.record.method:
+    if a.record.seed != b.record.seed or (a.record.model != b.record.model and a.record.method == b.record.method):
         return f"has the scores of {{other}}, of another seed or model, or nearly ({how})"
     if a.record.reference != b.record.reference:
         return f"has the scores of {{other}}, of another model, or nearly ({how})"
@@ -177,9 +181,8 @@ def _copied(a: Looked, b: Looked, pearson: float, spearman: float) -> str:
 
 
 def _may_be_alike(a: Record, b: Record) -> bool:
-    """Whether two methods are of one file, as a tuned one and its untuned twin, or all but the softmax to some networks."""
+    """Whether two methods are of one file, as a tuned one and its untuned twin, or may both come to the softmax."""
     if {_base(a), _base(b)} <= SOFTMAX:
         return True
     one, other = facts(a.matrix, a.method), facts(b.matrix, b.method)
     return one is not None and other is not None and one.of["module"] == other.of["module"]
-

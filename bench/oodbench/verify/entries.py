@@ -35,7 +35,7 @@ from oodbench.verify.examine import (
 from oodbench.verify.faults import Fault
 from oodbench.verify.pins import pins
 from oodbench.verify.state import State, key_of
-from oodbench.verify.walk import LARGEST, Tree
+from oodbench.verify.walk import Tree
 
 FEW = 40
 """Entries for which other processes are not worth their start."""
@@ -170,7 +170,9 @@ def _models(tree: Tree, faults: list[Fault]) -> Models:
         if model is None:
             continue
         found[folder, own, model.seed] = model
-        faults += [Fault(name, one) for one in _model(tree.root, name, model, matrix, beside, beside in outcomes, faults)]
+        faults += [
+            Fault(name, one) for one in _model(tree.root, name, model, matrix, beside, beside in outcomes, faults)
+        ]
     alone = outcomes - {f"{name.removesuffix('.json')}.parquet" for name in tree.of("model")}
     faults += [Fault(name, "lies there without the record of a model") for name in sorted(alone)]
     return found
@@ -190,9 +192,7 @@ def _model(
         yield from model_faults(name, model, outcomes, matrix)
 
 
-def _tasks(
-    tree: Tree, models: Models, superseded: Mapping[str, Iterable[str]], new: Sequence[str]
-) -> Iterable[Task]:
+def _tasks(tree: Tree, models: Models, superseded: Mapping[str, Iterable[str]], new: Sequence[str]) -> Iterable[Task]:
     scores, costs = set(tree.of("scores")), set(tree.of("cost"))
     own: dict[tuple[str, str], dict[str, ModelRecord]] = {}
     for (matrix, name, seed), model in models.items():
@@ -208,7 +208,10 @@ def _tasks(
 def _key(task: Task) -> str:
     """Return the sha256 of all that decides what is found of an entry."""
     parts: list[str | bytes] = [task.name, str(task.superseded), str(task.new), str(task.files)]
-    for name, there in ((task.name, True), *zip((task.beside("parquet"), task.beside("cost.json")), task.files, strict=True)):
+    for name, there in (
+        (task.name, True),
+        *zip((task.beside("parquet"), task.beside("cost.json")), task.files, strict=True),
+    ):
         parts.append(_bytes(task.root / name) if there else "absent")
     for name, model in sorted(task.models.items()):
         parts += [name, model_sha256(model), str(model.machine)]

@@ -468,4 +468,3 @@ def sketch(scores: Scores) -> list[float]:
     places = np.linspace(0, len(whole) - 1, min(SKETCH, len(whole))).astype(np.int64)
     found: Sequence[float] = whole[places].tolist()
     return list(found)
-

@@ -17,7 +17,9 @@ from oodbench.verify.faults import Fault
 from oodbench.verify.pins import PINNED, pins
 from oodbench.verify.walk import LARGEST, Tree, skeleton
 
-SCRIPT = re.compile(rb"<\s*script|javascript:|<\s*foreignObject|\son[a-z]+\s*=|<!ENTITY|<\s*(iframe|embed|object)", re.I)
+SCRIPT = re.compile(
+    rb"<\s*script|javascript:|<\s*foreignObject|\son[a-z]+\s*=|<!ENTITY|<\s*(iframe|embed|object)", re.I
+)
 """What a picture of lines may not hold."""
 
 PNG = b"\x89PNG\r\n\x1a\n"

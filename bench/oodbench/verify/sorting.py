@@ -213,4 +213,3 @@ def only_by_running() -> dict[str, list[str]]:
             if one.how == "re-runnable":
                 made.setdefault(one.by, []).append(kind if name == "*" else f"{kind}.{name}")
     return made
-

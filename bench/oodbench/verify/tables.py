@@ -107,7 +107,8 @@ def _first(both: pd.DataFrame, column: str, off: Any) -> Iterator[str]:
     if off.any():
         row = both[off].iloc[0]
         where = _place(tuple(row[name] for name in WHERE))
-        yield f"{column} of {where} is {row[column]}, and the scores make {row[f'{column}_made']} ({off.sum()} such rows)"
+        made = row[f"{column}_made"]
+        yield f"{column} of {where} is {row[column]}, and the scores make {made} ({off.sum()} such rows)"
 
 
 def _place(names: Sequence[Any]) -> str:
@@ -124,6 +125,8 @@ def _ranks(folder: Folder, made: str) -> Iterator[str]:
     if kept == made:
         return
     lines, expected = kept.split("\n"), made.split("\n")
-    at = next((at for at, (a, b) in enumerate(zip(lines, expected, strict=False)) if a != b), min(len(lines), len(expected)))
+    at = next(
+        (at for at, (a, b) in enumerate(zip(lines, expected, strict=False)) if a != b), min(len(lines), len(expected))
+    )
     got, wanted = (found[at] if at < len(found) else "nothing" for found in (lines, expected))
     yield f"line {at + 1} is {got!r}, and the scores make {wanted!r}"

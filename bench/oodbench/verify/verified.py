@@ -53,7 +53,9 @@ def place(path: Path) -> tuple[Path, str | None]:
         BadRecord: There is no such folder.
     """
     if not path.is_dir():
-        raise BadRecord(f"{path}: no such folder; expected results, a matrix in them, or a submission with results in it")
+        raise BadRecord(
+            f"{path}: no such folder; expected results, a matrix in them, or a submission with results in it"
+        )
     if known_matrix(path.resolve().name) is not None:
         return path.resolve().parent, path.resolve().name
     inner = path / "results"
@@ -130,8 +132,8 @@ def told(report: Report, *, verbose: bool = False) -> str:
         + (f"{len(report.faults)} faults" if report.faults else "nothing is wrong that can be seen without a re-run")
     )
     lines.append(
-        f"of {sum(found.values())} fields {found['recomputed']} are recomputed, {found['cross-checked']} cross-checked, "
-        f"{found['re-runnable']} only re-runnable:"
+        f"of {sum(found.values())} fields {found['recomputed']} are recomputed, {found['cross-checked']} are "
+        f"cross-checked, {found['re-runnable']} are only re-runnable:"
     )
     lines += [f"  {command}\n    {', '.join(fields)}" for command, fields in only_by_running().items()]
     return "\n".join(lines)
