@@ -110,9 +110,7 @@ def data_used() -> dict[str, DataUsed]:
     """Return the sets as they are pinned."""
     pinned = pins()["data"][MATRIX]
     return {
-        label: DataUsed(
-            card_sha256=card_sha256(find_card(card)), data_sha256=pinned[label]["data"], split=role, n=n
-        )
+        label: DataUsed(card_sha256=card_sha256(find_card(card)), data_sha256=pinned[label]["data"], split=role, n=n)
         for label, (card, role, n) in labels(find_matrix(MATRIX)).items()
     }
 
@@ -293,4 +291,3 @@ def table(root: Path, change: Callable[[Any], Any]) -> None:
     """Change the table of numbers."""
     path = root / "metrics.parquet"
     pq.write_table(change(pq.read_table(path)), path, compression="zstd")
-
