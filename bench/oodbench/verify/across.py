@@ -49,6 +49,7 @@ def across(folder: Folder, beside: Folder | None) -> Iterator[Fault]:
     yield from _agreement(folder, believed)
     yield from _keys(folder, believed)
     yield from _copies(folder, believed)
+    yield from _equal_sets(folder, believed)
     yield from _models(folder, beside)
 
 
@@ -152,6 +153,19 @@ def _copies(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
                     yield Fault(
                         one.name.replace(".json", ".parquet"), said.format(other=other.name.removesuffix(".json"))
                     )
+
+
+def _equal_sets(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
+    """Yield sets whose scores are those of another seed or model, number for number."""
+    first: dict[tuple[str, str, str], Looked] = {}
+    for one in (*believed, *folder.looked):
+        for name, sha256 in one.examined.sums.items() if one.record is not None else ():
+            other = first.setdefault((one.name.split("/")[0], name, sha256), one)
+            assert one.record is not None
+            assert other.record is not None
+            if (other.record.seed, other.record.reference) != (one.record.seed, one.record.reference):
+                says = f"has the scores of {other.name.removesuffix('.json')} for {name}, number for number"
+                yield Fault(one.name.replace(".json", ".parquet"), says)
 
 
 def _correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -31,6 +31,7 @@ from oodbench.verify.examine import (
     record_faults,
     score_faults,
     sketch,
+    sums,
 )
 from oodbench.verify.faults import Fault
 from oodbench.verify.pins import pins
@@ -79,12 +80,13 @@ class Task:
 
 
 class Examined(NamedTuple):
-    """What came of an entry: what is wrong, its numbers, its draws, and what near copies have in common with it."""
+    """What came of an entry: what is wrong, its numbers, its draws, and what copies have in common with it."""
 
     faults: list[tuple[str, str]]
     rows: list[list[Any]]
     draws: list[tuple[str, str, str, list[float]]]
     sketch: list[float]
+    sums: dict[str, str]
 
     @property
     def by_key(self) -> Draws:
@@ -214,7 +216,7 @@ def _key(task: Task) -> str:
     ):
         parts.append(_bytes(task.root / name) if there else "absent")
     for name, model in sorted(task.models.items()):
-        parts += [name, model_sha256(model), str(model.machine)]
+        parts += [name, model.model_dump_json()]
     matrix = known_matrix(task.matrix)
     assert matrix is not None
     return key_of([*parts, matrix.model_dump_json(), str(sorted(pins()["data"].get(task.matrix, {}).items()))])
@@ -252,7 +254,7 @@ def examine(task: Task) -> Examined:
     record, said = read(task.root / task.name, "record")
     faults += [(task.name, one) for one in said]
     if record is None:
-        return Examined(faults, [], [], [])
+        return Examined(faults, [], [], [], {})
     matrix = known_matrix(task.matrix)
     assert matrix is not None
     data = pins()["data"].get(task.matrix, {})
@@ -261,12 +263,12 @@ def examine(task: Task) -> Examined:
     faults += [(task.name, one) for one in _files(task, record)]
     faults += [(task.beside("cost.json"), one) for one in _cost(task, record)]
     if record.scores_sha256 is None or not task.files[0]:
-        return Examined(faults, [], [], [])
+        return Examined(faults, [], [], [], {})
     model, reference = _used(task, record, record.model, faults), _used(task, record, record.reference, faults)
     scores, said = read_table(task.root / task.beside("parquet"), matrix, record.scores_sha256, "scores")
     faults += [(task.beside("parquet"), one) for one in said]
     if scores is None or model is None or reference is None:
-        return Examined(faults, [], [], [])
+        return Examined(faults, [], [], [], {})
     stored = _stored(task, record, reference)
     outcomes = _outcomes(stored.path, task.matrix, stored.sha256) if stored else None
     wrong = list(score_faults(record, scores, reference, outcomes, matrix))
@@ -291,9 +293,9 @@ def _measured(
         entry.__dict__["cells"] = tuple(cells(scores, outcomes))
         rows, draws = measured(entry)
     except (OodbenchError, ValueError) as error:
-        return Examined([*faults, (task.beside("parquet"), f"cannot be measured: {error}")], [], [], [])
+        return Examined([*faults, (task.beside("parquet"), f"cannot be measured: {error}")], [], [], [], {})
     plain = [(*key, drawn.tolist()) for key, drawn in draws.items()]
-    return Examined(faults, [list(row) for row in rows], plain, sketch(scores))
+    return Examined(faults, [list(row) for row in rows], plain, sketch(scores), sums(scores))
 
 
 def _files(task: Task, record: Record) -> Iterable[str]:

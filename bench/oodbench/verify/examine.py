@@ -4,6 +4,7 @@ What comes of it follows from the bytes of these files and from what this reposi
 it may be kept under their sha256.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -197,7 +198,7 @@ def _of_recipe(name: str, record: Record, against: Against) -> Iterator[str]:
         what = "cannot run there" if row["recipe"] is None else "can run there"
         yield f"status is {record.status!r}, and this method {what}"
     if row["recipe"] is not None and fingerprint(record.recipe) != row["recipe"]:
-        yield f"recipe is {record.recipe}, which is not what the method trains in {record.matrix}"
+        yield f"recipe is not what the method trains in {record.matrix}: {record.recipe}"
     members = row["members"].get(str(record.seed), [])
     if list(record.members) != members and not (members == [record.seed] and not record.members):
         yield f"members are {list(record.members)}, and the recipe's are {members}"
@@ -463,8 +464,18 @@ def cost_faults(cost: Cost, record: Record, now: datetime) -> Iterator[str]:
 
 
 def sketch(scores: Scores) -> list[float]:
-    """Return scores of evenly spread test inputs and of every other set: what near copies have in common."""
-    whole = np.concatenate([values.astype(np.float64) for _, values in sorted(sets_of(scores), key=lambda one: one[0])])
+    """Return scores of evenly spread inputs of all sets that no attack made: what near copies have in common."""
+    clean = [(key, values) for key, values in sets_of(scores) if key[0] != "adversarial"]
+    whole = np.concatenate([values.astype(np.float64) for _, values in sorted(clean, key=lambda one: one[0])])
     places = np.linspace(0, len(whole) - 1, min(SKETCH, len(whole))).astype(np.int64)
     found: Sequence[float] = whole[places].tolist()
     return list(found)
+
+
+def sums(scores: Scores) -> dict[str, str]:
+    """Return the sha256 (its beginning) of each set's scores; of those alone that tell most inputs apart."""
+    return {
+        "/".join(key): hashlib.sha256(values.astype(np.float64).tobytes()).hexdigest()[:16]
+        for key, values in sets_of(scores)
+        if len(values) >= 50 and len(np.unique(values)) > len(values) / 2
+    }

@@ -17,7 +17,7 @@ class Fault:
 
     def __str__(self) -> str:
         """Return it in one line, with nothing in it that a terminal would obey."""
-        return f"{shown(self.path)}: {shown(self.says)}"
+        return f"{shown(ascii(self.path)[1:-1])}: {shown(self.says)}"
 
 
 def shown(text: object, most: int = 400) -> str:
