@@ -58,6 +58,9 @@ gallery: setup ## renew the table of contents in methods/__init__.py, methods/ro
 pins: setup ## renew what oodbench verify holds data, claims and papers' numbers against; review what changes
 	$(BIN)/python -m oodbench.verify.pins results
 
+catalogue: setup ## write docs/verify.md from the catalogue of forgeries
+	$(BIN)/python -m tests.verify.page
+
 format: setup ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

@@ -19,6 +19,7 @@ from typing import Any
 
 import oodbench
 from oodbench import declarations
+from oodbench.data.fixed import cards_folder
 from oodbench.errors import BadSetting
 from oodbench.report.numbers import METRICS_VERSION, RESAMPLES
 
@@ -82,11 +83,13 @@ class State:
 
 @cache
 def code_sha256() -> str:
-    """Return the sha256 of all that decides what is found of a file: this package's code, and what it declares."""
+    """Return the sha256 of all that decides what is found of a file: this package's code, cards and declarations."""
     package = Path(oodbench.__file__).parent
     rooms = (package, package / "verify", package / "measure", package / "report", package / "data")
     found = hashlib.sha256(f"{METRICS_VERSION} {RESAMPLES}".encode())
     for path in sorted(path for room in rooms for path in room.glob("*.py")):
+        found.update(path.read_bytes())
+    for path in sorted(cards_folder().glob("*.toml")):
         found.update(path.read_bytes())
     if declarations.path().is_file():
         found.update(declarations.path().read_bytes())

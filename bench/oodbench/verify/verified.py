@@ -14,7 +14,7 @@ from oodbench.verify.rest import rest, superseded_rows
 from oodbench.verify.sorting import counts, only_by_running
 from oodbench.verify.state import State
 from oodbench.verify.tables import tables
-from oodbench.verify.walk import Tree, walk
+from oodbench.verify.walk import Tree, specials, walk
 
 MOST_SHOWN = 60
 """Faults that a report lists."""
@@ -84,6 +84,7 @@ def verify(
     superseded, faults = superseded_rows(walk_root(root, only, tree))
     folder = examine_folder(tree, state, superseded, new, workers)
     beside = _beside(against, root, {name.split("/")[0] for name in tree.of("record")}, state, workers)
+    faults += specials(path) if root == path / "results" else []
     faults += [*tree.faults, *folder.faults, *across(folder, beside), *rest(tree, folder, superseded)]
     if only is None and (tree.of("metrics") or tree.of("ranks")):
         faults += tables(folder)

@@ -92,6 +92,18 @@ def walk(root: Path, only: str | None = None) -> Tree:
     return tree
 
 
+def specials(folder: Path) -> list[Fault]:
+    """Return the links, devices and pipes below a folder of any content: what unpacks or copies it may follow them."""
+    faults = []
+    for count, (name, mode, _) in enumerate(_entries(folder, "", 0)):
+        if count >= MOST_FILES:
+            raise BadRecord(f"{folder}: holds more than {MOST_FILES} files")
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            what = next(word for test, word in SPECIAL if test(mode))
+            faults.append(Fault(f"../{name}", f"is {what}; expected plain files in folders"))
+    return faults
+
+
 def _entries(folder: Path, above: str, depth: int) -> Iterator[tuple[str, int, int]]:
     """Yield name, mode and size of all that is no plain folder; no link is followed."""
     with os.scandir(folder) as found:
