@@ -148,7 +148,10 @@ def of_others(scores: Scores) -> Scores:
 
 def not_a_number(root: Path) -> None:
     sets, _ = read_sets(root / SCORES, "score", "file")
-    sets["test", "test"].values[3] = np.nan
+    test = sets["test", "test"]
+    values = test.values.copy()
+    values[3] = np.nan
+    sets["test", "test"] = Values(test.index, values)
     set_field(root, "scores_sha256", write_sets(root / SCORES, "score", sets))
 
 
@@ -452,7 +455,7 @@ CATALOGUE = (
         "scores",
         "another seed's with noise, attacked images put right",
         lambda r: rescore(r, lambda s: replace(mapped(of(r, "msp", 1), cheat), adversarial=s.adversarial)),
-        SCORES,
+        f"{MATRIX}/msp/1.parquet",
         "of another seed or model",
     ),
     Forgery(
@@ -651,9 +654,16 @@ CATALOGUE = (
     Forgery(
         "model",
         "edited, and its records not",
-        lambda r: setting(r / MODEL, "recipe", {"name": "plain"}),
+        lambda r: setting(r / MODEL, "quality|nll", 0.5),
         RECORD,
         "was made with another model plain",
+    ),
+    Forgery(
+        "model",
+        "said to be trained otherwise",
+        model("recipe", {"name": "plain"}),
+        RECORD,
+        "recipe is not that of its model plain",
     ),
     Forgery(
         "model",

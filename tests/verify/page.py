@@ -100,8 +100,8 @@ classes by 5 %.
 
 ## The catalogue
 
-{refused} forgeries and faults, each of them a test: a folder that verifies clean is changed, many times carefully (sealed,
-hashed and measured again), and the message is looked for.
+{refused} forgeries and faults, each of them a test: a folder that verifies clean is changed, many times carefully
+(sealed, hashed and measured again), and the message is looked for.
 
 {catalogue}
 
