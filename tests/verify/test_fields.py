@@ -136,12 +136,14 @@ def test_the_state_is_not_believed_over_bytes(clean: Path, state: Path, tmp_path
     root = tmp_path / "results"
     shutil.copytree(clean, root)
     assert verify(root, state=State(state)).examined == 0
-    for file in ("msp/0.json", "msp/0.parquet", "msp/0.cost.json", "models/glow/0.json"):
+    for file in ("msp/0.json", "msp/0.parquet", "msp/0.cost.json"):
         path = root / "mnist5k-v1" / file
         before = path.read_bytes()
         path.write_bytes(before + b" ")
         assert verify(root, state=State(state)).examined >= 1, file
         path.write_bytes(before)
+    set_model(root, "quality|nll", 0.14)
+    assert verify(root, state=State(state)).examined == 4
 
 
 def test_models_and_records_of_the_clean_folder_are_those_of_the_schema(clean: Path) -> None:

@@ -168,11 +168,16 @@ def _said(results: Path, context: Context, job: Job) -> dict[str, Any]:
 
 
 def _near(a: Any, b: Any, tolerance: float) -> bool:
-    """Whether two values are alike: numbers within a share of the larger, all else the same; null is like anything."""
-    if a is None or b is None:
-        return True  # records from before it was measured
+    """Whether what stands is what was made again: numbers within a share of the larger, all else the same.
+
+    What a record does not say, or says null, it may be older than.
+    """
+    if a is None:
+        return True
     if isinstance(a, dict) and isinstance(b, dict):
-        return all(_near(a.get(name), b.get(name), tolerance) for name in a.keys() | b.keys())
+        return all(_near(value, b.get(name), tolerance) for name, value in a.items())
+    if b is None:
+        return False
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(_near(x, y, tolerance) for x, y in zip(a, b, strict=True))
     if isinstance(a, float) or isinstance(b, float):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from oodbench.data.attack_cards import load_attacks
@@ -25,7 +26,7 @@ from oodbench.errors import OodbenchError
 from oodbench.measure.kinds import KINDS, ROUNDED
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.records import SEAL, read_cost, read_model, read_outcomes, read_record, read_scores
-from oodbench.schema import Cost, ModelRecord, Record
+from oodbench.schema import SCHEMA_VERSION, Cost, ModelRecord, Record
 from oodbench.scorefile import TEST, Attacked, Scores
 from oodbench.setfile import SetKey
 from oodbench.spaces import Images
@@ -40,6 +41,12 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 VERSION = re.compile(r"[0-9]+(\.[0-9]+)*[A-Za-z0-9.+_-]{0,40}|absent")
 MARKUP = re.compile(r"[<>]|javascript:|data:|\]\(|!\[", re.IGNORECASE)
 """What text that people wrote may not hold: it stands on pages."""
+
+UNREADABLE = (
+    *(OodbenchError, pa.ArrowException, OSError, ValueError, TypeError),
+    *(KeyError, IndexError, OverflowError, MemoryError),
+)
+"""What the reader of a Parquet file of an unknown origin may raise."""
 
 MISSING = object()
 
@@ -93,8 +100,13 @@ def read(path: Path, kind: str) -> Found:
         raw = json_of(content(path, LARGEST[kind]))
         if kind != "cost" and SEAL not in raw:
             return Found(None, ["has no seal; every record is written with one"])
+        schema = raw.get("schema_version", SCHEMA_VERSION)
+        if type(schema) is not int or schema < SCHEMA_VERSION:
+            return Found(
+                None, [f"is of schema {schema!r}, expected {SCHEMA_VERSION}: python -m oodbench.migrate results"]
+            )
         return Found(parse(path), [])
-    except (OodbenchError, RecursionError, OverflowError, ValueError) as error:
+    except (OodbenchError, RecursionError, OverflowError, ValueError, TypeError) as error:
         return Found(None, [_own(error, path)])
 
 
@@ -108,7 +120,7 @@ def read_table(path: Path, matrix: Matrix, sha256: str | None, kind: str) -> Fou
     try:
         check_parquet(path, sum(sizes(matrix).values()), 4)
         return Found(read_scores(path, sha256) if kind == "scores" else read_outcomes(path, sha256), [])
-    except (OodbenchError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         return Found(None, [_own(error, path)])
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oodbench.errors import BadRecord, OodbenchError
@@ -16,6 +15,7 @@ from oodbench.report.rank_table import ranks_csv
 from oodbench.report.standings import matrices_of
 from oodbench.verify.bounded import check_parquet, content
 from oodbench.verify.entries import Folder
+from oodbench.verify.examine import UNREADABLE
 from oodbench.verify.faults import Fault
 from oodbench.verify.walk import LARGEST
 
@@ -79,7 +79,7 @@ def _metrics(folder: Folder, found: Numbers) -> Iterator[str]:
         check_parquet(path, len(found.frame) + SPARE_ROWS, len(columns), ROW)
         kept = pq.read_table(path).to_pandas()
         kept = kept[columns].astype({**COLUMNS, "inputs": "str"})
-    except (OodbenchError, pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         yield f"cannot be read as the table of numbers: {error}".removesuffix("\n")
         return
     yield from differences(kept, found.frame)
