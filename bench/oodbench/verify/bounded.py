@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from oodbench.errors import BadRecord
 
 DEEPEST_JSON = 24
@@ -114,14 +111,12 @@ def check_parquet(path: Path, rows: int, columns: int, row: int = ROW) -> int:
     footer = int.from_bytes(raw[-8:-4], "little")
     if footer > min(FOOTER, len(raw) - 12):
         raise BadRecord(f"says that its footer has {footer} bytes, expected at most {min(FOOTER, len(raw) - 12)}")
-    try:
-        meta = pq.read_metadata(pa.BufferReader(raw))
-        found, chunks = int(meta.num_rows), list(_chunks(meta))
-    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError, IndexError) as error:
-        raise BadRecord(f"has a footer that cannot be read: {error}") from error
-    if meta.num_columns != columns:
-        raise BadRecord(f"has {meta.num_columns} columns, expected {columns}")
-    if not 0 <= found <= rows or any(one.num_values > rows for one in chunks):
+    meta = Thrift(raw, len(raw) - 8 - footer, len(raw) - 8).struct()
+    found = _number(meta, ROWS)
+    schema, chunks = meta.get(SCHEMA), list(_chunks(meta))
+    if not isinstance(schema, list) or len(schema) != columns + 1:
+        raise BadRecord(f"has {len(schema) - 1 if isinstance(schema, list) else 'no'} columns, expected {columns}")
+    if not 0 <= found <= rows or any(not 0 <= _number(one, VALUES) <= rows for one in chunks):
         raise BadRecord(f"says that it has {found} rows, expected at most {rows}")
     unpacked = sum(_unpacked(raw, one, rows, most) for one in chunks)
     if unpacked > most:
@@ -129,105 +124,127 @@ def check_parquet(path: Path, rows: int, columns: int, row: int = ROW) -> int:
     return found
 
 
-def _chunks(meta: Any) -> Iterator[Any]:
-    if meta.num_row_groups > 64:
-        raise ValueError(f"{meta.num_row_groups} groups of rows")
-    for group in range(meta.num_row_groups):
-        for column in range(meta.num_columns):
-            yield meta.row_group(group).column(column)
+SCHEMA, ROWS, GROUPS, ENCRYPTED, SIGNED = 2, 3, 4, 8, 9
+"""Fields of FileMetaData in parquet.thrift."""
+
+COLUMNS, ELSEWHERE, COLUMN, CRYPTO = 1, 1, 3, 8
+"""Fields of RowGroup and of ColumnChunk."""
+
+VALUES, PACKED, DATA, INDEX, DICTIONARY = 5, 7, 9, 10, 11
+"""Fields of ColumnMetaData."""
+
+Struct = dict[int, Any]
 
 
-def _unpacked(raw: bytes, chunk: Any, rows: int, most: int) -> int:
+def _number(struct: Struct, field: int, other: int = -1) -> int:
+    value = struct.get(field, other)
+    if type(value) is not int:
+        raise BadRecord("has a footer that is none of Parquet's")
+    return value
+
+
+def _part(value: Any) -> Struct:
+    if not isinstance(value, dict):
+        raise BadRecord("has a footer that is none of Parquet's")
+    return value
+
+
+def _chunks(meta: Struct) -> Iterator[Struct]:
+    """Yield what a footer says of each column of each group of rows; nothing may lie elsewhere, or be encrypted."""
+    if ENCRYPTED in meta or SIGNED in meta:
+        raise BadRecord("is encrypted")
+    groups = meta.get(GROUPS, [])
+    for group in groups if isinstance(groups, list) else ():
+        columns = _part(group).get(COLUMNS, [])
+        for chunk in columns if isinstance(columns, list) else ():
+            if ELSEWHERE in _part(chunk) or CRYPTO in chunk:
+                raise BadRecord("has a column that lies in another file, or is encrypted")
+            yield _part(chunk.get(COLUMN))
+
+
+def _unpacked(raw: bytes, chunk: Struct, rows: int, most: int) -> int:
     """Return how many bytes a column chunk's pages say that they unpack to; refuse pages that lie outside the file."""
-    starts = [chunk.data_page_offset, chunk.dictionary_page_offset if chunk.has_dictionary_page else None]
-    at = min(start for start in starts if start is not None)
-    end = at + chunk.total_compressed_size
+    starts = [_number(chunk, DATA), *(_number(chunk, field) for field in (INDEX, DICTIONARY) if field in chunk)]
+    at = min(starts)
+    end = at + _number(chunk, PACKED)
     if not 4 <= at <= end <= len(raw):
         raise BadRecord(f"has a column from byte {at} to {end}, expected within its {len(raw)} bytes")
     total = 0
     while at < end:
-        header = Header(raw, at, end)
-        if not 0 <= header.unpacked <= most or not 0 <= header.packed <= end - header.end or header.values > rows:
+        reader = Thrift(raw, at, end)
+        header = reader.struct()
+        unpacked, packed = _number(header, 2), _number(header, 3)
+        values = max((_number(_part(header[field]), 1) for field in (5, 7, 8) if field in header), default=0)
+        if not 0 <= unpacked <= most or not 0 <= packed <= end - reader.at or not 0 <= values <= rows:
             raise BadRecord(
-                f"has a page of {header.packed} bytes at {at} that unpacks to {header.unpacked} bytes and "
-                f"{header.values} values, expected at most {most} and {rows}; it is not unpacked"
+                f"has a page of {packed} bytes at {at} that unpacks to {unpacked} bytes and {values} values, "
+                f"expected at most {most} and {rows}; it is not unpacked"
             )
-        total += header.unpacked
-        at = header.end + header.packed
+        total += unpacked
+        at = reader.at + packed
     return total
 
 
-class Header:
-    """The header of a Parquet page at a place: Thrift's compact protocol, as parquet.thrift has PageHeader.
+class Thrift:
+    """A reader of Thrift's compact protocol within bounds; pyarrow's own ends the process where a footer is odd.
 
     Attributes:
-        unpacked: Field 2, uncompressed_page_size.
-        packed: Field 3, compressed_page_size.
-        values: The largest number of values that any of the headers within (fields 5, 7, 8) says.
-        end: Where the header ends.
+        at: The place of the next byte.
     """
 
     def __init__(self, raw: bytes, at: int, end: int) -> None:
-        self._raw, self._at, self._last = raw, at, end
-        self.values = 0
-        sizes: dict[int, int] = {}
-        for number, kind in self._fields():
-            if kind in _INTEGERS:
-                sizes[number] = self._zigzag()
-            elif kind == _STRUCT and number in (5, 7, 8):
-                self._values_of()
-            else:
-                self._skip(kind, 0)
-        self.unpacked, self.packed, self.end = sizes.get(2, -1), sizes.get(3, -1), self._at
+        self._raw, self.at, self._end = raw, at, end
 
-    def _values_of(self) -> None:
-        """Read a header within: num_values is field 1 of each, and must not be larger than what may be."""
-        for number, kind in self._fields():
-            if number == 1 and kind in _INTEGERS:
-                self.values = max(self.values, self._zigzag())
-            else:
-                self._skip(kind, 1)
+    def struct(self, depth: int = 0) -> Struct:
+        """Read fields by number: integers, lists and structs as they are, None for all else.
 
-    def _fields(self) -> Iterator[tuple[int, int]]:
+        Raises:
+            BadRecord: It is no struct, leaves its bounds, or is nested too deeply.
+        """
+        if depth > 12:
+            raise BadRecord("has a footer or a page's header that is nested too deeply")
+        found: Struct = {}
         number = 0
         while (head := self._byte()) != 0:
             step, kind = head >> 4, head & 15
             number = number + step if step else self._zigzag()
-            yield number, kind
+            found[number] = self._value(kind, depth, in_list=False)
+        return found
 
-    def _skip(self, kind: int, depth: int) -> None:
-        if depth > 8:
-            raise BadRecord("has a page whose header is nested too deeply")
-        if kind in (1, 2):  # a truth: it is in the field's head
-            return
+    def _value(self, kind: int, depth: int, *, in_list: bool) -> Any:
+        if kind in (1, 2):  # a truth: of a field it is in its head
+            return self._advance(1) if in_list else None
         if kind == 3:
-            self._byte()
-        elif kind in _INTEGERS:
-            self._zigzag()
-        elif kind == 7:
-            self._advance(8)
-        elif kind == 8:
-            self._advance(self._varint())
-        elif kind == _STRUCT:
-            for _, inner in self._fields():
-                self._skip(inner, depth + 1)
-        elif kind in (9, 10):
-            head = self._byte()
-            for _ in range(head >> 4 if head >> 4 != 15 else self._varint()):
-                self._skip(head & 15, depth + 1)
-                if head & 15 in (1, 2):
-                    self._byte()
-        else:
-            raise BadRecord(f"has a page whose header holds the unknown type {kind}")
+            return self._advance(1)
+        if kind in _INTEGERS:
+            return self._zigzag()
+        if kind == 7:
+            return self._advance(8)
+        if kind == 8:
+            return self._advance(self._varint())
+        if kind in (9, 10):
+            return self._list(depth)
+        if kind == _STRUCT:
+            return self.struct(depth + 1)
+        raise BadRecord(f"has a footer or a page's header with the unknown type {kind}")
+
+    def _list(self, depth: int) -> list[Any]:
+        if depth > 12:
+            raise BadRecord("has a footer or a page's header that is nested too deeply")
+        head = self._byte()
+        size = head >> 4 if head >> 4 != 15 else self._varint()
+        if size > self._end - self.at:
+            raise BadRecord(f"has a list of {size} parts in {self._end - self.at} bytes")
+        return [self._value(head & 15, depth + 1, in_list=True) for _ in range(size)]
 
     def _byte(self) -> int:
         self._advance(1)
-        return self._raw[self._at - 1]
+        return self._raw[self.at - 1]
 
     def _advance(self, by: int) -> None:
-        self._at += by
-        if not 0 <= self._at <= self._last:
-            raise BadRecord("has a page whose header leaves its column")
+        self.at += by
+        if not 0 <= self.at <= self._end:
+            raise BadRecord("has a footer or a page's header that leaves its bounds")
 
     def _varint(self) -> int:
         value = 0
@@ -236,7 +253,7 @@ class Header:
             value |= (byte & 127) << shift
             if byte < 128:
                 return value
-        raise BadRecord("has a page whose header holds a number without end")
+        raise BadRecord("has a footer or a page's header with a number without end")
 
     def _zigzag(self) -> int:
         value = self._varint()
