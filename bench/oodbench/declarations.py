@@ -29,6 +29,7 @@ class Of(TypedDict, total=False):
     parameters_at_paper_scale: dict[str, dict[str, Any]]
     search: dict[str, list[Any]]
     scores_log_density: bool
+    asks_no_model: bool
     recipes: str
 
 

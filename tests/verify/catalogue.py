@@ -34,7 +34,7 @@ from tests.verify.made import (
 )
 
 from oodbench.outcomes import Fooled, Outcomes
-from oodbench.records import Attacked, Scores
+from oodbench.records import Changed, Scores
 from oodbench.setfile import Values, read_sets, write_sets
 
 
@@ -128,6 +128,10 @@ def set_renamed(scores: Scores) -> Scores:
     return replace(scores, ood=ood)
 
 
+def corrupted_more(scores: Scores) -> Scores:
+    return replace(scores, corruption={"fog-1": Changed(scores.test[:9], np.arange(9, dtype=np.int32))})
+
+
 def hard_dropped(scores: Scores) -> Scores:
     return replace(scores, ood={**scores.ood, "glyphs": np.sort(scores.ood["glyphs"])[:900]})
 
@@ -140,8 +144,7 @@ def padded(scores: Scores) -> Scores:
 
 def of_others(scores: Scores) -> Scores:
     attacked = {
-        name: Attacked(one.scores, np.arange(len(one.index), dtype=np.int32))
-        for name, one in scores.adversarial.items()
+        name: Changed(one.scores, np.arange(len(one.index), dtype=np.int32)) for name, one in scores.adversarial.items()
     }
     return replace(scores, adversarial=attacked)
 
@@ -439,6 +442,13 @@ CATALOGUE = (
         SCORES,
         "has 1100 scores of ood/glyphs, and mnist5k-v1 has 1000 inputs there",
     ),
+    Forgery(
+        "scores",
+        "corrupted images of a matrix that has none",
+        scored(corrupted_more, tables=False),
+        SCORES,
+        "has scores of corruption/fog-1, which mnist5k-v1 does not name",
+    ),
     Forgery("scores", "rows twice", rows_twice, SCORES, "or one stands there twice"),
     Forgery("scores", "rows in another order", unsorted, SCORES, "not sorted by kind, set and index"),
     Forgery("scores", "another method's on the same model", copied("knn", 0), SCORES, "another method, or nearly"),
@@ -583,6 +593,55 @@ CATALOGUE = (
         model("quality|parameters", 10),
         f"{MATRIX}/models/plain/1.json",
         "quality.parameters is 77562, and of seed 0 10",
+    ),
+    Forgery(
+        "accuracy",
+        "another Brier score before temperature scaling",
+        model("calibration|plain|brier", 0.05),
+        MODEL,
+        "calibration.plain.brier is 0.05, and quality.brier is 0.06: it is one number",
+    ),
+    Forgery(
+        "accuracy",
+        "a log loss after temperature scaling that this accuracy cannot have",
+        model("calibration|scaled|nll", 1e-6),
+        MODEL,
+        "calibration.scaled.nll is 1e-06",
+    ),
+    Forgery(
+        "accuracy",
+        "a largest gap below the mean one",
+        model("calibration|scaled|ib_inn_mce", 0.001),
+        MODEL,
+        "calibration.scaled.ib_inn_ece is 0.01, more than ib_inn_mce, 0.001",
+    ),
+    Forgery(
+        "accuracy",
+        "a classwise calibration error that no classifier has",
+        model("calibration|scaled|classwise_ece", 0.9),
+        MODEL,
+        "calibration.scaled.classwise_ece is 0.9; of 10 classes it is 0.2 at most",
+    ),
+    Forgery(
+        "accuracy",
+        "a temperature, and no numbers of it",
+        model("calibration|scaled", None),
+        MODEL,
+        "calibration.temperature is 1.5, and calibration.scaled is not there",
+    ),
+    Forgery(
+        "accuracy",
+        "robust to what its matrix does not corrupt",
+        model("corruptions", {"fog-1": {"n": 9, "error": 0.0, "clean_error": 0.0, "delta_entropy": 0.0}}),
+        MODEL,
+        "corruptions stand there, and mnist5k-v1 has none for this model",
+    ),
+    Forgery(
+        "counts",
+        "images unmoved that fooled it",
+        model("attacks|fgsm-26|unmoved", 599),
+        MODEL,
+        "attacks.fgsm-26.unmoved is 599, and",
     ),
     Forgery(
         "counts",
@@ -1027,6 +1086,7 @@ CATALOGUE = (
     Forgery("cost", "no time at all", cost("seconds", {"train": 0.0}), COST, "a run takes time"),
     Forgery("cost", "less than nothing", cost("seconds", {"train": -1.0}), COST, "greater than or equal to 0"),
     Forgery("cost", "a megabyte of memory", cost("peak_memory_mb", 1.0), COST, "torch alone takes more"),
+    Forgery("cost", "a hundred thousand processes", cost("workers", 100_000), COST, "workers are 100000"),
     Forgery("cost", "hours of a GPU on a CPU", cost("gpu_seconds", {"train": 9.0}), COST, "it was made on a CPU"),
     Forgery("cost", "begun in the year 2999", cost("started_at", "2999-01-01T00:00:00Z"), COST, "still to come"),
     Forgery(

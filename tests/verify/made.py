@@ -16,7 +16,7 @@ from oodbench.measure.likelihood import bits_per_dim
 from oodbench.outcomes import Fooled, Outcomes, outcomes_sha256, read_outcomes, write_outcomes
 from oodbench.records import (
     SEAL,
-    Attacked,
+    Changed,
     Cost,
     DataUsed,
     Environment,
@@ -49,7 +49,7 @@ from oodbench.run.plan import plan
 from oodbench.run.records import identity
 from oodbench.run.registry import find
 from oodbench.run.workspace import Workspace
-from oodbench.schema import Attack
+from oodbench.schema import Attack, Calibration, Scaled
 from oodbench.store import digest
 from oodbench.verify.examine import labels, sizes
 from oodbench.verify.pins import pins
@@ -128,7 +128,7 @@ def drawn(method: str, seed: int) -> tuple[Scores, Outcomes]:
             ood[name] = rng.normal(0, 1, n).astype(np.float32)
         if kind == "adversarial":
             index = np.flatnonzero(right)[:n].astype(np.int32)
-            adversarial[name] = Attacked(rng.normal(0.3, 1, n).astype(np.float32), index)
+            adversarial[name] = Changed(rng.normal(0.3, 1, n).astype(np.float32), index)
             fooled[name] = Fooled(index, of_model.random(n) < 0.5)
     return Scores(test.astype(np.float32), ood, adversarial), Outcomes(right, fooled)
 
@@ -140,13 +140,17 @@ def classifier(root: Path, job: Any, outcomes: Outcomes) -> ModelUsed:
     paths = model_paths(root, MATRIX, "plain", job.seed)
     accuracy = float(outcomes.correct.mean())
     quality = {"ece_10": 0.01, "ece_15": 0.012, "mad_calibration": 0.005, "rms_calibration": 0.02, "soft_f1": 0.3}
+    quality |= {"oce": 1.1, "oce_share": 0.6, "brier": 0.06, "nll": 0.13}
+    of_classes = {"classwise_ece": 0.004, "ib_inn_ece": 0.01, "ib_inn_mce": 0.05, "ib_inn_ice": 0.02}
+    plain_numbers = Calibration(**quality, **of_classes)
     model = ModelRecord(
         matrix=MATRIX,
         name="plain",
         seed=job.seed,
         recipe=describe(plain.recipe),
-        quality=Quality(
-            **quality, accuracy=accuracy, parameters=77562, n_test=1000, oce=1.1, oce_share=0.6, brier=0.06, nll=0.13
+        quality=Quality(**quality, accuracy=accuracy, parameters=77562, n_test=1000),
+        calibration=Scaled(
+            plain=plain_numbers, temperature=1.5, scaled=plain_numbers.model_copy(update={"ece_15": 0.005})
         ),
         attacks={name: attacked(one) for name, one in outcomes.attacks.items()},
         outcomes_sha256=outcomes_sha256(outcomes),
@@ -161,7 +165,7 @@ def classifier(root: Path, job: Any, outcomes: Outcomes) -> ModelUsed:
 
 def attacked(one: Fooled) -> Attack:
     n, fooled = len(one.index), int(one.fooled.sum())
-    return Attack(n=n, fooled=fooled, success_rate=fooled / n, mean_linf=0.04, mean_l2=0.9)
+    return Attack(n=n, fooled=fooled, success_rate=fooled / n, mean_linf=0.04, mean_l2=0.9, unmoved=2)
 
 
 def density(root: Path, job: Any, scores: Scores) -> ModelUsed:
@@ -277,7 +281,7 @@ def mapped(scores: Scores, change: Callable[[np.ndarray], np.ndarray]) -> Scores
         change(scores.test).astype(scores.test.dtype),
         {name: change(values).astype(values.dtype) for name, values in scores.ood.items()},
         {
-            name: Attacked(change(one.scores).astype(one.scores.dtype), one.index)
+            name: Changed(change(one.scores).astype(one.scores.dtype), one.index)
             for name, one in scores.adversarial.items()
         },
     )

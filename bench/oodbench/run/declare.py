@@ -1,5 +1,6 @@
 """What methods declare, as `methods/declared.json` holds it (see `oodbench.declarations`)."""
 
+from oodbench.contract import INPUTS
 from oodbench.data.matrix import Matrix, load_matrices
 from oodbench.declarations import Declared, Of, Row, fingerprint
 from oodbench.detectors.densities import LIKELIHOOD
@@ -61,4 +62,6 @@ def _of(entry: Registered, recipes: str) -> Of:
         said["search"] = {name: [declared(value) for value in values] for name, values in method.search.over}
     if method.detector == LIKELIHOOD:
         said["scores_log_density"] = True
+    if method.detector.reads <= {INPUTS}:
+        said["asks_no_model"] = True
     return said

@@ -33,6 +33,9 @@ AUROC = {"same class": 0.0005, "same kind": 0.002, "another kind": 0.01}
 """By how much an AUROC may differ, by how alike the machines are (`oodbench.run.machine`). Within one class equal work
 gives equal bytes; another release of torch may sum in another order. All CPUs are one kind, each GPU is its own."""
 
+ELSEWHERE = {"schema_version", "source_sha256", "machine", "outcomes_sha256"}
+"""What the record of a model says that is compared by other means, or may differ."""
+
 FLOAT = 1e-3
 """Share by which any other number of a record may differ; 0.05 where machines are of another class."""
 
@@ -163,7 +166,7 @@ def _said(results: Path, context: Context, job: Job) -> dict[str, Any]:
     )
     for used in dict.fromkeys(one for one in (record.model, record.reference) if one):
         model = read_model(model_paths(results, record.matrix, used.name, record.seed).record)
-        said = model.model_dump(include={"quality", "attacks", "bits_per_dimension", "recipe", "key"})
+        said = model.model_dump(exclude=ELSEWHERE)
         found |= {f"{used.name}.{name}": value for name, value in said.items()}
     return found
 

@@ -9,7 +9,8 @@ from scipy.stats import rankdata
 
 from oodbench.data.matrix import known_matrix
 from oodbench.declarations import facts
-from oodbench.schema import Record
+from oodbench.records import model_sha256
+from oodbench.schema import ModelRecord, Record
 from oodbench.store import digest
 from oodbench.verify.entries import Folder, Looked
 from oodbench.verify.faults import Fault
@@ -123,7 +124,7 @@ def _models(folder: Folder, beside: Folder | None) -> Iterator[Fault]:
         if at not in used:
             yield Fault(path, "no record stands on this model; remove it")
         believed = beside.models.get(at) if beside else None
-        if believed is not None and model.machine == believed.machine and model != believed:
+        if believed is not None and model.machine == believed.machine and not _is(model, believed):
             yield Fault(
                 path, f"is not the model {name} of seed {seed} that stands in {beside.tree.root if beside else ''}"
             )
@@ -132,6 +133,21 @@ def _models(folder: Folder, beside: Folder | None) -> Iterator[Fault]:
             yield Fault(path, f"quality.parameters is {model.quality.parameters}, and of seed {other} {parameters}")
         if model.key is None or keys.setdefault(model.key, at) != at:
             yield Fault(path, f"key is {model.key}: null, or that of another model")
+
+
+def _is(model: ModelRecord, believed: ModelRecord) -> bool:
+    """Whether a model says what a believed record of it says; where that is older and lacks a field, that is no matter.
+
+    Both are of one content only where sha256 says so, too: an older record lacks no more than what that leaves out.
+    """
+    said = believed.model_dump(exclude_none=True)
+    return model_sha256(model) == model_sha256(believed) and _holds(model.model_dump(), said)
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    if isinstance(whole, dict) and isinstance(part, dict):
+        return all(name in whole and _holds(whole[name], value) for name, value in part.items())
+    return bool(whole == part)
 
 
 def _copies(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:

@@ -290,7 +290,7 @@ def _measured(
 ) -> Examined:
     entry = Entry(record, task.root / task.beside("parquet"), None, reference, stored)
     try:
-        entry.__dict__["cells"] = tuple(cells(scores, outcomes))
+        entry.__dict__["cells"] = tuple(cells(scores, outcomes, entry.shifted))
         rows, draws = measured(entry)
     except (OodbenchError, ValueError) as error:
         return Examined([*faults, (task.beside("parquet"), f"cannot be measured: {error}")], [], [], [], {})

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from oodbench.data.attack_cards import load_attacks
 from oodbench.data.cards import card_sha256, find_card
 from oodbench.data.matrix import Matrix
-from oodbench.data.splits import find_cut
+from oodbench.data.splits import find_cut, sample
 from oodbench.declarations import Facts, fingerprint
 from oodbench.errors import OodbenchError
 from oodbench.measure.kinds import KINDS, ROUNDED
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.records import SEAL, read_cost, read_model, read_outcomes, read_record, read_scores
-from oodbench.schema import SCHEMA_VERSION, Cost, ModelRecord, Record
-from oodbench.scorefile import TEST, Attacked, Scores
+from oodbench.schema import SCHEMA_VERSION, Attack, Calibration, Cost, ModelRecord, Quality, Record
+from oodbench.scorefile import TEST, Changed, Scores
 from oodbench.setfile import SetKey
 from oodbench.spaces import Images
 from oodbench.verify.bounded import check_parquet, content, json_of
@@ -83,6 +83,7 @@ class Found(NamedTuple):
 def sizes(matrix: Matrix) -> dict[SetKey, int]:
     """Return how many inputs each set of a scores file of a matrix has; of attacks, at most."""
     by_name = {one.card: one.n for one in matrix.ood} | {one.attack: one.n for one in matrix.attacks}
+    by_name |= {one.name: one.n for one in matrix.corrupted}
     groups = {field.name for field in fields(Scores)} - {TEST[0]}
     planned = {
         (kind.name, column.name): by_name.get(column.name.removesuffix(ROUNDED), matrix.n_test)
@@ -252,11 +253,13 @@ def labels(matrix: Matrix) -> dict[str, tuple[str, str, int]]:
     }
     for one in matrix.ood:
         found[f"{in_set}/{one.card}" if one.card == in_set else one.card] = (one.card, "ood", one.n)
-    for sample in matrix.tuning_ood:
-        found[f"{sample.card} (tuning)"] = (sample.card, "tuning", sample.n)
+    for held in matrix.tuning_ood:
+        found[f"{held.card} (tuning)"] = (held.card, "tuning", held.n)
     if matrix.tuning_same is not None:
         (only,) = matrix.ood
         found[f"{only.card} (tuning)"] = (only.card, "tuning", matrix.tuning_same)
+    if matrix.corrupted:
+        found[f"{in_set}/corrupted"] = (in_set, "corruption", sum(one.n for one in matrix.corrupted))
     return found
 
 
@@ -285,7 +288,8 @@ def _provenance(name: str, record: Record, against: Against) -> Iterator[str]:
     if not re.fullmatch(r"[A-Za-z0-9_. -]{1,80}", where.platform):
         yield f"environment.platform is {where.platform!r}, expected a system and a processor"
     forward, gradient = record.passes.forward, record.passes.gradient
-    if record.status == "ok" and not 1 <= forward <= 1e4:
+    least = 0 if against.facts is not None and against.facts.of.get("asks_no_model") else 1
+    if record.status == "ok" and not least <= forward <= 1e4:
         yield f"passes.forward is {forward:g}, expected at least one pass a test input"
     if gradient > forward:
         yield f"passes.gradient is {gradient:g}, more than the {forward:g} passes forward that they go back through"
@@ -336,10 +340,18 @@ def score_faults(record: Record, scores: Scores, model: ModelRecord, outcomes: A
         found = outcomes.attacks.get(name) if outcomes is not None else None
         if found is None or not np.array_equal(found.index, attacked.index):
             yield f"has scores of adversarial/{name} for other images than those that were attacked"
+    for name, corrupted in scores.corruption.items():
+        if not np.array_equal(corrupted_places(matrix, len(corrupted.index)), corrupted.index):
+            yield f"has scores of corruption/{name} for other images than those that {matrix.name} corrupts"
     if len(scores.test) > 9 and len(np.unique(scores.test)) < 3:
         yield f"gives {len(scores.test)} test inputs {len(np.unique(scores.test))} different scores: nothing is ranked"
     if rounded(scores.test):
-        yield "has scores that were rounded: fewer than one in ten is different from all others"
+        yield "has scores that were rounded: few are different, and they are decimals of few digits"
+
+
+def corrupted_places(matrix: Matrix, n: int) -> NDArray[np.int64]:
+    """Return the places of the n test images that a matrix corrupts: of all types and severities the same ones."""
+    return sample(matrix.n_test, n, matrix.in_set, "test", "corrupted")
 
 
 def sets_of(scores: Scores) -> Iterator[tuple[SetKey, NDArray[Any]]]:
@@ -348,12 +360,22 @@ def sets_of(scores: Scores) -> Iterator[tuple[SetKey, NDArray[Any]]]:
     for field in fields(scores):
         if field.name != TEST[0]:
             for name, values in getattr(scores, field.name).items():
-                yield (field.name, name), values.scores if isinstance(values, Attacked) else values
+                yield (field.name, name), values.scores if isinstance(values, Changed) else values
 
 
 def rounded(values: NDArray[Any]) -> bool:
-    """Whether scores have lost their digits: of 100 or more, less than a tenth are different."""
-    return len(values) >= 100 and 3 <= len(np.unique(values)) < len(values) / 10
+    """Whether scores have lost their digits: of 100 or more less than a tenth are different, and they are decimals.
+
+    The most frequent value is left out: methods that clip have one. Scores that a method counts, or sums over bins, are
+    few as well, and no decimals: they are multiples of another number.
+    """
+    found, counts = np.unique(values, return_counts=True)
+    if len(values) < 100 or not 3 <= len(found) < len(values) / 10:
+        return False
+    others = np.delete(found, counts.argmax())
+    digits = 3 - math.floor(math.log10(max(float(others.std()), 1e-30)))
+    decimals = np.round(others.astype(np.float64), digits).astype(others.dtype)
+    return bool((decimals == others).mean() > 0.9)
 
 
 def bits_faults(record: Record, scores: Scores, model: ModelRecord, matrix: Matrix, facts: Facts) -> Iterator[str]:
@@ -375,7 +397,7 @@ def model_faults(name: str, model: ModelRecord, outcomes: Any, matrix: Matrix) -
         yield f"holds the record of {model.matrix}, {model.name}, seed {model.seed}: not of its own place"
     if model.seed not in matrix.seeds:
         yield f"seed {model.seed} is none of {matrix.name}: expected one of {list(matrix.seeds)}"
-    for check in (_quality, _attacks, _bits):
+    for check in (_quality, _calibration, _attacks, _corruptions, _bits):
         yield from check(model, outcomes, matrix)
     for place, text in texts(model.model_dump(mode="json", exclude={"recipe"})):
         if MARKUP.search(text) or not text.isprintable():
@@ -396,19 +418,89 @@ def _quality(model: ModelRecord, outcomes: Any, matrix: Matrix) -> Iterator[str]
     if own.accuracy is None or abs(own.accuracy - right) > 1e-9:
         yield f"quality.accuracy is {own.accuracy}, and the outcomes come to {right:.6g}"
         return
-    wrong = 1 - right
+    yield from _probabilities("quality", own, 1 - right)
+    if own.parameters is not None and own.parameters < 1:
+        yield f"quality.parameters is {own.parameters}: a classifier has some"
+
+
+def _probabilities(place: str, own: Quality | Calibration, wrong: float) -> Iterator[str]:
+    """Yield what no probabilities come to, given the share of test images that is misjudged."""
     if own.brier is not None and not wrong / 2 - 1e-6 <= own.brier <= 2:
-        yield f"quality.brier is {own.brier:.6g}; where {wrong:.4g} are wrong it is {wrong / 2:.4g} to 2"
+        yield f"{place}.brier is {own.brier:.6g}; where {wrong:.4g} are wrong it is {wrong / 2:.4g} to 2"
     if own.nll is not None and own.nll < wrong * math.log(2) - 1e-6:
-        yield f"quality.nll is {own.nll:.6g}; where {wrong:.4g} are wrong it is at least {wrong * math.log(2):.4g}"
+        yield f"{place}.nll is {own.nll:.6g}; where {wrong:.4g} are wrong it is at least {wrong * math.log(2):.4g}"
     for field in ("ece_10", "ece_15", "mad_calibration", "rms_calibration"):
         value = getattr(own, field)
         if value is not None and value > 1 - 1e-9:
-            yield f"quality.{field} is {value:.6g}: no classifier is as wrong of itself"
+            yield f"{place}.{field} is {value:.6g}: no classifier is as wrong of itself"
     if own.ece_15 is not None and own.ece_10 is not None and abs(own.ece_15 - own.ece_10) > 0.2:
-        yield f"quality.ece_10 and ece_15 are {own.ece_10:.4g} and {own.ece_15:.4g}: bins alone do not part them so"
-    if own.parameters is not None and own.parameters < 1:
-        yield f"quality.parameters is {own.parameters}: a classifier has some"
+        yield f"{place}.ece_10 and ece_15 are {own.ece_10:.4g} and {own.ece_15:.4g}: bins alone do not part them so"
+    mad, rms = own.mad_calibration, own.rms_calibration
+    if mad is not None and rms is not None and mad > rms + 1e-9:
+        yield f"{place}.mad_calibration is {mad:.6g}, more than rms_calibration, {rms:.6g}, over the same bins"
+    if own.oce is not None and own.oce_share is not None and own.oce * own.oce_share * 0.003 > wrong + 1e-9:
+        yield f"{place}.oce is {own.oce:.6g} of a share of {own.oce_share:.4g}: more errors than {wrong:.4g}"
+
+
+def _calibration(model: ModelRecord, outcomes: Any, matrix: Matrix) -> Iterator[str]:
+    """Yield what is wrong with calibration before and after temperature scaling, which moves no prediction."""
+    own = model.calibration
+    if own is None:
+        return
+    if outcomes is None:
+        yield "calibration stands there, and there is no file of what the model does"
+        return
+    if (own.temperature is None) != (own.scaled is None):
+        there = "not there" if own.scaled is None else "there"
+        yield f"calibration.temperature is {own.temperature}, and calibration.scaled is {there}"
+    if own.temperature is not None and own.temperature <= 0:
+        yield f"calibration.temperature is {own.temperature:g}, expected more than 0"
+    for name in Calibration.model_fields.keys() & Quality.model_fields.keys():
+        said, got = getattr(model.quality, name), getattr(own.plain, name)
+        if (said is None) != (got is None) or abs((said or 0) - (got or 0)) > 1e-6 * (1 + (said or 0)):
+            yield f"calibration.plain.{name} is {got}, and quality.{name} is {said}: it is one number"
+    wrong = 1 - float(outcomes.correct.mean()) if len(outcomes.correct) else 0.0
+    for place, part in (("plain", own.plain), ("scaled", own.scaled)):
+        if part is not None:
+            yield from _probabilities(f"calibration.{place}", part, wrong)
+            yield from _of_classes(f"calibration.{place}", part, find_card(matrix.in_set).classes)
+
+
+def _of_classes(place: str, own: Calibration, classes: int) -> Iterator[str]:
+    """Yield what the numbers over all classes cannot be."""
+    if own.classwise_ece > 2 / classes + 1e-9:
+        yield f"{place}.classwise_ece is {own.classwise_ece:.6g}; of {classes} classes it is {2 / classes:.4g} at most"
+    inner = {name: getattr(own, name) for name in ("ib_inn_ece", "ib_inn_mce", "ib_inn_ice")}
+    if len({value is None for value in inner.values()}) > 1:
+        yield f"{place} has only some of {', '.join(inner)}: they are of the same bins"
+    elif own.ib_inn_mce is not None:
+        for name in ("ib_inn_ece", "ib_inn_ice"):
+            if inner[name] > own.ib_inn_mce + 1e-9:
+                yield f"{place}.{name} is {inner[name]:.6g}, more than ib_inn_mce, {own.ib_inn_mce:.6g}"
+
+
+def _corruptions(model: ModelRecord, outcomes: Any, matrix: Matrix) -> Iterator[str]:
+    """Yield what is wrong with what corruption is said to do to a classifier."""
+    planned = {one.name: one.n for one in matrix.corrupted} if outcomes is not None else {}
+    said = model.corruptions or {}
+    if model.corruptions is not None and not planned:
+        yield f"corruptions stand there, and {matrix.name} has none for this model"
+    for name in sorted(said.keys() - planned.keys()):
+        yield f"corruptions: {name} is none of {matrix.name}"
+    if lacking := sorted(planned.keys() - said.keys()):
+        yield f"corruptions: {', '.join(lacking)} of {matrix.name} are not there"
+    most = math.log(max(find_card(matrix.in_set).classes, 1)) * (1 + 1e-6)
+    for name in sorted(said.keys() & planned.keys()):
+        one, n = said[name], planned[name]
+        clean = float((~outcomes.correct)[corrupted_places(matrix, n)].mean())
+        if one.n != n:
+            yield f"corruptions.{name}.n is {one.n}, and {matrix.name} corrupts {n}"
+        if abs(one.clean_error - clean) > 1e-9:
+            yield f"corruptions.{name}.clean_error is {one.clean_error}, and the outcomes come to {clean:.6g}"
+        if abs(one.error * n - round(one.error * n)) > 1e-6 * n:
+            yield f"corruptions.{name}.error is {one.error:.6g}, which no whole number of {n} images makes"
+        if abs(one.delta_entropy) > most:
+            yield f"corruptions.{name}.delta_entropy is {one.delta_entropy:.6g}, expected {-most:.4g} to {most:.4g}"
 
 
 def _attacks(model: ModelRecord, outcomes: Any, matrix: Matrix) -> Iterator[str]:
@@ -439,16 +531,26 @@ def _attack(name: str, said: Any, found: Any, outcomes: Any, matrix: Matrix) -> 
         first = np.flatnonzero(outcomes.correct)[:asked]
         if not np.array_equal(first, found.index):
             yield f"attacks.{name}: attacked are not the first {asked} test images that the model gets right"
+    if said.unmoved is not None and said.unmoved + fooled > n:
+        yield f"attacks.{name}.unmoved is {said.unmoved}, and {fooled} of {n} fooled it, which were right as they were"
+    yield from _norms(name, said, matrix)
+
+
+def _norms(name: str, said: Attack, matrix: Matrix) -> Iterator[str]:
+    """Yield mean norms that no change of pixels has, or that the attack's card does not allow."""
     card = load_attacks().get(name.removesuffix(ROUNDED))
-    if card is None or getattr(card, "norm", "linf") != "linf" or said.mean_linf is None or said.mean_l2 is None:
+    linf, l2 = said.mean_linf, said.mean_l2
+    if card is None or linf is None or l2 is None or not isinstance(matrix.space, Images):
         return
-    most = card.eps * (1 + 1e-5) + (0.5 / 255 if name.endswith(ROUNDED) else 0)
-    if said.mean_linf > most:
-        yield f"attacks.{name}.mean_linf is {said.mean_linf:.6g}, and the attack changes a pixel by {most:.6g} at most"
-    if isinstance(matrix.space, Images):
-        longest = said.mean_linf * math.sqrt(math.prod(matrix.space.shape)) * (1 + 1e-5)
-        if not said.mean_linf * (1 - 1e-5) <= said.mean_l2 <= longest:
-            yield f"attacks.{name}.mean_l2 is {said.mean_l2:.6g}, expected {said.mean_linf:.4g} to {longest:.4g}"
+    root = math.sqrt(math.prod(matrix.space.shape))
+    rounding = 0.5 / 255 if name.endswith(ROUNDED) else 0.0
+    most = 1.0 if card.norm != "linf" or card.eps is None else card.eps * (1 + 1e-5) + rounding
+    if linf > most:
+        yield f"attacks.{name}.mean_linf is {linf:.6g}, and the attack changes a pixel by {most:.6g} at most"
+    if not linf * (1 - 1e-5) <= l2 <= linf * root * (1 + 1e-5):
+        yield f"attacks.{name}.mean_l2 is {l2:.6g}, expected {linf:.4g} to {linf * root * (1 + 1e-5):.4g}"
+    if card.norm == "l2" and card.eps is not None and l2 > (longest := card.eps * (1 + 1e-5) + rounding * root):
+        yield f"attacks.{name}.mean_l2 is {l2:.6g}, and the attack's is {longest:.6g} at most"
 
 
 def _bits(model: ModelRecord, outcomes: Any, matrix: Matrix) -> Iterator[str]:
@@ -468,6 +570,8 @@ def cost_faults(cost: Cost, record: Record, now: datetime) -> Iterator[str]:
         yield f"peak_memory_mb is {cost.peak_memory_mb:g}: torch alone takes more"
     if not cost.seconds or not 0 < sum(cost.seconds.values()) < 1e9:
         yield f"seconds are {cost.seconds}: a run takes time"
+    if cost.workers is not None and cost.workers > 4096:
+        yield f"workers are {cost.workers}, expected 1 to 4096"
     if record.environment.device == "cpu" and any(cost.gpu_seconds.values()):
         yield f"gpu_seconds are {cost.gpu_seconds}, and the record says that it was made on a CPU"
     for place, text in texts(cost.model_dump(mode="json")):

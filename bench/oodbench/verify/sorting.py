@@ -107,6 +107,20 @@ RECORD = {
     "scores_sha256": _computed("the scores"),
 }
 
+PROBABILITIES = (
+    "ece_10",
+    "ece_15",
+    "rms_calibration",
+    "mad_calibration",
+    "soft_f1",
+    "oce",
+    "oce_share",
+    "brier",
+    "nll",
+)
+OF_CLASSES = ("classwise_ece", "ib_inn_ece", "ib_inn_mce", "ib_inn_ice")
+"""Of a classifier's probabilities, which no file of results holds."""
+
 MODEL = {
     SEAL: _computed("all else in the file"),
     "schema_version": _checked("the schema of today"),
@@ -117,18 +131,22 @@ MODEL = {
     "quality.accuracy": _computed("the outcomes"),
     "quality.parameters": _checked("other seeds"),
     "quality.n_test": _computed("the outcomes"),
-    **{
-        f"quality.{name}": _again()
-        for name in (
-            *("ece_10", "ece_15", "rms_calibration", "mad_calibration", "soft_f1", "oce", "oce_share", "brier", "nll"),
-        )
-    },
+    **{f"quality.{name}": _again() for name in PROBABILITIES},
+    **{f"calibration.plain.{name}": _checked("quality, where the same number stands") for name in PROBABILITIES},
+    **{f"calibration.plain.{name}": _again() for name in OF_CLASSES},
+    "calibration.temperature": _again(),
+    **{f"calibration.scaled.{name}": _again() for name in (*PROBABILITIES, *OF_CLASSES)},
     "bits_per_dimension": _computed("the scores, where they are log p; else only a re-run"),
     "attacks.*.n": _computed("the outcomes"),
     "attacks.*.fooled": _computed("the outcomes"),
     "attacks.*.success_rate": _computed("the outcomes"),
     "attacks.*.mean_linf": _again(),
     "attacks.*.mean_l2": _again(),
+    "attacks.*.unmoved": _again(),
+    "corruptions.*.n": _checked(MATRIX),
+    "corruptions.*.error": _again(),
+    "corruptions.*.clean_error": _computed("the outcomes"),
+    "corruptions.*.delta_entropy": _again(),
     "outcomes_sha256": _computed("the outcomes"),
     "key": _again(PLAN),
     "source_sha256": _again(HISTORY),
@@ -136,13 +154,13 @@ MODEL = {
 }
 
 COST = {name: _again(REMAKE) for name in ("seconds", "cpu_seconds", "gpu_seconds", "passes", "peak_memory_mb")} | {
-    "started_at": _again(REMAKE)
+    name: _again(REMAKE) for name in ("started_at", "workers")
 }
 
 SCORES = {
     "kind": _checked(MATRIX),
     "set": _checked(MATRIX),
-    "index": _checked(MATRIX, "the outcomes"),
+    "index": _checked(MATRIX, "the outcomes", "the draw of what is corrupted"),
     "score": _again(),
     SEAL: _computed("the scores"),
 }
