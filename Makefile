@@ -85,4 +85,4 @@ wheel: setup ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial bench golden leaderboard gallery format nightly wheel clean
+.PHONY: help setup demo test lint fast claims tutorial bench golden leaderboard gallery pins catalogue format nightly wheel clean
