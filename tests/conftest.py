@@ -25,6 +25,7 @@ ROOMS = (
     "densities",
     "networks",
     "methods",
+    "attacks",
     "data.attacks",
     "explain",
 )

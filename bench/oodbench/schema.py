@@ -126,13 +126,18 @@ class Passes(_Frozen):
 
 
 class Attack(_Frozen):
-    """What an attack achieved: images attacked, how many fooled the model, mean norms of the change to pixels."""
+    """What an attack achieved: images attacked, how many fooled the model, mean norms of the change to pixels.
+
+    Attributes:
+        unmoved: Images that it returned as they were; null in records from before they were counted.
+    """
 
     n: NonNegativeInt
     fooled: NonNegativeInt
     success_rate: Share | None
     mean_linf: NonNegativeFloat | None
     mean_l2: NonNegativeFloat | None
+    unmoved: NonNegativeInt | None = None
 
 
 class _Outcome(_Frozen):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,7 +10,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from oodbench.data.attack_cards import Attack, find_attack, load_attacks
+from oodbench.data.attack_cards import Attack, Attacks, find_attack, load_attacks
 from oodbench.data.cards import find_card
 from oodbench.data.fixed import cards_folder, parse
 from oodbench.data.matrix import Matrix, find_matrix, load_matrices
@@ -220,11 +221,67 @@ def test_unknown_attack_offers_the_nearest() -> None:
 
 @pytest.mark.parametrize("attack", load_attacks().values(), ids=lambda attack: attack.name)
 def test_an_attack_is_named_after_its_radius(attack: Attack) -> None:
-    assert attack.name == f"{attack.kind}-{round(attack.eps * 255)}"
+    assert attack.name.split("-")[0] == attack.kind
+    words = attack.name.removesuffix("-transferred").removesuffix("-restarts").split("-")
+    assert (attack.eps is None) or words[-1] == str(round(attack.eps * 255)) or words[1:] == ["l2", "128"]
+    assert attack.name.endswith("-transferred") == (attack.crafted_on != "itself")
 
 
-@pytest.mark.parametrize("change", [{"kind": "fgsm", "alpha": 0.1}, {"kind": "bim"}, {"eps": 8.0}, {"norm": "l1"}])
-def test_what_an_attack_may_not_say(change: dict) -> None:
+PGD = {"kind": "pgd", "alpha": 0.1, "steps": 2, "restarts": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"alpha": 0.1}, "fgsm.alpha: Input should be None"),
+        ({"kind": "bim"}, "bim.alpha: Field required"),
+        ({"kind": "fgms"}, "does not match any of the expected tags: 'fgsm', 'bim'"),
+        ({"eps": 8.0}, "less than or equal to 1, got 8.0"),
+        ({**PGD, "eps": 8.0}, "eps is 8 in l-infinity, expected pixel units"),
+        ({**PGD, "step": 3}, "unknown key; did you mean 'steps'"),
+        ({**PGD, "loss": "dlx"}, "'ce', 'dlr' or 'margin'"),
+        ({"norm": "l1"}, "norm"),
+        ({"target": "random"}, "target is 'random', and fgsm leads to no class"),
+        (
+            {"kind": "apgd", "steps": 9, "restarts": 1, "loss": "dlr", "targets": 9, "target": "next"},
+            "one of them says",
+        ),
+        ({"crafted_on": "a-friend"}, "'itself' or 'another-seed'"),
+        (
+            {"kind": "deepfool", "norm": "l2", "steps": 9, "overshoot": 0.02, "candidates": 9},
+            "eps: Input should be None",
+        ),
+    ],
+    ids=str,
+)
+def test_what_an_attack_may_not_say(change: dict, message: str) -> None:
     content = {"name": "a", "title": "A", "kind": "fgsm", "eps": 0.1, "source": "ours"}
-    with pytest.raises(BadCard):
-        parse(content | change, Attack, "attacks.toml")
+    with pytest.raises(BadCard, match=re.escape(message)):
+        parse({"attacks": [content | change]}, Attacks, "attacks.toml")
+
+
+def test_what_was_crafted_before_there_were_other_kinds_is_found() -> None:
+    """The words that caches of attacked images and records of published matrices have of an attack."""
+    signs = {"name": "fgsm-8", "kind": "fgsm", "eps": 8 / 255}
+    assert find_attack("fgsm-8").content() == signs
+    old = {"alpha": None, "steps": None, "label": "true", "norm": "linf"}
+    assert find_attack("fgsm-8").crafting() == signs | old
+    steps = {"name": "bim-13", "kind": "bim", "eps": 0.05, "alpha": 0.01, "steps": 10}
+    assert find_attack("bim-13").content() == steps
+    assert find_attack("bim-13").crafting() == steps | {"label": "true", "norm": "linf"}
+
+
+def test_what_an_attack_does_is_in_its_address() -> None:
+    card = find_attack("pgd-8")
+    for change in ({"seed": 1}, {"target": "next"}, {"crafted_on": "another-seed"}, {"restarts": 2}, {"loss": "dlr"}):
+        other = card.model_copy(update=change)
+        assert other.content() != card.content() and other.crafting() != card.crafting()
+    words = card.model_copy(update={"title": "Other words", "source": "elsewhere"})
+    assert words.content() == card.content() and words.crafting() == card.crafting()
+
+
+def test_a_transferred_attack_needs_another_seed(content: dict) -> None:
+    attacks = {"attacks": [{"attack": "mim-26-transferred", "n": 10}]}
+    assert parse(content | attacks | {"seeds": [0, 1]}, Matrix, "tiny-v1.toml").seed_after(1) == 0
+    with pytest.raises(BadCard, match="mim-26-transferred is crafted on another-seed, expected two seeds or more"):
+        parse(content | attacks | {"seeds": [0]}, Matrix, "tiny-v1.toml")

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from oodbench.attacks import Aim, Draws
+from oodbench.attacks.fgsm import fgsm
 from oodbench.contract import LOGITS, Material, Output
 from oodbench.data import toys
 from oodbench.data.images import ArrayImages
@@ -28,7 +30,7 @@ from oodbench.models.outputs import Trained, given, to_store
 from oodbench.models.seeding import stream
 from oodbench.models.train import labels_of, start, train
 from oodbench.recipes import Plain
-from oodbench.run.attack import gradient, predict
+from oodbench.run.attack import predict, victim_of
 from oodbench.run.models import describe
 from oodbench.spaces import Images, SpaceName, Tokens
 from oodbench.store import digest
@@ -180,6 +182,6 @@ def _images(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None = None) -> A
 
 def fooling(judge: Trained, clean: Examples) -> ArrayImages:
     """Return the images that a classifier judged right, and after one step of gradient ascent on its loss does not."""
-    attacked = (clean.x + FGSM * gradient(judge, clean.x, clean.y).sign()).clamp(0, 1)
+    attacked = fgsm(clean.x, Aim(clean.y), victim_of(judge), Draws(0, ()), eps=FGSM)
     fooled = (predict(judge, clean.x) == clean.y) & (predict(judge, attacked) != clean.y)
     return ArrayImages(attacked[fooled].numpy(), clean.y[fooled].numpy())

@@ -131,6 +131,10 @@ class Matrix(Fixed):
         assert self.shape is not None
         return Images(self.shape, card.mean, card.std)
 
+    def seed_after(self, seed: int) -> int:
+        """Return the seed whose classifier a transferred attack on that of another is crafted on: the next one."""
+        return self.seeds[(self.seeds.index(seed) + 1) % len(self.seeds)] if seed in self.seeds else self.seeds[0]
+
     def card_hashes(self) -> dict[str, str]:
         """Return the sha256 of every card it names."""
         return {name: card_sha256(find_card(name)) for name in self.cards}
@@ -296,6 +300,9 @@ def _known_attacks(matrix: Matrix) -> Iterator[str]:
     for one in (*matrix.attacks, *((held,) if held else ())):
         if one.attack not in known:
             yield str(UnknownName("attack", one.attack, known))
+    for name in {one.attack for one in (*matrix.attacks, *((held,) if held else ()))} & known.keys():
+        if known[name].crafted_on != "itself" and len(set(matrix.seeds)) < 2:
+            yield f"attacks: {name} is crafted on {known[name].crafted_on}, expected two seeds or more"
     for one in matrix.attacks:
         if one.n > matrix.n_test:
             yield f"attacks: {one.attack} wants {one.n} test images, expected at most n_test = {matrix.n_test}"

@@ -1,6 +1,7 @@
 """Attacks on one trained classifier: crafted once, kept as float32, and scored again after rounding to 8 bits."""
 
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from oodbench.attacks import Victim
 from oodbench.contract import LOGITS
 from oodbench.data.attack_cards import Attack
 from oodbench.data.attacks import craft
 from oodbench.data.changed import ChangedImages, rounded_to_8_bits
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
+from oodbench.errors import BadSetting
 from oodbench.identity import PROTOCOL, address
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
@@ -24,7 +26,7 @@ from oodbench.run.sealed import seal, unsealed
 from oodbench.store import atomically
 
 AT_ONCE = 256
-"""Images at most that are attacked together."""
+"""Images at most that are compared with clean ones together."""
 
 Classes = Callable[[Inputs], npt.NDArray[np.int64]]
 """Returns the class that a classifier gives each image [n]."""
@@ -32,13 +34,36 @@ Classes = Callable[[Inputs], npt.NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Attempt:
-    """Attacked images: `index` [k] are their places among the clean ones, `fooled` [k] whether it fooled."""
+    """Attacked images.
+
+    Attributes:
+        images: They, in [0, 1].
+        index: Their places among the clean ones [k].
+        fooled: Whether each fooled the classifier [k].
+        linf: Mean over the fooled of the largest change of a pixel; None if there is none.
+        l2: Mean over the fooled of the Euclidean change, likewise.
+        unmoved: How many are as they were: no derivative led anywhere, or no small change was found that fools.
+    """
 
     images: Inputs
     index: npt.NDArray[np.int32]
     fooled: npt.NDArray[np.bool_]
     linf: float | None
     l2: float | None
+    unmoved: int
+
+
+@dataclass(frozen=True)
+class Crafter:
+    """A classifier whose answers and derivatives an attack uses.
+
+    Attributes:
+        model: Returns it.
+        name: What tells it from the classifier under attack; nothing for that one itself.
+    """
+
+    model: Callable[[], Trained]
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,13 +71,13 @@ class Target:
     """The classifier under attack.
 
     Attributes:
-        model: Returns it, for its gradients.
+        crafters: The classifiers that attacks may be crafted on, by the words of `Attack.crafted_on`.
         logits: Returns its stored logits [n C] of a set.
         folder: Its folder in the cache.
         known: What tells a set from others.
     """
 
-    model: Callable[[], Trained]
+    crafters: Mapping[str, Crafter]
     logits: Callable[[Inputs], Tensor]
     folder: Path
     known: Callable[[Inputs], str] = Inputs.sha256
@@ -61,11 +86,24 @@ class Target:
         """Return the class that it gives each image [n]."""
         return self.logits(images).argmax(1).numpy()
 
+    def crafter(self, attack: Attack) -> Crafter:
+        """Return the classifier that an attack is crafted on.
+
+        Raises:
+            BadSetting: There is none such here.
+        """
+        if attack.crafted_on not in self.crafters:
+            raise BadSetting(
+                f"attack {attack.name} is crafted on {attack.crafted_on}, and there is one classifier here; "
+                "it belongs in a matrix of two seeds or more"
+            )
+        return self.crafters[attack.crafted_on]
+
 
 def attempts(name: str, attack: Attack, n: int, target: Target, clean: Inputs, report: Report) -> dict[str, Attempt]:
     """Return an attack on the first n images that the classifier gets right, and its twin rounded to 8 bits.
 
-    It is crafted once, and kept below the classifier's folder.
+    It is crafted once, and kept below the classifier's folder; a run that was stopped goes on after the last part.
 
     Args:
         name: The attack's name; the twin's is `<name>@uint8`.
@@ -74,14 +112,20 @@ def attempts(name: str, attack: Attack, n: int, target: Target, clean: Inputs, r
         target: Whom to fool.
         clean: Inputs with labels.
         report: Told of the progress.
+
+    Raises:
+        BadSetting: The attack is crafted on a classifier that is not here.
     """
-    key = address(PROTOCOL, attack.model_dump(mode="json", exclude={"title", "source"}), n, target.known(clean))
+    crafter = target.crafter(attack)
+    other = (crafter.name,) if crafter.name else ()
+    key = address(PROTOCOL, attack.crafting(), n, target.known(clean), *other)
     place = target.folder / "attacks" / key[:20]
     if unsealed(place / "done.json") is None:
         report(f"attack {attack.name}", 0, 1)
-        parts = craft_first(attack, n, target.model(), target.classes(clean), clean, report)
+        parts = craft_first(attack, n, crafter.model(), target.classes(clean), clean, place / "parts", report)
         save_attacked(parts, n, clean.shape, place)
         seal(place / "done.json", ["pixels.npy", "index.npy"], attack=attack.name)
+        shutil.rmtree(place / "parts", ignore_errors=True)
     pixels, index = np.load(place / "pixels.npy", mmap_mode="r"), np.load(place / "index.npy")
     return tried(name, pixels, index, target.classes, clean)
 
@@ -115,27 +159,48 @@ def save_attacked(
 
 
 def craft_first(
-    attack: Attack, n: int, model: Trained, classes: npt.NDArray[np.int64], clean: Inputs, report: Report = silent
+    attack: Attack,
+    n: int,
+    model: Trained,
+    classes: npt.NDArray[np.int64],
+    clean: Inputs,
+    place: Path,
+    report: Report = silent,
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]]:
     """Attack the first n images that a classifier gets right; yield some [k c h w] at a time, and their places [k].
 
     Args:
         attack: What to do.
         n: How many images at most.
-        model: The classifier.
-        classes: Which class it gives each image [n].
+        model: The classifier that it is crafted on.
+        classes: Which class the classifier under attack gives each image [n].
         clean: Inputs with labels.
+        place: Folder that keeps each part as soon as it is made.
         report: Told of the progress.
     """
     assert clean.labels is not None
-    right = np.flatnonzero(classes == clean.labels)[:n]
-    size = min(AT_ONCE, model.gradient_batch)
+    right = np.flatnonzero(classes == clean.labels)[:n].astype(np.int32)
+    size = min(attack.at_once, model.gradient_batch)
     for start in range(0, len(right), size):
         part = right[start : start + size]
-        x, y = torch.from_numpy(clean.batch(part)), torch.from_numpy(clean.labels[part])
-        crafted = craft(attack, x, y, lambda x: predict(model, x), lambda x, y: gradient(model, x, y), size)
-        yield crafted.x.numpy(), part[crafted.index.numpy()].astype(np.int32)
+        yield _part(attack, model, clean, part, place / f"{start}.npy"), part
         report(f"attack {attack.name}", start + len(part), len(right))
+
+
+def _part(
+    attack: Attack, model: Trained, clean: Inputs, rows: npt.NDArray[np.int32], path: Path
+) -> npt.NDArray[np.float32]:
+    """Return the attacked versions of some images, read where a run that was stopped left them, else made and kept."""
+    assert clean.labels is not None
+    places, marker = rows.tolist(), path.with_suffix(".json")
+    if (facts := unsealed(marker)) is None or facts["rows"] != places:
+        x, y = torch.from_numpy(clean.batch(rows)), torch.from_numpy(clean.labels[rows])
+        made = craft(attack, x.to(model.device), y.to(model.device), victim_of(model), tuple(places))
+        with atomically(path) as file, file.open("wb") as out:
+            np.save(out, made.float().cpu().numpy(), allow_pickle=False)
+        seal(marker, [path.name], rows=places)
+    pixels: npt.NDArray[np.float32] = np.load(path)
+    return pixels
 
 
 def tried(
@@ -160,22 +225,29 @@ def tried(
 def _attempt(images: Inputs, index: npt.NDArray[np.int32], classes: Classes, clean: Inputs) -> Attempt:
     assert clean.labels is not None
     fooled = classes(images) != clean.labels[index]
+    if not len(index):
+        return Attempt(images, index, fooled, None, None, 0)
+    linf, l2 = (np.concatenate(norms) for norms in zip(*_norms(images, clean, index), strict=True))
+    unmoved = int((linf == 0).sum())
     if not fooled.any():
-        return Attempt(images, index, fooled, None, None)
-    linf, l2 = (np.concatenate(norms) for norms in zip(*_norms(images, clean, index, fooled), strict=True))
-    return Attempt(images, index, fooled, float(linf.mean()), float(l2.mean()))
+        return Attempt(images, index, fooled, None, None, unmoved)
+    return Attempt(images, index, fooled, float(linf[fooled].mean()), float(l2[fooled].mean()), unmoved)
 
 
 def _norms(
-    images: Inputs, clean: Inputs, index: npt.NDArray[np.int32], fooled: npt.NDArray[np.bool_]
+    images: Inputs, clean: Inputs, index: npt.NDArray[np.int32]
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]]:
-    """Yield the l-infinity and l2 norms of the changes that fooled, in parts."""
-    rows = np.flatnonzero(fooled)
-    for start in range(0, len(rows), AT_ONCE):
-        part = rows[start : start + AT_ONCE]
+    """Yield the l-infinity and l2 norms of the changes, in parts."""
+    for start in range(0, len(index), AT_ONCE):
+        part = np.arange(start, min(start + AT_ONCE, len(index)))
         change = images.batch(part) - clean.batch(index[part])
         flat: npt.NDArray[Any] = change.reshape(len(change), -1).astype(np.float64)
         yield np.abs(flat).max(axis=1), np.sqrt((flat**2).sum(axis=1))
+
+
+def victim_of(model: Trained) -> Victim:
+    """Return a trained classifier as attacks have it: pixels in, logits out, standardisation inside."""
+    return Victim(lambda x: model.outputs(x, frozenset({LOGITS}))[LOGITS])
 
 
 def predict(model: Trained, x: Tensor) -> Tensor:
@@ -183,12 +255,3 @@ def predict(model: Trained, x: Tensor) -> Tensor:
     with torch.no_grad():
         logits: Tensor = model.outputs(x.to(model.device), frozenset({LOGITS}))[LOGITS]
     return logits.argmax(1).cpu()
-
-
-def gradient(model: Trained, x: Tensor, y: Tensor) -> Tensor:
-    """Return the derivative of the cross-entropy by the pixels [n c h w]: the attack passes through standardisation."""
-    with torch.enable_grad():
-        pixels = x.to(model.device).detach().requires_grad_()
-        logits = model.outputs(pixels, frozenset({LOGITS}))[LOGITS]
-        loss = cross_entropy(logits, y.to(model.device), reduction="sum")
-        return torch.autograd.grad(loss, pixels)[0].cpu()

@@ -17,7 +17,7 @@ from oodbench.errors import MissingData
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
 from oodbench.run.absent import missing
-from oodbench.run.attack import Attempt, Target, attempts
+from oodbench.run.attack import Attempt, Crafter, Target, attempts
 from oodbench.run.guard import Guard
 from oodbench.run.models import ModelKey, is_trained, model_name, refresh, trained
 from oodbench.run.outputs import outputs_of
@@ -115,7 +115,7 @@ class Context:
         """
         matrix, sets = self.matrix, self.sets
         target = Target(
-            lambda: self.model(recipe, seed, report)[0],
+            self._crafters(recipe, seed, report),
             lambda images: self.outputs(recipe, seed, ANSWER | beside, images, report)[LOGITS],
             self.folder(recipe, seed),
         )
@@ -128,3 +128,12 @@ class Context:
         attack = find_attack(held_out.attack)
         tuning = attempts(held_out.attack, attack, held_out.n, target, sets.validation, report)[held_out.attack]
         return found, tuning.images.take(np.flatnonzero(tuning.fooled)) if tuning.fooled.any() else None
+
+    def _crafters(self, recipe: Recipe, seed: int, report: Report) -> dict[str, Crafter]:
+        """Return the classifiers that attacks on one may be crafted on."""
+        own = {"itself": Crafter(lambda: self.model(recipe, seed, report)[0])}
+        another = self.matrix.seed_after(seed)
+        if another == seed:
+            return own
+        name = self.key(recipe, another).address
+        return own | {"another-seed": Crafter(lambda: self.model(recipe, another, report)[0], name)}

@@ -21,7 +21,7 @@ from oodbench.records import Fooled, Outcomes
 from oodbench.result import Result
 from oodbench.result.rows import Judged
 from oodbench.run import remarks
-from oodbench.run.attack import Attempt, Target
+from oodbench.run.attack import Attempt, Crafter, Target
 from oodbench.run.attack import attempts as run_attack
 from oodbench.run.engines import reason
 from oodbench.run.examine import Exam, examine
@@ -262,7 +262,9 @@ def _attacked(
     if attacks and not outputs.right(test).any():
         return {}, {("adversarial", name): "the model gets no test image right: nothing to attack" for name in attacks}
     victim = replace(trained, passes=Passes())
-    target = Target(lambda: victim, lambda images: outputs(images)[LOGITS], place.folder, outputs.known)
+    target = Target(
+        {"itself": Crafter(lambda: victim)}, lambda images: outputs(images)[LOGITS], place.folder, outputs.known
+    )
     for name in dict.fromkeys(attacks):
         try:
             made |= run_attack(name, find_attack(name), min(ATTACKED, len(test)), target, test, place.report)

@@ -9,9 +9,6 @@ from oodbench.run.context import Context
 from oodbench.run.plan import Job, reference_of
 from oodbench.training import Recipe
 
-PROSE = {"title", "source"}
-"""What cards say to people."""
-
 NOT_CONTENT = {"title", "methods", "reproduces", "model"}
 """What matrices say that no number depends on; of a given model all that matters is in its recipe."""
 
@@ -43,6 +40,6 @@ def content(matrix: Matrix) -> dict[str, Any]:
     """Return what numbers depend on of a matrix and of the attacks that it names: fields that differ from defaults."""
     held_out = matrix.adversarial_validation
     names = [one.attack for one in (*matrix.attacks, *((held_out,) if held_out else ()))]
-    attacks = {name: find_attack(name).model_dump(mode="json", exclude=PROSE, exclude_defaults=True) for name in names}
+    attacks = {name: find_attack(name).content() for name in names}
     said = matrix.model_dump(mode="json", exclude=NOT_CONTENT, exclude_defaults=True)
     return {"matrix": said, "attacks": attacks}

@@ -42,7 +42,7 @@ def listing(judges_mine: bool = False, as_json: bool = False) -> str:
         (c.name, ", ".join(c.roles), " ".join(f"{k}:{n}" for k, n in c.splits.items()), c.title)
         for c in load_cards().values()
     ]
-    attacks = [(a.name, a.kind, f"{a.eps:.4f}", a.title) for a in load_attacks().values()]
+    attacks = [(a.name, a.kind, f"{a.eps:.4f}" if a.eps else "", a.title) for a in load_attacks().values()]
     tuned = [(line.name, line.tuned_on, "yes" if line.judges_mine else "", line.title) for line in methods]
     return "\n\n".join(
         [
@@ -71,7 +71,10 @@ def _everything(methods: Sequence[Line], judges_mine: bool) -> dict[str, object]
             {"name": c.name, "title": c.title, "roles": list(c.roles), "splits": dict(c.splits), "url": c.url}
             for c in load_cards().values()
         ],
-        "attacks": [{"name": a.name, "title": a.title, "kind": a.kind, "eps": a.eps} for a in load_attacks().values()],
+        "attacks": [
+            {"name": a.name, "title": a.title, "kind": a.kind, "norm": a.norm, "eps": a.eps, "target": a.target}
+            for a in load_attacks().values()
+        ],
     }
 
 

@@ -190,4 +190,11 @@ def attack_record(attempt: Attempt) -> Attack:
     """Return what an attack achieved."""
     n, fooled = len(attempt.fooled), int(attempt.fooled.sum())
     rate = fooled / n if n else None
-    return Attack(n=n, fooled=fooled, success_rate=rate, mean_linf=attempt.linf, mean_l2=attempt.l2)
+    return Attack(
+        n=n,
+        fooled=fooled,
+        success_rate=rate,
+        mean_linf=attempt.linf,
+        mean_l2=attempt.l2,
+        unmoved=attempt.unmoved,
+    )

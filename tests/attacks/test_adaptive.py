@@ -1,0 +1,67 @@
+"""The seam for attackers who know a detector: every attack that climbs a loss climbs loss + weight * score, too."""
+
+import pytest
+import torch
+from small_attacks import ALL, attack, fooled
+from torch import Tensor, nn
+
+from oodbench.attacks import Aim, Victim
+from oodbench.attacks.losses import ce
+from oodbench.attacks.norms import l2
+
+Clean = tuple[Tensor, Tensor]
+
+
+def energy(net: nn.Module):
+    """A detector's score, in float64 as scores are."""
+    return lambda x: net(x).double().logsumexp(1)
+
+
+def bright(x: Tensor) -> Tensor:
+    """A score that no class decides."""
+    return 20 * x.double().flatten(1).mean(1)
+
+
+def test_the_derivative_is_that_of_the_sum(net: nn.Module, clean: Clean) -> None:
+    x, y = clean
+    both = Victim(net, energy(net), 0.3).climb(ce, x, Aim(y))
+    pixels = x.clone().requires_grad_()
+    (
+        torch.nn.functional.cross_entropy(net(pixels), y, reduction="sum") + 0.3 * net(pixels).logsumexp(1).sum()
+    ).backward()
+    assert torch.allclose(both.gradient, pixels.grad, atol=1e-5)
+    value, _ = Victim(net, energy(net), 0.3).value(ce, x, Aim(y))
+    assert torch.allclose(value, both.value)
+    assert torch.allclose(value, ce(net(x), Aim(y)) + 0.3 * net(x).logsumexp(1).double(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bim", "mim", "pgd", "pgd-l2", "apgd-ce", "square", "cw"])
+def test_it_raises_the_score_of_what_fools(net: nn.Module, clean: Clean, name: str) -> None:
+    x, y = clean[0][:16], clean[1][:16]
+    how = ALL[name] | {"cw": {"c": 1.0}, "pgd-l2": {"eps": 1.5}}.get(name, {"eps": 0.2})
+    known, both = attack(how, net, x, y), attack(how, Victim(net, bright, 1.0), x, y)
+    assert bright(both).mean() > bright(known).mean() + 0.1
+    assert fooled(net, both, y).any()
+
+
+@pytest.mark.parametrize("name", ["pgd", "apgd-ce", "cw"])
+def test_a_weight_of_zero_is_the_attacker_who_knows_of_none(net: nn.Module, clean: Clean, name: str) -> None:
+    """But for restarts of what fools already, which a score calls for."""
+    x, y = clean[0][:8], clean[1][:8]
+    how = ALL[name] | ({"restarts": 1} if "restarts" in ALL[name] else {})
+    one, other = attack(how, net, x, y), attack(how, Victim(net, energy(net), 0.0), x, y)
+    assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_loss_of_detection_costs_distance(net: nn.Module, clean: Clean) -> None:
+    """CW with d * L_detect, the score being -L: the more it weighs, the larger the change, and the less is detected."""
+    x, y = clean[0][:8], clean[1][:8]
+    usual = energy(net)(x).mean()
+
+    def loss(x: Tensor) -> Tensor:
+        return (energy(net)(x) - usual).square()
+
+    found = [attack(ALL["cw"], Victim(net, lambda x: -loss(x), d), x, y) for d in (0.0, 10.0)]
+    assert all(fooled(net, z, y).all() for z in found)
+    assert loss(found[1]).mean() < loss(found[0]).mean()
+    assert l2(found[1] - x).mean() > l2(found[0] - x).mean()
