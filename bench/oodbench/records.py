@@ -22,6 +22,7 @@ from oodbench.errors import BadRecord, NewerRecord
 from oodbench.outcomes import Fooled, Outcomes, read_outcomes
 from oodbench.schema import (
     SCHEMA_VERSION,
+    AdaptiveAttack,
     Attack,
     CellRecord,
     Citation,
@@ -36,11 +37,13 @@ from oodbench.schema import (
     Quality,
     Record,
 )
-from oodbench.scorefile import Attacked, Scores, read_scores, write_scores
+from oodbench.scorefile import Adapted, Attacked, Scores, read_scores, write_scores
 from oodbench.store import atomically
 from oodbench.upgrade import upgraded
 
 __all__ = [
+    "Adapted",
+    "AdaptiveAttack",
     "Attack",
     "Attacked",
     "CellRecord",

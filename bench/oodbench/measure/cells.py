@@ -37,6 +37,7 @@ def cells(scores: Scores, outcomes: Outcomes | None = None) -> list[Cell]:
     |---|---|---|
     | ood | all | out-set images |
     | adversarial | those that the classifier gets right and were attacked | their attacked versions that fooled it |
+    | adaptive | those that were attacked | their versions that fooled it, made against the detector, too |
     | misclassification | those that the classifier gets right | those it gets wrong |
     | corruption | all | their corrupted versions |
 

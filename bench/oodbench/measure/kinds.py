@@ -18,7 +18,7 @@ from oodbench.errors import BadData, UnknownName
 from oodbench.measure.metrics import METRICS
 from oodbench.measure.misclassification import of_counts
 from oodbench.measure.ranking import Counts
-from oodbench.records import Outcomes, Scores
+from oodbench.records import Adapted, Outcomes, Scores
 
 if TYPE_CHECKING:
     from oodbench.data.matrix import Matrix
@@ -28,6 +28,13 @@ Floats = NDArray[np.float64]
 ROUNDED = "@uint8"
 """Ending of an attack whose images were rounded to the 256 grey levels before they were scored."""
 
+
+KNOWN = "@known"
+"""Ending of an attack that stands beside an adaptive one: of the same budget, on the same images, and the attacker
+knows the model alone."""
+
+TWINS = (ROUNDED, KNOWN)
+"""Endings of what stands beside an attack, and is no part of a mean."""
 
 COVARIATE = "covariate"
 """The group of sets of the in-set's own classes under a shift: what accepts them is not wrong, so no mean has them."""
@@ -136,6 +143,45 @@ def _corruption(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
         yield Groups(name, test, bad.astype(np.float64))
 
 
+def _adaptive(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
+    """Yield each adaptive attack, and once beside those made from one attack that one, on their images.
+
+    Raises:
+        BadData: Nothing is known of the attack without the detector, on these images.
+    """
+    test, beside = scores.test.astype(np.float64), set[str]()
+    for name, adapted in sorted(scores.adaptive.items()):
+        yield Groups(name, test[adapted.index], adapted.scores[adapted.fooled].astype(np.float64))
+        twin = beside_of(name)
+        if twin not in beside:
+            beside.add(twin)
+            yield Groups(twin, test[adapted.index], _same_images(twin.removesuffix(KNOWN), adapted, scores, outcomes))
+
+
+def _same_images(known: str, adapted: Adapted, scores: Scores, outcomes: Outcomes | None) -> Floats:
+    """Return the scores of those images that an attack without the detector made of the same clean ones, and fooled."""
+    attacked, found = scores.adversarial.get(known), outcomes.attacks.get(known) if outcomes else None
+    if attacked is None or found is None or not np.array_equal(found.index, attacked.index):
+        raise BadData(f"adaptive: nothing is known of {known}, which does not know the detector")
+    if lacking := np.setdiff1d(adapted.index, attacked.index).tolist():
+        raise BadData(f"adaptive: {known} was not tried on image {lacking[0]}, which an attack on the detector was")
+    return attacked.scores[found.fooled & np.isin(attacked.index, adapted.index)].astype(np.float64)
+
+
+def beside_of(name: str) -> str:
+    """Return the set that stands beside an adaptive attack: "pgd-8@known" beside "pgd-8@score-1"."""
+    return name.partition("@")[0] + KNOWN
+
+
+def _adaptive_of(matrix: Matrix) -> tuple[Column, ...]:
+    names = [one.attack for one in matrix.adaptive]
+    return tuple(Column(name, _knows(name)) for name in (*names, *dict.fromkeys(map(beside_of, names))))
+
+
+def _knows(name: str) -> str:
+    return "known" if name.endswith(KNOWN) else "adaptive"
+
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -158,6 +204,17 @@ KINDS: dict[str, Kind] = {
             _adversarial,
             _adversarial_of,
             _precision,
+        ),
+        Kind(
+            "adaptive",
+            "Adversarial inputs whose attacker knows the detector",
+            "Adaptive",
+            "attacked images as they were, where the model is right",
+            "their versions, made against the model and this detector at once, that fooled the model; "
+            f"`{KNOWN}`: the same attack on the same images, made against the model alone, not part of the mean",
+            _adaptive,
+            _adaptive_of,
+            _knows,
         ),
         Kind(
             "misclassification",
@@ -207,7 +264,7 @@ KindName = Annotated[str, AfterValidator(_known)]
 
 def averaged(columns: Iterable[Column]) -> tuple[str, ...]:
     """Return the sets that the overall mean is over: all, but each attack once, and no covariate shift."""
-    return tuple(one.name for one in columns if not one.name.endswith(ROUNDED) and one.group != COVARIATE)
+    return tuple(one.name for one in columns if not one.name.endswith(TWINS) and one.group != COVARIATE)
 
 
 def not_averaged(matrix: Matrix | None) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from oodbench.data.attack_cards import find_attack
+from oodbench.data.attack_cards import find_adaptive, find_attack
 from oodbench.data.matrix import Matrix
 from oodbench.identity import PROTOCOL, address
 from oodbench.run.context import Context
@@ -41,5 +41,6 @@ def content(matrix: Matrix) -> dict[str, Any]:
     held_out = matrix.adversarial_validation
     names = [one.attack for one in (*matrix.attacks, *((held_out,) if held_out else ()))]
     attacks = {name: find_attack(name).content() for name in names}
+    attacks |= {one.attack: find_adaptive(one.attack).content() for one in matrix.adaptive}
     said = matrix.model_dump(mode="json", exclude=NOT_CONTENT, exclude_defaults=True)
     return {"matrix": said, "attacks": attacks}
