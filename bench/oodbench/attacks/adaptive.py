@@ -11,7 +11,10 @@ all of them, a score is standardised by its mean and standard deviation over cle
 
     s'(x) = (s(x) - mean) / std
 
-With λ = 1 a standard deviation of the score among clean images is worth one nat of cross-entropy.
+With λ = 1 a standard deviation of the score among clean images is worth one nat of cross-entropy. The term λ s'(x')
+counts where the model is fooled (`Victim.climb`), and of the points on the way that fool it the one with the highest s'
+is kept. Where it is not fooled yet the score would lead back to the right class: on ResNet-20 and CIFAR-10, with MSP or
+the energy as the detector, λ = 1 on the whole way let PGD fool 8 to 16 % of the images that it fools all of without.
 
 What is added is one of two (`DETECTIONS`). "score" is s' itself: the attacker wants to look as trustworthy as can be.
 "typicality" is -L_detect of a two-sided test, after Mackowiak et al., "Generative classifiers as a basis for
@@ -109,7 +112,7 @@ def knowing(victim: Victim, score: Map, clean: Clean, detection: str, weight: fl
     if weight == 0:
         return victim
     wanted = DETECTIONS[detection]
-    return Victim(victim.logits, lambda x: wanted(clean.standardised(score(x)), clean), weight)
+    return Victim(victim.logits, lambda x: wanted(clean.standardised(score(x)), clean), weight, selective=True)
 
 
 def slope(score: Map, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"] | None:
