@@ -25,8 +25,8 @@ FAB = {"steps": 10, "restarts": 1, "targets": 4, "alpha_max": 0.1, "eta": 1.05, 
 SMALLEST: dict[str, dict[str, Any]] = {
     "deepfool": {"kind": "deepfool", "norm": "l2", "steps": 20, "overshoot": 0.02, "candidates": 10},
     "deepfool-linf": {"kind": "deepfool", "norm": "linf", "steps": 20, "overshoot": 0.02, "candidates": 10},
-    "cw": {"kind": "cw", "kappa": 0.01, "steps": 40, "lr": 0.05, "searches": 4, "c": 0.1},
-    "cw-inf": {"kind": "cw", "kappa": float("inf"), "steps": 40, "lr": 0.05, "searches": 3, "c": 0.1},
+    "cw": {"kind": "cw", "kappa": 0.01, "steps": 25, "lr": 0.05, "searches": 4, "c": 0.1},
+    "cw-inf": {"kind": "cw", "kappa": float("inf"), "steps": 25, "lr": 0.05, "searches": 3, "c": 0.1},
     "fab": {"kind": "fab", "norm": "linf", "eps": EPS, **FAB},
     "fab-l2": {"kind": "fab", "norm": "l2", "eps": 0.8, **FAB, "targets": 0},
 }

@@ -17,7 +17,18 @@ from oodbench.errors import BadCard, BadRecord
 from oodbench.measure.cells import Cell
 from oodbench.measure.ranking import ranking
 from oodbench.measure.ranks import rank_intervals
-from oodbench.records import CellRecord, Parameters, read_record, read_scores, write_record, write_scores
+from oodbench.records import (
+    CellRecord,
+    Parameters,
+    model_paths,
+    model_sha256,
+    read_model,
+    read_record,
+    read_scores,
+    write_model,
+    write_record,
+    write_scores,
+)
 from oodbench.report.entries import collect
 from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
 from oodbench.report.members import NOTE
@@ -647,3 +658,22 @@ def test_ensembles_of_the_same_members_have_no_rank_and_say_why(results: Path) -
     assert ranks["apart"].startswith("1 (") and "(" in ranks["odin"]
     assert NOTE in made["docs/leaderboard/methods/shared.md"]
     assert NOTE not in made["docs/leaderboard/methods/apart.md"]
+
+
+def test_images_that_an_attack_left_as_they_were_stand_beside_its_success(results: Path) -> None:
+    """Where they were counted: pages of older records are as they were."""
+    text = "What the attacks achieved"
+    before = page(results, "adversarial")
+    assert text in before and "Unmoved" not in before
+    path = model_paths(results, "made-v1", "plain", 0).record
+    model = read_model(path)
+    counted = {name: one.model_copy(update={"unmoved": one.n // 2}) for name, one in model.attacks.items()}
+    changed = model.model_copy(update={"attacks": counted})
+    assert model_sha256(changed) == model_sha256(model)  # so that the records that name it stand
+    write_model(path, changed)
+    after = page(results, "adversarial")
+    assert (
+        "| Attacked | Success rate | Unmoved | Mean ℓ∞ |" in after and "as in a classifier that is saturated" in after
+    )
+    (row,) = (line for line in after.splitlines() if line.startswith("| fgsm-8 | `plain`"))
+    assert row.split(" | ")[4] == "50.00"

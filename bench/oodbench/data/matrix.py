@@ -157,6 +157,17 @@ class Matrix(Fixed):
         assert self.shape is not None
         return Images(self.shape, card.mean, card.std)
 
+    @property
+    def transfers(self) -> bool:
+        """Whether an attack is crafted on another seed's classifier."""
+        return any(load_attacks()[name].crafted_on != "itself" for name in self.attack_names)
+
+    @property
+    def attack_names(self) -> tuple[str, ...]:
+        """The attacks that are tested, and the one for tuning."""
+        held = self.adversarial_validation
+        return tuple(one.attack for one in (*self.attacks, *((held,) if held else ())))
+
     def seed_after(self, seed: int) -> int:
         """Return the seed whose classifier a transferred attack on that of another is crafted on: the next one."""
         return self.seeds[(self.seeds.index(seed) + 1) % len(self.seeds)] if seed in self.seeds else self.seeds[0]
@@ -325,11 +336,10 @@ def _tuned_on_same(matrix: Matrix) -> Iterator[str]:
 def _known_attacks(matrix: Matrix) -> Iterator[str]:
     known = load_attacks()
     held = matrix.adversarial_validation
-    for one in (*matrix.attacks, *((held,) if held else ())):
-        if one.attack not in known:
-            yield str(UnknownName("attack", one.attack, known))
-    for name in {one.attack for one in (*matrix.attacks, *((held,) if held else ()))} & known.keys():
-        if known[name].crafted_on != "itself" and len(set(matrix.seeds)) < 2:
+    for name in matrix.attack_names:
+        if name not in known:
+            yield str(UnknownName("attack", name, known))
+        elif known[name].crafted_on != "itself" and len(set(matrix.seeds)) < 2:
             yield f"attacks: {name} is crafted on {known[name].crafted_on}, expected two seeds or more"
     for one in matrix.attacks:
         if one.n > matrix.n_test:

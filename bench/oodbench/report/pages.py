@@ -45,6 +45,7 @@ from oodbench.report.superseded import MARK as MARKED
 from oodbench.report.superseded import changes
 from oodbench.report.tables import (
     SHOWN,
+    UNMOVED,
     Linked,
     attack_table,
     gap_table,
@@ -128,6 +129,12 @@ ATTACKED = (
     "percent. ℓ∞ and ℓ2 are the largest and the Euclidean change of an image's pixels in [0, 1], means over those that "
     "fooled it."
 )
+
+STAYED = (
+    "Unmoved is the share, in percent, that an attack left as they were: no derivative led anywhere, as in a "
+    "classifier that is saturated, which is no robustness; or no small change was found that fools."
+)
+"""Stands below `ATTACKED` where unmoved images were counted."""
 
 EARLIER = f"{MARKED} made by an earlier version of the method: [what has changed since](README.md)."
 
@@ -262,7 +269,8 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     parts += [ranks_said(standings), *_ranking(standings, linked)]
     parts += ["## Other metrics, and what each method needs", _if_long(standings, needs_table(standings, linked))]
     attacks = attack_table(standings)
-    parts += ["## What the attacks achieved", ATTACKED, attacks] if attacks else []
+    said = f"{ATTACKED} {STAYED}" if attacks and UNMOVED in attacks else ATTACKED
+    parts += ["## What the attacks achieved", said, attacks] if attacks else []
     tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
     parts += ["## Mann-Whitney test", SAID, tested] if tested else []
     parts += ["### In the papers", printed] if tested and printed else []

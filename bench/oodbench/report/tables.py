@@ -7,7 +7,7 @@ from oodbench.measure.kinds import Column, averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
-from oodbench.records import ModelRecord, Record
+from oodbench.records import Attack, ModelRecord, Record
 from oodbench.report.families import family_of
 from oodbench.report.gaps import SharedGap
 from oodbench.report.markdown import NONE, mean_and_std, percent, table
@@ -106,20 +106,39 @@ def _metric_table(standings: Standings, columns: Sequence[Column], metric: str, 
 
 
 def attack_table(standings: Standings) -> str | None:
-    """Return how often each attack fooled each model, and by how much it changed the pixels; None for no attacks."""
-    headers = ["Attack", "Model", "Attacked", "Success rate", "Mean ℓ∞", "Mean ℓ2"]
-    rows = []
-    for column in standings.columns:
-        for name, models in _references(standings).items():
-            attacks = [model.attacks[column.name] for model in models if column.name in model.attacks]
-            rates = spread([attack.success_rate for attack in attacks if attack.success_rate is not None])
-            linf = spread([attack.mean_linf for attack in attacks if attack.mean_linf is not None])
-            l2 = spread([attack.mean_l2 for attack in attacks if attack.mean_l2 is not None])
-            n = spread([attack.n for attack in attacks])
-            if n:
-                changes = [f"{change.mean:.4f}" if change else NONE for change in (linf, l2)]
-                rows.append([column.name, f"`{name}`", f"{n.mean:.0f}", mean_and_std(rates), *changes])
-    return table(headers, rows, ("Attack", "Model")) if rows else None
+    """Return how often each attack fooled each model, and by how much it changed the pixels; None for no attacks.
+
+    The share of images that it left as they were has a column where it is known of some attack.
+    """
+    found = {
+        (column.name, name): [model.attacks[column.name] for model in models if column.name in model.attacks]
+        for column in standings.columns
+        for name, models in _references(standings).items()
+    }
+    rows = {key: _attack_row(attacks) for key, attacks in found.items() if attacks}
+    hidden = {UNMOVED} if all(row[UNMOVED] == NONE for row in rows.values()) else set()
+    headers = ["Attack", "Model", *(name for name in ATTACK if name not in hidden)]
+    lines = [
+        [attack, f"`{model}`", *(cell for name, cell in row.items() if name not in hidden)]
+        for (attack, model), row in rows.items()
+    ]
+    return table(headers, lines, ("Attack", "Model")) if lines else None
+
+
+UNMOVED = "Unmoved"
+ATTACK = ("Attacked", "Success rate", UNMOVED, "Mean ℓ∞", "Mean ℓ2")
+"""What is told of an attack on a model, over seeds."""
+
+
+def _attack_row(attacks: Sequence[Attack]) -> dict[str, str]:
+    n = fmean(attack.n for attack in attacks)
+    rates = spread([attack.success_rate for attack in attacks if attack.success_rate is not None])
+    unmoved = spread([attack.unmoved / attack.n for attack in attacks if attack.unmoved is not None and attack.n])
+    linf = spread([attack.mean_linf for attack in attacks if attack.mean_linf is not None])
+    l2 = spread([attack.mean_l2 for attack in attacks if attack.mean_l2 is not None])
+    changes = [f"{change.mean:.4f}" if change else NONE for change in (linf, l2)]
+    cells = (f"{n:.0f}", mean_and_std(rates), mean_and_std(unmoved), *changes)
+    return dict(zip(ATTACK, cells, strict=True))
 
 
 def method_table(standings: Standings, method: str) -> str:

@@ -131,17 +131,25 @@ def graph(context: Context, jobs: Sequence[Job]) -> list[Task[object]]:
     wanted, judged = _wanted(context, jobs), _judged(context, jobs)
     tasks: dict[str, Task[object]] = {}
 
+    def training(recipe: Recipe, seed: int) -> str:
+        """Add a model's training, after the models that it is made from; return its key."""
+        parts = recipe.parts(seed, context.matrix.seeds)
+        for part in parts:
+            model(*part)
+        task = TrainModel(context.matrix, recipe, seed, tuple(train_key(*part) for part in parts), needs)
+        return tasks.setdefault(task.key, task).key
+
     def model(recipe: Recipe, seed: int) -> None:
-        """Add a model, after those that it is made from and those that its outputs need."""
+        """Add a model and its outputs, after those that these need."""
         parts = recipe.parts(seed, context.matrix.seeds)
         reference = reference_of(recipe, context.matrix) if (recipe, seed) in judged else None
         others = [(reference, seed)] if reference not in (None, recipe) else []
-        for one in (*parts, *others):
-            model(*one)
-        training = TrainModel(context.matrix, recipe, seed, tuple(train_key(*part) for part in parts), needs)
-        before = [training.key, *(outputs_key(*part) for part in parts if part in wanted)]
+        for other in others:
+            model(*other)
+        before = [training(recipe, seed), *(outputs_key(*part) for part in parts if part in wanted)]
         before += [outputs_key(*other) for other in others]
-        tasks.setdefault(training.key, training)
+        if reference == recipe and context.matrix.transfers:
+            before.append(training(recipe, context.matrix.seed_after(seed)))
         if (recipe, seed) in wanted:
             showing = StoreOutputs(
                 context.matrix, recipe, seed, reference, wanted[recipe, seed], tuple(dict.fromkeys(before)), needs

@@ -38,9 +38,7 @@ def model_record_key(context: Context, recipe: Recipe, seed: int) -> str:
 
 def content(matrix: Matrix) -> dict[str, Any]:
     """Return what numbers depend on of a matrix and of the attacks that it names: fields that differ from defaults."""
-    held_out = matrix.adversarial_validation
-    names = [one.attack for one in (*matrix.attacks, *((held_out,) if held_out else ()))]
-    attacks = {name: find_attack(name).content() for name in names}
+    attacks = {name: find_attack(name).content() for name in matrix.attack_names}
     attacks |= {one.attack: find_adaptive(one.attack).content() for one in matrix.adaptive}
     said = matrix.model_dump(mode="json", exclude=NOT_CONTENT, exclude_defaults=True)
     return {"matrix": said, "attacks": attacks}
