@@ -70,6 +70,7 @@ class Kind:
         group: The group of a failure set that no matrix names, by its name.
         headings: Titles of metrics that have another name here.
         tests: Numbers by name that are measured besides the ranking metrics.
+        apart: Whether the groups of its sets are failures of their own, where a table has a column a failure.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Kind:
     group: Callable[[str], str] = lambda name: ""
     headings: Mapping[str, str] = field(default_factory=dict)
     tests: Callable[[Counts], dict[str, float]] = lambda counts: {}
+    apart: bool = False
 
     def heading(self, metric: str) -> str:
         """Return a metric's title, with an arrow to better."""
@@ -193,6 +195,7 @@ KINDS: dict[str, Kind] = {
             "inputs of other sets",
             _ood,
             _ood_of,
+            apart=True,
         ),
         Kind(
             "adversarial",
@@ -260,6 +263,12 @@ def _known(name: str) -> str:
 
 KindName = Annotated[str, AfterValidator(_known)]
 """The name of a kind, as a field of a file."""
+
+
+def excused(names: Iterable[str], scored: Iterable[str]) -> frozenset[str]:
+    """Return the sets that may lack: what stands beside adaptive attacks of which none was made."""
+    beside = {beside_of(name) for name in scored if not name.endswith(TWINS)}
+    return frozenset(name for name in names if name.endswith(KNOWN)) - beside
 
 
 def averaged(columns: Iterable[Column]) -> tuple[str, ...]:
