@@ -40,7 +40,9 @@ def test_it_raises_the_score_of_what_fools(net: nn.Module, clean: Clean, name: s
     x, y = clean[0][:8], clean[1][:8]
     steps = {"eps": 0.3, "alpha": 0.06} if name != "pgd-l2" else {"eps": 3.0, "alpha": 0.6}
     how = ALL[name] | {key: value for key, value in ({"c": 1.0} | steps).items() if key in ALL[name]}
-    weight = 0.3 if name in ("cw", "square", "pgd-l2") else 0.01  # the cross-entropy of what is sure is flat
+    weight = {"cw": 0.3, "square": 0.3, "pgd-l2": 0.3, "mim": 0.001}.get(
+        name, 0.01
+    )  # the cross-entropy of what is sure is flat
     known, both = attack(how, net, x, y), attack(how, Victim(net, bright, weight), x, y)
     assert bright(both).mean() > bright(known).mean()
     assert fooled(net, both, y).any()

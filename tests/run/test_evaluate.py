@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -460,3 +461,24 @@ def test_names_of_sets_and_attacks_are_told(model: Mine) -> None:
     with pytest.raises(BadMethod, match="two are named 'msp'"):
         table_of(model, **arrays(methods=["msp", mine("msp")]))
     assert len(table_of(model, **arrays(methods=["msp", "msp"]))) == 3
+
+
+class Saturated(nn.Module):
+    """Answers as another does, so surely that no derivative is left."""
+
+    def __init__(self, sure: nn.Module) -> None:
+        super().__init__()
+        self.sure = sure
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 1e4 * self.sure(x)
+
+
+def test_an_attack_that_moved_nothing_says_so(model: Mine) -> None:
+    """A row that looks robust is none."""
+    given = arrays(methods=["max-logit"], attacks=["fgsm-26"], failures={}, head=None)
+    table = table_of(Saturated(model).eval(), **given)
+    (note,) = table.loc[table["set"] == "fgsm-26", "note"]
+    assert re.search(r"the attack left \d+ of \d+ images as they were: it found no derivative to follow", note)
+    other = table_of(model, **arrays(methods=["max-logit"], attacks=["fgsm-26"], failures={}))
+    assert "as they were" not in "".join(other["note"])

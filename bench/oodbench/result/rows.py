@@ -51,7 +51,7 @@ class Judged:
         gradient: Backward passes an input.
         why: Why there are no scores.
         doubts: What makes all of its numbers doubtful.
-        of_sets: What makes those of an out-set doubtful, by its name.
+        of_sets: What makes those of an out-set or an attack doubtful, by its name.
         failed: Why there are none of a set, by kind of failure and name.
     """
 
@@ -108,12 +108,12 @@ def _rows(one: Judged, outcomes: Outcomes, doubts: Sequence[str], seed: int) -> 
         yield _note(one.method, one.why)
         return
     for cell in one.cells(outcomes):
+        of_set = one.of_sets.get(cell.name, ())
         try:
             values, intervals = measure(cell, RESAMPLES, seed)
         except BadData as error:  # nothing to tell apart: a classifier that makes no misclassification
-            yield _note(one.method, str(error), cell.failure, cell.name)
+            yield _note(one.method, "; ".join([str(error), *of_set]), cell.failure, cell.name)
             continue
-        of_set = one.of_sets.get(cell.name, ()) if cell.failure == "ood" else ()
         yield (
             {"method": one.method, "failure": cell.failure, "set": cell.name}
             | {"n_good": len(cell.good), "n_bad": len(cell.bad)}

@@ -290,6 +290,7 @@ def _judged(
         why = _overflow(method, exam) or (str(error) if isinstance(error, BadData) else reason(error))
         return Judged(method.name, why=why)
     shared = {name: tuple(remarks.of_set(name, sets, outputs.overlaps)) for name in sets.ood}
+    shared |= {name: tuple(remarks.of_attack(one)) for name, one in exam.attacks.items() if not name.endswith(ROUNDED)}
     return Judged(
         method=method.name,
         scores=outcome.scores,

@@ -14,6 +14,7 @@ from oodbench.data.inputs import Inputs
 from oodbench.estimators import Gaussians
 from oodbench.models.outputs import Trained
 from oodbench.networks.classifier import Standardise
+from oodbench.run.attack import Attempt
 from oodbench.run.examine import Outcome
 from oodbench.run.judged import ANSWER, spread
 from oodbench.run.overlap import Overlaps
@@ -25,6 +26,9 @@ TRIED = 256
 
 LOW = 0.9
 """Accuracy on training images below which other ranges are tried."""
+
+UNMOVED = 0.05
+"""Share of images above which it is told that an attack left them as they were."""
 
 CONSTANTS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "ImageNet's constants": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -83,6 +87,15 @@ def of_set(name: str, sets: Given, overlaps: Overlaps) -> Iterator[str]:
     """Yield what makes the rows of a failure set doubtful: it holds images of the test set."""
     if n := overlaps(sets.ood[name], sets.test):
         yield f"{n} of the {len(sets.ood[name])} images of {name} are also in test; take them out of one of the two"
+
+
+def of_attack(attempt: Attempt) -> Iterator[str]:
+    """Yield what makes the rows of an attack doubtful: it left many images as they were."""
+    if attempt.unmoved > UNMOVED * len(attempt.index):
+        yield (
+            f"the attack left {attempt.unmoved} of {len(attempt.index)} images as they were: it found no derivative to "
+            "follow, or no small change that fools; an attack that needs no derivatives (square-8) tells which"
+        )
 
 
 def of_test(sets: Given, overlaps: Overlaps) -> Iterator[str]:
