@@ -220,8 +220,12 @@ SEAL = "seal"
 """Under this name a record holds the sha256 of all else in it: a bit that flipped is noticed."""
 
 
+YOUNGER = frozenset({"adaptive"})
+"""Fields that stand in files only where they are not empty: a record without them has the bytes that it always had."""
+
+
 def _write(path: Path, model: BaseModel, *, sealed: bool = True) -> None:
-    content = model.model_dump(mode="json")
+    content = {name: value for name, value in model.model_dump(mode="json").items() if value or name not in YOUNGER}
     try:
         said = content | ({SEAL: _sha256(content)} if sealed else {})
         text = json.dumps(said, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
