@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+MATRIX ?= tiny-v1
+DEVICE ?= cpu
 # Spinning OpenMP threads cost 3-5x on a shared machine.
 export OMP_WAIT_POLICY := PASSIVE
 
@@ -59,10 +61,22 @@ format: setup ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+NIGHT := build/nightly
+
+nightly: setup ## run MATRIX (tiny-v1) anew on DEVICE (cpu), METHODS of it, and compare with the committed results
+	rm -rf $(NIGHT)
+	$(BIN)/oodbench run $(MATRIX) $(if $(METHODS),--methods $(METHODS)) --device $(DEVICE) \
+		$(if $(filter cpu,$(DEVICE)),--workers $(WORKERS)) --cache $(NIGHT)/cache --results $(NIGHT)/results
+	mkdir -p $(NIGHT)/committed/$(MATRIX)
+	cd $(NIGHT)/results/$(MATRIX) && for row in */; do \
+		cp -r ../../../../results/$(MATRIX)/$$row ../../committed/$(MATRIX)/; done
+	$(BIN)/oodbench compare $(NIGHT)/committed $(NIGHT)/results --fail-on regression \
+		--markdown $(NIGHT)/comparison.md --json $(NIGHT)/comparison.json
+
 wheel: setup ## build the wheel and look into it
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial bench golden leaderboard gallery format wheel clean
+.PHONY: help setup demo test lint fast claims tutorial bench golden leaderboard gallery format nightly wheel clean

@@ -105,6 +105,7 @@ temporal_ensembling     Temporal ensembling: a classifier that sees few labels, 
 trust_score             Trust score: how much nearer the predicted class is than the nearest other one (Jiang 2018)
 typicality              Typicality: is the log density what it is for training inputs, neither lower nor higher?
                         (Mackowiak 2021; Nalisnick 2019)
+uniform_cross_entropy   Cross-entropy from the uniform distribution to the softmax (Hendrycks 2019)
 vae                     VAE: a bound of an image's log probability, and the rate of its code (Choi 2018)
 vib                     The variational information bottleneck: the rate, and the entropy of the averaged decoder (Alemi
                         2018)

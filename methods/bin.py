@@ -47,6 +47,7 @@ from oodbench.contract import (
 from oodbench.networks import classifier
 from oodbench.networks.classifier import NONE
 from oodbench.networks.one_vs_rest import one_vs_rest_loss, start_at_prior_odds
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
@@ -104,6 +105,7 @@ class Bin(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, BINARY, FEATURES, LAYERS, HEAD})
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Bin":

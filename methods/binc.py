@@ -47,6 +47,7 @@ from oodbench.contract import (
 )
 from oodbench.networks import classifier
 from oodbench.networks.one_vs_rest import TwoHeads, one_vs_rest_loss
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 WIDTH = 0.4
@@ -102,6 +103,7 @@ class Binc(Defaults):
 
     version: ClassVar[int] = 2
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, BINARY, FEATURES, LAYERS, HEAD})
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Binc":

@@ -33,6 +33,7 @@ from torch.nn.functional import logsigmoid
 from oodbench.contract import FEATURES, LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.networks import classifier
 from oodbench.networks.topped import Topped
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 CONFIDENCE = Output[Tensor]("confidence", "n")
@@ -70,6 +71,7 @@ class ConfidenceBranch(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, CONFIDENCE, FEATURES})
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "ConfidenceBranch":

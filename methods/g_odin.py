@@ -52,6 +52,7 @@ from oodbench.contract import (
 )
 from oodbench.networks import classifier
 from oodbench.networks.topped import Topped
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 COSINES = Output[Tensor]("cosines", "n C")
@@ -94,6 +95,7 @@ class GOdin(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, COSINES, FEATURES})
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "GOdin":

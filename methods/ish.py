@@ -46,6 +46,7 @@ from oodbench.contract import (
     Stateless,
 )
 from oodbench.recipes import Plain, fine_tuning, from_plain
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Recipe, Scale, TrainBatch, Training, alone
 
 
@@ -79,6 +80,7 @@ class Ish(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Ish":

@@ -31,6 +31,7 @@ from oodbench import formulas
 from oodbench.contract import FEATURES, LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.networks import classifier
 from oodbench.networks.topped import Topped
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 FREE = Output[Tensor]("free_logits", "n C")
@@ -65,6 +66,7 @@ class T2FNorm(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FREE, FEATURES})
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "T2FNorm":

@@ -37,6 +37,7 @@ from oodbench.contract import (
 )
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import StochasticBottleneck, information_loss
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 
@@ -59,6 +60,7 @@ class Viby(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, LAYERS, POSTERIOR, PRIOR})
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Viby":

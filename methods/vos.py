@@ -42,6 +42,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from oodbench import formulas
 from oodbench.contract import FEATURES, HEAD, LOGITS, Citation, Material, Method, Output, Outputs, Stateless
 from oodbench.recipes import Plain
+from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
 INSIDE = Output[Tensor]("inside_odds", "n")
@@ -158,6 +159,7 @@ class Vos(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides | {INSIDE}
+    spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
     wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Vos":

@@ -14,7 +14,8 @@ from oodbench.run.registry import registry
 
 VERBS = (
     *("list", "plan", "run", "evaluate", "verify", "data", "metrics", "table"),
-    *("claims", "diagnostics", "check", "explain", "diagnose"),
+    *("show", "claims", "diagnostics", "check", "explain", "diagnose"),
+    *("compare", "changes", "cite", "export"),
 )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench import __version__
+from oodbench.commands import cite, compare
 from oodbench.errors import BadSetting, OodbenchError
 from oodbench.report.diagnostics import NO_MODEL, analyse_of, find_diagnostic
 from oodbench.report.diagnostics import names as diagnostic_names
@@ -130,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(
         "list",
         list_,
-        "List methods, matrices, data sets and attacks.",
+        "List methods, matrices, data sets, attacks and corruptions.",
         "  oodbench list\n  oodbench list --judges-mine\n  oodbench list --json",
     )
     sub.add_argument(
@@ -229,6 +230,18 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--csv", type=Path, help="also write every number, one a line")
 
     sub = verb(
+        "show",
+        show,
+        "Draw what a method scores right, wrong, out-set, attacked and corrupted inputs, from the stored scores.",
+        "  oodbench show tiny-v1 msp\n  oodbench show fashion-mnist-v1 knn --seed 3 --out pictures",
+    )
+    sub.add_argument("matrix", metavar="MATRIX", help="name of a matrix with records")
+    sub.add_argument("method", metavar="METHOD", help="a method with a record there")
+    sub.add_argument("--seed", type=at_least(0), help="of the model (default: the lowest that has a record)")
+    sub.add_argument("--out", type=Path, help="folder to write to (default: shown/MATRIX/METHOD)")
+    _results(sub)
+
+    sub = verb(
         "claims",
         claims,
         "Test the papers' claims on the stored scores, and write the page that says what holds.",
@@ -288,6 +301,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--images", type=at_least(1), help="most images a set (default: the diagnostic's own)")
     sub.add_argument("--out", type=Path, help="folder to write to (default: diagnosed/MATRIX/METHOD/SEED)")
     _places(sub)
+
+    for module in (compare, cite):
+        module.add(verb)
     return top
 
 
@@ -536,6 +552,17 @@ def claims(arguments: argparse.Namespace) -> int:
     text, well = rebuild(arguments.results, arguments.page, check=arguments.check)
     print(text)
     return 0 if well else 1
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Write the pictures of a method on a matrix, print its table and their names."""
+    from oodbench.report.show import show as write
+
+    matrix, method = arguments.matrix, arguments.method
+    made = write(arguments.results, matrix, method, arguments.seed, arguments.out or Path("shown") / matrix / method)
+    print(f"{made.table}\n")
+    print("\n".join(map(str, made.files)))
+    return 0
 
 
 def check(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from oodbench.errors import BadRecord
 from oodbench.outcomes import Fooled, Outcomes
-from oodbench.scorefile import Attacked, Scores, check_scores
+from oodbench.scorefile import Changed, Scores, check_scores
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -38,8 +38,11 @@ def read_npz(path: Path) -> tuple[Scores, Outcomes | None]:
             raise BadRecord(f"{path}: unknown member {member!r} (expected test, test.correct, {known})")
         groups[group][name] = array
     attacks = _attacks(groups["adversarial"], path)
-    attacked = {name: Attacked(scores, fooled.index) for name, (scores, fooled) in attacks.items()}
-    scores = Scores(test, groups["ood"], attacked, groups["corruption"])
+    attacked = {name: Changed(scores, fooled.index) for name, (scores, fooled) in attacks.items()}
+    corrupted = {
+        name: Changed(values, np.arange(len(values), dtype=np.int32)) for name, values in groups["corruption"].items()
+    }
+    scores = Scores(test, groups["ood"], attacked, corrupted)
     check_scores(scores, path)
     if correct is None:
         return scores, None

@@ -24,8 +24,10 @@ from oodbench.schema import (
     SCHEMA_VERSION,
     AdaptiveAttack,
     Attack,
+    Calibration,
     CellRecord,
     Citation,
+    Corrupted,
     Cost,
     DataUsed,
     Environment,
@@ -36,8 +38,9 @@ from oodbench.schema import (
     Passes,
     Quality,
     Record,
+    Scaled,
 )
-from oodbench.scorefile import Adapted, Attacked, Scores, read_scores, write_scores
+from oodbench.scorefile import Adapted, Changed, Scores, read_scores, write_scores
 from oodbench.store import atomically
 from oodbench.upgrade import upgraded
 
@@ -45,9 +48,11 @@ __all__ = [
     "Adapted",
     "AdaptiveAttack",
     "Attack",
-    "Attacked",
+    "Calibration",
     "CellRecord",
+    "Changed",
     "Citation",
+    "Corrupted",
     "Cost",
     "DataUsed",
     "Environment",
@@ -62,6 +67,7 @@ __all__ = [
     "Quality",
     "Record",
     "RecordPaths",
+    "Scaled",
     "Scores",
     "model_paths",
     "model_sha256",
@@ -170,8 +176,11 @@ def read_model(path: Path) -> ModelRecord:
     return _parse(ModelRecord, json.dumps(_unsealed(read_content(_read(path), path), path)), path)
 
 
-NOT_CONTENT = {"schema_version", "recipe", "key", "source_sha256", "machine"}
-"""Fields of the record of a model that say where it comes from, not what it is and does."""
+NOT_CONTENT = {"schema_version", "recipe", "key", "source_sha256", "machine", "calibration"}
+"""Fields of the record of a model that say where it comes from, not what it is and does.
+
+Calibration is one: it came later, and follows from the same logits as all else.
+"""
 
 
 def model_sha256(model: ModelRecord) -> str:

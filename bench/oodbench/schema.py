@@ -118,6 +118,41 @@ class Quality(_Frozen):
     nll: NonNegativeFloat | None = None
 
 
+class Calibration(_Frozen):
+    """How well a classifier's probabilities fit what happens, on the in-set's test images.
+
+    Fields are the numbers of `oodbench.measure.calibration` by name; null where a number is of nothing.
+    """
+
+    ece_10: Share
+    ece_15: Share
+    classwise_ece: Share
+    rms_calibration: Share
+    mad_calibration: Share
+    soft_f1: Share | None
+    oce: NonNegativeFloat | None
+    oce_share: Share
+    brier: NonNegativeFloat
+    nll: NonNegativeFloat
+    ib_inn_ece: Share | None
+    ib_inn_mce: Share | None
+    ib_inn_ice: NonNegativeFloat | None
+
+
+class Scaled(_Frozen):
+    """Calibration before and after temperature scaling.
+
+    Attributes:
+        plain: Of softmax(z).
+        temperature: T, fitted on the matrix's validation images for the NLL; null where there are none.
+        scaled: Of softmax(z / T), on the same test images.
+    """
+
+    plain: Calibration
+    temperature: NonNegativeFloat | None = None
+    scaled: Calibration | None = None
+
+
 class Passes(_Frozen):
     """Passes through the network that one test input costs."""
 
@@ -153,6 +188,22 @@ class AdaptiveAttack(Attack):
     flat: NonNegativeInt
     mean: float
     std: NonNegativeFloat
+
+
+class Corrupted(_Frozen):
+    """What a type and severity of corruption do to a classifier.
+
+    Attributes:
+        n: Test images that were corrupted.
+        error: Share of them that it gets wrong.
+        clean_error: Share of the same images, as they were, that it gets wrong.
+        delta_entropy: Mean entropy of its prediction on the corrupted ones minus that on the clean ones, in nats.
+    """
+
+    n: NonNegativeInt
+    error: Share
+    clean_error: Share
+    delta_entropy: float
 
 
 class _Outcome(_Frozen):
@@ -196,8 +247,11 @@ class ModelRecord(_Frozen):
     Attributes:
         name: Its folder: the recipe's name, and the fields that differ from the recipe's own defaults.
         quality: How good a classifier it is.
+        calibration: How well its probabilities fit, before and after temperature scaling; null in records from before
+            it was measured, and no part of what a model is known by.
         bits_per_dimension: Mean -log2 P(8-bit image) / D of each set, by role or card, where it is a density.
         attacks: What each attack on it achieved, by name; the rounded twin of an attack is an attack of its own.
+        corruptions: What each corruption does to it, by "<type>-<severity>"; null where the matrix has none.
         outcomes_sha256: Of the content of the file beside it (`oodbench.outcomes`); null where it does not classify.
         key: Content address of all that the model depends on: one of another key is another model of that name.
         source_sha256: Digest of the code that made it, comments aside: provenance. Of what was moved from schema 1 it
@@ -211,8 +265,10 @@ class ModelRecord(_Frozen):
     seed: int
     recipe: Json
     quality: Quality = Quality()
+    calibration: Scaled | None = None
     bits_per_dimension: dict[str, float] = {}
     attacks: dict[str, Attack] = {}
+    corruptions: dict[str, Corrupted] | None = None
     outcomes_sha256: Sha256 | None = None
     key: Sha256 | None = None
     source_sha256: Sha256 | None = None
@@ -293,6 +349,7 @@ class Cost(_Frozen):
         passes: Images that went through the network, forward and backward.
         peak_memory_mb: Peak resident memory.
         started_at: When the evaluation began.
+        workers: Processes of the run beside each other, on which all of these depend; null where it is not known.
     """
 
     seconds: dict[str, NonNegativeFloat]
@@ -301,3 +358,4 @@ class Cost(_Frozen):
     passes: dict[str, dict[str, NonNegativeInt]] = {}
     peak_memory_mb: NonNegativeFloat
     started_at: AwareDatetime
+    workers: Annotated[int, Field(gt=0)] | None = None

@@ -34,11 +34,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
 
 
 @dataclass(frozen=True, eq=False)
-class Attacked:
-    """Scores of the attacked versions of k test images.
+class Changed:
+    """Scores of the changed versions (attacked or corrupted) of k test images.
 
     Attributes:
-        scores: Scores of the attacked images [k], float32 or float64.
+        scores: Scores of the changed images [k], float32 or float64.
         index: Place of each clean image in `Scores.test` [k], int32, no place twice.
     """
 
@@ -69,14 +69,14 @@ class Scores:
         test: Scores of the in-set's n test images [n], float32 or float64.
         ood: Scores of each out-set's images, by card name.
         adversarial: By attack name; "fgsm-8" and its twin "fgsm-8@uint8", rounded to the 256 grey levels.
-        corruption: Scores of the corrupted test images [n], aligned with `test`, by "<type>-<severity>".
+        corruption: Of corrupted test images, by "<type>-<severity>".
         adaptive: By the name of an attack that knows this detector; at least one image each.
     """
 
     test: Floats
     ood: dict[str, Floats] = field(default_factory=dict)
-    adversarial: dict[str, Attacked] = field(default_factory=dict)
-    corruption: dict[str, Floats] = field(default_factory=dict)
+    adversarial: dict[str, Changed] = field(default_factory=dict)
+    corruption: dict[str, Changed] = field(default_factory=dict)
     adaptive: dict[str, Adapted] = field(default_factory=dict)
 
 
@@ -123,15 +123,10 @@ def check_scores(scores: Scores, path: Path) -> None:
     for name, values in scores.ood.items():
         _check_name(name, path)
         _check_floats(values, f"ood/{name}", path)
-    for name, attacked in scores.adversarial.items():
+    for kind, name, changed in _changed(scores):
         _check_name(name, path)
-        k = _check_floats(attacked.scores, f"adversarial/{name}", path)
-        check_index(attacked.index, f"adversarial/{name}", k, n, path)
-    for name, values in scores.corruption.items():
-        _check_name(name, path)
-        k = _check_floats(values, f"corruption/{name}", path)
-        if k != n:
-            raise BadRecord(f"{path}: corruption/{name} has {k} scores, expected {n}: one for each score of 'test'")
+        k = _check_floats(changed.scores, f"{kind}/{name}", path)
+        check_index(changed.index, f"{kind}/{name}", k, n, path)
     for name, adapted in scores.adaptive.items():
         _check_name(name, path)
         k = _check_floats(adapted.scores, f"adaptive/{name}", path)
@@ -162,13 +157,18 @@ def check_array(array: NDArray[Any], member: str, dtype: np.dtype[Any], length: 
 def _sets(scores: Scores) -> Iterator[tuple[SetKey, Values]]:
     yield TEST, _whole(scores.test)
     yield from ((("ood", name), _whole(values)) for name, values in scores.ood.items())
-    yield from ((("corruption", name), _whole(values)) for name, values in scores.corruption.items())
-    for name, attacked in scores.adversarial.items():
-        yield ("adversarial", name), _sorted(attacked.index, attacked.scores)
+    for kind, name, changed in _changed(scores):
+        yield (kind, name), _sorted(changed.index, changed.scores)
     for name, adapted in scores.adaptive.items():
         for kind, rows in ((FOOLED, adapted.fooled), (FAILED, ~adapted.fooled)):
             if rows.any():
                 yield (kind, name), _sorted(adapted.index[rows], adapted.scores[rows])
+
+
+def _changed(scores: Scores) -> Iterator[tuple[str, str, Changed]]:
+    """Yield the sets of changed test images: kind, name, scores."""
+    yield from (("corruption", name, changed) for name, changed in scores.corruption.items())
+    yield from (("adversarial", name, changed) for name, changed in scores.adversarial.items())
 
 
 def _sorted(index: NDArray[np.int32], values: Floats) -> Values:
@@ -190,17 +190,13 @@ def _from_sets(sets: dict[SetKey, Values], path: Path) -> Scores:
             continue
         if kind not in groups:
             raise BadRecord(f"{path}: unknown kind {kind!r} of set {name!r} (expected test, {', '.join(groups)})")
-        groups[kind][name] = Attacked(part.values, part.index) if kind in _SOME else _all(part, name, path)
+        groups[kind][name] = _all(part, name, path) if kind == "ood" else Changed(part.values, part.index)
     fooled, failed = groups.pop(FOOLED), groups.pop(FAILED)
     adaptive = {name: _adapted(fooled.get(name), failed.get(name)) for name in sorted({*fooled, *failed})}
     return Scores(_all(sets[TEST], "test", path), **groups, adaptive=adaptive)
 
 
-_SOME = frozenset({"adversarial", FOOLED, FAILED})
-"""The kinds whose sets are versions of some of the test images."""
-
-
-def _adapted(fooled: Attacked | None, failed: Attacked | None) -> Adapted:
+def _adapted(fooled: Changed | None, failed: Changed | None) -> Adapted:
     """Return both kinds of rows of an adaptive attack as one, in the order of the images."""
     parts = [(part, does) for part, does in ((fooled, True), (failed, False)) if part is not None]
     index = np.concatenate([part.index for part, _ in parts])

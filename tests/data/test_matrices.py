@@ -29,7 +29,7 @@ from oodbench.training import Training
 
 NAMES = {
     *("toy-v1", "tiny-v1", "mnist5k-v1", "fashion-mnist-v1", "fashion-mnist-v2"),
-    *("toy-words-v1", "trec-v1", "trec-oe-v1"),
+    *("toy-words-v1", "trec-v1", "trec-v2", "trec-oe-v1"),
     *("mnist-v1", "cifar10-v1", "cifar100-v1", "svhn-v1", "imagenet-v1"),
     *("cifar10-v2", "cifar100-v2"),
     *("cifar10-resnet-v1", "mnist-oe-v1", "mnist-oe-full-v1"),
@@ -84,6 +84,7 @@ PUBLISHED = {
     "tiny-v1": "79be3173b44d88e5de61cb43405b74b932f0eaf7160ef81e7a9a653a6dcf2347",
     "toy-words-v1": "1e17b2e2eff369021315faf211fd87edb40d7d80f87fb15408a9d5db750f367f",
     "trec-v1": "2b4d442aaf08f94a89ffd02d5930cf9d315c571697024ef461de11da341af0ea",
+    "trec-v2": "47d792c8e3cdc026d6bb60851b96259f69a7327f6f73e7285743ea709d285cae",
     "trec-oe-v1": "a654f978bcbdb3f0698c496e9f946c7d6d8d8b51b8750a42d57172188d9690ac",
     "cifar10-v2": "15f0c07971e03fb7a1d9916aa1e79b6eeeef8f2c868d36d7be1bc7561b06f4ba",
     "cifar100-v2": "7081f0e9f10d3d078c363db14ee228211918d050789a514827cf040b0a3184dd",

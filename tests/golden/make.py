@@ -8,6 +8,7 @@ fractions. Nothing here is shared with the program, and nothing is rounded befor
 import json
 import random
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -53,6 +54,49 @@ def average_precision(wanted, unwanted, weight, other_weight):
         total += (reached - recall) * (hits * weight / (hits * weight + false * other_weight))
         recall = reached
     return total
+
+
+def selective(good, bad):
+    """Return every metric of selective prediction as a fraction: good inputs are right, bad ones wrong."""
+    good, bad = [Fraction(s) for s in good], [Fraction(s) for s in bad]
+    inputs = [(s, 0) for s in good] + [(s, 1) for s in bad]
+    ideal = [(1, 0) for _ in good] + [(0, 1) for _ in bad]
+    points = [accepted(good, bad, t) for t in {*good, *bad}]
+    return {
+        "aurc": mean_risk(inputs),
+        "e_aurc": mean_risk(inputs) - mean_risk(ideal),
+        "augrc": generalised_area(inputs),
+        "coverage_at_risk_5": max(
+            [Fraction(n, len(inputs)) for n, wrong in points if Fraction(wrong, n) <= Fraction(5, 100)], default=0
+        ),
+    }
+
+
+def accepted(good, bad, threshold):
+    """Return how many inputs score at least the threshold, and how many of them are wrong."""
+    wrong = sum(s >= threshold for s in bad)
+    return sum(s >= threshold for s in good) + wrong, wrong
+
+
+def errors_among(inputs):
+    """Return the expected errors among the k highest inputs, k = 0 to all: equal ones come in any order, as likely."""
+    scores = [score for score, _ in inputs]
+    places = [(sum(s > score for s in scores), scores.count(score)) for score, wrong in inputs if wrong]
+    zero, one = Fraction(0), Fraction(1)
+    return [
+        sum(min(max(Fraction(k - above, tied), zero), one) for above, tied in places) for k in range(len(inputs) + 1)
+    ]
+
+
+def mean_risk(inputs):
+    """Mean over coverages of the share of errors among the accepted."""
+    return sum(Fraction(errors, k) for k, errors in enumerate(errors_among(inputs)) if k) / len(inputs)
+
+
+def generalised_area(inputs):
+    """Trapezoids below the share of all inputs that are accepted and wrong, from coverage 0 on."""
+    n = len(inputs)
+    return sum(Fraction(a + b) / (2 * n * n) for a, b in pairwise(errors_among(inputs)))
 
 
 def normal(seed, n, mean, std, digits=4):
@@ -134,7 +178,8 @@ def contents():
     files = {}
     for name, (about, good, bad) in CASES.items():
         expected = {metric: float(value) for metric, value in exact(good, bad).items()}
-        files[name] = {"about": about, "good": good, "bad": bad, "expected": expected}
+        abstaining = {metric: float(value) for metric, value in selective(good, bad).items()}
+        files[name] = {"about": about, "good": good, "bad": bad, "expected": expected, "selective": abstaining}
     for name, (about, good, bad, (group, count, first)) in REFUSED.items():
         refused = {"group": group, "count": count, "first_index": first}
         files[name] = {"about": about, "good": good, "bad": bad, "refused": refused}

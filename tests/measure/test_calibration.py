@@ -1,5 +1,7 @@
 """Calibration numbers against naive loops and hand-worked values."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
@@ -9,6 +11,7 @@ from oodbench.errors import BadData
 from oodbench.measure import calibration
 from oodbench.measure.calibration import (
     ece,
+    every_class,
     mad_calibration,
     oce,
     oce_share,
@@ -63,6 +66,60 @@ def test_every_number_equals_a_naive_loop(n):
     )
     assert measured["brier"] == pytest.approx(np.mean(((p - np.eye(7)[labels]) ** 2).sum(1)))
     assert measured["nll"] == pytest.approx(log_loss(labels, p, labels=range(7)))
+
+
+def naive_classwise(p, labels, bins=15):
+    n, classes = p.shape
+    total = 0.0
+    for k in range(classes):
+        for b in range(bins):
+            inside = [i for i in range(n) if (b / bins < p[i, k] or b == 0) and p[i, k] <= (b + 1) / bins]
+            if inside:
+                gap = np.mean([labels[i] == k for i in inside]) - np.mean([p[i, k] for i in inside])
+                total += len(inside) / n * abs(gap) / classes
+    return total
+
+
+def naive_ib_inn(p, labels):
+    edges = [*np.linspace(-1e-6, 0.05, 5), *np.linspace(0.05, 0.95, 10)[1:-1], *(1 - np.linspace(0.05, -1e-6, 5))]
+    assert len(edges) == 18
+    pairs = [(p[i, k], labels[i] == k) for i in range(len(p)) for k in range(p.shape[1])]
+    points = []
+    for lo, hi in pairwise(edges):
+        hits = [hit for value, hit in pairs if lo <= value < hi]
+        if len(hits) > 20:
+            points.append(((lo + hi) / 2, abs((lo + hi) / 2 - np.mean(hits)), len(hits)))
+    gaps = [gap for _, gap, _ in points]
+    ice = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(points))
+    return np.average(gaps, weights=[size for *_, size in points]), max(gaps), ice
+
+
+@pytest.mark.parametrize(("n", "rows"), [(150, 4096), (150, 64)])
+def test_numbers_of_every_class_equal_naive_loops(n, rows, monkeypatch):
+    monkeypatch.setattr(calibration, "_ROWS", rows)
+    logits, labels = classifier(n)
+    p = softmax(logits.astype(np.float64), axis=1)
+    found = every_class(logits, labels)
+    assert found["classwise_ece"] == pytest.approx(naive_classwise(p, labels))
+    assert [found[f"ib_inn_{name}"] for name in ("ece", "mce", "ice")] == pytest.approx(naive_ib_inn(p, labels))
+
+
+def test_classwise_ece_by_hand():
+    """Two inputs at (0.6, 0.4), of class 0 and 1: the share of each class is 1/2, 0.1 off its probability."""
+    logits = np.log([[0.6, 0.4], [0.6, 0.4]])
+    assert every_class(logits, np.array([0, 1]))["classwise_ece"] == pytest.approx(0.1)
+    assert every_class(logits, np.array([0, 0]))["classwise_ece"] == pytest.approx(0.4)
+    far = np.array([[1e4, 0.0], [0.0, 1e4]])  # probabilities of exactly 0 and 1 have bins, too
+    assert every_class(far, np.array([0, 1]))["classwise_ece"] == 0
+    assert every_class(far, np.array([1, 0]))["classwise_ece"] == 1
+
+
+def test_ib_inn_leaves_out_bins_of_few_pairs():
+    logits = np.log([[0.6, 0.4]])
+    few = every_class(np.repeat(logits, 20, axis=0), np.zeros(20, int))
+    assert [few[f"ib_inn_{name}"] for name in ("ece", "mce", "ice")] == [None] * 3
+    many = every_class(np.repeat(logits, 21, axis=0), np.zeros(21, int))
+    assert [many[f"ib_inn_{name}"] for name in ("ece", "mce", "ice")] == pytest.approx([0.4, 0.4, 0.2 * 0.4])
 
 
 def test_bins_are_open_below_and_closed_above():

@@ -10,7 +10,7 @@ from oodbench.measure.cells import Cell, cells, measure
 from oodbench.measure.kinds import KINDS, Column, averaged, beside_of, excused, find_kind
 from oodbench.measure.ranking import ranking
 from oodbench.outcomes import Fooled, Outcomes
-from oodbench.records import Adapted, Attacked, Scores
+from oodbench.records import Adapted, Changed, Scores
 
 INDEX = np.array([0, 3, 4], np.int32)
 
@@ -19,8 +19,8 @@ def scores():
     return Scores(
         test=np.array([0, 1, 2, 3, 4], np.float32),
         ood={"mnist": np.array([9, 8], np.float32), "blobs": np.array([7], np.float32)},
-        adversarial={"bim-8": Attacked(np.array([10, 11, 12], np.float32), INDEX)},
-        corruption={"fog-3": np.array([5, 5, 6, 6, 7], np.float64)},
+        adversarial={"bim-8": Changed(np.array([10, 11, 12], np.float32), INDEX)},
+        corruption={"fog-3": Changed(np.array([5, 6, 7], np.float64), INDEX)},
         adaptive={"bim-8@score-1": adapted([20, 21], [4, 3], [True, False])},
     )
 
@@ -35,7 +35,7 @@ def outcomes():
 
 
 def test_every_failure_has_its_good_and_its_bad():
-    made = cells(scores(), outcomes())
+    made = cells(scores(), outcomes(), {"fog-3", "blobs"})
     assert {(cell.failure, cell.name): (cell.good.tolist(), cell.bad.tolist()) for cell in made} == {
         ("misclassification", "misclassified"): ([0, 1, 3, 4], [2]),
         ("ood", "blobs"): ([0, 1, 2, 3, 4], [7]),
@@ -43,7 +43,8 @@ def test_every_failure_has_its_good_and_its_bad():
         ("adversarial", "bim-8"): ([0, 3, 4], [10, 12]),
         ("adaptive", "bim-8@score-1"): ([4, 3], [20]),
         ("adaptive", "bim-8@known"): ([4, 3], [12]),
-        ("corruption", "fog-3"): ([0, 1, 2, 3, 4], [5, 5, 6, 6, 7]),
+        ("corruption", "fog-3"): ([0, 1, 2, 3, 4], [5, 6, 7]),
+        ("full-spectrum", "mnist"): ([0, 1, 2, 3, 4, 7, 5, 6, 7], [9, 8]),
     }
     assert all(cell.good.dtype == cell.bad.dtype == np.float64 for cell in made)
     assert {cell.failure for cell in made} == set(KINDS)
@@ -51,7 +52,7 @@ def test_every_failure_has_its_good_and_its_bad():
 
 def test_an_attacked_image_that_was_wrong_before_is_not_good():
     index = np.array([1, 2], np.int32)
-    attacked = {"fgsm": Attacked(np.array([1.0, 2.0]), index)}
+    attacked = {"fgsm": Changed(np.array([1.0, 2.0]), index)}
     known = Outcomes(outcomes().correct, {"fgsm": Fooled(index, np.array([True, False]))})
     made = cells(Scores(scores().test, adversarial=attacked), known)
     (cell,) = (cell for cell in made if cell.failure == "adversarial")

@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from oodbench.check.toy import IN_SET, TRAINING, blobs
-from oodbench.contract import FEATURES, INPUTS, LAYERS, LOGITS, NETWORK, POSTERIOR, PRIOR, Output
+from oodbench.contract import EMBEDDINGS, FEATURES, INPUTS, LAYERS, LOGITS, NETWORK, POSTERIOR, PRIOR, Output
 from oodbench.formulas import gaussian_kl
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import PACE, StochasticBottleneck
 from oodbench.networks.gaussian import Gaussian
-from oodbench.spaces import Images
+from oodbench.spaces import Images, Tokens
 from oodbench.training import InSet, TrainBatch
 
 CPU = torch.device("cpu")
@@ -303,3 +303,22 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(killed_and_resumed: Any) 
     resumed, whole = killed_and_resumed(recipe, data, IN_SET)
     assert all(resumed[name].equal(tensor) for name, tensor in whole.items())
     assert whole["prior_mean"].any()
+
+
+# Texts.
+
+
+def test_the_rate_of_a_text_is_that_of_its_words_whatever_is_padded_behind() -> None:
+    encoder = classifier("toy-gru", InSet(Tokens(length=6, vocabulary=9), 8))
+    net = StochasticBottleneck(encoder, 4, 3, priors=1, samples=4).double().eval()
+    ids = torch.tensor([[3, 4, 5, 0, 0, 0], [8, 1, 0, 0, 0, 0]])
+    opened_ids = ModelOutputs(Trained(net, CPU), ids, Access(VIB.detector.reads | {FEATURES, NETWORK, EMBEDDINGS}))
+    with torch.no_grad():
+        rates = VIB.detector.score((), opened_ids)
+        short = VIB.detector.score((), ModelOutputs(Trained(net, CPU), ids[:, :3], Access(VIB.detector.reads)))
+        q = net.encoded(encoder(ids))
+    torch.testing.assert_close(rates, short)
+    torch.testing.assert_close(rates, -gaussian_kl(*q, *net.prior)[:, 0])
+    assert net.entries == {EMBEDDINGS, FEATURES}
+    moved = opened_ids.at(replacing={EMBEDDINGS: opened_ids[EMBEDDINGS].flip(0)})  # and the padding stays its own's
+    assert not torch.allclose(moved[FEATURES], opened_ids[FEATURES])

@@ -3,8 +3,8 @@ import pytest
 
 from oodbench.outcomes import Fooled, Outcomes
 from oodbench.records import (
-    Attacked,
     CellRecord,
+    Changed,
     Citation,
     DataUsed,
     Environment,
@@ -26,10 +26,10 @@ def scores():
         test=rng.normal(1, 1, 20).astype(np.float32),
         ood={"blobs": rng.normal(0, 1, 7).astype(np.float32), "mnist": rng.normal(0, 1, 9).astype(np.float32)},
         adversarial={
-            "fgsm-8": Attacked(rng.normal(0, 1, 4).astype(np.float32), INDEX),
-            "fgsm-8@uint8": Attacked(rng.normal(0, 1, 4).astype(np.float32), INDEX),
+            "fgsm-8": Changed(rng.normal(0, 1, 4).astype(np.float32), INDEX),
+            "fgsm-8@uint8": Changed(rng.normal(0, 1, 4).astype(np.float32), INDEX),
         },
-        corruption={"fog-3": rng.normal(0, 1, 20).astype(np.float32)},
+        corruption={"fog-3": Changed(rng.normal(0, 1, 20).astype(np.float32), np.arange(20, dtype=np.int32))},
     )
 
 

@@ -10,10 +10,12 @@ from pydantic import ValidationError
 from oodbench.errors import BadRecord
 from oodbench.records import (
     AdaptiveAttack,
+    Calibration,
     Cost,
     ModelRecord,
     Quality,
     Record,
+    Scaled,
     model_paths,
     model_sha256,
     read_cost,
@@ -223,6 +225,7 @@ def test_verify_compares_the_scores_with_their_record(tmp_path, record, scores):
         verify(failed, path)
 
 
+CALIBRATION = Calibration(**dict.fromkeys(Calibration.model_fields, 0.5))
 MODEL = ModelRecord(matrix="tiny-v1", name="plain", seed=3, recipe={"name": "plain"}, quality=Quality(accuracy=0.9))
 
 
@@ -242,6 +245,7 @@ def test_the_record_of_a_model_comes_back(tmp_path):
         ({"key": "1" * 64}, True),
         ({"source_sha256": "1" * 64, "machine": "cpu AVX2"}, True),
         ({"recipe": {"name": "plain", "new_field": 0}}, True),  # a new field of recipes leaves every model as it is
+        ({"calibration": Scaled(plain=CALIBRATION)}, True),  # measured later, of the same logits
         ({"quality": Quality(accuracy=0.91)}, False),
         ({"bits_per_dimension": {"test": 3.0}}, False),
         ({"outcomes_sha256": "2" * 64}, False),

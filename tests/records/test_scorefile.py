@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 
 from oodbench.errors import BadData, BadRecord
 from oodbench.outcomes import Outcomes, read_outcomes, write_outcomes
-from oodbench.records import Adapted, Attacked, Scores, read_scores, write_scores
+from oodbench.records import Adapted, Changed, Scores, read_scores, write_scores
 from oodbench.setfile import Values, content_sha256
 from oodbench.store import file_sha256
 
 
 def arrays(scores):
-    found = {"test": scores.test, **scores.ood, **scores.corruption}
-    for name, attacked in scores.adversarial.items():
-        found |= {f"{name}/{part}": getattr(attacked, part) for part in ("scores", "index")}
+    found = {"test": scores.test, **scores.ood}
+    for name, changed in (scores.adversarial | scores.corruption).items():
+        found |= {f"{name}/{part}": getattr(changed, part) for part in ("scores", "index")}
     return found
 
 
@@ -57,10 +57,17 @@ def test_only_test_scores_are_needed(tmp_path):
 
 
 def test_attacked_images_are_kept_in_the_order_of_the_test_images(tmp_path, scores):
-    attacked = Attacked(np.array([1, 2, 3], np.float32), np.array([9, 2, 5], np.int32))
+    attacked = Changed(np.array([1, 2, 3], np.float32), np.array([9, 2, 5], np.int32))
     write_scores(tmp_path / "0.parquet", replace(scores, adversarial={"x": attacked}))
     read = read_scores(tmp_path / "0.parquet").adversarial["x"]
     assert (read.index.tolist(), read.scores.tolist()) == ([2, 5, 9], [2, 3, 1])
+
+
+def test_corrupted_images_may_be_a_part_of_the_test_images(tmp_path, scores):
+    corrupted = Changed(np.array([1, 2], np.float32), np.array([17, 4], np.int32))
+    write_scores(tmp_path / "0.parquet", replace(scores, corruption={"fog-2": corrupted}))
+    read = read_scores(tmp_path / "0.parquet").corruption["fog-2"]
+    assert (read.index.tolist(), read.scores.tolist()) == ([4, 17], [2, 1])
 
 
 def test_equal_scores_make_equal_bytes_whatever_the_order_and_the_clock(tmp_path, scores, monkeypatch):
@@ -142,7 +149,7 @@ def test_how_its_columns_are_stored(tmp_path, scores):
     assert "RLE_DICTIONARY" in encodings["set"]
 
 
-ATTACKED = Attacked(np.zeros(2, np.float32), np.array([0, 1], np.int32))
+ATTACKED = Changed(np.zeros(2, np.float32), np.array([0, 1], np.int32))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +158,10 @@ ATTACKED = Attacked(np.zeros(2, np.float32), np.array([0, 1], np.int32))
         ({"test": np.zeros((20, 1))}, r"test is float64\[20, 1\], expected float32\[n\] or float64\[n\]"),
         ({"test": np.zeros(20, np.float16)}, r"test is float16\[20\]"),
         ({"ood": {"a": np.zeros(2, int)}}, r"ood/a is int64\[2\]"),
-        ({"corruption": {"fog-1": np.zeros(19)}}, r"corruption/fog-1 has 19 scores, expected 20"),
+        (
+            {"corruption": {"fog-1": Changed(np.zeros(1), np.array([20], np.int32))}},
+            r"corruption/fog-1.index\[0\] is 20",
+        ),
         ({"ood": {"a/b": np.zeros(2)}}, r"bad name of a set 'a/b'"),
         ({"ood": {"": np.zeros(2)}}, r"bad name of a set ''"),
         (

@@ -8,8 +8,8 @@ import numpy as np
 from oodbench.outcomes import Fooled, Outcomes, outcomes_sha256, write_outcomes
 from oodbench.records import (
     Attack,
-    Attacked,
     CellRecord,
+    Changed,
     Citation,
     Environment,
     Git,
@@ -49,7 +49,7 @@ class Drawn:
 
     @property
     def scores(self) -> Scores:
-        attacked = {name: Attacked(hit.scores, hit.index) for name, hit in self.adversarial.items()}
+        attacked = {name: Changed(hit.scores, hit.index) for name, hit in self.adversarial.items()}
         return Scores(self.test, self.ood, attacked)
 
     @property

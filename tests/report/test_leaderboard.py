@@ -128,7 +128,21 @@ def test_there_is_a_page_a_matrix_and_kind_and_a_page_a_method(results: Path) ->
     methods = {f"{folder}/methods/{method}.md" for method in ("msp", "twin", "odin", "blind")}
     kinds = {f"{folder}/made-v1/{kind}.md" for kind in (*KINDS, "README")}
     kinds |= {f"{folder}/made-v1/{kind}-{metric}.md" for kind in KINDS[:2] for metric in SHOWN}
+    kinds.add(f"{folder}/made-v1/ood-scod_aurc.md")
     assert set(leaderboard(results)) == {"leaderboard.md", *methods, *kinds}
+
+
+def test_selective_prediction_stands_on_the_pages_of_misclassifications_and_of_out_sets(results: Path) -> None:
+    found = table(results).query("method == 'odin'").groupby(["set", "metric"])["value"].agg(["mean", "std"]) * 100
+    told = {key: f"{mean:.2f} ± {std:.2f}" for key, mean, std in found.itertuples()}
+    names = ("aurc", "e_aurc", "augrc", "coverage_at_risk_5")
+    row = of(page(results, "misclassification"), "## Selective prediction", "odin")
+    assert row[1:] == [told["misclassified", name] for name in names]
+    mixed = page(results, "ood-scod_aurc")
+    assert "these shares are bad, in percent: glyphs 23.08, hflip 23.08." in mixed  # 60 of 260
+    assert of(mixed, BY_SET, "odin")[1:3] == [told[name, "scod_aurc"] for name in ("glyphs", "hflip")]
+    assert "[SCOD-AURC ↓ by set](ood-scod_aurc.md)" in page(results, "ood")
+    assert "SCOD" not in page(results, "adversarial")
 
 
 def test_the_page_of_a_matrix_names_methods_that_stand_on_others_alone(results: Path) -> None:
@@ -431,7 +445,7 @@ def test_check_finds_missing_and_surplus_pages_and_writing_mends_both(results: P
 def test_rebuild_says_what_it_did(results: Path, tmp_path: Path) -> None:
     index, csv = tmp_path / "leaderboard.md", tmp_path / "numbers.csv"
     assert rebuild(results, index, check=True)[1] is False
-    assert rebuild(results, index, csv=csv) == (f"wrote {index} and 18 pages and {csv}", True)
+    assert rebuild(results, index, csv=csv) == (f"wrote {index} and 19 pages and {csv}", True)
     assert rebuild(results, index, check=True)[1] is True
     header, *lines = csv.read_text().splitlines()
     assert header == "matrix,kind,set,method,seed,metric,value,low,high,n_good,n_bad"
@@ -440,12 +454,14 @@ def test_rebuild_says_what_it_did(results: Path, tmp_path: Path) -> None:
 
 def test_the_long_form_holds_every_metric_of_every_cell(results: Path) -> None:
     frame = table(results)
-    assert len(frame) == 3 * 2 * ((2 + 2 + 1) * 9 + 1)
+    assert len(frame) == 3 * 2 * ((2 + 2 + 1) * 9 + 2 * 1 + 5)
     assert set(frame["kind"]) == {"ood", "adversarial", "misclassification"}
     said = read_scores(results / "made-v1" / "msp" / "1.parquet")
     chosen = frame.query("kind == 'ood' and set == 'hflip' and method == 'msp' and seed == 1").set_index("metric")
     expected = ranking(said.test, said.ood["hflip"])
-    assert chosen["value"].to_dict() == {k: v for k, v in expected.items() if k not in ("n_good", "n_bad")}
+    assert chosen.drop("scod_aurc")["value"].to_dict() == {
+        k: v for k, v in expected.items() if k not in ("n_good", "n_bad")
+    }
     assert set(chosen["n_good"]) == {200}
     assert set(chosen["n_bad"]) == {60}
     assert chosen.loc["auroc", "low"] < chosen.loc["auroc", "value"] < chosen.loc["auroc", "high"]

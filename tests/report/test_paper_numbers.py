@@ -10,6 +10,7 @@ from made import Drawn, put, skipped_set
 
 from oodbench.data.matrix import find_matrix
 from oodbench.measure.ranking import count, fpr90_ood_positive, ranking
+from oodbench.report.fpr90 import fpr90_table
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.reported import Reported, read_reported
 from oodbench.report.standings import Standings, read_matrices
@@ -101,3 +102,25 @@ def test_the_mean_over_a_group_stands_beside_ours_over_its_sets(tmp_path: Path) 
     rows = [row.split(" | ") for row in reported_table(matrix.kinds[0], "scale tiny", found).splitlines()[2:]]
     near = [ranking(test, bad[name])["auroc"] for name in ("digits", "hflip", "vflip")]
     assert {row[1]: row[3] for row in rows if row[2] == "AUROC ↑"} == {"mean (near)": f"{100 * np.mean(near):.2f}"}
+
+
+def test_a_matrix_of_texts_shows_it_of_every_method_and_no_other_does(tmp_path: Path, said: Drawn) -> None:
+    rng = np.random.default_rng(2)
+    good = {seed: rng.normal(1, 1, 90).astype(np.float32) for seed in (0, 1)}
+    bad = rng.normal(0, 1, 60).astype(np.float32)
+    for seed, test in good.items():
+        drawn = Drawn(test, np.ones(90, bool), {"toy-word-noise": bad})
+        put(tmp_path / "texts", "msp", seed, drawn, matrix="toy-words-v1")
+    (matrix,) = read_matrices(tmp_path / "texts")
+    shown = fpr90_table(matrix.kinds[0], matrix.card, str)
+    assert shown is not None
+    header, _, row = (line.strip("| ").split(" | ") for line in shown.splitlines())
+    assert header == ["Method", "FPR90 ↓, mean", "FPR95 (bad is positive) ↓, mean", "FPR95 ↓, mean", "toy-word-noise"]
+    shares = [100 * fpr90_ood_positive(count(test, bad)) for test in good.values()]
+    assert row[0] == "msp"
+    assert row[1] == row[4] == f"{np.mean(shares):.2f} ± {np.std(shares, ddof=1):.2f}"
+    assert row[3].startswith(f"{100 * np.mean([ranking(test, bad)['fpr95'] for test in good.values()]):.2f} ±")
+    put(tmp_path / "images", "msp", 0, said)
+    (images,) = read_matrices(tmp_path / "images")
+    assert fpr90_table(images.kinds[0], images.card, str) is None
+    assert fpr90_table(matrix.kinds[0], None, str) is None

@@ -11,7 +11,6 @@ NUMBERS = load_reported(Path(__file__).parents[2] / "results" / "reported")
 NO_CARD = {
     "gaussian",  # not said which
     "lsun",
-    "20-newsgroups",
     "icons-50",
     "misclassified",
     "attacks",
@@ -20,7 +19,7 @@ NO_CARD = {
     "bim-lee",
     "deepfool-lee",
     "cw-lee",
-    *("snli", "imdb", "yelp", "ewt-answers", "ewt-email", "ewt-newsgroup", "ewt-reviews", "ewt-weblog"),
+    *("snli", "imdb", "yelp"),
     *("near", "far", "openood-imagenet-200-full-spectrum", "openood-imagenet-1k-full-spectrum"),
     MEAN,
     None,
@@ -49,6 +48,7 @@ def test_a_part_of_a_set_is_known_by_the_whole_and_nothing_else_is() -> None:
         "cifar-10-5k",
         "notmnist-10k",
         "omniglot-small",
+        "trec-50",
     }
     assert known_as("not a card") == ("not a card",)
     cards = load_cards()

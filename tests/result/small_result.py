@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from oodbench.records import Attacked, Fooled, Outcomes, Scores
+from oodbench.records import Changed, Fooled, Outcomes, Scores
 from oodbench.result import Result
 from oodbench.result.rows import Judged
 
@@ -20,7 +20,7 @@ def result(n: int = 120, seed: int = 0, **changed: Any) -> Result:
         scores = Scores(
             level + noise * rng.normal(size=n),
             {"far": rng.normal(size=50) - 2, "my own set": rng.normal(size=30).astype(np.float32)},
-            {"fgsm-8": Attacked(level[index] - 1 + noise * rng.normal(size=40), index)},
+            {"fgsm-8": Changed(level[index] - 1 + noise * rng.normal(size=40), index)},
         )
         return Judged(method, scores, 1.0, 0.0, **more)
 

@@ -7,9 +7,8 @@ import pytest
 from small_result import result
 
 from oodbench.errors import BadData, BadSetting, UnknownName
-from oodbench.records import Scores
+from oodbench.records import Outcomes, Scores
 from oodbench.result import pictures
-from oodbench.result.pictures import risk_by_coverage
 from oodbench.result.rows import Judged
 
 pytest.importorskip("matplotlib")
@@ -70,10 +69,10 @@ def test_risk_at_full_coverage_is_the_error_and_no_method_beats_the_perfect_one(
         assert all(risk >= [least[round(at, 6)] - 1e-5 for at in coverage])
 
 
-def test_equal_scores_are_accepted_together() -> None:
-    coverage, risk = risk_by_coverage(np.array([2.0, 1, 1, 0]), np.array([False, True, False, True]))
-    np.testing.assert_allclose(coverage, [0.25, 0.75, 1])
-    np.testing.assert_allclose(risk, [0, 1 / 3, 1 / 2])
+def test_a_model_without_misclassifications_has_no_risk_to_draw() -> None:
+    right = result(outcomes=Outcomes(np.ones(120, bool), FOUND.outcomes.attacks))
+    with pytest.raises(BadData, match="the risk is the same at every coverage"):
+        right.plot.risk_coverage()
 
 
 def test_the_same_result_makes_the_same_bytes(tmp_path: Path) -> None:

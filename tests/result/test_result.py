@@ -8,7 +8,9 @@ from oodbench.errors import BadData, UnknownName
 from oodbench.measure.cells import Cell
 from oodbench.measure.intervals import delong_test
 from oodbench.measure.paired import comparison
-from oodbench.measure.ranking import RANKING, ranking
+from oodbench.measure.ranking import RANKING, count, ranking
+from oodbench.measure.selective import SELECTIVE, aurc, selective
+from oodbench.result.report import report
 
 FOUND = result()
 
@@ -36,7 +38,23 @@ def test_every_number_is_of_the_scores() -> None:
         for name in ("auroc", "fpr95"):
             number = long.loc[("knn", *key, name)]
             assert (row[f"{name}_low"], row[f"{name}_high"]) == (number["low"], number["high"])
-    assert set(long.index.get_level_values("metric")) == set(RANKING)
+    tests = {"mann_whitney_log10_p", "scod_aurc", *SELECTIVE}
+    assert set(long.index.get_level_values("metric")) == {*RANKING, *tests}
+    for name, value in selective(count(scores["test"][right], scores["test"][~right])).items():
+        assert long.loc[("knn", "misclassification", "misclassified", name), "value"] == value
+    wrong = np.concatenate((scores["test"][~right], scores["far"]))
+    assert long.loc[("knn", "ood", "far", "scod_aurc"), "value"] == aurc(count(scores["test"][right], wrong))
+    assert long.query("metric in @tests")[["low", "high"]].isna().all(axis=None)
+
+
+def test_the_report_says_what_abstaining_gains() -> None:
+    told, long = report(FOUND, []), FOUND.metrics.set_index(["method", "set", "metric"])["value"]
+    row = [long["knn", "misclassified", name] for name in SELECTIVE]
+    assert "| method   | AURC ↓   | E-AURC ↓   | AUGRC ↓   | Coverage at 5 % risk ↑   |" in told
+    assert [f"{100 * value:.2f}" for value in row] in [line.split()[3:-1:2] for line in told.splitlines()]
+    assert [f"{100 * long['knn', name, 'scod_aurc']:.2f}" for name in ("far", "my own set")] in [
+        line.split()[3:-1:2] for line in told.splitlines()
+    ]
 
 
 def test_doubts_and_reasons_stand_on_their_rows() -> None:

@@ -12,12 +12,13 @@ import torch
 from small import bytes_of, here
 
 from oodbench import formulas
+from oodbench.attacks import Victim
 from oodbench.contract import LOGITS
 from oodbench.data.images import ArrayImages
 from oodbench.data.matrix import find_matrix
 from oodbench.models.outputs import Trained
 from oodbench.records import read_record, record_paths
-from oodbench.run import attack, behaviour, models, outputs, quality
+from oodbench.run import behaviour, models, outputs, quality
 from oodbench.run.context import Context
 from oodbench.run.execute import execute
 from oodbench.run.forecast import forecast
@@ -82,8 +83,13 @@ def stretched_arrays(monkeypatch: Patch) -> None:
 
 
 def another_attack(monkeypatch: Patch) -> None:
-    real = attack.gradient
-    monkeypatch.setattr(attack, "gradient", lambda *args: -real(*args))
+    real = Victim.climb
+
+    def downhill(self: Victim, *args: Any) -> Any:
+        slope = real(self, *args)
+        return replace(slope, gradient=-slope.gradient)
+
+    monkeypatch.setattr(Victim, "climb", downhill)
 
 
 def another_calibration(monkeypatch: Patch) -> None:

@@ -1,6 +1,7 @@
 """What results hold of a model: once, whichever methods run; checked, and mended where it is broken."""
 
 import dataclasses
+import json
 
 import pytest
 from small import at, bytes_of, context_in, here
@@ -52,6 +53,32 @@ def test_accuracy_agrees_with_what_is_stored_of_the_model(context):
     assert model.quality.accuracy == outcomes_of(context, record).correct.mean()
     assert model.quality.parameters == 77_562  # WRN-10-1 on one channel, ten classes
     assert model_sha256(model) == record.reference.sha256
+
+
+def test_calibration_stands_before_and_after_the_temperature_of_the_method(context):
+    records = run(context, "msp", "temperature")
+    model = model_of(context, records["msp"])
+    found = model.calibration
+    assert found.temperature == pytest.approx(records["temperature"].facts["T"], rel=1e-9)
+    shared = set(type(found.plain).model_fields) & set(type(model.quality).model_fields)
+    assert {"ece_15", "nll", "brier", "soft_f1"} < shared
+    assert all(getattr(found.plain, name) == getattr(model.quality, name) for name in shared)
+    assert found.scaled != found.plain
+    assert found.scaled.nll > 0
+
+
+def test_a_record_from_before_calibration_was_measured_gets_it_and_nothing_becomes_another(context):
+    first = run(context, "msp")["msp"]
+    path = model_paths(context.workspace.results, "small-v1", "plain", 0).record
+    model = read_model(path)
+    old = json.loads(path.read_text())
+    del old["calibration"], old["seal"]
+    path.write_text(json.dumps(old))
+    assert read_model(path) == model.model_copy(update={"calibration": None})
+    records = run(context, "msp", "energy")
+    assert records["msp"] == first
+    assert records["energy"].status == "ok"
+    assert read_model(path) == model
 
 
 def test_attacked_images_stay_in_their_ball_and_only_right_ones_are_attacked(context):

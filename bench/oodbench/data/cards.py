@@ -273,6 +273,35 @@ class Npz(Fixed):
     parts: dict[str, NpzPart]
 
 
+class ArraysPart(Fixed):
+    """One split: .npy files of an archive.
+
+    Attributes:
+        images: Of images [n h w c].
+        labels: Of their classes [n].
+        rows: The first row and the one after the last, where the files hold several splits one after another.
+    """
+
+    images: Text
+    labels: Text
+    rows: tuple[Annotated[int, Field(ge=0)], Count] | None = None
+
+
+class Arrays(Fixed):
+    """.npy files in a tar or zip archive, read from there, or from where the archive was extracted.
+
+    Attributes:
+        archive: The archive.
+        md5: Of extracted files, by name, where anybody publishes it; others are read as they are.
+    """
+
+    kind: Literal["arrays"]
+    folders: Folders
+    archive: File
+    md5: dict[str, Md5] = Field({})
+    parts: dict[str, ArraysPart]
+
+
 class Either(Fixed):
     """The same images in one of several forms: the first that is here is read.
 
@@ -349,6 +378,69 @@ class Sentences(Fixed):
                 said.pop(name, None)
         return said
 
+    def file(self, split: str) -> File:
+        """Return the file of a split."""
+        return self.parts[split]
+
+
+class TreebankPart(Fixed):
+    """One split: a file, and how the `sent_id` of each sentence begins that belongs to it."""
+
+    file: File
+    sent_id: Text
+
+
+class Treebank(Fixed):
+    """Sentences of a treebank in CoNLL-U: their words (a contraction is several), joined by blanks."""
+
+    kind: Literal["conllu"]
+    folders: Folders
+    parts: dict[str, TreebankPart]
+
+    def file(self, split: str) -> File:
+        """Return the file of a split."""
+        return self.parts[split].file
+
+
+class Articles(Fixed):
+    """Articles as WikiText has them: a paragraph a line, words between blanks; see `oodbench.data.corpora.articles`."""
+
+    kind: Literal["wikitext"]
+    folders: Folders
+    parts: dict[str, File]
+
+    def file(self, split: str) -> File:
+        """Return the file of a split."""
+        return self.parts[split]
+
+
+class Newsgroups(Fixed):
+    """Posts in an archive of folders, a folder a class and a file a post; see `oodbench.data.corpora.newsgroups`.
+
+    Attributes:
+        archive: A gzipped tar file.
+        parts: The folder of each split in it.
+        remove: What scikit-learn's loader takes out of a post.
+        shortest: Letters of a word; shorter ones, and all that is no letter, are left out.
+        words_of: The part of an in-set whose words make its vocabulary.
+    """
+
+    kind: Literal["newsgroups"]
+    folders: Folders
+    archive: File
+    parts: dict[str, Text]
+    remove: tuple[Literal["headers", "footers", "quotes"], ...]
+    shortest: Count
+    words_of: Text = "train"
+
+    def file(self, split: str) -> File:
+        """Return the archive."""
+        return self.archive
+
+
+Corpus = Sentences | Treebank | Articles | Newsgroups
+"""Sources of texts that are read from a file."""
+
 
 class Package(Fixed):
     """Files that a pip package ships; their names are relative to site-packages."""
@@ -409,9 +501,13 @@ Source = Annotated[
     | Zip
     | Strips
     | Npz
+    | Arrays
     | Either
     | HuggingFace
     | Sentences
+    | Treebank
+    | Articles
+    | Newsgroups
     | Package
     | Generator
     | TokenGenerator,
@@ -470,7 +566,7 @@ class Card(Fixed):
         """
         said: dict[str, Any] = content(self)
         said.pop("part_of", None)
-        if not (isinstance(self.source, Sentences) and self.source.labelled == "names"):
+        if not self._read_by_names:
             said.pop("class_names", None)
         if self.tokens is None:
             said.pop("tokens", None)
@@ -508,14 +604,22 @@ class Card(Fixed):
             raise ValueError("tokens is given exactly for an in-set of texts: others are read by the in-set's words")
         if "in" in self.roles and not self.classes:
             raise ValueError("an in-set needs classes")
-        if isinstance(self.source, Sentences) and self.source.labelled == "names" and not self.class_names:
-            raise ValueError("class_names are missing: the lines of the set begin with them")
+        if "in" in self.roles and isinstance(self.source, Treebank | Articles):
+            raise ValueError(f"an in-set needs labels, and a source of kind {self.source.kind!r} has none")
+        if self._read_by_names and not self.class_names:
+            raise ValueError("class_names are missing: the lines or folders of the set begin with them")
         return self
+
+    @property
+    def _read_by_names(self) -> bool:
+        """Whether files say classes by their names."""
+        source = self.source
+        return isinstance(source, Newsgroups) or (isinstance(source, Sentences) and source.labelled == "names")
 
     @property
     def space(self) -> SpaceName:
         """What the set holds."""
-        return "tokens" if isinstance(self.source, Sentences | TokenGenerator) else "images"
+        return "tokens" if isinstance(self.source, Corpus | TokenGenerator) else "images"
 
     @property
     def takes_shape(self) -> bool:

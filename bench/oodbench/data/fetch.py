@@ -7,6 +7,8 @@ from pathlib import Path
 from oodbench.data import huggingface
 from oodbench.data.archives import extract
 from oodbench.data.cards import (
+    Arrays,
+    Articles,
     Card,
     Drawn,
     Either,
@@ -16,12 +18,14 @@ from oodbench.data.cards import (
     HuggingFace,
     Idx,
     ImageLists,
+    Newsgroups,
     Npz,
     Numpy,
     Package,
     Sentences,
     Strips,
     Torchvision,
+    Treebank,
     Zip,
 )
 from oodbench.data.checksums import verified_file
@@ -194,8 +198,10 @@ def _files(card: Card, *splits: str) -> list[File]:
             files = [file for split in wanted for file in (source.parts[split].images, source.parts[split].labels)]
         case Torchvision() | Numpy() | Npz() as source:
             files = [source.parts[split].file for split in wanted]
-        case Sentences() as source:
-            files = [source.parts[split] for split in wanted]
+        case Arrays() as source:
+            files = [source.archive]
+        case Sentences() | Treebank() | Articles() | Newsgroups() as source:
+            files = [source.file(split) for split in wanted]
         case Folder() | Zip() as source:
             files = [file for split in wanted for file in source.parts[split].archives]
         case Strips() as source:
@@ -234,6 +240,10 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
             return archive or _all(find(card, source.folders, file.name, root) for file in stored.members)
         case Numpy() | Npz():
             return find(card, source.folders, source.parts[split].file.name, root)
+        case Arrays():
+            arrays = source.parts[split]
+            packed = find(card, source.folders, source.archive.name, root)
+            return packed or _all(find(card, source.folders, name, root) for name in (arrays.images, arrays.labels))
         case Zip():
             return _all(find(card, source.folders, file.name, root) for file in source.parts[split].archives)
         case Strips():
@@ -242,8 +252,8 @@ def _location(card: Card, split: str, root: Path | None) -> Path | None:
         case Either():
             found = (_location(form, split, root) for form in _forms(card))
             return next((place for place in found if place is not None), None)
-        case Sentences():
-            return find(card, source.folders, source.parts[split].name, root)
+        case Sentences() | Treebank() | Articles() | Newsgroups():
+            return find(card, source.folders, source.file(split).name, root)
         case ImageLists():
             return find(card, source.folders, source.parts[split].list.name, root)
         case Folder():

@@ -89,6 +89,28 @@ def member(archive: Path, name: str) -> bytes:
     raise BadData(f"{archive}: {name} is not a file.")
 
 
+def archived_array(archive: Path, name: str) -> npt.NDArray[Any]:
+    """Return an .npy file of a tar or zip archive.
+
+    Raises:
+        BadData: The archive is damaged, has no such member, or holds something else there.
+    """
+    stored = _zip_member(archive, name) if archive.suffix == ".zip" else member(archive, name)
+    try:
+        array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(stored), allow_pickle=False)
+    except Exception as error:  # a damaged header may raise anything
+        raise BadData(f"{archive}: {name} is not an .npy file ({error}).") from error
+    return array
+
+
+def _zip_member(archive: Path, name: str) -> bytes:
+    try:
+        with zipfile.ZipFile(archive) as stored:
+            return stored.read(name)
+    except Exception as error:  # a damaged archive may raise anything
+        raise BadData(f"{archive}: cannot read {name} ({str(error) or type(error).__name__}).") from error
+
+
 def numpy_array(path: Path) -> Arrays:
     """Return an .npy file of images [n h w c], memory-mapped.
 

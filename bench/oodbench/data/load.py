@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 
 from oodbench.data import synthetic
-from oodbench.data.cards import Card, Drawn, Sentences, find_card
+from oodbench.data.cards import Card, Corpus, Drawn, find_card
 from oodbench.data.changed import ChangedImages, Mirror, negative
 from oodbench.data.fetch import Checked, Status, check, get, status
 from oodbench.data.images import Images, fit_shape
@@ -62,7 +62,7 @@ def load_card(
 ) -> Inputs:
     """Return a part of the data set that a card describes; as `load`, for a card that need not be in `datasets/`."""
     cut = chosen(card, split, n)
-    if isinstance(card.source, Sentences):
+    if isinstance(card.source, Corpus):
         return read_texts(card, card.source, cut, root, _texts(card, like))
     if isinstance(card.source, Drawn) and card.source.generator in TOYS:
         return toy(card.source.generator, n or card.splits[split], generator(card.name, split, seed))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from oodbench.corruptions.registry import CORRUPTIONS, FIFTEEN, SEVERITIES, find_corruption, why_not
 from oodbench.data.attack_cards import load_adaptive, load_attacks
 from oodbench.data.cards import IN_SET, Count, Name, Shape, Text, card_sha256, find_card
 from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
@@ -59,6 +60,49 @@ class AdaptivelyAttacked(Attacked):
     methods: tuple[Text, ...] = ()
 
 
+ALL_FIFTEEN = "fifteen"
+"""Stands for the 15 types that mCE is over, in a matrix."""
+
+Severity = Annotated[int, Field(ge=SEVERITIES[0], le=SEVERITIES[-1])]
+
+
+class Corrupted(Fixed):
+    """Types of corruption of n test images, each at some severities: a failure set a type and severity.
+
+    Attributes:
+        types: Names of corruptions; "fifteen" stands for those that mCE is over.
+        severities: Of all of them.
+        n: Test images that are corrupted; the same for every type, drawn once a matrix.
+        seed: Of what is random in the corruptions.
+        card: A card that holds the in-set's whole test split in each type and severity, in its order (published files):
+            they are read, not made.
+    """
+
+    types: tuple[Name, ...] = Field(min_length=1)
+    severities: tuple[Severity, ...] = Field(SEVERITIES, min_length=1)
+    n: Count
+    seed: Seed = 0
+    card: Name | None = None
+
+    @field_validator("types", mode="before")
+    @classmethod
+    def _each_named(cls, types: Any) -> Any:
+        if not isinstance(types, list | tuple):
+            return types
+        return tuple(name for one in types for name in (FIFTEEN if one == ALL_FIFTEEN else (one,)))
+
+
+class CorruptedSet(NamedTuple):
+    """A failure set of corrupted images: its name, the type and severity, how many, the seed, and the card if any."""
+
+    name: str
+    type: str
+    severity: int
+    n: int
+    seed: int
+    card: str | None
+
+
 class Outliers(Sample):
     """Images that a recipe may train against."""
 
@@ -84,6 +128,7 @@ class Matrix(Fixed):
         attacks: Attacks that are tested, on images of the test part.
         adaptive: Attacks on the model and a detector at once, made for each method after its fit; of each the attack of
             the same budget that does not know the detector is among `attacks`, on as many images or more.
+        corruptions: Corruptions that are tested, of images of the test part.
         adversarial_validation: The attack for tuning, on images of the validation part; not one that is tested.
         outliers: Sets that outlier exposure may train on; no source in common with any test set.
         methods: What runs unless methods are named or all are asked for; none for all.
@@ -108,6 +153,7 @@ class Matrix(Fixed):
     tuning_ood: tuple[Sample, ...] = ()
     attacks: tuple[Attacked, ...] = ()
     adaptive: tuple[AdaptivelyAttacked, ...] = ()
+    corruptions: tuple[Corrupted, ...] = ()
     adversarial_validation: Attacked | None = None
     outliers: tuple[Outliers, ...] = ()
     methods: tuple[Text, ...] = ()
@@ -125,18 +171,8 @@ class Matrix(Fixed):
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
-        checks = (
-            _distinct,
-            _roles,
-            _spaces,
-            _sizes,
-            _origins,
-            _tuned_on_same,
-            _known_attacks,
-            _adaptive,
-            _known_training,
-            _given,
-        )
+        of_sets = _distinct, _roles, _spaces, _sizes, _origins, _tuned_on_same
+        checks = *of_sets, _known_attacks, _adaptive, _known_corruptions, _known_training, _given
         for check in checks:
             for fault in check(self):
                 raise ValueError(fault)
@@ -146,7 +182,18 @@ class Matrix(Fixed):
     def cards(self) -> tuple[str, ...]:
         """Every card it names, the in-set first."""
         named = (*self.ood, *self.tuning_ood, *self.outliers)
-        return tuple(dict.fromkeys([self.in_set, *(one.card for one in named)]))
+        published = [one.card for one in self.corruptions if one.card]
+        return tuple(dict.fromkeys([self.in_set, *(one.card for one in named), *published]))
+
+    @property
+    def corrupted(self) -> tuple[CorruptedSet, ...]:
+        """Every failure set of corrupted images, in the order of types and severities."""
+        return tuple(
+            CorruptedSet(f"{name}-{severity}", name, severity, one.n, one.seed, one.card)
+            for one in self.corruptions
+            for name in one.types
+            for severity in one.severities
+        )
 
     @property
     def space(self) -> Space:
@@ -236,6 +283,7 @@ def _distinct(matrix: Matrix) -> Iterator[str]:
         "attacks": [one.attack for one in matrix.attacks],
         "adaptive": [one.attack for one in matrix.adaptive],
         "outliers": [one.card for one in matrix.outliers],
+        "corruptions": [one.name for one in matrix.corrupted],
         "model": [one.name for one in matrix.model],
     }
     for place, names in lists.items():
@@ -269,6 +317,7 @@ def _spaces(matrix: Matrix) -> Iterator[str]:
         "attacks": [one.attack for one in matrix.attacks],
         "adaptive": [one.attack for one in matrix.adaptive],
         "adversarial_validation": held and held.attack,
+        "corruptions": [one.name for one in matrix.corrupted],
         "training.augment": list(matrix.training.augment) if matrix.training else [],
     }
     for place, value in of_pixels.items():
@@ -363,6 +412,21 @@ def _adaptive(matrix: Matrix) -> Iterator[str]:
             yield f"adaptive: {one.attack} is on {one.n} images; of `attacks` {of} {got}, expected on as many or more"
         if beside.setdefault(of, one.n) != one.n:
             yield f"adaptive: attacks made from {of} are on {beside[of]} and {one.n} images, expected the same"
+
+
+def _known_corruptions(matrix: Matrix) -> Iterator[str]:
+    types = dict.fromkeys(name for one in matrix.corruptions if one.card is None for name in one.types)
+    for name in types:
+        if name not in CORRUPTIONS:
+            yield f"corruptions: {UnknownName('corruption', name, (*CORRUPTIONS, ALL_FIFTEEN))}"
+        elif matrix.shape and (why := why_not(find_corruption(name), matrix.shape)):
+            yield f"corruptions: {why}"
+    for corrupted in matrix.corrupted:
+        if corrupted.card and corrupted.name not in (known := _card(corrupted.card, "corruptions").splits):
+            yield f"corruptions: {UnknownName(f'split of {corrupted.card}', corrupted.name, known)}"
+    for one in matrix.corruptions:
+        if one.n > matrix.n_test:
+            yield f"corruptions: n is {one.n}, expected at most n_test = {matrix.n_test}"
 
 
 def _known_training(matrix: Matrix) -> Iterator[str]:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from oodbench.data import formats
 from oodbench.data.cards import (
+    Arrays,
+    ArraysPart,
     Card,
     Either,
     File,
@@ -35,6 +38,7 @@ from oodbench.data.packaged import packaged, packaged_files
 from oodbench.data.places import cache_folder, find, holding, missing
 from oodbench.data.zips import npy_labels, npz_images, zipped
 from oodbench.errors import BadChecksum, BadData
+from oodbench.npy import mapped
 from oodbench.spaces import Shape
 
 
@@ -73,6 +77,8 @@ def _read(card: Card, split: str, root: Path | None, shape: Shape | None, seed: 
             part = source.parts[split]
             path = verified_file(_found(card, source.folders, part.file.name, root), part.file, card.name)
             return ArrayImages(*npz_images(path, part), card=card.name)
+        case Arrays() as source:
+            return _arrays(card, source, source.parts[split], root)
         case Either() as source:
             return _either(card, source, split, root, shape)
         case HuggingFace() as source:
@@ -115,6 +121,12 @@ def files(card: Card, split: str, root: Path | None) -> tuple[Path, ...]:
             return tuple(_found(card, source.folders, file.name, root) for file in (*strips.pictures, strips.labels))
         case Npz() as source:
             return (_found(card, source.folders, source.parts[split].file.name, root),)
+        case Arrays() as source:
+            arrays = source.parts[split]
+            extracted = [find(card, source.folders, name, root) for name in (arrays.images, arrays.labels)]
+            if all(extracted):
+                return tuple(path for path in extracted if path)
+            return (_found(card, source.folders, source.archive.name, root),)
         case Either():
             return files(form_here(card, split, root), split, root)
         case HuggingFace() as source:
@@ -200,6 +212,29 @@ def _strips(card: Card, source: Strips, split: str, root: Path | None, shape: Sh
     path = _found(card, source.folders, part.labels.name, root)
     labels = npy_labels(verified(content(path), part.labels, card.name), str(path))
     return ArrayImages(np.ascontiguousarray(np.concatenate(rows)), labels, card.name)
+
+
+def _arrays(card: Card, source: Arrays, part: ArraysPart, root: Path | None) -> ArrayImages:
+    """Read rows of two .npy files, extracted or in their archive."""
+    pixels, labels = (_stored_array(card, source, name, root) for name in (part.images, part.labels))
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or labels.ndim != 1 or len(labels) != len(pixels):
+        got = f"{pixels.dtype}{list(pixels.shape)} and labels {labels.dtype}{list(labels.shape)}"
+        raise BadData(f"{card.name}: {part.images} has {got}, expected uint8[n h w c] and labels [n].")
+    start, stop = part.rows or (0, len(pixels))
+    if stop > len(pixels):
+        raise BadData(f"{card.name}: {part.images} has {len(pixels)} images, expected at least {stop}.")
+    rows = slice(start, stop)
+    return ArrayImages(pixels[rows].transpose(0, 3, 1, 2), labels[rows].astype(np.int64), card.name)
+
+
+def _stored_array(card: Card, source: Arrays, name: str, root: Path | None) -> npt.NDArray[Any]:
+    extracted = find(card, source.folders, name, root)
+    if extracted is None:
+        archive = verified_file(_found(card, source.folders, source.archive.name, root), source.archive, card.name)
+        return formats.archived_array(archive, name)
+    if name in source.md5:
+        verified_file(extracted, File(name=name, md5=source.md5[name]), card.name)
+    return mapped(extracted)
 
 
 def _either(card: Card, source: Either, split: str, root: Path | None, shape: Shape) -> ArrayImages:

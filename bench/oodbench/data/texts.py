@@ -1,4 +1,4 @@
-"""Texts: n sentences as ids of words, read from files with a sentence a line.
+"""Texts: n sentences as ids of words.
 
 Words are what stands between blanks, in lower case. A vocabulary holds the commonest words of an in-set's training
 part, and out-sets are read by it: to a network trained on questions, what it never saw is one word, the unknown one.
@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.data.cards import Card, Sentences
-from oodbench.data.checksums import content, verified
+from oodbench.data.cards import Card, Corpus, Newsgroups, Sentences
+from oodbench.data.corpora import read_corpus
 from oodbench.data.images import digest_of
 from oodbench.data.inputs import Indices, check_labels
-from oodbench.data.places import find, missing
 from oodbench.data.splits import Cut, find_cut
 from oodbench.errors import BadData
 from oodbench.spaces import Tokens
@@ -131,8 +130,8 @@ class TextInputs:
         return digest_of(self.ids.shape, iter([self.ids.astype("<i8")]), self.labels)
 
 
-def read_texts(card: Card, source: Sentences, cut: Cut, root: Path | None, like: TextInputs | None) -> TextInputs:
-    """Return a part of a set of sentences, in the words of an in-set: `like`, or the set's own training part.
+def read_texts(card: Card, source: Corpus, cut: Cut, root: Path | None, like: TextInputs | None) -> TextInputs:
+    """Return a part of a set of texts, in the words of an in-set: `like`, or the set's own training part.
 
     Raises:
         MissingData: A file is not on this machine.
@@ -142,46 +141,15 @@ def read_texts(card: Card, source: Sentences, cut: Cut, root: Path | None, like:
     vocabulary = like.vocabulary if like is not None else _own_vocabulary(card, source, root)
     if vocabulary is None:
         raise BadData(f"{card.name}: sentences are read by the words of an in-set, and `like` was drawn without any.")
-    texts, labels = _lines(card, source, cut.of, root)
+    texts, labels = read_corpus(card, source, cut.of, root)
     chosen = vocabulary.encode([texts[place] for place in cut.indices])
     classes = labels[cut.indices] if labels is not None and card.classes else None
     return TextInputs(chosen, classes, card.name, vocabulary)
 
 
-def _own_vocabulary(card: Card, source: Sentences, root: Path | None) -> Vocabulary:
-    if card.tokens is None:
+def _own_vocabulary(card: Card, source: Corpus, root: Path | None) -> Vocabulary:
+    if card.tokens is None or not isinstance(source, Sentences | Newsgroups):
         raise BadData(f"{card.name}: the set is read by the in-set's words; pass its texts as `like`.")
     train = find_cut(card, source.words_of)
-    texts, _ = _lines(card, source, train.of, root)
+    texts, _ = read_corpus(card, source, train.of, root)
     return vocabulary_of((texts[place] for place in train.indices), card.tokens, card.name)
-
-
-def _lines(card: Card, source: Sentences, split: str, root: Path | None) -> tuple[list[str], Ids | None]:
-    """Return the sentences of a stored split, and their classes where each line begins with one."""
-    file = source.parts[split]
-    path = find(card, source.folders, file.name, root)
-    if path is None:
-        raise missing(card, file.name, root)
-    try:
-        text = verified(content(path), file, card.name).decode(source.encoding)
-    except UnicodeDecodeError as error:
-        raise BadData(f"{path}: not text in {source.encoding} ({error.reason} at byte {error.start}).") from error
-    lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]  # Latin-1 has other ends of lines
-    if len(lines) != card.splits[split]:
-        raise BadData(f"{card.name}/{split}: got {len(lines)} sentences, expected {card.splits[split]}.")
-    if source.blank:
-        lines = [line.replace(source.blank, " ") for line in lines]
-    if not source.labelled:
-        return lines, None
-    pairs = [line.partition(" ") for line in lines]
-    names = card.class_names if source.labelled == "names" else tuple(map(str, range(card.classes)))
-    return [sentence for _, _, sentence in pairs], _classes(card, split, [label for label, _, _ in pairs], names)
-
-
-def _classes(card: Card, split: str, labels: list[str], names: tuple[str, ...]) -> Ids:
-    known = {name: label for label, name in enumerate(names)}
-    for line, label in enumerate(labels, 1):
-        if label not in known:
-            expected = f"{names[0]} to {names[-1]}" if names[0] == "0" else f"one of {', '.join(names)}"
-            raise BadData(f"{card.name}/{split}, line {line}: got the class {label!r}, expected {expected}.")
-    return np.array([known[label] for label in labels], np.int64)

@@ -6,7 +6,7 @@ are good and bad, which sets of it a matrix names, and how all this is told to p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -17,7 +17,8 @@ from pydantic import AfterValidator
 from oodbench.errors import BadData, UnknownName
 from oodbench.measure.metrics import METRICS
 from oodbench.measure.misclassification import of_counts
-from oodbench.measure.ranking import Counts
+from oodbench.measure.ranking import Counts, count
+from oodbench.measure.selective import SELECTIVE, aurc, selective
 from oodbench.records import Adapted, Outcomes, Scores
 
 if TYPE_CHECKING:
@@ -41,11 +42,19 @@ COVARIATE = "covariate"
 
 
 class Groups(NamedTuple):
-    """The scores of one failure set: its name, its good and its bad inputs, float64."""
+    """The scores of one failure set, float64.
+
+    Attributes:
+        name: Of the set.
+        good: Of its good inputs [n].
+        bad: Of its bad inputs [m].
+        wrong: Which of the good inputs the classifier gets wrong [n]; None where that is not known, or is no question.
+    """
 
     name: str
     good: Floats
     bad: Floats
+    wrong: NDArray[np.bool_] | None = None
 
 
 class Column(NamedTuple):
@@ -65,11 +74,16 @@ class Kind:
         short: As a heading of columns.
         good: What is good, in words.
         bad: What is bad, in words.
-        groups: The failure sets of a scores file, given what the reference classifier does; a group may be empty.
+        groups: The failure sets of a scores file, given what the reference classifier does, and the sets of shifted
+            in-set images (see `shifted_sets`); a group may be empty.
         planned: The failure sets that a matrix names, those of a group together.
         group: The group of a failure set that no matrix names, by its name.
         headings: Titles of metrics that have another name here.
         tests: Numbers by name that are measured besides the ranking metrics.
+        further: Those of them that have tables like a ranking metric's.
+        called: What a bad input is called where there is little room.
+        made_of: Other kinds whose scores these are: what one of their sets lacks, is lacking here.
+        one_draw: Whether all sets are versions of the same inputs, so that a resample draws the same of each.
         apart: Whether the groups of its sets are failures of their own, where a table has a column a failure.
     """
 
@@ -78,11 +92,15 @@ class Kind:
     short: str
     good: str
     bad: str
-    groups: Callable[[Scores, Outcomes | None], Iterator[Groups]]
+    groups: Callable[[Scores, Outcomes | None, Collection[str]], Iterator[Groups]]
     planned: Callable[[Matrix], tuple[Column, ...]] = lambda matrix: ()
     group: Callable[[str], str] = lambda name: ""
     headings: Mapping[str, str] = field(default_factory=dict)
-    tests: Callable[[Counts], dict[str, float]] = lambda counts: {}
+    tests: Callable[[Counts, Groups], dict[str, float]] = lambda counts, groups: {}
+    further: tuple[str, ...] = ()
+    called: str = "bad"
+    made_of: frozenset[str] = frozenset()
+    one_draw: bool = False
     apart: bool = False
 
     def heading(self, metric: str) -> str:
@@ -96,10 +114,22 @@ class Kind:
         return f"Good: {self.good}. Bad: {self.bad}."
 
 
-def _ood(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
-    test = scores.test.astype(np.float64)
+def _ood(scores: Scores, outcomes: Outcomes | None, shifted: Collection[str]) -> Iterator[Groups]:
+    test, wrong = scores.test.astype(np.float64), ~outcomes.correct if outcomes else None
     for name, bad in sorted(scores.ood.items()):
-        yield Groups(name, test, bad.astype(np.float64))
+        yield Groups(name, test, bad.astype(np.float64), wrong)
+
+
+def _scod(counts: Counts, groups: Groups) -> dict[str, float]:
+    """Return AURC with all out-set inputs counted as wrong; nothing where nobody knows what is right, or nothing is.
+
+    Source: Xia & Bouganis, Augmenting Softmax Information for Selective Classification with Out-of-Distribution Data,
+    ACCV 2022, at the sizes of the sets as they are.
+    """
+    if groups.wrong is None or groups.wrong.all():
+        return {}
+    wrong = np.concatenate((groups.good[groups.wrong], groups.bad))
+    return {"scod_aurc": aurc(count(groups.good[~groups.wrong], wrong))}
 
 
 def _ood_of(matrix: Matrix) -> tuple[Column, ...]:
@@ -107,7 +137,7 @@ def _ood_of(matrix: Matrix) -> tuple[Column, ...]:
     return tuple(sorted((Column(one.card, one.group) for one in matrix.ood), key=lambda one: order.index(one.group)))
 
 
-def _adversarial(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
+def _adversarial(scores: Scores, outcomes: Outcomes | None, shifted: Collection[str]) -> Iterator[Groups]:
     """Raise BadData where the scores are not of the images that were attacked."""
     test = scores.test.astype(np.float64)
     for name, attacked in sorted(scores.adversarial.items()):
@@ -129,23 +159,57 @@ def _precision(name: str) -> str:
     return "rounded" if name.endswith(ROUNDED) else "exact"
 
 
-def _misclassification(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
+def _misclassification(scores: Scores, outcomes: Outcomes | None, shifted: Collection[str]) -> Iterator[Groups]:
     if outcomes is not None:
         test = scores.test.astype(np.float64)
         yield Groups("misclassified", test[outcomes.correct], test[~outcomes.correct])
 
 
-def _mann_whitney(counts: Counts) -> dict[str, float]:
-    return {"mann_whitney_log10_p": of_counts(counts).log10_p}
+def _tests(counts: Counts, groups: Groups) -> dict[str, float]:
+    return {"mann_whitney_log10_p": of_counts(counts).log10_p} | selective(counts)
 
 
-def _corruption(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
+def _corruption(scores: Scores, outcomes: Outcomes | None, shifted: Collection[str]) -> Iterator[Groups]:
     test = scores.test.astype(np.float64)
-    for name, bad in sorted(scores.corruption.items()):
-        yield Groups(name, test, bad.astype(np.float64))
+    for name, corrupted in sorted(scores.corruption.items()):
+        yield Groups(name, test, corrupted.scores.astype(np.float64))
 
 
-def _adaptive(scores: Scores, outcomes: Outcomes | None) -> Iterator[Groups]:
+def _corruption_of(matrix: Matrix) -> tuple[Column, ...]:
+    return tuple(Column(one.name, one.type) for one in matrix.corrupted)
+
+
+def shifted_sets(matrix: Matrix | None) -> frozenset[str]:
+    """Return the sets of a matrix that hold shifted in-set images: those of the group covariate, and corrupted ones."""
+    if matrix is None:
+        return frozenset()
+    covariate = [one.card for one in matrix.ood if one.group == COVARIATE]
+    return frozenset([*covariate, *(one.name for one in matrix.corrupted)])
+
+
+def _full_spectrum(scores: Scores, outcomes: Outcomes | None, shifted: Collection[str]) -> Iterator[Groups]:
+    """Yield nothing where there are no shifted images, or a set of them lacks: the good inputs would be others.
+
+    Of the K corrupted sets, which are of the same n images, the k-th gives every K-th image, from the k-th on: n
+    corrupted images, each once, and of every set as many.
+    """
+    corrupted = [one for name, one in sorted(scores.corruption.items()) if name in shifted]
+    covariate = [bad for name, bad in sorted(scores.ood.items()) if name in shifted]
+    if not shifted or len(corrupted) + len(covariate) < len(shifted):
+        return
+    some = [one.scores[place :: len(corrupted)] for place, one in enumerate(corrupted)]
+    good = np.concatenate([scores.test, *covariate, *some]).astype(np.float64)
+    for name, bad in sorted(scores.ood.items()):
+        if name not in shifted:
+            yield Groups(name, good, bad.astype(np.float64))
+
+
+def _full_spectrum_of(matrix: Matrix) -> tuple[Column, ...]:
+    shifted = shifted_sets(matrix)
+    return tuple(one for one in _ood_of(matrix) if one.name not in shifted) if shifted else ()
+
+
+def _adaptive(scores: Scores, outcomes: Outcomes | None, shifted: Collection[str]) -> Iterator[Groups]:
     """Yield each adaptive attack, and once beside those made from one attack that one, on their images.
 
     Raises:
@@ -195,6 +259,9 @@ KINDS: dict[str, Kind] = {
             "inputs of other sets",
             _ood,
             _ood_of,
+            tests=_scod,
+            further=("scod_aurc",),
+            called="out-set",
             apart=True,
         ),
         Kind(
@@ -207,6 +274,7 @@ KINDS: dict[str, Kind] = {
             _adversarial,
             _adversarial_of,
             _precision,
+            called="attacked",
         ),
         Kind(
             "adaptive",
@@ -218,6 +286,7 @@ KINDS: dict[str, Kind] = {
             _adaptive,
             _adaptive_of,
             _knows,
+            called="adaptive",
         ),
         Kind(
             "misclassification",
@@ -228,7 +297,9 @@ KINDS: dict[str, Kind] = {
             _misclassification,
             lambda matrix: (Column("misclassified", ""),),
             headings={"aupr_in": "AUPR-Success", "aupr_out": "AUPR-Error"},
-            tests=_mann_whitney,
+            tests=_tests,
+            further=tuple(SELECTIVE),
+            called="wrong",
         ),
         Kind(
             "corruption",
@@ -237,7 +308,22 @@ KINDS: dict[str, Kind] = {
             "in-set test images",
             "their corrupted versions, type-severity",
             _corruption,
+            _corruption_of,
             group=lambda name: name.rsplit("-", 1)[0],
+            called="corrupted",
+            one_draw=True,
+        ),
+        Kind(
+            "full-spectrum",
+            "Full-spectrum OOD inputs",
+            "Full spectrum",
+            "in-set test images, those of the in-set's classes under a shift (the group covariate), and corrupted "
+            "ones: each corrupted image once, over all types and severities",
+            "inputs of other sets",
+            _full_spectrum,
+            _full_spectrum_of,
+            made_of=frozenset({"ood", "corruption"}),
+            called="out-set",
         ),
     )
 }

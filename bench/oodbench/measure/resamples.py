@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from oodbench.errors import UnknownName
 from oodbench.measure.cells import Cell
 from oodbench.measure.intervals import weighted
+from oodbench.measure.kinds import find_kind
 from oodbench.measure.ranking import RANKING, at_least_95_percent
 
 Floats = NDArray[np.float64]
@@ -43,7 +44,7 @@ def drawn_mean(cells: Iterable[Cell], metric: str, resamples: int = RESAMPLES, s
     total = np.zeros(resamples)
     for cell in cells:
         of_good = weights_of("good", len(cell.good), resamples, seed)
-        of_bad = weights_of(f"bad/{STREAMS.get(cell.name, cell.name)}", len(cell.bad), resamples, seed)
+        of_bad = weights_of(f"bad/{_stream(cell)}", len(cell.bad), resamples, seed)
         if quick := QUICK.get(metric):
             if id(cell.good) not in prepared:
                 prepared[id(cell.good)] = quick.of_good(cell.good, of_good)
@@ -52,6 +53,11 @@ def drawn_mean(cells: Iterable[Cell], metric: str, resamples: int = RESAMPLES, s
             drawn = _remeasured(cell, of_good, of_bad, metric)
         total += drawn / len(cells)
     return total
+
+
+def _stream(cell: Cell) -> str:
+    """Return the name under which the bad inputs of a cell are drawn: of versions of the same inputs, the same ones."""
+    return cell.failure if find_kind(cell.failure).one_draw else STREAMS.get(cell.name, cell.name)
 
 
 @lru_cache(maxsize=32)  # the sets of a matrix, and those whose sizes depend on the model

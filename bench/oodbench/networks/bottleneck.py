@@ -3,7 +3,7 @@
     q(z|x) = N(mu, diag sigma^2),   (mu, rho) = W f(x) + b,   sigma = softplus(rho - 5)
     P(y|x) = 1/S sum_s softmax(V (mu + sigma eps_s) + c)_y
 
-The S noise vectors eps_s are the same for all inputs: the averaged decoder is a plain function of the pixels.
+The S noise vectors eps_s are the same for all inputs: the averaged decoder is a plain function of the input.
 """
 
 import math
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
-from oodbench.contract import FEATURE_MAP, FEATURES, LOGITS, POSTERIOR, PRIOR, Output
+from oodbench.contract import FEATURES, LOGITS, POSTERIOR, PRIOR, Output
 from oodbench.formulas import gaussian_kl
 from oodbench.networks.classifier import NONE
 from oodbench.networks.gaussian import Gaussian
@@ -45,7 +45,6 @@ class StochasticBottleneck(nn.Module):
     """
 
     passes = 1
-    entries: frozenset[Output] = frozenset({FEATURE_MAP, FEATURES})
     noise: Tensor
 
     def __init__(
@@ -65,6 +64,12 @@ class StochasticBottleneck(nn.Module):
         self.register_buffer("noise", torch.randn(samples, latent, generator=torch.Generator().manual_seed(0)))
 
     @property
+    def entries(self) -> frozenset[Output]:
+        """Those of the encoder; its features are below the code, and the posterior's mean takes their place."""
+        below: frozenset[Output] = self.encoder.entries  # type: ignore[assignment]
+        return below | {FEATURES}
+
+    @property
     def constants(self) -> Mapping[Output, Any]:
         """The priors."""
         return {PRIOR: self.prior}
@@ -81,11 +86,11 @@ class StochasticBottleneck(nn.Module):
         return Gaussian(mean, (log_v + (log_v.clamp(-SPREAD, SPREAD) - log_v).detach()).exp())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return log P(y|x) [n C] of pixels [n c h w]."""
+        """Return log P(y|x) [n C] of pixels [n c h w] or tokens [n t]."""
         return self.decoded(self.posterior(x))
 
     def posterior(self, x: Tensor) -> Gaussian:
-        """Return q(z|x) of pixels [n c h w]."""
+        """Return q(z|x) of pixels [n c h w] or tokens [n t]."""
         return self.encoded(self.encoder(x))
 
     def encoded(self, outputs: Tensor) -> Gaussian:
@@ -108,8 +113,8 @@ class StochasticBottleneck(nn.Module):
         self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
     ) -> Mapping[Output, Any]:
         """Return outputs for x after one forward pass; the features are the posterior's mean."""
-        map_alone = {output: value for output, value in replacing.items() if output == FEATURE_MAP}
-        below: Mapping[Output, Any] = self.encoder.outputs(x, wanted | {LOGITS}, map_alone)  # type: ignore[operator]
+        under = {output: value for output, value in replacing.items() if output != FEATURES}
+        below: Mapping[Output, Any] = self.encoder.outputs(x, wanted | {LOGITS}, under)  # type: ignore[operator]
         q = self.encoded(below[LOGITS])
         q = q._replace(mean=replacing.get(FEATURES, q.mean))
         return {**below, FEATURES: q.mean, POSTERIOR: q, LOGITS: self.decoded(q)}
@@ -127,7 +132,7 @@ def information_loss(
 
     Args:
         net: Whom to train.
-        x: Pixels [n c h w].
+        x: Pixels [n c h w] or tokens [n t].
         labels: Classes [n].
         prior: Which of the R priors each input is measured against [n].
         beta: Weight of the rate.

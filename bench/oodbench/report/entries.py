@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from oodbench.data.matrix import known_matrix
 from oodbench.errors import BadData, BadRecord
 from oodbench.measure.cells import Cell, cells
+from oodbench.measure.kinds import shifted_sets
 from oodbench.records import (
     MODELS,
     ModelRecord,
     ModelUsed,
     Outcomes,
     Record,
+    Scores,
     command,
     model_paths,
     model_sha256,
@@ -85,10 +88,28 @@ class Entry:
         """
         if self.record.scores_sha256 is None:
             return ()
+        scores, outcomes = self.read()
         try:
-            return tuple(cells(verify(self.record, self.scores), self._outcomes()))
+            return tuple(cells(scores, outcomes, self.shifted))
         except BadData as error:
             raise BadData(f"{self.scores}: {error}; remake both: {command(self.record)}") from error
+
+    def read(self) -> tuple[Scores, Outcomes | None]:
+        """Return its scores, and what the reference classifier does, if it classifies; there must be scores.
+
+        Raises:
+            BadRecord: As `cells`.
+            BadData: As `cells`.
+        """
+        try:
+            return verify(self.record, self.scores), self._outcomes()
+        except BadData as error:
+            raise BadData(f"{self.scores}: {error}; remake both: {command(self.record)}") from error
+
+    @property
+    def shifted(self) -> frozenset[str]:
+        """Its sets of shifted in-set images, which the full spectrum counts as good."""
+        return shifted_sets(known_matrix(self.record.matrix))
 
     def _outcomes(self) -> Outcomes | None:
         try:
@@ -110,6 +131,11 @@ def collect(results: Path, matrix: str | None = None) -> list[Entry]:
     """
     models: Models = {}
     return [_entry(results, record, models) for record in _records(results, matrix)]
+
+
+def matrices_in(results: Path) -> list[str]:
+    """Return the names of the matrices that have results in a folder, sorted."""
+    return sorted({path.relative_to(results).parts[0] for path in visible(results, "*/*/*.json")} - OTHERS)
 
 
 def visible(results: Path, pattern: str) -> list[Path]:

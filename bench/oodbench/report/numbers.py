@@ -28,7 +28,7 @@ from oodbench.measure.resamples import drawn_mean
 from oodbench.report.entries import Entry
 from oodbench.store import atomically, digest
 
-METRICS_VERSION = 3
+METRICS_VERSION = 4
 """Of the code that turns scores into numbers and draws: one more wherever a number changes."""
 
 RESAMPLES = 200
@@ -151,7 +151,8 @@ def read_metrics(results: Path) -> pd.DataFrame:
 def inputs_of(entry: Entry) -> str:
     """Return the sha256 (hex, its beginning) of all that the numbers of an entry are computed from."""
     outcomes = entry.outcomes.sha256 if entry.outcomes else None
-    return digest(METRICS_VERSION, RESAMPLES, entry.record.scores_sha256, outcomes, entry.record.seed)[:16]
+    shifted = [sorted(entry.shifted)] if entry.shifted else []
+    return digest(METRICS_VERSION, RESAMPLES, entry.record.scores_sha256, outcomes, entry.record.seed, *shifted)[:16]
 
 
 def _model(entry: Entry) -> tuple[str, str, int]:

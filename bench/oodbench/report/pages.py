@@ -20,8 +20,12 @@ from oodbench.measure.kinds import COVARIATE, averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
 from oodbench.report.attackers import GAP, failures_said, failures_table, gap_tables
+from oodbench.report.calibration import calibration_parts
 from oodbench.report.choice import choice
 from oodbench.report.families import FAMILIES, MOST_ROWS, folded, of_families, short_board, short_board_said
+from oodbench.report.fpr90 import SAID as FPR90_SAID
+from oodbench.report.fpr90 import fpr90_table
+from oodbench.report.ids import row_id
 from oodbench.report.mann_whitney import SAID, mann_whitney_said, mann_whitney_table, reported_mann_whitney
 from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
@@ -39,7 +43,8 @@ from oodbench.report.numbers import RANKED_BY, RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
 from oodbench.report.rank_table import ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
-from oodbench.report.sets import set_table
+from oodbench.report.robustness import error_table, robustness_said, robustness_table
+from oodbench.report.sets import MOST_SETS, set_table
 from oodbench.report.site import COMMAND, MARK, PICTURE, WHOLE, Pages, Site, sweep_picture, to
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.superseded import MARK as MARKED
@@ -49,7 +54,11 @@ from oodbench.report.tables import (
     UNMOVED,
     Linked,
     attack_table,
+    bad_shares,
+    further_metrics,
+    further_table,
     gap_table,
+    heat_map,
     method_table,
     metric_tables,
     needs_table,
@@ -98,6 +107,10 @@ from stored scores. `{command}` writes this file and the pages that it links to,
   (out-of-distribution, from sources that no test set uses), `ood_val_same` (other images of the very out-set that is
   tested, as some papers do; in matrices of their own), `adversarial_val`. **Labels**: whether its fit reads them.
 - **Passes** are forward passes through the network that one input costs, and gradient passes (∇).
+- **Version** completes a permanent id: a row is `matrix/method@version`, on one kind of failure `…#kind`, and a number
+  `…#kind/set/metric`, as `tiny-v1/odin@1#ood/glyphs/fpr95`; a mean over sets is the set `mean`, or `mean:far` of a
+  group. `oodbench cite ID` prints the number, its interval and what to cite. What is made again under another version
+  has another id.
 - The papers' own numbers stand in tables of their own, each with the convention it obeys and its source."""
 
 SCALES = {
@@ -131,6 +144,11 @@ ATTACKED = (
     "fooled it."
 )
 
+HEAT = (
+    "AUROC in percent, mean over the sets of a group and over seeds. █ 95 or more, ▓ 80, ▒ 65, ░ 55; at 50 a method "
+    "cannot tell them apart, and below it takes them for cleaner than clean ones."
+)
+
 STAYED = (
     "Unmoved is the share, in percent, that an attack left as they were: no derivative led anywhere, as in a "
     "classifier that is saturated, which is no robustness; or no small change was found that fools."
@@ -141,6 +159,12 @@ EARLIER = f"{MARKED} made by an earlier version of the method: [what has changed
 
 BITS = (
     "The mean of -log2 p of an 8-bit image under each density, divided by its number of values: fewer bits, likelier."
+)
+
+
+ABSTAINING = (
+    "A classifier may abstain on the inputs that score lowest: coverage is the share of inputs that it accepts, risk "
+    "the share of errors among these. In percent; docs/metrics.md says what becomes of ties."
 )
 
 
@@ -204,9 +228,14 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
             by = f"## All kinds of failure by {METRICS[metric].title}"
             parts += [by, ranks_of_all_said(matrix, metric), *_overview(matrix, metric, linked)]
     parts += ["## What was judged", *given_said(matrix.card), CALIBRATION, model_table(matrix, linked)]
+    parts += calibration_parts(matrix, linked)
     ours, theirs = bits_table(matrix, linked), reported_bits(matrix, reported)
     parts += ["### Bits per dimension", BITS, ours] if ours else []
     parts += ["### Bits per dimension in the papers", theirs] if theirs else []
+    if (said := robustness_said(matrix)) and (errors := robustness_table(matrix)):
+        by_type = error_table(matrix)
+        parts += ["### Robustness to corruptions", said, errors]
+        parts += [folded("Error by type, mean over severities", by_type)] if by_type else []
     for sweep in sweeps(matrix):
         title = f"{sweep.field} of {sweep.recipe}"
         parts += [f"## What {sweep.field} changes in {sweep.recipe}", sweep_table(sweep, matrix, linked)]
@@ -223,7 +252,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
 
 def _by_set(standings: Standings) -> Sequence[str]:
     """Return the metrics that have a page by set; none where there is one set."""
-    return SHOWN if len(standings.columns) > 1 else ()
+    return (*SHOWN, *further_metrics(standings)) if len(standings.columns) > 1 else ()
 
 
 def _metric(site: Site, standings: Standings, metric: str) -> str:
@@ -237,7 +266,8 @@ def _metric(site: Site, standings: Standings, metric: str) -> str:
     order = f"In the order of the {METRICS[RANKED_BY].title} ranks."
     earlier = [EARLIER] if site.superseded.get(standings.matrix) else []
     tables = metric_tables(standings, metric, site.linked(here, standings.matrix))
-    return _text([title, " · ".join(above), order, *earlier, tables])
+    further = [ABSTAINING, METRICS[metric].definition, bad_shares(standings)] if metric in kind.further else []
+    return _text([title, " · ".join(above), *further, order, *earlier, tables])
 
 
 def _overview(matrix: MatrixResults, metric: str, linked: Linked) -> list[str]:
@@ -279,10 +309,17 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     parts = [f"# {kind.title} on `{matrix.name}` (`{kind.name}`)", " · ".join(above), _sizes(standings)]
     parts += [EARLIER] if site.superseded.get(standings.matrix) else []
     parts += [ranks_said(standings), *_ranking(standings, linked)]
+    if shades := heat_map(standings, linked):
+        parts += ["## Which method finds what", HEAT, shades]
     parts += ["## Other metrics, and what each method needs", _if_long(standings, needs_table(standings, linked))]
+    if abstaining := further_table(standings, linked):
+        said = [f"**{kind.heading(metric)}**: {METRICS[metric].definition}" for metric in further_metrics(standings)]
+        parts += ["## Selective prediction", " ".join([ABSTAINING, *said]), _if_long(standings, abstaining)]
+    recall = fpr90_table(standings, matrix.card, linked)
+    parts += ["## FPR90", FPR90_SAID, _if_long(standings, recall)] if recall else []
     attacks = attack_table(standings)
-    said = f"{ATTACKED} {STAYED}" if attacks and UNMOVED in attacks else ATTACKED
-    parts += ["## What the attacks achieved", said, attacks] if attacks else []
+    unmoved = [STAYED] if attacks and UNMOVED in attacks else []
+    parts += ["## What the attacks achieved", " ".join([ATTACKED, *unmoved]), attacks] if attacks else []
     gaps = gap_tables(standings, linked)
     parts += ["## What knowing the detector is worth", GAP, _if_long(standings, gaps)] if gaps else []
     tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
@@ -345,6 +382,8 @@ def _row(site: Site, here: str, matrix: MatrixResults, row: str) -> list[str]:
         if row in one.entries:
             kind = link(one.kind.title, to(here, site.of_kind(one)))
             parts += [f"### {kind}: {rank_of(one, row)}", method_table(one, row), *mann_whitney_said(one, row)]
+            further = further_metrics(one)
+            parts += [method_table(one, row, further)] if further else []
     lacking = [one for one in matrix.gaps if row in one.methods]
     return [*parts, "### Not measured", gap_table(lacking, site.linked(here, matrix.name))] if lacking else parts
 
@@ -371,6 +410,7 @@ def _made_with(records: Sequence[Record]) -> str:
     models = {record.model.name for record in records if record.model}
     references = {record.reference.name for record in records if record.reference} - models
     facts = [
+        *_ids_said(records),
         f"- seeds: {', '.join(str(record.seed) for record in records)}; passes: {passes_text(records)}",
         *([f"- model: {', '.join(f'`{name}`' for name in sorted(models))}"] if models else []),
         *([f"- judged on the errors of `{', '.join(sorted(references))}`"] if references else []),
@@ -379,6 +419,12 @@ def _made_with(records: Sequence[Record]) -> str:
     parts = ["\n".join(facts)]
     words = ("Parameter", "Value", "")
     return "\n\n".join([*parts, table(words, rows, words)] if rows else parts)
+
+
+def _ids_said(records: Sequence[Record]) -> list[str]:
+    """Return the id of a row, and what follows it for a number; nothing where its seeds are of several versions."""
+    row = row_id(records)
+    return [f"- id: `{row}`, and of a number `{row}#kind/set/metric`"] if row else []
 
 
 def _choice(name: str, seed: str, parameters: Parameters) -> str:
@@ -424,6 +470,7 @@ def _sizes(standings: Standings) -> str:
     good = _range([n for _, n, m in sizes if n and m])
     told = f"{standings.kind.said}{over}"
     if shown := set_table(standings.columns, bad):
+        shown = folded(f"All {len(bad)} sets", shown) if len(bad) > MOST_SETS else shown
         return f"{told} There are {good} good inputs, and bad ones of each set as follows.\n\n{shown}"
     each = ", ".join(f"{name} {size}" for name, size in bad.items())
     return f"{told}\n\nGood: {good}. Bad: {each}."

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable
 
-from oodbench.measure.ranking import RANKING, count, fpr90_ood_positive
+from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
 from oodbench.report.at_ratio import at_ratio
-from oodbench.report.entries import Entry
+from oodbench.report.fpr90 import FPR90, fpr90
 from oodbench.report.markdown import link, mean_and_std, table
 from oodbench.report.reported import Reported, known_as
 from oodbench.report.standings import Standings
-
-FPR90 = "fpr90_ood_positive"
-"""What papers of texts print; no table of ours has it."""
 
 
 def comparable(standings: Standings, in_set: str, reported: Iterable[Reported]) -> list[Reported]:
@@ -90,17 +87,11 @@ def _measured(standings: Standings, one: Reported, own: str) -> str:
     """Return our number: at the paper's recall, and its ratio of set sizes where it depends on them and is said."""
     entries = list(standings.entries[one.method].values())
     if one.metric == FPR90:
-        return mean_and_std(spread([share for entry in entries for share in _fpr90(entry, one.failure, own)]))
+        by_seed = [fpr90(entry, one.failure) for entry in entries]
+        return mean_and_std(spread([of[own] for of in by_seed if own in of]))
     if len(entries) == 1 and (drawn := at_ratio(entries[0], own, one)):
         return f"{mean_and_std(drawn)} ({drawn.n} draws at {_ratio(one)})"
     return mean_and_std(standings.over_seeds(one.metric, one.method, own))
-
-
-def _fpr90(entry: Entry, failure: str, own: str) -> list[float]:
-    """Return it of a set; nothing where a group is empty."""
-    cells = [cell for cell in entry.cells if (cell.failure, cell.name) == (failure, own)]
-    entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
-    return [fpr90_ood_positive(count(cell.good, cell.bad)) for cell in cells if len(cell.good) and len(cell.bad)]
 
 
 def _ratio(one: Reported) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from oodbench.corruptions.registry import CORRUPTIONS
 from oodbench.data.attack_cards import load_adaptive, load_attacks
 from oodbench.data.cards import load_cards
 from oodbench.measure.kinds import KNOWN, ROUNDED, Column
@@ -10,9 +11,15 @@ from oodbench.report.markdown import table
 WIDEST = 6
 """Most sets that stand beside each other: more, and a table is wider than a page."""
 
+MOST_SETS = 30
+"""Most sets of a kind that have a row or column of their own everywhere: of more, tables show the means of groups."""
+
 
 def described(name: str) -> str:
-    """Return the title of a set's card or attack; nothing for a set that has none."""
+    """Return the title of a set's card, attack or corruption; nothing for a set that has none."""
+    corruption, _, severity = name.rpartition("-")
+    if corruption in CORRUPTIONS:
+        return f"{CORRUPTIONS[corruption].title}, severity {severity}"
     plain = name.removesuffix(ROUNDED).removesuffix(KNOWN)
     cards = (load_cards(), load_attacks(), load_adaptive())
     title = next((known[plain].title for known in cards if plain in known), "")

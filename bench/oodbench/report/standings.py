@@ -290,6 +290,8 @@ def _check_sets(entry: Entry, kind: Kind, columns: Sequence[Column], scored: Ite
     """Refuse a record whose sets are not those of its matrix: one of its own would cost every other row its rank."""
     record, names, scored = entry.record, [column.name for column in columns], set(scored)
     excused = {cell.name for cell in record.cells if cell.failure == kind.name} | without_a_pair(names, scored)
+    if any(cell.failure in kind.made_of and cell.name in {*names, *entry.shifted} for cell in record.cells):
+        excused |= set(names)
     if entry.reference:
         excused |= {name for name, attack in entry.reference.attacks.items() if attack.n == 0}
     foreign = sorted(scored - set(names))

@@ -8,11 +8,12 @@ from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
 from oodbench.records import Attack, ModelRecord, Record
-from oodbench.report.families import family_of
+from oodbench.report.families import family_of, folded, short_board, short_board_said
 from oodbench.report.gaps import SharedGap
+from oodbench.report.ids import row_version
 from oodbench.report.markdown import NONE, mean_and_std, percent, table
 from oodbench.report.numbers import RANKINGS
-from oodbench.report.sets import joined, split
+from oodbench.report.sets import MOST_SETS, joined, split
 from oodbench.report.standings import MatrixResults, Standings
 
 SHOWN = ("fpr95", "detection_error", "auroc", "aupr_in", "aupr_out")
@@ -23,6 +24,9 @@ FURTHER = tuple(metric for metric in SHOWN if metric not in RANKINGS)
 
 BEHIND = "▼"
 """Stands beside the accuracy of a model that falls behind its plain twin."""
+
+SEVERAL = "several"
+"""Stands for the version of a row whose seeds are of several: it has no id."""
 
 MEAN = "mean"
 """Heading of the mean over all sets."""
@@ -55,7 +59,7 @@ def overview_table(matrix: MatrixResults, metric: str, linked: Linked, shown: Co
 
 
 def rank_table(standings: Standings, linked: Linked, shown: Sequence[str] | None = None) -> str:
-    """Return the ranks and means of methods, their family, their seeds, and the accuracy of their models.
+    """Return the ranks and means of methods, seeds, accuracy of their models, family, and the version in their ids.
 
     Args:
         standings: Where they stand.
@@ -71,8 +75,9 @@ def rank_table(standings: Standings, linked: Linked, shown: Sequence[str] | None
         more = [cell for metric in others for cell in _rank_and_mean(standings, metric, method)]
         seeds = str(len(standings.entries[method]))
         accuracy = accuracy_text(standings, method)
-        made.append([rank, linked(method), mean, *more, seeds, accuracy, family_of(method)])
-    return table([*headers, "n", "Model accuracy", "Family"], made, WORDS)
+        version = row_version(standings.records(method)) or SEVERAL
+        made.append([rank, linked(method), mean, *more, seeds, accuracy, family_of(method), version])
+    return table([*headers, "n", "Model accuracy", "Family", "Version"], made, WORDS)
 
 
 def rank_heading(metric: str) -> str:
@@ -88,6 +93,8 @@ def needs_table(standings: Standings, linked: Linked) -> str:
 
 def metric_tables(standings: Standings, metric: str, linked: Linked) -> str:
     """Return one metric with a column a set, and the mean of each group that has several; a table a group of many."""
+    if len(standings.columns) > MOST_SETS:
+        return _tables_of_many(standings, metric, linked)
     title, groups = standings.kind.heading(metric), split(standings.columns)
     tables = {group: _metric_table(standings, columns, metric, linked) for group, columns in groups.items()}
     return joined(((f"{title}, {group}" if group else "", text) for group, text in tables.items()), "##")
@@ -103,6 +110,85 @@ def _metric_table(standings: Standings, columns: Sequence[Column], metric: str, 
         row += [mean_and_std(standings.over_sets(metric, method, names)) for names in means.values()]
         rows.append([linked(method), *row])
     return table(headers, rows, WORDS)
+
+
+def further_metrics(standings: Standings) -> tuple[str, ...]:
+    """Return which of the numbers that a kind measures besides the ranking metrics any method has here."""
+    known = {metric for metric, _, _ in standings.values}
+    return tuple(metric for metric in standings.kind.further if metric in known)
+
+
+def further_table(standings: Standings, linked: Linked) -> str | None:
+    """Return the means over all sets of what a kind measures besides the ranking metrics; None for nothing."""
+    metrics, sets = further_metrics(standings), averaged(standings.columns)
+    rows = [
+        [linked(method), *(mean_and_std(standings.over_sets(metric, method, sets)) for metric in metrics)]
+        for method in standings.ranks
+    ]
+    return table(["Method", *map(standings.kind.heading, metrics)], rows, WORDS) if metrics else None
+
+
+def bad_shares(standings: Standings) -> str:
+    """Return which share of the inputs of each set are bad, in percent, as a mean over methods and seeds."""
+    shares: dict[str, list[float]] = {}
+    for sets in standings.sizes.values():
+        for name, (n, m) in sets.items():
+            shares.setdefault(name, []).append(m / (n + m))
+    told = [
+        f"{column.name} {percent(fmean(shares[column.name]))}" for column in standings.columns if column.name in shares
+    ]
+    return f"Of the inputs of each set these shares are bad, in percent: {', '.join(told)}."
+
+
+SHADES = ((0.95, "█"), (0.8, "▓"), (0.65, "▒"), (0.55, "░"))
+"""What stands beside an AUROC of so much or more: a table of many becomes a map."""
+
+
+def heat_map(standings: Standings, linked: Linked) -> str | None:
+    """Return the AUROC of each method by group, mean over its sets and seeds, with a shade; None without groups."""
+    groups = _groups(standings.columns)
+    if len(standings.columns) <= MOST_SETS or len(groups) < 2:
+        return None
+    rows = []
+    for method in standings.ranks:
+        means = [standings.over_sets("auroc", method, sets) for sets in groups.values()]
+        rows.append([linked(method), *(_shaded(mean.mean) if mean else NONE for mean in means)])
+    return table(["Method", *groups], rows, WORDS)
+
+
+def _shaded(auroc: float) -> str:
+    shade = next((shade for least, shade in SHADES if auroc >= least), "")
+    return f"{shade} {100 * auroc:.1f}".strip()
+
+
+def _tables_of_many(standings: Standings, metric: str, linked: Linked) -> str:
+    """Return the mean of each group; and of a short board the sets of each, folded, without the spread over seeds."""
+    title, groups = standings.kind.heading(metric), _groups(standings.columns)
+    means = {**groups, MEAN: list(averaged(standings.columns))}
+    rows = [
+        [linked(method), *(mean_and_std(standings.over_sets(metric, method, sets)) for sets in means.values())]
+        for method in standings.ranks
+    ]
+    parts = [f"{title}, mean of each group", table(["Method", *means], rows, WORDS)]
+    board = short_board(standings)
+    parts += [said] if (said := short_board_said(standings)) else []
+    for group, sets in groups.items():
+        plain = [[f"`{one}`", *(_alone(standings, metric, one, name) for name in sets)] for one in board]
+        parts.append(folded(f"{group}, set by set", table(["Method", *sets], plain, WORDS)))
+    return "\n\n".join(parts)
+
+
+def _alone(standings: Standings, metric: str, method: str, name: str) -> str:
+    found = standings.over_seeds(metric, method, name)
+    return f"{100 * found.mean:.1f}" if found else NONE
+
+
+def _groups(columns: Sequence[Column]) -> dict[str, list[str]]:
+    """Return the sets of each group, by its name."""
+    groups: dict[str, list[str]] = {}
+    for column in columns:
+        groups.setdefault(column.group, []).append(column.name)
+    return groups
 
 
 def attack_table(standings: Standings) -> str | None:
@@ -141,15 +227,16 @@ def _attack_row(attacks: Sequence[Attack]) -> dict[str, str]:
     return dict(zip(ATTACK, cells, strict=True))
 
 
-def method_table(standings: Standings, method: str) -> str:
-    """Return every number of one method: a row a set, a column a metric."""
-    headers = ["Set", *map(standings.kind.heading, RANKING)]
+def method_table(standings: Standings, method: str, metrics: Sequence[str] = tuple(RANKING)) -> str:
+    """Return every number of one method by some metrics: a row a set (of many sets, a group), a column a metric."""
+    headers = ["Set", *map(standings.kind.heading, metrics)]
     rows = []
-    for column in standings.columns:
-        rows.append([_heading(column), *(_of_set(standings, metric, method, column.name) for metric in RANKING)])
+    many = len(standings.columns) > MOST_SETS
+    for column in () if many else standings.columns:
+        rows.append([_heading(column), *(_of_set(standings, metric, method, column.name) for metric in metrics)])
     means = _means(standings.columns) if len(standings.columns) > 1 else {}
     for name, sets in means.items():
-        rows.append([name, *(mean_and_std(standings.over_sets(metric, method, sets)) for metric in RANKING)])
+        rows.append([name, *(mean_and_std(standings.over_sets(metric, method, sets)) for metric in metrics)])
     return table(headers, rows, ("Set",))
 
 
@@ -200,9 +287,7 @@ def passes_text(records: Sequence[Record]) -> str:
 
 def _means(columns: Sequence[Column]) -> dict[str, list[str]]:
     """Return the sets behind each mean, by its heading: groups of several sets, then all sets if no group is all."""
-    groups: dict[str, list[str]] = {}
-    for column in columns:
-        groups.setdefault(column.group, []).append(column.name)
+    groups = _groups(columns)
     means = {f"mean ({group})": names for group, names in groups.items() if group and len(names) > 1}
     overall = list(averaged(columns))
     return means if overall in means.values() else means | {MEAN: overall}

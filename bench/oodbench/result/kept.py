@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from oodbench.errors import BadRecord, NewerRecord
-from oodbench.records import Attacked, Fooled, Outcomes, Scores
+from oodbench.records import Changed, Fooled, Outcomes, Scores
 from oodbench.result.rows import Judged
 from oodbench.store import atomically
 
@@ -160,7 +160,7 @@ def _judged(said: Mapping[str, Any], found: Mapping[tuple[str, str], Any], n: in
         scores = Scores(
             test,
             {name: values for (kind, name), (_, values) in found.items() if kind == "ood"},
-            {name: Attacked(values, index) for (kind, name), (index, values) in found.items() if kind == "adversarial"},
+            {name: Changed(values, index) for (kind, name), (index, values) in found.items() if kind == "adversarial"},
         )
     return Judged(
         method=said["method"],

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from oodbench.errors import BadData, BadSetting, UnknownName
 from oodbench.measure.cells import Cell
-from oodbench.measure.kinds import ROUNDED
+from oodbench.measure.kinds import KINDS, ROUNDED
 from oodbench.measure.ranking import at_least_95_percent, auroc, count
+from oodbench.measure.selective import risk_coverage
+from oodbench.result.ridges import LIGHT, Theme, figure, rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,8 +173,13 @@ class Pictures:
             chosen = self._methods(methods)
             figure, (axes,) = _grid(1, 6.6, 3.6)
             wrong = ~self.result.correct
+            if not 0 < wrong.sum() < len(wrong):
+                raise BadData(
+                    "nothing to draw: the risk is the same at every coverage, the model is always right or wrong"
+                )
             for place, method in enumerate(chosen):
-                coverage, risk = risk_by_coverage(self.result.scores[method]["test"], wrong)
+                scores = self.result.scores[method]["test"]
+                coverage, risk = risk_coverage(count(scores[~wrong], scores[wrong]))
                 axes.plot(100 * coverage, 100 * risk, label=method, linewidth=1.3, **_line(place))
             accepted = np.arange(1, len(wrong) + 1)
             least = np.maximum(0, 1 - (~wrong).sum() / accepted)
@@ -193,6 +200,24 @@ class Pictures:
             axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
             return figure
 
+    def ridges(self, method: str | None = None, theme: Theme = LIGHT) -> "Figure":
+        """Draw what one method scores right, wrong, out-set and attacked inputs, a histogram a row on one axis.
+
+        Args:
+            method: Its name; by default the first that ran.
+            theme: Colours; `oodbench.result.ridges.DARK` for a dark page.
+
+        Raises:
+            UnknownName: There is no such method.
+            BadData: There is nothing to draw.
+        """
+        with _styled():
+            (name, *_) = self._methods([method] if method else None)
+            scores = next(one.scores for one in self.result.judged if one.method == name)
+            assert scores is not None
+            found = rows(scores, self.result.outcomes, {})
+            return figure(found, scores.test.astype(np.float64), f"What {name} scores", theme)
+
     def _methods(self, methods: Sequence[str] | None) -> list[str]:
         ran = list(self.result.scores)
         for name in methods or ():
@@ -209,7 +234,7 @@ class Pictures:
         chosen = self._methods(methods)
         by_name = {one.method: one for one in self.result.judged}
         cells = [(method, cell) for method in chosen for cell in by_name[method].cells(self.result.outcomes)]
-        cells.sort(key=lambda one: ("ood", "adversarial", "misclassification").index(one[1].failure))
+        cells.sort(key=lambda one: list(KINDS).index(one[1].failure))
         panels: dict[str, dict[str, Cell]] = {}
         for method, cell in cells:
             if len(cell.good) and len(cell.bad):
@@ -222,23 +247,6 @@ class Pictures:
         if not panels:
             raise BadData("nothing to draw: no failure set of this result has good and bad inputs")
         return chosen, panels
-
-
-def risk_by_coverage(scores: Floats, wrong: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return the coverage, and the share wrong among the accepted, at every threshold, both in [0, 1], strictest first.
-
-    Inputs of equal scores are accepted together.
-
-    Source: El-Yaniv and Wiener, Journal of Machine Learning Research 11 (2010).
-
-    Example:
-        >>> coverage, risk = risk_by_coverage(np.array([3.0, 2.0, 1.0]), np.array([False, False, True]))
-    """
-    order = np.argsort(-scores, kind="stable")
-    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
-    accepted = np.arange(1, len(scores) + 1)
-    risk = np.cumsum(wrong[order]) / accepted
-    return (accepted / len(scores))[last_of_ties], risk[last_of_ties]
 
 
 def _grid(panels: int, wide: float, high: float) -> "tuple[Figure, Iterator[Axes]]":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from oodbench.errors import BadData
-from oodbench.measure.kinds import KINDS
+from oodbench.measure.kinds import KINDS, Kind
 from oodbench.measure.metrics import METRICS
 from oodbench.store import atomically
 
@@ -136,6 +136,25 @@ def _kind(result: "Result", name: str) -> Iterator[str]:
             f"{METRICS[metric].title} {arrow} in percent, with 95 % intervals over test inputs; the rank is the place "
             f"by the mean over sets, and in brackets the 95 % interval of the true rank for this model:"
         )
+        yield str(wide.to_markdown(index=False, disable_numparse=True))
+    yield from _further(result, kind)
+
+
+def _further(result: "Result", kind: Kind) -> Iterator[str]:
+    """Yield what a kind measures besides the ranking metrics: a column a metric; of several sets, a table a metric."""
+    found = result.metrics.query("failure == @kind.name and metric in @kind.further")
+    if found.empty:
+        return
+    shown = found.assign(
+        number=[f"{100 * value:.2f}" for value in found["value"]], title=found["metric"].map(kind.heading)
+    )
+    told = [f"**{kind.heading(one)}**: {METRICS[one].definition}" for one in kind.further]
+    yield f"Selective prediction, in percent: abstaining on the inputs that score lowest. {' '.join(told)}"
+    across = "title" if found["set"].nunique() == 1 else "set"
+    for _, rows in [("", shown)] if across == "title" else shown.groupby("metric", sort=False):
+        wide = rows.pivot(index="method", columns=across, values="number").fillna("–")
+        wide = wide.loc[list(rows["method"].unique()), list(rows[across].unique())].reset_index()
+        wide.columns.name = None
         yield str(wide.to_markdown(index=False, disable_numparse=True))
 
 

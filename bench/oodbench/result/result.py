@@ -62,11 +62,11 @@ class Result:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """Every ranking metric with its 95 % interval, a row a number.
+        """Every metric, a row a number: those of `docs/metrics.md`, selective prediction and the Mann-Whitney test too.
 
-        Columns method, failure, set, n_good, n_bad, metric, value, low, high. Intervals speak of other test inputs:
-        AUROC's is DeLong's, the others are a bootstrap's, of good and of bad inputs apart. Measured when first asked
-        for: 200 resamples of every set.
+        Columns method, failure, set, n_good, n_bad, metric, value, low, high. Ranking metrics have a 95 % interval,
+        which speaks of other test inputs: AUROC's is DeLong's, the others are a bootstrap's, of good and of bad inputs
+        apart. Measured when first asked for: 200 resamples of every set.
         """
         return rows.metrics(self.judged, self.outcomes, self.seed)
 
@@ -118,7 +118,7 @@ class Result:
 
     @property
     def plot(self) -> "Pictures":
-        """Pictures: `plot.roc()`, `plot.histograms()`, `plot.risk_coverage()`, each a matplotlib Figure.
+        """Pictures: `plot.roc()`, `.histograms()`, `.risk_coverage()`, `.ridges("knn")`, each a matplotlib Figure.
 
         Raises:
             BadSetting: matplotlib is not installed.

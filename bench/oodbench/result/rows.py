@@ -10,7 +10,7 @@ from oodbench.errors import BadData
 from oodbench.measure.cells import Cell, cells, measure
 from oodbench.measure.intervals import every_interval
 from oodbench.measure.kinds import KINDS
-from oodbench.measure.ranking import RANKING, count
+from oodbench.measure.ranking import count
 from oodbench.measure.ranks import rank_intervals
 from oodbench.records import Outcomes, Scores
 
@@ -98,7 +98,7 @@ def ranks(judged: Sequence[Judged], outcomes: Outcomes, metric: str) -> pd.DataF
 
 
 def metrics(judged: Sequence[Judged], outcomes: Outcomes, seed: int) -> pd.DataFrame:
-    """Return every ranking metric of every cell with its 95 % interval, a row a number."""
+    """Return every metric of every cell, a row a number; ranking metrics with their 95 % interval."""
     rows = [row for one in judged for cell in one.cells(outcomes) for row in _numbers(one.method, cell, seed)]
     return pd.DataFrame(rows, columns=list(LONG))
 
@@ -137,5 +137,5 @@ def _numbers(method: str, cell: Cell, seed: int) -> Iterator[Row]:
         return
     intervals = every_interval(count(cell.good, cell.bad), RESAMPLES_OF_ALL, seed) | quick
     of_cell = (method, cell.failure, cell.name, len(cell.good), len(cell.bad))
-    for name in RANKING:
-        yield dict(zip(LONG, (*of_cell, name, values[name], *intervals[name]), strict=True))
+    for name, value in values.items():
+        yield dict(zip(LONG, (*of_cell, name, value, *intervals.get(name, (None, None))), strict=True))

@@ -40,7 +40,7 @@ class Wanted:
 
 
 def wanted(matrix: Matrix, root: Path | None) -> list[Wanted]:
-    """Return every part that a matrix names, in order: in-set, out-sets, what is tuned and trained on, weights."""
+    """Return every part that a matrix names, in order: in-set, out-sets, what is tuned and trained on."""
     role = "tested and for tuning" if matrix.tuning_same else "out-set"
     named: list[tuple[str, str, str, int | None]] = [
         *((matrix.in_set, part, "in-set", None) for part in ("train", "validation")),
@@ -48,6 +48,7 @@ def wanted(matrix: Matrix, root: Path | None) -> list[Wanted]:
         *((one.card, one.split, role, one.n + (matrix.tuning_same or 0)) for one in matrix.ood),
         *((one.card, one.split, "for tuning", one.n) for one in matrix.tuning_ood),
         *((one.card, one.split, "outliers", one.n) for one in matrix.outliers),
+        *((one.card, one.name, "corrupted", one.n) for one in matrix.corrupted if one.card),
     ]
     return [*(_wanted(*one, root) for one in named), *_weights(matrix, root)]
 

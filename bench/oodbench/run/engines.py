@@ -199,7 +199,7 @@ def engine(name: str, workspace: Workspace, devices: Sequence[str], workers: int
         except Exception as error:  # importing a package runs whatever is in it
             raise BadMethod(f"engine {name!r} does not load: {type(error).__name__}: {error}") from error
     workspace = workspace.resolved()
-    places = [replace(workspace, device=devices[worker % len(devices)]) for worker in range(workers)]
+    places = [replace(workspace, device=devices[one % len(devices)], workers=workers) for one in range(workers)]
     backend: Backend = make(places)
     return backend
 

@@ -13,7 +13,7 @@ from oodbench.run.attack import Attempt
 from oodbench.run.context import ANSWER, Context
 from oodbench.run.examine import Exam, Outcome, examine
 from oodbench.run.plan import Job, reference_of
-from oodbench.run.quality import bits, quality
+from oodbench.run.quality import Labels, Logits, bits, quality, robustness, scaled
 from oodbench.run.sets import in_set
 
 QUALITY: frozenset[Output] = frozenset({LOGITS, LOG_DENSITY})
@@ -60,7 +60,8 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
     model, _ = context.model(job.recipe, job.seed, report)
     classifier = model if reference == job.recipe else context.model(reference, job.seed, report)[0]
     attacks, tuning = context.attacked(reference, job.seed, report)
-    logits = context.outputs(reference, job.seed, ANSWER, sets.test)[LOGITS].numpy()
+    answer = partial(context.outputs, reference, job.seed, ANSWER)
+    logits = answer(sets.test)[LOGITS].numpy()
     assert sets.test.labels is not None
     outputs = partial(context.outputs, job.recipe, job.seed, wanted_outputs(job))
     density = LOG_DENSITY in job.recipe.provides
@@ -76,9 +77,12 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
         ood=sets.ood,
         tuning=sets.tuning,
         attacks=attacks,
+        corrupted=sets.corrupted,
+        robustness=robustness(lambda images: answer(images)[LOGITS].numpy(), logits, sets),
         adversarial_validation=tuning,
         n_validation=context.matrix.n_validation,
         quality=quality(classifier, logits, sets.test.labels),
+        calibration=scaled(logits, sets.test.labels, _held_out(context, job, report)),
         bits=bits(lambda images: outputs(images)[LOG_DENSITY].numpy(), sets) if density else {},
     )
     outcome = examine(job.method, exam, report)
@@ -96,3 +100,12 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
         models=tuple(context.key(recipe, job.seed).address for recipe in (job.recipe, reference)),
     )
     return Evaluation(outcome, exam, attacks, adapt(context.matrix.adaptive, fitted, report))
+
+
+def _held_out(context: Context, job: Job, report: Report) -> tuple[Logits, Labels] | None:
+    """Return the reference classifier's logits of the validation images, and their classes; None without any."""
+    images = context.sets.validation
+    if images is None or images.labels is None:
+        return None
+    reference = reference_of(job.recipe, context.matrix)
+    return context.outputs(reference, job.seed, ANSWER, images, report)[LOGITS].numpy(), images.labels

@@ -15,9 +15,10 @@ from oodbench.data.inputs import Inputs, JoinedInputs
 from oodbench.errors import BadData
 from oodbench.models.outputs import Access, ModelOutputs, Trained
 from oodbench.models.train import Report, silent
-from oodbench.records import Attacked, Quality, Scores
+from oodbench.records import Changed, Corrupted, Quality, Scaled, Scores
 from oodbench.run.attack import Attempt
 from oodbench.run.fit_data import HandOut, as_fit_data, contrasts, labels_used
+from oodbench.run.sets import Corrupted as CorruptedSet
 from oodbench.run.tune import Floats, Tuned, scores_of, tune
 
 OutputsOf = Callable[[Inputs], Mapping[Output, Any]]
@@ -33,6 +34,9 @@ class Exam:
         adversarial_validation: Attacked validation images that fooled the model, if the matrix offers them.
         correct: Whether the judged classifier is right, for each test image [n].
         quality: How good that classifier is.
+        calibration: How well its probabilities fit, before and after temperature scaling.
+        corrupted: The corrupted test images, by set.
+        robustness: What corruption does to the judged classifier, by set.
         bits: Mean bits per dimension of each set, if the model is a density.
     """
 
@@ -47,9 +51,12 @@ class Exam:
     ood: Mapping[str, Inputs] = field(default_factory=dict)
     tuning: Mapping[str, Inputs] = field(default_factory=dict)
     attacks: Mapping[str, Attempt] = field(default_factory=dict)
+    corrupted: Mapping[str, CorruptedSet] = field(default_factory=dict)
+    robustness: Mapping[str, Corrupted] = field(default_factory=dict)
     adversarial_validation: Inputs | None = None
     n_validation: int = 0
     quality: Quality = Quality()
+    calibration: Scaled | None = None
     bits: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -158,7 +165,7 @@ def _score_all(
     tuned: Tuned, exam: Exam, sealed: Access, report: Report
 ) -> tuple[Scores, dict[tuple[str, str], str], int]:
     failed: dict[tuple[str, str], str] = {}
-    total = 1 + len(exam.ood) + len(exam.attacks)
+    total = 1 + len(exam.ood) + len(exam.attacks) + len(exam.corrupted)
     done = 0
     n = 0
 
@@ -177,13 +184,18 @@ def _score_all(
         raise BadData(f"in-set test images: {failed['misclassification', 'test']}")
     ood = {name: score("ood", name, images) for name, images in exam.ood.items()}
     attacked = {name: score("adversarial", name, attempt.images) for name, attempt in exam.attacks.items()}
+    corrupted = {name: score("corruption", name, one.images) for name, one in exam.corrupted.items()}
     scores = Scores(
         test=test,
         ood={name: values for name, values in ood.items() if values is not None},
         adversarial={
-            name: Attacked(values, exam.attacks[name].index) for name, values in attacked.items() if values is not None
+            name: Changed(values, exam.attacks[name].index) for name, values in attacked.items() if values is not None
         },
-        corruption={},
+        corruption={
+            name: Changed(values, exam.corrupted[name].index)
+            for name, values in corrupted.items()
+            if values is not None
+        },
     )
     return scores, failed, n
 

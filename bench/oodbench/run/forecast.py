@@ -87,7 +87,8 @@ def _size(context: Context, planned: Sequence[Job | Skip], needs: Sequence[Wante
     jobs = [item for item in planned if isinstance(item, Job)]
     recipes = dict.fromkeys((repr(job.recipe), job.seed) for job in jobs)
     matrix = context.matrix
-    images = matrix.n_test + sum(one.n for one in matrix.ood) + 2 * sum(one.n for one in matrix.attacks)
+    images = matrix.n_test + sum(one.n for one in matrix.ood) + sum(one.n for one in matrix.corrupted)
+    images += 2 * sum(one.n for one in matrix.attacks)
     costs = [sum(_cost(context, job).values()) for job in jobs]
     known = [seconds for seconds in costs if seconds]
     time = (
@@ -139,7 +140,7 @@ def _estimate(context: Context, jobs: Sequence[Job]) -> str:
             own.append(seconds.get("fit", 0) + seconds.get("score", 0))
             if not _is_trained(context, job):
                 shared[repr(job.recipe), job.seed] = sum(seconds.get(stage, 0) for stage in SHARED)
-    images = sum(len(images) for _, role, images in context.sets if role in ("test", "ood"))
+    images = sum(len(images) for _, role, images in context.sets if role in ("test", "ood", "corruption"))
     images += sum(2 * attack.n for attack in context.matrix.attacks)
     disk = f"about {len(jobs) * images * SCORE_BYTES / 1e6:.1f} MB of scores"
     if not own:

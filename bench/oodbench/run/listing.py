@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 
+from oodbench.corruptions.registry import CORRUPTIONS
 from oodbench.data.attack_cards import load_adaptive, load_attacks
-from oodbench.data.cards import load_cards
+from oodbench.data.cards import Card, load_cards
 from oodbench.data.matrix import load_matrices
 from oodbench.listed import Line
 from oodbench.run import catalog
@@ -18,12 +19,15 @@ WIDTH = 80
 LONGEST = 20
 """Of a name beside which the rest of its row stands."""
 
+MOST_SPLITS = 10
+"""Of a card whose splits are listed one by one."""
+
 WIDEST = 16
 """Of a column between the name and the last: longer cells go on below."""
 
 
 def listing(judges_mine: bool = False, as_json: bool = False) -> str:
-    """Return methods, matrices, data sets and attacks as text tables of at most 80 columns, or as JSON.
+    """Return methods, matrices, data sets, attacks and corruptions as text tables of at most 80 columns, or as JSON.
 
     Args:
         judges_mine: Only methods that judge a given classifier: what `oodbench.evaluate` takes.
@@ -38,12 +42,10 @@ def listing(judges_mine: bool = False, as_json: bool = False) -> str:
     matrices = [
         (m.name, m.scale, m.in_set, len(m.ood), len(m.attacks), len(m.seeds), m.title) for m in load_matrices().values()
     ]
-    cards = [
-        (c.name, ", ".join(c.roles), " ".join(f"{k}:{n}" for k, n in c.splits.items()), c.title)
-        for c in load_cards().values()
-    ]
+    cards = [(c.name, ", ".join(c.roles), _splits(c), c.title) for c in load_cards().values()]
     attacks = [(a.name, a.kind, f"{a.eps:.4f}" if a.eps else "", a.title) for a in load_attacks().values()]
     adaptive = [(a.name, a.detection, f"{a.weight:g}", a.title) for a in load_adaptive().values()]
+    corruptions = [(one.name, one.family, one.title) for one in CORRUPTIONS.values()]
     tuned = [(line.name, line.tuned_on, "yes" if line.judges_mine else "", line.title) for line in methods]
     return "\n\n".join(
         [
@@ -52,6 +54,7 @@ def listing(judges_mine: bool = False, as_json: bool = False) -> str:
             _table("data sets", ("name", "roles", "splits", "what"), cards),
             _table("attacks", ("name", "kind", "eps", "what"), attacks),
             _table("attacks that know the detector", ("name", "adds", "weight", "what"), adaptive),
+            _table("corruptions", ("name", "family", "what"), corruptions),
             "mine: judges a classifier of yours (oodbench list --judges-mine)\nout, att.: out-sets, attacks",
         ]
     )
@@ -81,7 +84,17 @@ def _everything(methods: Sequence[Line], judges_mine: bool) -> dict[str, object]
             {"name": a.name, "title": a.title, "of": a.of, "detection": a.detection, "weight": a.weight}
             for a in load_adaptive().values()
         ],
+        "corruptions": [
+            {"name": one.name, "title": one.title, "family": one.family, "version": one.version}
+            for one in CORRUPTIONS.values()
+        ],
     }
+
+
+def _splits(card: Card) -> str:
+    """Return a card's splits with their sizes; of many (types and severities) how many there are, and the first."""
+    first, *others = (f"{name}:{n}" for name, n in card.splits.items())
+    return f"{1 + len(others)} splits, {first} ..." if len(others) >= MOST_SPLITS else " ".join([first, *others])
 
 
 def _table(title: str, headers: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:

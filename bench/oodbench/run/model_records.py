@@ -54,7 +54,9 @@ def write_models(context: Context, job: Job, found: Evaluation) -> ModelsUsed:
     judged = _record(context, reference, job.seed).model_copy(
         update={
             "quality": exam.quality,
+            "calibration": exam.calibration,
             "attacks": {name: attack_record(attempt) for name, attempt in exam.attacks.items()},
+            "corruptions": dict(exam.robustness) or None,
             "outcomes_sha256": outcomes_sha256(outcomes),
         }
     )

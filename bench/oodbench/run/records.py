@@ -18,6 +18,7 @@ from oodbench.run.model_records import ModelsUsed
 from oodbench.run.models import describe
 from oodbench.run.plan import Job, Skip, tuning_access
 from oodbench.run.tune import Tuned
+from oodbench.store import digest
 
 
 def make_record(
@@ -111,10 +112,20 @@ def data_used(context: Context) -> dict[str, DataUsed]:
     in_set = context.matrix.in_set
     used = {}
     for name, role, images in context.sets:
+        if role == "corruption":
+            continue
         card = name if role in ("ood", "tuning") else in_set
         label = f"{in_set}/{name}" if card == in_set else f"{card} ({role})" if role == "tuning" else card
         used[label] = DataUsed(
             card_sha256=card_sha256(find_card(card)), data_sha256=images.sha256(), split=role, n=len(images)
+        )
+    if corrupted := context.sets.corrupted.values():  # one entry: a record with one for each set would be mostly these
+        sha256 = digest([one.images.sha256() for one in corrupted])
+        used[f"{in_set}/corrupted"] = DataUsed(
+            card_sha256=card_sha256(find_card(in_set)),
+            data_sha256=sha256,
+            split="corruption",
+            n=sum(len(one.images) for one in corrupted),
         )
     return used
 

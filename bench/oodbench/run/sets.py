@@ -6,15 +6,26 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from oodbench.data.cards import find_card
+from oodbench.data.corrupted import CorruptedImages
 from oodbench.data.inputs import Inputs, JoinedInputs
+from oodbench.data.load import chosen
 from oodbench.data.matrix import Matrix, OutSet
 from oodbench.data.remembered import load_remembered as load
 from oodbench.data.splits import sample
 from oodbench.errors import BadData, MissingData
 from oodbench.run.absent import missing
 from oodbench.training import InSet
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """Corrupted images, and the place of each among the test images [n]."""
+
+    images: Inputs
+    index: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class Sets:
     absent: Mapping[str, str] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
     outliers: Inputs | None = None
+    corrupted: Mapping[str, Corrupted] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[str, str, Inputs]]:
         """Yield (card or part, role, images) of every set that is here."""
@@ -37,6 +49,7 @@ class Sets:
         yield "test", "test", self.test
         yield from ((name, "ood", images) for name, images in self.ood.items())
         yield from ((name, "tuning", images) for name, images in self.tuning.items())
+        yield from ((name, "corruption", one.images) for name, one in self.corrupted.items())
 
 
 @cache
@@ -76,7 +89,40 @@ def _open(matrix: Matrix, root: Path | None) -> Sets:
             if one.card in ood:
                 ood[one.card], tuning[one.card] = _parted(ood[one.card], one)
     beside = [load(s.card, s.split, root=root, like=test, n=s.n) for s in matrix.outliers]
-    return Sets(train, validation, test, ood, tuning, absent, damaged, JoinedInputs(tuple(beside)) if beside else None)
+    outliers = JoinedInputs(tuple(beside)) if beside else None
+    return Sets(train, validation, test, ood, tuning, absent, damaged, outliers, _corrupted(matrix, test, root))
+
+
+def _corrupted(matrix: Matrix, test: Inputs, root: Path | None) -> dict[str, Corrupted]:
+    """Return the corrupted test images by set: of all types the same ones, however the test images are sorted."""
+    found: dict[str, Corrupted] = {}
+    for one in matrix.corrupted:
+        index = sample(len(test), one.n, matrix.in_set, "test", "corrupted").astype(np.int32)
+        if one.card is None:
+            found[one.name] = Corrupted(
+                CorruptedImages(test.take(index), index, one.type, one.severity, one.seed), index
+            )
+        else:
+            found[one.name] = Corrupted(_published(matrix, one.card, one.name, test, index, root), index)
+    return found
+
+
+def _published(
+    matrix: Matrix, card: str, split: str, test: Inputs, index: npt.NDArray[np.int32], root: Path | None
+) -> Inputs:
+    """Return corrupted versions of the test images at `index` from published files, which hold all of them in order.
+
+    Raises:
+        BadData: They are of other classes than the test images.
+    """
+    places = chosen(find_card(matrix.in_set), "test", matrix.n_test).indices[index]
+    images = load(card, split, root=root, like=test).take(places)
+    if test.labels is None or images.labels is None or not np.array_equal(images.labels, test.labels[index]):
+        raise BadData(
+            f"{card}/{split}: its classes are not those of {matrix.in_set}'s test images, in their order; is it made "
+            f"of others?"
+        )
+    return images
 
 
 def _parted(images: Inputs, tested: OutSet) -> tuple[Inputs, Inputs]:

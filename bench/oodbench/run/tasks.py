@@ -205,6 +205,7 @@ def cost(context: Context, job: Job, own: Spent, found: Evaluation, began: datet
         passes={stage: {"forward": one.forward, "gradient": one.gradient} for stage, one in shared.items()},
         peak_memory_mb=provenance.peak_memory_mb(),
         started_at=began,
+        workers=context.workspace.workers,
     )
 
 

@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from oodbench.errors import BadSetting
 from oodbench.measure.cells import Cell, cells, measure
+from oodbench.measure.kinds import shifted_sets
 from oodbench.records import Record, read_record, record_paths, verify
 from oodbench.run.context import Context
 from oodbench.run.execute import execute
@@ -112,7 +113,7 @@ def _compared(context: Context, job: Job, record: Record, fresh: Workspace) -> R
 def _cells(results: Path, context: Context, job: Job) -> dict[tuple[str, str], Cell]:
     paths = record_paths(results, context.matrix.name, job.method.name, job.seed)
     record = read_record(paths.record)
-    found = cells(verify(record, paths.scores), outcomes_of(results, record))
+    found = cells(verify(record, paths.scores), outcomes_of(results, record), shifted_sets(context.matrix))
     return {(cell.failure, cell.name): cell for cell in found}
 
 

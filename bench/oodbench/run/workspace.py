@@ -68,12 +68,14 @@ class Workspace:
         data: The user's own root of data sets, searched first.
         cache: Weights, outputs and attacked images, addressed by content: safe to delete, and to share.
         device: "cpu", "cuda", "cuda:1" ...
+        workers: Processes that work beside each other, this one among them: costs depend on it, and nothing else.
     """
 
     results: Path = Path("results")
     data: Path | None = None
     cache: Path = field(default_factory=default_cache)
     device: str = "cpu"
+    workers: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before any work.
