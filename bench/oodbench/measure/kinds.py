@@ -84,6 +84,7 @@ class Kind:
         called: What a bad input is called where there is little room.
         made_of: Other kinds whose scores these are: what one of their sets lacks, is lacking here.
         one_draw: Whether all sets are versions of the same inputs, so that a resample draws the same of each.
+        own_inputs: Whether its bad inputs are made for each detector: those of two runs may be others.
         apart: Whether the groups of its sets are failures of their own, where a table has a column a failure.
     """
 
@@ -101,6 +102,7 @@ class Kind:
     called: str = "bad"
     made_of: frozenset[str] = frozenset()
     one_draw: bool = False
+    own_inputs: bool = False
     apart: bool = False
 
     def heading(self, metric: str) -> str:
@@ -287,6 +289,7 @@ KINDS: dict[str, Kind] = {
             _adaptive_of,
             _knows,
             called="adaptive",
+            own_inputs=True,
         ),
         Kind(
             "misclassification",
