@@ -21,24 +21,23 @@ SIDE, PLACE, SEED = 160, 3, 7
 
 @pytest.fixture(scope="module")
 def oracle():
-    patch = pytest.MonkeyPatch()
-    stub = types.ModuleType("pkg_resources")
-    stub.resource_filename = lambda package, name: name
-    patch.setitem(sys.modules, "pkg_resources", stub)
-    for name in ("scipy.ndimage.interpolation",):
-        patch.setitem(sys.modules, name, importlib.import_module("scipy.ndimage"))
-    patch.setattr(np, "float_", np.float64, raising=False)
-    pytest.importorskip("cv2", reason="OpenCV, which imagecorruptions calls, is not installed")
-    pytest.importorskip("imagecorruptions", reason="the oracle imagecorruptions is not installed")
-    module = importlib.import_module("imagecorruptions.corruptions")
-    from skimage.filters import gaussian
+    with pytest.MonkeyPatch.context() as patch:  # a skip undoes it, too
+        stub = types.ModuleType("pkg_resources")
+        stub.resource_filename = lambda package, name: name
+        patch.setitem(sys.modules, "pkg_resources", stub)
+        for name in ("scipy.ndimage.interpolation",):
+            patch.setitem(sys.modules, name, importlib.import_module("scipy.ndimage"))
+        patch.setattr(np, "float_", np.float64, raising=False)
+        pytest.importorskip("cv2", reason="OpenCV, which imagecorruptions calls, is not installed")
+        pytest.importorskip("imagecorruptions", reason="the oracle imagecorruptions is not installed")
+        module = importlib.import_module("imagecorruptions.corruptions")
+        from skimage.filters import gaussian
 
-    def as_it_was(image, sigma=1, multichannel=False, **more):
-        return gaussian(image, sigma=sigma, channel_axis=-1 if multichannel else None, **more)
+        def as_it_was(image, sigma=1, multichannel=False, **more):
+            return gaussian(image, sigma=sigma, channel_axis=-1 if multichannel else None, **more)
 
-    patch.setattr(module, "gaussian", as_it_was)
-    yield module
-    patch.undo()
+        patch.setattr(module, "gaussian", as_it_was)
+        yield module
 
 
 def both(oracle, patch, picture, name, theirs, severity, **random):
