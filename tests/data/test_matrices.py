@@ -8,7 +8,17 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from oodbench.data.attack_cards import Attack, Attacks, find_attack, load_attacks
+from oodbench.attacks.adaptive import DETECTIONS
+from oodbench.data.attack_cards import (
+    AdaptiveAttack,
+    Attack,
+    Attacks,
+    _faults,
+    find_adaptive,
+    find_attack,
+    load_adaptive,
+    load_attacks,
+)
 from oodbench.data.cards import find_card
 from oodbench.data.fixed import parse
 from oodbench.data.matrix import Matrix, find_matrix, load_matrices
@@ -223,3 +233,82 @@ def test_a_transferred_attack_needs_another_seed(content: dict) -> None:
     assert parse(content | attacks | {"seeds": [0, 1]}, Matrix, "tiny-v1.toml").seed_after(1) == 0
     with pytest.raises(BadCard, match="mim-26-transferred is crafted on another-seed, expected two seeds or more"):
         parse(content | attacks | {"seeds": [0]}, Matrix, "tiny-v1.toml")
+
+
+@pytest.mark.parametrize("card", load_adaptive().values(), ids=lambda card: card.name)
+def test_every_adaptive_attack(card: AdaptiveAttack) -> None:
+    """It is named after the attack that it is made from, and after what it knows."""
+    of, _, knows = card.name.partition("@")
+    assert (of, knows) == (card.of, f"{card.detection}-{card.weight:g}")
+    assert card.detection in DETECTIONS
+    assert card.attack is find_attack(of)
+    assert card.name not in load_attacks()
+
+
+def test_what_an_adaptive_attack_depends_on() -> None:
+    card = find_adaptive("pgd-8@score-1")
+    assert card.content()["of"] == find_attack("pgd-8").content()
+    for change in ({"weight": 2.0}, {"detection": "typicality"}, {"of": "apgd-ce-8"}):
+        assert card.model_copy(update=change).content() != card.content()
+    assert card.model_copy(update={"title": "Other words", "source": "elsewhere"}).content() == card.content()
+    with pytest.raises(UnknownName, match="unknown adaptive attack 'pgd-8@score-2'; did you mean"):
+        find_adaptive("pgd-8@score-2")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "pgd-8@score-1", "of": "pgd-9"}, "unknown attack 'pgd-9'"),
+        ({"name": "bim-8@score-1", "of": "pgd-8"}, "expected 'pgd-8', an @ and what the attacker knows"),
+        ({"name": "pgd-8@known", "of": "pgd-8"}, "other than @known, @uint8"),
+        ({"name": "fab-8@score-1", "of": "fab-8"}, "fab-8 is a fab, which climbs no score"),
+        ({"name": "deepfool@score-1", "of": "deepfool"}, "deepfool is a deepfool, which climbs no score"),
+        ({"name": "pgd-8-transferred@score-1", "of": "pgd-8-transferred"}, "is crafted on another classifier"),
+    ],
+)
+def test_what_an_adaptive_attack_may_not_be_made_from(change: dict, message: str) -> None:
+    known = find_adaptive("pgd-8@score-1")
+    assert [message in fault for fault in _faults([known.model_copy(update=change)])] == [True]
+    assert list(_faults([known])) == []
+    assert list(_faults([known, known])) == ["two adaptive attacks have one name"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"detection": "nose"}, "'score' or 'typicality'"),
+        ({"weight": -1.0}, "greater than or equal to 0"),
+        ({"name": "pgd-8"}, "should match pattern"),
+    ],
+)
+def test_what_an_adaptive_attack_may_not_say(change: dict, message: str) -> None:
+    card = {"name": "pgd-8@a", "title": "A", "of": "pgd-8", "detection": "score", "weight": 1.0, "source": "ours"}
+    with pytest.raises(BadCard, match=re.escape(message)):
+        parse({"attacks": [], "adaptive": [card | change]}, Attacks, "attacks.toml")
+
+
+ONE = {"attack": "pgd-26@score-1", "n": 10}
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "message"),
+    [
+        ([ONE], None),
+        ([ONE | {"methods": ["msp"]}, ONE | {"attack": "pgd-26@score-10"}], None),
+        ([ONE | {"attack": "pgd-26"}], "unknown adaptive attack 'pgd-26'"),
+        (
+            [ONE | {"n": 21}],
+            "pgd-26@score-1 is on 21 images; of `attacks` pgd-26 is on 20, expected on as many or more",
+        ),
+        ([ONE | {"attack": "pgd-8@score-1"}], "of `attacks` pgd-8 is not there, expected on as many or more"),
+        ([ONE, ONE], "adaptive names something twice"),
+        ([ONE, {"attack": "pgd-26@score-10", "n": 9}], "made from pgd-26 are on 10 and 9 images, expected the same"),
+    ],
+)
+def test_adaptive_attacks_of_a_matrix(content: dict, adaptive: list[dict], message: str | None) -> None:
+    said = content | {"attacks": [{"attack": "pgd-26", "n": 20}], "adaptive": adaptive}
+    if message is None:
+        assert len(parse(said, Matrix, "tiny-v1.toml").adaptive) == len(adaptive)
+        return
+    with pytest.raises(BadCard, match=re.escape(message)):
+        parse(said, Matrix, "tiny-v1.toml")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from oodbench.data.matrix import known_matrix
 from oodbench.measure.cells import Cell, measure
-from oodbench.measure.kinds import KINDS, ROUNDED, not_averaged
+from oodbench.measure.kinds import KINDS, TWINS, not_averaged
 from oodbench.measure.resamples import drawn_mean
 from oodbench.report.entries import Entry
 from oodbench.store import atomically, digest
@@ -204,7 +204,7 @@ def _draws(entry: Entry, inputs: str, known: Draws) -> Draws:
     by_kind: dict[str, list[Cell]] = {}
     apart = not_averaged(known_matrix(entry.record.matrix))
     for cell in entry.cells:
-        if not cell.name.endswith(ROUNDED) and cell.name not in apart:
+        if not cell.name.endswith(TWINS) and cell.name not in apart:
             by_kind.setdefault(cell.failure, []).append(cell)
     whole = {kind: own for kind, own in by_kind.items() if all(len(one.good) and len(one.bad) for one in own)}
     ranked = product(whole.items(), RANKINGS)
