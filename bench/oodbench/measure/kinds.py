@@ -288,7 +288,7 @@ KINDS: dict[str, Kind] = {
             _adaptive,
             _adaptive_of,
             _knows,
-            called="adaptive",
+            called="attacked",
             own_inputs=True,
         ),
         Kind(
