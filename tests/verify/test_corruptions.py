@@ -78,7 +78,7 @@ def test_scores_are_of_the_images_that_the_matrix_corrupts(matrix: Matrix, outco
         corruption = {f"brightness-{one}": Changed(rng.normal(size=len(places)), places) for one in (1, 3)}
         return Scores(rng.normal(size=90), ood, {}, corruption)
 
-    record: Any = SimpleNamespace(cells=())
+    record: Any = SimpleNamespace(cells=(), adaptive={})
     model = ModelRecord(matrix=matrix.name, name="plain", seed=0, recipe={})
     assert list(score_faults(record, scores(index), model, outcomes, matrix)) == []
     others = np.arange(20, dtype=np.int32)

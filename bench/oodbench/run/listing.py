@@ -44,7 +44,7 @@ def listing(judges_mine: bool = False, as_json: bool = False) -> str:
     ]
     cards = [(c.name, ", ".join(c.roles), _splits(c), c.title) for c in load_cards().values()]
     attacks = [(a.name, a.kind, f"{a.eps:.4f}" if a.eps else "", a.title) for a in load_attacks().values()]
-    adaptive = [(a.name, a.detection, f"{a.weight:g}", a.title) for a in load_adaptive().values()]
+    adaptive = [(a.name, a.title) for a in load_adaptive().values()]
     corruptions = [(one.name, one.family, one.title) for one in CORRUPTIONS.values()]
     tuned = [(line.name, line.tuned_on, "yes" if line.judges_mine else "", line.title) for line in methods]
     return "\n\n".join(
@@ -53,7 +53,7 @@ def listing(judges_mine: bool = False, as_json: bool = False) -> str:
             _table("matrices", ("name", "scale", "in-set", "out", "att.", "seeds", "what"), matrices),
             _table("data sets", ("name", "roles", "splits", "what"), cards),
             _table("attacks", ("name", "kind", "eps", "what"), attacks),
-            _table("attacks that know the detector", ("name", "adds", "weight", "what"), adaptive),
+            _table("attacks that know the detector", ("name", "what"), adaptive),
             _table("corruptions", ("name", "family", "what"), corruptions),
             "mine: judges a classifier of yours (oodbench list --judges-mine)\nout, att.: out-sets, attacks",
         ]

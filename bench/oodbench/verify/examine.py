@@ -17,19 +17,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from oodbench.data.attack_cards import load_attacks
 from oodbench.data.cards import card_sha256, find_card
 from oodbench.data.matrix import Matrix
 from oodbench.data.splits import find_cut, sample
 from oodbench.declarations import Facts, fingerprint
 from oodbench.errors import OodbenchError
-from oodbench.measure.kinds import KINDS, ROUNDED
+from oodbench.measure.kinds import KINDS, KNOWN, ROUNDED
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.records import SEAL, read_cost, read_model, read_outcomes, read_record, read_scores
-from oodbench.schema import SCHEMA_VERSION, Attack, Calibration, Cost, ModelRecord, Quality, Record
-from oodbench.scorefile import TEST, Changed, Scores
+from oodbench.schema import SCHEMA_VERSION, Calibration, Cost, ModelRecord, Quality, Record
+from oodbench.scorefile import TEST, Adapted, Changed, Scores
 from oodbench.setfile import SetKey
 from oodbench.spaces import Images
+from oodbench.verify.attacks import adaptive_faults, attack_faults
 from oodbench.verify.bounded import check_parquet, content, json_of
 from oodbench.verify.pins import Pinned
 from oodbench.verify.walk import LARGEST
@@ -49,6 +49,9 @@ UNREADABLE = (
 """What the reader of a Parquet file of an unknown origin may raise."""
 
 MISSING = object()
+
+OF_RIGHT = frozenset({"adversarial", "adaptive"})
+"""Kinds of sets that are made of those test images that the model gets right: how many they are, depends on it."""
 
 FIRST_RUN = datetime(2020, 1, 1, tzinfo=UTC)
 """No record is older than this package."""
@@ -83,13 +86,14 @@ class Found(NamedTuple):
 def sizes(matrix: Matrix) -> dict[SetKey, int]:
     """Return how many inputs each set of a scores file of a matrix has; of attacks, at most."""
     by_name = {one.card: one.n for one in matrix.ood} | {one.attack: one.n for one in matrix.attacks}
-    by_name |= {one.name: one.n for one in matrix.corrupted}
+    by_name |= {one.name: one.n for one in matrix.corrupted} | {one.attack: one.n for one in matrix.adaptive}
     groups = {field.name for field in fields(Scores)} - {TEST[0]}
     planned = {
         (kind.name, column.name): by_name.get(column.name.removesuffix(ROUNDED), matrix.n_test)
         for kind in KINDS.values()
         if kind.name in groups
         for column in kind.planned(matrix)
+        if not column.name.endswith(KNOWN)  # has scores of another kind
     }
     return {TEST: matrix.n_test} | planned
 
@@ -335,12 +339,13 @@ def score_faults(record: Record, scores: Scores, model: ModelRecord, outcomes: A
     for kind, name in sorted(sets.keys() & excused):
         yield f"has scores of {kind}/{name}, which the record says was skipped or failed"
     for key, values in sets.items():
-        if key in expected and key[0] != "adversarial" and len(values) != expected[key]:
+        if key in expected and key[0] not in OF_RIGHT and len(values) != expected[key]:
             yield f"has {len(values)} scores of {'/'.join(key)}, and {matrix.name} has {expected[key]} inputs there"
     for name, attacked in scores.adversarial.items():
         found = outcomes.attacks.get(name) if outcomes is not None else None
         if found is None or not np.array_equal(found.index, attacked.index):
             yield f"has scores of adversarial/{name} for other images than those that were attacked"
+    yield from adaptive_faults(record, scores, outcomes, matrix)
     for name, corrupted in scores.corruption.items():
         if not np.array_equal(corrupted_places(matrix, len(corrupted.index)), corrupted.index):
             yield f"has scores of corruption/{name} for other images than those that {matrix.name} corrupts"
@@ -361,7 +366,7 @@ def sets_of(scores: Scores) -> Iterator[tuple[SetKey, NDArray[Any]]]:
     for field in fields(scores):
         if field.name != TEST[0]:
             for name, values in getattr(scores, field.name).items():
-                yield (field.name, name), values.scores if isinstance(values, Changed) else values
+                yield (field.name, name), values.scores if isinstance(values, Changed | Adapted) else values
 
 
 def rounded(values: NDArray[Any]) -> bool:
@@ -398,7 +403,7 @@ def model_faults(name: str, model: ModelRecord, outcomes: Any, matrix: Matrix) -
         yield f"holds the record of {model.matrix}, {model.name}, seed {model.seed}: not of its own place"
     if model.seed not in matrix.seeds:
         yield f"seed {model.seed} is none of {matrix.name}: expected one of {list(matrix.seeds)}"
-    for check in (_quality, _calibration, _attacks, _corruptions, _bits):
+    for check in (_quality, _calibration, attack_faults, _corruptions, _bits):
         yield from check(model, outcomes, matrix)
     for place, text in texts(model.model_dump(mode="json", exclude={"recipe"})):
         if MARKUP.search(text) or not text.isprintable():
@@ -502,56 +507,6 @@ def _corruptions(model: ModelRecord, outcomes: Any, matrix: Matrix) -> Iterator[
             yield f"corruptions.{name}.error is {one.error:.6g}, which no whole number of {n} images makes"
         if abs(one.delta_entropy) > most:
             yield f"corruptions.{name}.delta_entropy is {one.delta_entropy:.6g}, expected {-most:.4g} to {most:.4g}"
-
-
-def _attacks(model: ModelRecord, outcomes: Any, matrix: Matrix) -> Iterator[str]:
-    planned = {column.name for column in KINDS["adversarial"].planned(matrix)}
-    acted = outcomes.attacks if outcomes is not None else {}
-    for name in sorted(model.attacks.keys() ^ acted.keys()):
-        where = "the record alone" if name in model.attacks else "the file of outcomes alone"
-        yield f"attacks: {name} stands in {where}"
-    for name in sorted((model.attacks.keys() | acted.keys()) - planned):
-        yield f"attacks: {name} is none of {matrix.name}"
-    if outcomes is not None and planned and (lacking := sorted(planned - acted.keys())):
-        yield f"attacks: {', '.join(lacking)} of {matrix.name} are not there"
-    for name, said in model.attacks.items():
-        if name in acted:
-            yield from _attack(name, said, acted[name], outcomes, matrix)
-
-
-def _attack(name: str, said: Any, found: Any, outcomes: Any, matrix: Matrix) -> Iterator[str]:
-    n, fooled = len(found.index), int(found.fooled.sum())
-    rate = fooled / n if n else None
-    for field, got, expected in (("n", said.n, n), ("fooled", said.fooled, fooled)):
-        if got != expected:
-            yield f"attacks.{name}.{field} is {got}, and the outcomes come to {expected}"
-    if (said.success_rate is None) != (rate is None) or abs((said.success_rate or 0) - (rate or 0)) > 1e-9:
-        yield f"attacks.{name}.success_rate is {said.success_rate}, and the outcomes come to {rate}"
-    asked = {one.attack: one.n for one in matrix.attacks}.get(name.removesuffix(ROUNDED))
-    if asked is not None:
-        first = np.flatnonzero(outcomes.correct)[:asked]
-        if not np.array_equal(first, found.index):
-            yield f"attacks.{name}: attacked are not the first {asked} test images that the model gets right"
-    if said.unmoved is not None and said.unmoved + fooled > n:
-        yield f"attacks.{name}.unmoved is {said.unmoved}, and {fooled} of {n} fooled it, which were right as they were"
-    yield from _norms(name, said, matrix)
-
-
-def _norms(name: str, said: Attack, matrix: Matrix) -> Iterator[str]:
-    """Yield mean norms that no change of pixels has, or that the attack's card does not allow."""
-    card = load_attacks().get(name.removesuffix(ROUNDED))
-    linf, l2 = said.mean_linf, said.mean_l2
-    if card is None or linf is None or l2 is None or not isinstance(matrix.space, Images):
-        return
-    root = math.sqrt(math.prod(matrix.space.shape))
-    rounding = 0.5 / 255 if name.endswith(ROUNDED) else 0.0
-    most = 1.0 if card.norm != "linf" or card.eps is None else card.eps * (1 + 1e-5) + rounding
-    if linf > most:
-        yield f"attacks.{name}.mean_linf is {linf:.6g}, and the attack changes a pixel by {most:.6g} at most"
-    if not linf * (1 - 1e-5) <= l2 <= linf * root * (1 + 1e-5):
-        yield f"attacks.{name}.mean_l2 is {l2:.6g}, expected {linf:.4g} to {linf * root * (1 + 1e-5):.4g}"
-    if card.norm == "l2" and card.eps is not None and l2 > (longest := card.eps * (1 + 1e-5) + rounding * root):
-        yield f"attacks.{name}.mean_l2 is {l2:.6g}, and the attack's is {longest:.6g} at most"
 
 
 def _bits(model: ModelRecord, outcomes: Any, matrix: Matrix) -> Iterator[str]:

@@ -100,6 +100,8 @@ RECORD = {
     "cells.*.failure": _checked(MATRIX, "the scores"),
     "cells.*.name": _checked(MATRIX, "the scores"),
     "members": _checked(METHOD, MATRIX),
+    **{f"adaptive.*.{name}": _computed("the scores") for name in ("n", "fooled", "success_rate")},
+    **{f"adaptive.*.{name}": _again() for name in ("mean_linf", "mean_l2", "unmoved", "flat", "mean", "std")},
     "model.name": _checked("the record of the model"),
     "model.sha256": _computed("the record of the model"),
     "reference.name": _checked("the record of the model"),
