@@ -57,6 +57,25 @@ def test_a_signal_ends_a_run_in_one_line(tmp_path: Path, sent: int, workers: int
     assert not any(map(alive, own))
 
 
+INTERRUPTED_WHILE_IT_IMPORTS = """
+import os, signal
+from multiprocessing import forkserver
+from oodbench.run.engines import starting
+context = starting()
+os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)
+child = context.Process(target=print, args=("it serves",), kwargs={"flush": True})
+child.start()
+child.join()
+"""
+
+
+def test_an_interrupt_while_workers_are_prepared_is_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_IT_IMPORTS], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "it serves\n", "")
+
+
 # What the system refuses.
 
 
