@@ -113,6 +113,22 @@ def numbers(results: Path, entries: Sequence[Entry], *, trust: bool = True) -> N
     return Numbers(_in_order(frame, entries), made)
 
 
+def measured(entry: Entry) -> tuple[list[tuple[Any, ...]], Draws]:
+    """Return the rows and the draws of one entry, measured now.
+
+    Raises:
+        BadRecord: As `numbers`.
+        BadData: Likewise.
+    """
+    inputs = inputs_of(entry)
+    return [row for cell in entry.cells for row in _rows(entry, cell, inputs)], _draws(entry, inputs, {})
+
+
+def numbers_of(rows: list[tuple[Any, ...]], draws: Draws, entries: Sequence[Entry]) -> Numbers:
+    """Return what was measured of entries, their rows in order."""
+    return Numbers(_in_order(_frame(rows), entries), draws)
+
+
 def keep(results: Path, found: Numbers, matrix: str | None = None) -> None:
     """Write what was measured, for the next time; of one matrix alone, what is kept of the others stays."""
     old = read_metrics(results)

@@ -90,18 +90,22 @@ def declared_versions(method: Method) -> dict[str, int]:
 
 def parameters(job: Job | Skip, tuned: Tuned | None) -> Parameters:
     """Return the detector's fields: those left at their defaults, those given, and those that tuning chose."""
-    detector = job.method.detector
-    given: dict[str, Any] = {}
-    default: dict[str, Any] = {}
-    for field in fields(detector):  # type: ignore[arg-type]
+    said = detector_fields(job.method.detector)
+    own = Parameters(given=said["given"], default=said["default"])
+    if tuned is None:
+        return own
+    return own.model_copy(update={"chosen": dict(tuned.chosen), "undecided": tuned.undecided})
+
+
+def detector_fields(detector: Any) -> dict[str, dict[str, Any]]:
+    """Return a detector's fields by name: those that were `given`, and those left at their `default`."""
+    found: dict[str, dict[str, Any]] = {"given": {}, "default": {}}
+    for field in fields(detector):
         value = getattr(detector, field.name)
         if not callable(value) and not isinstance(value, frozenset) and field.name != "version":
-            (default if field.default is not MISSING and value == field.default else given)[field.name] = declared(
-                value
-            )
-    if tuned is None:
-        return Parameters(given=given, default=default)
-    return Parameters(given=given, default=default, chosen=dict(tuned.chosen), undecided=tuned.undecided)
+            left = field.default is not MISSING and value == field.default
+            found["default" if left else "given"][field.name] = declared(value)
+    return found
 
 
 def data_used(context: Context) -> dict[str, DataUsed]:
