@@ -811,6 +811,7 @@ CATALOGUE = (
         RECORD,
         "key is that of",
     ),
+    Forgery("provenance", "a run without checks", field("checked", False), RECORD, "ran unchecked, and has no rank"),
     Forgery("provenance", "no key", field("key", None), RECORD, "key is null"),
     Forgery(
         "recipe",

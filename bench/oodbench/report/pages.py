@@ -40,12 +40,12 @@ from oodbench.report.models import (
 )
 from oodbench.report.numbers import RANKED_BY, RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
-from oodbench.report.rank_table import ranks_of_all_said, ranks_said
+from oodbench.report.rank_table import NOT_CHECKED, ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
 from oodbench.report.robustness import error_table, robustness_said, robustness_table
 from oodbench.report.sets import MOST_SETS, set_table
 from oodbench.report.site import COMMAND, MARK, PICTURE, WHOLE, Pages, Site, sweep_picture, to
-from oodbench.report.standings import MatrixResults, Standings
+from oodbench.report.standings import UNCHECKED, MatrixResults, Standings, ran_unchecked
 from oodbench.report.superseded import MARK as MARKED
 from oodbench.report.superseded import changes
 from oodbench.report.tables import (
@@ -401,6 +401,7 @@ def _made_with(records: Sequence[Record]) -> str:
         *([f"- model: {', '.join(f'`{name}`' for name in sorted(models))}"] if models else []),
         *([f"- judged on the errors of `{', '.join(sorted(references))}`"] if references else []),
         *([f"- {NOTE}"] if shares_members(records) else []),
+        *([f"- {UNCHECKED}: {NOT_CHECKED}"] if ran_unchecked(records) else []),
     ]
     parts = ["\n".join(facts)]
     words = ("Parameter", "Value", "")

@@ -20,6 +20,7 @@ How = Literal["recomputed", "cross-checked", "re-runnable"]
 
 RERUN = "oodbench verify {matrix} --rerun 0.02"
 REMAKE = "oodbench run {matrix} --methods {method} --seeds {seed} --results elsewhere"
+CHECK = "oodbench check {method}"
 PLAN = "oodbench plan {matrix} --methods {method}"
 TABLE = "oodbench table"
 DIAGNOSE = "oodbench diagnose {diagnostic} {matrix} --method {method} --seed {seed}"
@@ -70,6 +71,7 @@ RECORD = {
     "parameters.default": _checked(METHOD),
     "parameters.chosen": _again(),
     "parameters.undecided": _again(),
+    "checked": _again(CHECK),
     "facts": _again(),
     "tuning_access": _checked(METHOD, MATRIX),
     "fits_on_labels": _checked(METHOD),
