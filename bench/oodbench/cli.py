@@ -518,12 +518,15 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def _rerun(arguments: argparse.Namespace) -> int:
-    from oodbench.run.verify import nonce, rerun, told
+    from oodbench.reruns import append
+    from oodbench.run.verify import nonce, rerun, sampled, told
 
     context, planned = _context(arguments)
     draw = arguments.draw or nonce()
     found = rerun(context, planned, arguments.rerun, draw, partial(_engine, arguments))
     print(told(context, found, draw))
+    if arguments.history:
+        append(arguments.history, sampled(context, found, draw, arguments.rerun))
     return 1 if any(one.verdict in ("drifted", "failed") for one in found) else 0
 
 

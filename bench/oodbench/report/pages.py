@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from oodbench import reruns
 from oodbench.data.matrix import Matrix
 from oodbench.given import AT, method_of
 from oodbench.measure.kinds import COVARIATE, averaged
@@ -218,6 +219,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
     kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
     parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
     parts += _superseded(site, matrix.name)
+    parts += filter(None, [reruns.said(site.reruns, matrix.name)])
     parts += site.picture(here, matrix, PICTURE, _pictured(matrix))
     whole = f"FPR95 and rank of every method on {matrix.name}"
     parts += [folded("All rows as a picture", one) for one in site.picture(here, matrix, WHOLE, whole)]

@@ -37,6 +37,7 @@ PLACES = {
     "superseded": r"superseded\.toml",
     "metrics": r"metrics\.parquet",
     "ranks": r"ranks\.csv",
+    "reruns": r"reruns\.csv",
 }
 """What a file is, by where it lies; the first that fits."""
 
@@ -51,6 +52,7 @@ LARGEST = {
     "claims": 1 << 20,
     "superseded": 1 << 20,
     "ranks": 16 << 20,
+    "reruns": 4 << 20,
 }
 """Bytes of a file; those of tables follow from their matrices (`oodbench.verify.tables`)."""
 
