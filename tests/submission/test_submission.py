@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.verify.made import MATRIX, make, set_field
 
@@ -14,7 +15,9 @@ from oodbench.manifest import FILE, Manifest
 from oodbench.submission import origin
 from oodbench.submission.bundle import bundle, records_of
 from oodbench.submission.origin import Origin, one_module, origin_of
+from oodbench.verify.handed_in import handed_in
 from oodbench.verify.verified import verify
+from oodbench.verify.walk import walk
 
 KNN = "oodbench.methods.knn"
 ROOT = Path(__file__).parents[2]
@@ -241,3 +244,17 @@ def test_the_command_prints_faults_or_where_to_go_on(
     assert command(said, lambda methods: [KNN for _ in methods]) == 1
     assert "../source: has no methods/knn.py" in capsys.readouterr().out
     assert not said.out.exists()
+
+
+def test_a_manifest_of_drawn_bytes_ends_in_faults(clean: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    raw, tree = (clean / FILE).read_bytes(), walk(clean / "results")
+    for _ in range(150):
+        content = bytearray(raw)
+        for at in rng.integers(0, len(raw), rng.integers(1, 4)):
+            content[at : at + int(rng.integers(0, 3))] = rng.bytes(int(rng.integers(0, 4)))
+        (tmp_path / FILE).write_bytes(content)
+        faults, new = handed_in(tmp_path, tree)
+        assert all(str(fault).isprintable() for fault in faults)
+        assert faults or bytes(content) == raw, "its files are not here"
+        assert all("/" not in name for name in new)

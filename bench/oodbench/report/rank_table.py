@@ -44,7 +44,8 @@ def ranks_said(standings: Standings, metrics: Sequence[str] = RANKINGS) -> str:
     """Return what the ranks of a table claim that is in the order of the first metric."""
     methods, seeds = len(standings.ranked), len(standings.all_seeds)
     if not methods:
-        said = ["No method has every seed and set of the matrix, so none has a rank."]
+        why = "" if UNCHECKED in standings.ranks.values() else "every seed and set of the matrix, so none has "
+        said = [f"No method has {why}a rank."]
     elif methods == 1:
         said = ["One method has a rank."]
     else:

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -137,7 +137,7 @@ def _copied(path: Path, to: Path) -> None:
     shutil.copyfile(path, to)
 
 
-def _files(folder: Path) -> Mapping[str, HandedIn]:
+def _files(folder: Path) -> dict[str, HandedIn]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): _handed_in(path.read_bytes()) for path in files}
 
