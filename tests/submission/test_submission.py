@@ -208,16 +208,8 @@ def test_one_module_at_a_time() -> None:
 
 
 def test_the_source_of_a_project_is_its_text_and_nothing_that_was_made(tmp_path: Path) -> None:
-    for name in (
-        "a.py",
-        "pyproject.toml",
-        "tests/test_a.py",
-        ".git/x.py",
-        "build/a.py",
-        "w.pt",
-        "results/a.md",
-        "a.egg-info/b.txt",
-    ):
+    source = ("a.py", "pyproject.toml", "tests/test_a.py")
+    for name in (*source, ".git/x.py", "build/a.py", "w.pt", "results/a.md", "a.egg-info/b.txt"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")

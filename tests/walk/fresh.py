@@ -1,6 +1,7 @@
 """A fresh environment: oodbench as a wheel installs it, and of this one no more than what oodbench depends on."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -22,11 +23,11 @@ class Fresh:
 
     def run(self, line: str, cwd: Path, **more: str) -> str:
         """Run a line as a person would, with this environment activated; return what it printed."""
-        began = perf_counter()
+        began, spent = perf_counter(), of_children()
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OODBENCH_"))}
         env |= {"PATH": f"{self.folder / 'bin'}:{env['PATH']}", "OMP_NUM_THREADS": "1", **OFFLINE, **more}
         ran = subprocess.run(["bash", "-c", line], cwd=cwd, env=env, capture_output=True, text=True)
-        print(f"{perf_counter() - began:7.1f} s  {line}")
+        print(f"{perf_counter() - began:7.1f} s, {of_children() - spent:6.1f} s of the processor  {line}", flush=True)
         assert ran.returncode == 0, f"{line}\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
         return ran.stdout
 
@@ -38,6 +39,12 @@ class Fresh:
             return
         self.run(f"python -m pip wheel {quiet} --wheel-dir wheels {source}", self.folder)
         self.run(f"python -m pip install {quiet} --force-reinstall wheels/*.whl && rm -r wheels", self.folder)
+
+
+def of_children() -> float:
+    """Return the processor seconds of all programs that this process started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
