@@ -172,6 +172,14 @@ def test_a_source_too_large_is_not_read(clean: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_submission_that_is_too_large_as_a_whole_is_not_hashed(clean: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("oodbench.verify.handed_in.MOST_BYTES", 1000)
+    folder = tmp_path / "knn"
+    shutil.copytree(clean, folder)
+    (fault,), _ = handed_in(folder, walk(folder / "results"))
+    assert "bytes, expected at most 1000; nothing is hashed" in str(fault)
+
+
 def test_a_folder_without_a_manifest_is_results_alone(clean: Path, tmp_path: Path) -> None:
     folder = tmp_path / "knn"
     shutil.copytree(clean, folder)

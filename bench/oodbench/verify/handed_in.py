@@ -20,6 +20,9 @@ MOST_MANIFEST = 1 << 20
 MOST_RESULT = 64 << 20
 """Bytes of a file of results that is hashed; how large it may be to be read follows from its matrix."""
 
+MOST_BYTES = 1 << 30
+"""Of a submission as a whole; one of five seeds on ten matrices has a hundredth of it."""
+
 IN_RESULTS = ("record", "scores", "cost", "model", "outcomes")
 """What a submission has of results; tables and pictures follow from these."""
 
@@ -57,6 +60,8 @@ def handed_in(folder: Path, tree: Tree) -> tuple[list[Fault], tuple[str, ...]]:
         return [Fault(f"../{FILE}", str(error))], ()
     if manifest is None:
         return [], ()
+    if (whole := sum(plain_files(folder).values())) > MOST_BYTES:
+        return [Fault(f"../{FILE}", f"lies beside {whole} bytes, expected at most {MOST_BYTES}; nothing is hashed")], ()
     faults = [*_files(folder, manifest), *_rows(manifest, tree), *_source(folder, manifest)]
     known = declared()["methods"]
     return faults, tuple(name for name in manifest.methods if method_of(name) not in known)
