@@ -73,10 +73,20 @@ nightly: setup ## run MATRIX (tiny-v1) anew on DEVICE (cpu), METHODS of it, and 
 	$(BIN)/oodbench compare $(NIGHT)/committed $(NIGHT)/results --fail-on regression \
 		--markdown $(NIGHT)/comparison.md --json $(NIGHT)/comparison.json
 
-wheel: setup ## build the wheel and look into it
+CHARTS := bench/oodbench/site/charts
+PLOT := bench/oodbench/site/assets/plot.js
+
+site: setup $(PLOT) ## write the leaderboard as static pages to build/site
+	$(BIN)/oodbench site
+
+$(PLOT): $(wildcard $(CHARTS)/*.json $(CHARTS)/*.mjs)
+	@if command -v npm >/dev/null; then cd $(CHARTS) && npm ci --silent --no-audit --no-fund && npm run --silent build; \
+		else echo "no npm: the pages get no pictures" >&2; fi
+
+wheel: setup $(PLOT) ## build the wheel and look into it
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial bench golden leaderboard gallery format nightly wheel clean
+.PHONY: help setup demo test lint fast claims tutorial bench golden leaderboard gallery format nightly site wheel clean

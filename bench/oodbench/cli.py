@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench import __version__
-from oodbench.commands import cite, compare
+from oodbench.commands import cite, compare, site
 from oodbench.errors import BadSetting, OodbenchError
 from oodbench.report.diagnostics import NO_MODEL, analyse_of, find_diagnostic
 from oodbench.report.diagnostics import names as diagnostic_names
@@ -302,7 +302,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="folder to write to (default: diagnosed/MATRIX/METHOD/SEED)")
     _places(sub)
 
-    for module in (compare, cite):
+    for module in (compare, cite, site):
         module.add(verb)
     return top
 
