@@ -200,6 +200,12 @@
     const points = rows.filter((row) => (axis === "passes" ? row.dataset[axis] : row.dataset[axis] > 0) && row.dataset.mean)
       .map((row) => ({ name: row.dataset.row, x: Number(row.dataset[axis]), y: 100 * row.dataset.mean, family: row.dataset.family, front: front.includes(row.dataset.row) }));
     const best = points.filter((one) => one.front).sort((a, b) => a.x - b.x || b.y - a.y);
+    // The best few of the front are named, as far as their names do not lie on each other.
+    const named = [];
+    for (const one of [...best].reverse()) {
+      const near = (other) => Math.abs(other.y - one.y) < 5 && Math.abs(Math.log((other.x + 0.1) / (one.x + 0.1))) < 0.7;
+      if (named.length < 6 && !named.some(near)) named.push(one);
+    }
     const families = [...new Set(points.map((one) => one.family))].sort();
     draw("pareto", `${at("cost").selectedOptions[0].textContent} against the mean that ranks; on the front: ${front.join(", ") || "none"}`, (Plot) => {
       const width = wide("pareto");
@@ -210,7 +216,7 @@
         marks: [
           Plot.line(best, { x: "x", y: "y", curve: "step-after", stroke: "currentColor", strokeOpacity: 0.45 }),
           Plot.dot(points, { x: "x", y: "y", fill: "family", fillOpacity: (d) => (d.front ? 1 : 0.45), r: (d) => (d.front ? 5 : 3), title: (d) => `${d.name}\n${d.y.toFixed(2)} % at ${d.x}` }),
-          Plot.text(best.slice(-6), { x: "x", y: "y", text: "name", dy: 13, dx: 3, textAnchor: width < 500 ? "middle" : "start", fontWeight: 600 }),
+          Plot.text(named, { x: "x", y: "y", text: "name", dy: 13, dx: 3, textAnchor: width < 500 ? "middle" : "start", fontWeight: 600 }),
         ],
       };
     });
