@@ -80,8 +80,8 @@ site: setup $(PLOT) ## write the leaderboard as static pages to build/site
 	$(BIN)/oodbench site
 
 $(PLOT): $(wildcard $(CHARTS)/*.json $(CHARTS)/*.mjs)
-	@if command -v npm >/dev/null; then cd $(CHARTS) && npm ci --silent --no-audit --no-fund && npm run --silent build; \
-		else echo "no npm: the pages get no pictures" >&2; fi
+	@cd $(CHARTS) && npm ci --silent --no-audit --no-fund && npm run --silent build \
+		|| echo "npm did not make $@: the board's pages get no pictures" >&2
 
 wheel: setup $(PLOT) ## build the wheel and look into it
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

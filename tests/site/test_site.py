@@ -138,7 +138,7 @@ def test_bars_are_the_interval_that_is_cited(made: Made) -> None:
 
 @pytest.mark.parametrize("metric", RANKINGS)
 def test_differences_are_those_that_the_ranks_are_made_of(made: Made, metric: str) -> None:
-    (matrix,) = read_matrices(made.results)
+    (matrix,) = read_matrices(made.results, "made-v1")
     standings = matrix.kinds[0]
     found = paired(standings, metric)
     sign = -1 if METRICS[metric].higher_is_better else 1
@@ -235,6 +235,22 @@ def test_nights_are_shown_and_where_there_is_none_that_is_said(made: Made, tmp_p
     night.write_text("{}")
     with pytest.raises(BadSetting, match="not what oodbench compare"):
         build(made.results, tmp_path / "site", nights=[night])
+
+
+def test_a_matrix_without_a_score_has_a_page_for_its_row(made: Made) -> None:
+    text = Page((made.site / "failed-v1" / "rows" / "msp.html").read_text("utf-8")).text
+    assert "failed" in text and HOSTILE in text
+    assert "failed-v1" in Page((made.site / "index.html").read_text("utf-8")).text
+
+
+def test_a_last_tag_that_has_no_results_is_told_and_one_that_was_asked_for_is_refused(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "_last_tag", lambda results: "v9.9.9")
+    said = news.since(made.results, None)
+    assert isinstance(said, str) and "v9.9.9, has no results" in said
+    with pytest.raises(BadSetting):
+        news.since(made.results, "v9.9.9")
 
 
 def test_changes_are_told_since_a_release(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`oodbench site`: writes all pages; what is there and would be the same is not written, and not computed, again."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -104,7 +105,8 @@ def build(results: Path, out: Path, release: str | None = None, nights: Sequence
     if not entries:
         raise BadSetting(f"{results}: no records; make some: oodbench run tiny-v1, or name their folder: --results")
     found = numbers(results, entries)
-    keep(results, found)
+    with suppress(OSError):  # of a folder that cannot be written to, all is measured again the next time
+        keep(results, found)
     folder = Folder(out)
     folder.put(MARK, "")
     environment().globals["version"] = __version__

@@ -10,7 +10,7 @@ from typing import Any
 
 from oodbench.compare.changelog import Change, found
 from oodbench.compare.operands import RECORDS, opened
-from oodbench.errors import BadSetting
+from oodbench.errors import BadSetting, OodbenchError
 
 WORSE = ("regression", "lost")
 """Verdicts of a comparison that a night is not to have."""
@@ -27,17 +27,27 @@ def since(results: Path, release: str | None) -> tuple[str, Sequence[Change]] | 
         release: Commit, branch or tag, or another folder of results; by default the last tag.
 
     Raises:
-        BadSetting: There is no such release, or it has no results.
+        BadSetting: There is no such release, or it has no results; of the last tag that is told in words.
+        BadRecord: A record is broken, likewise.
     """
     before = release or _last_tag(results)
     if before is None:
         return "no tag is known here"
+    try:
+        return before, _changes(before, results)
+    except OodbenchError as error:
+        if release:
+            raise
+        return f"the last tag, {before}, has no results that can be read ({error})"
+
+
+def _changes(before: str, results: Path) -> list[Change]:
+    here = results.resolve()
     with ExitStack() as sides:
         a, b = (
-            sides.enter_context(opened(said, results, folder=results.resolve().parent, read=RECORDS))
-            for said in (before, str(results.resolve()))
+            sides.enter_context(opened(said, results, folder=here.parent, read=RECORDS)) for said in (before, str(here))
         )
-        return before, list(found(a, b))
+        return list(found(a, b))
 
 
 def _last_tag(results: Path) -> str | None:
