@@ -206,6 +206,8 @@
       const near = (other) => Math.abs(other.y - one.y) < 5 && Math.abs(Math.log((other.x + 0.1) / (one.x + 0.1))) < 0.7;
       if (named.length < 6 && !named.some(near)) named.push(one);
     }
+    const ends = [Math.min(...points.map((one) => one.x)), Math.max(...points.map((one) => one.x))];
+    const middle = axis === "passes" ? (ends[0] + ends[1]) / 3 : Math.sqrt(ends[0] * ends[1]);
     const families = [...new Set(points.map((one) => one.family))].sort();
     draw("pareto", `${at("cost").selectedOptions[0].textContent} against the mean that ranks; on the front: ${front.join(", ") || "none"}`, (Plot) => {
       const width = wide("pareto");
@@ -216,7 +218,7 @@
         marks: [
           Plot.line(best, { x: "x", y: "y", curve: "step-after", stroke: "currentColor", strokeOpacity: 0.45 }),
           Plot.dot(points, { x: "x", y: "y", fill: "family", fillOpacity: (d) => (d.front ? 1 : 0.45), r: (d) => (d.front ? 5 : 3), title: (d) => `${d.name}\n${d.y.toFixed(2)} % at ${d.x}` }),
-          Plot.text(named, { x: "x", y: "y", text: "name", dy: 13, dx: 3, textAnchor: width < 500 ? "middle" : "start", fontWeight: 600 }),
+          ...[true, false].map((left) => Plot.text(named.filter((one) => one.x <= middle === left), { x: "x", y: "y", text: "name", dy: 13, dx: left ? 3 : -3, textAnchor: left ? "start" : "end", fontWeight: 600 })),
         ],
       };
     });
