@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from oodbench.measure.kinds import averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.report.families import FAMILIES, family_of
 from oodbench.report.ids import MEAN, row_version
@@ -16,7 +15,7 @@ from oodbench.report.reported import Reported
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.tables import SEVERAL, accuracy_text, passes_text, rank_and_mean, rank_heading
 from oodbench.site import addresses
-from oodbench.site.cells import Cell, bars, cells, choices, metrics_shown, of_mean
+from oodbench.site.cells import Cell, bars, cells, choices, metrics_shown
 from oodbench.site.costs import AXES, Costs, fronts
 from oodbench.site.pairs import paired
 from oodbench.site.render import page
@@ -85,7 +84,6 @@ class Printed(NamedTuple):
 def lines(standings: Standings, of: Mapping[str, Costs], earlier: Mapping[str, str]) -> list[Line]:
     """Return the rows of a board, in the order of its ranks."""
     places = {metric: {one.method: one for one in standings.ranked_by[metric]} for metric in RANKINGS}
-    sets = averaged(standings.columns)
     made = []
     for method in standings.ranks:
         records = standings.records(method)
@@ -94,7 +92,7 @@ def lines(standings: Standings, of: Mapping[str, Costs], earlier: Mapping[str, s
             text, _ = rank_and_mean(standings, metric, method)
             one = places[metric].get(method)
             ranks[metric] = Rank(text, one.place, one.low, one.high, one.may_be_best) if one else Rank(text)
-        numbers = {metric: of_mean(standings, metric, method, sets) for metric in RANKINGS}
+        numbers = {metric: cells(standings, metric, method)[MEAN] for metric in RANKINGS}
         made.append(
             Line(
                 method,
@@ -118,12 +116,19 @@ def lines(standings: Standings, of: Mapping[str, Costs], earlier: Mapping[str, s
 def board(
     matrix: MatrixResults,
     standings: Standings,
+    found: Sequence[Line],
     of: Mapping[str, Costs],
-    reported: Sequence[Reported],
-    earlier: Mapping[str, str],
+    papers: Sequence[Printed],
 ) -> str:
-    """Return the page."""
-    found = lines(standings, of, earlier)
+    """Return the page.
+
+    Args:
+        matrix: What it is of.
+        standings: On one kind of failure.
+        found: Its rows.
+        of: Their costs.
+        papers: The papers' numbers beside them.
+    """
     address = addresses.board(matrix.name, standings.kind.name)
     seen = {family: what for family, what in FAMILIES.items() if any(line.family == family for line in found)}
     return page(
@@ -148,7 +153,7 @@ def board(
         bars_said=bars([{MEAN: line.numbers[RANKED_BY]} for line in found], MEAN),
         axes=AXES,
         fronts=fronts(standings, of),
-        printed=printed(matrix, standings, reported),
+        printed=papers,
         how=_how(matrix),
         addresses=addresses,
         shared={line.method for line in found if shares_members(standings.records(line.method))},

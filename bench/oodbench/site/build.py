@@ -16,13 +16,13 @@ from oodbench.report.entries import Entry, collect
 from oodbench.report.families import FAMILIES, family_of
 from oodbench.report.numbers import RANKED_BY, RANKINGS, keep, numbers
 from oodbench.report.pages import scale_said
-from oodbench.report.reported import Reported, papers
+from oodbench.report.reported import papers
 from oodbench.report.standings import MatrixResults, Standings, matrices_of
 from oodbench.report.superseded import Superseded, superseded
 from oodbench.report.superseded import changes as superseded_changes
 from oodbench.site import addresses
-from oodbench.site.board import Line, board, data, lines
-from oodbench.site.costs import Costs, costs
+from oodbench.site.board import Line, Printed, board, data, lines, printed
+from oodbench.site.costs import costs
 from oodbench.site.curves import curves, seal
 from oodbench.site.news import Night, since
 from oodbench.site.render import environment, page
@@ -35,6 +35,9 @@ MARK = ".oodbench-site"
 
 CHARTS = "plot.js"
 """The library of charts, which npm makes; without it the pages have no pictures."""
+
+Beside = Sequence[tuple[Standings, Sequence[Printed]]]
+"""The papers' numbers of a matrix, by kind of failure."""
 
 FIRST = 3
 """Rows of a board that the first page has."""
@@ -111,9 +114,12 @@ def build(results: Path, out: Path, release: str | None = None, nights: Sequence
     folder.put(MARK, "")
     environment().globals["version"] = __version__
     matrices, earlier, reported = matrices_of(entries, found), superseded(results), papers(results)
-    shown = [(matrix, _boards(folder, matrix, earlier.get(matrix.name, {}), reported)) for matrix in matrices]
+    shown = []
     for matrix in matrices:
-        _rows(folder, matrix, matrices, earlier.get(matrix.name, {}), reported)
+        own = earlier.get(matrix.name, {})
+        beside = [(standings, printed(matrix, standings, reported)) for standings in matrix.kinds]
+        shown.append((matrix, _boards(folder, matrix, beside, own)))
+        _rows(folder, matrix, matrices, beside, own)
     folder.put(addresses.INDEX, _index(shown))
     folder.put(addresses.METHODS, page("methods.html", addresses.METHODS, methods=_methods(matrices)))
     folder.put(addresses.CHANGES, _changes(news, earlier, read))
@@ -124,23 +130,23 @@ def build(results: Path, out: Path, release: str | None = None, nights: Sequence
 
 
 def _boards(
-    folder: Folder, matrix: MatrixResults, earlier: Mapping[str, str], reported: Sequence[Reported]
+    folder: Folder, matrix: MatrixResults, beside: Beside, earlier: Mapping[str, str]
 ) -> list[Mapping[str, Any]]:
     """Write the boards of a matrix and their data; return what the first page says of them."""
     by_row = _by_row(matrix.entries)
     of = {method: costs(entries) for method, entries in by_row.items()}
     said = []
-    for standings in matrix.kinds:
-        folder.put(addresses.board(matrix.name, standings.kind.name), board(matrix, standings, of, reported, earlier))
+    for standings, papers_of in beside:
+        found = lines(standings, of, earlier)
+        folder.put(addresses.board(matrix.name, standings.kind.name), board(matrix, standings, found, of, papers_of))
         for address, text in data(standings):
             folder.put(address, text)
-        said.append(_said(matrix, standings, of))
+        said.append(_said(matrix, standings, found))
     return said
 
 
-def _said(matrix: MatrixResults, standings: Standings, of: Mapping[str, Costs]) -> Mapping[str, Any]:
+def _said(matrix: MatrixResults, standings: Standings, found: Sequence[Line]) -> Mapping[str, Any]:
     """Return what the first page says of a board: its first rows."""
-    found: list[Line] = lines(standings, of, {})[:FIRST]
     return {
         "address": addresses.board(matrix.name, standings.kind.name),
         "kind": standings.kind,
@@ -155,7 +161,7 @@ def _said(matrix: MatrixResults, standings: Standings, of: Mapping[str, Costs]) 
                 "number": line.numbers[RANKED_BY],
                 "address": addresses.row(matrix.name, line.method),
             }
-            for line in found
+            for line in found[:FIRST]
         ],
     }
 
@@ -164,8 +170,8 @@ def _rows(
     folder: Folder,
     matrix: MatrixResults,
     matrices: Sequence[MatrixResults],
+    beside: Beside,
     earlier: Mapping[str, str],
-    reported: Sequence[Reported],
 ) -> None:
     """Write the pages of a matrix's rows, and their curves where these are not there."""
     everywhere = _places(matrices)
@@ -176,7 +182,7 @@ def _rows(
             for name, one, address in everywhere[method_of(method)]
             if address != here
         ]
-        folder.put(here, row(matrix, method, reported, earlier.get(method, ""), elsewhere))
+        folder.put(here, row(matrix, method, beside, earlier.get(method, ""), elsewhere))
         entry = drawn(entries)
         address = addresses.row_data(matrix.name, method)
         if entry and not folder.has(address, seal(entry)):

@@ -1,6 +1,7 @@
 """One number on a board: its text, as the tables of the leaderboard have it, its place on a scale, and a bar."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -64,6 +65,7 @@ def mean_heading(name: str) -> str:
     return f"{MEAN} ({group})" if group else MEAN
 
 
+@lru_cache(maxsize=2**14)  # a board's data and the pages of its rows ask for the same
 def cells(standings: Standings, metric: str, method: str) -> dict[str, Cell]:
     """Return the numbers of a row by one metric, by what a board can show."""
     found = {name: of_mean(standings, metric, method, sets) for name, sets in means(standings.columns).items()}

@@ -15,11 +15,10 @@ from oodbench.report.families import family_of
 from oodbench.report.ids import Id, row_id
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.pages import rank_of
-from oodbench.report.reported import Reported
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.tables import further_metrics, passes_text
 from oodbench.site import addresses
-from oodbench.site.board import printed
+from oodbench.site.board import Printed
 from oodbench.site.cells import Cell, Choice, cells, choices
 from oodbench.site.costs import cost_of
 from oodbench.site.render import page
@@ -50,14 +49,18 @@ class Heat(NamedTuple):
 
 
 def row(
-    matrix: MatrixResults, method: str, reported: Sequence[Reported], earlier: str, elsewhere: Sequence[tuple[str, str]]
+    matrix: MatrixResults,
+    method: str,
+    printed: Sequence[tuple[Standings, Sequence[Printed]]],
+    earlier: str,
+    elsewhere: Sequence[tuple[str, str]],
 ) -> str:
     """Return the page of a row.
 
     Args:
         matrix: What it is of.
         method: Its name.
-        reported: The papers' numbers.
+        printed: The papers' numbers of all rows, by kind of failure.
         earlier: What has changed since an earlier version of the method made it; else nothing.
         elsewhere: Other rows of the method, each by matrix and name.
     """
@@ -66,7 +69,7 @@ def row(
     kinds = [one for one in matrix.kinds if method in one.entries]
     first, id_ = records[0], row_id(records)
     line = next((line for line in listed.rows() if line.name == method_of(method)), None)
-    papers = [(one, own) for one in kinds if (own := [p for p in printed(matrix, one, reported) if p.method == method])]
+    papers = [(one, own) for one, of in printed if (own := [number for number in of if number.method == method])]
     return page(
         "row.html",
         addresses.row(matrix.name, method),
