@@ -91,10 +91,20 @@ sample: setup ## make a random SHARE (0.02) of MATRIX's records again on DEVICE,
 	$(BIN)/oodbench verify results/$(MATRIX) --rerun $(SHARE) --device $(DEVICE) \
 		$(if $(filter cpu,$(DEVICE)),--workers $(WORKERS)) --history results/reruns.csv
 
-wheel: setup ## build the wheel and look into it
+CHARTS := bench/oodbench/site/charts
+PLOT := bench/oodbench/site/assets/plot.js
+
+site: setup $(PLOT) ## write the leaderboard as static pages to build/site
+	$(BIN)/oodbench site
+
+$(PLOT): $(wildcard $(CHARTS)/*.json $(CHARTS)/*.mjs)
+	@cd $(CHARTS) && npm ci --silent --no-audit --no-fund && npm run --silent build \
+		|| echo "npm did not make $@: the board's pages get no pictures" >&2
+
+wheel: setup $(PLOT) ## build the wheel and look into it
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial walk prove bench golden leaderboard gallery pins catalogue format nightly sample wheel clean
+.PHONY: help setup demo test lint fast claims tutorial walk prove bench golden leaderboard gallery pins catalogue format nightly sample site wheel clean

@@ -15,7 +15,7 @@ from oodbench.run.registry import registry
 VERBS = (
     *("list", "plan", "run", "evaluate", "verify", "data", "metrics", "table"),
     *("show", "claims", "diagnostics", "check", "explain", "diagnose"),
-    *("compare", "changes", "cite", "export"),
+    *("compare", "changes", "cite", "export", "site"),
 )
 
 
@@ -259,5 +259,6 @@ def test_the_wheel_carries_the_cards_and_shadows_nothing(tmp_path):
     assert "oodbench/cards/matrices/tiny-v1.toml" in names
     assert "oodbench/cards/splits/mnist-5k.toml" in names
     assert any(name.startswith("oodbench/results/reported/") for name in names)
+    assert {"oodbench/site/templates/board.html", "oodbench/site/assets/board.js"} <= set(names)
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"oodbench"}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench import __version__
-from oodbench.commands import cite, compare, new, submit
+from oodbench.commands import cite, compare, new, site, submit
 from oodbench.commands import verify as verify_command
 from oodbench.errors import BadSetting, OodbenchError
 from oodbench.report.diagnostics import NO_MODEL, analyse_of, find_diagnostic
@@ -305,7 +305,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="folder to write to (default: diagnosed/MATRIX/METHOD/SEED)")
     _places(sub)
 
-    for module in (compare, cite, new):
+    for module in (compare, cite, new, site):
         module.add(verb)
     submit.add(verb, _modules_of)
     return top

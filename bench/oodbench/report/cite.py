@@ -15,7 +15,7 @@ from oodbench.given import AT
 from oodbench.measure.intervals import LEVEL, bootstrap
 from oodbench.measure.kinds import KINDS
 from oodbench.measure.metrics import METRICS
-from oodbench.measure.paired import variance
+from oodbench.measure.paired import Floats, variance
 from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean
 from oodbench.records import Record
@@ -83,7 +83,7 @@ def cite(said: str, results: Path) -> Cited:
     if here.kind in KINDS and here.set is None:
         here = replace(here, set=MEAN, metric=RANKED_BY)
     sentence = _number(here, matrix, results) if here.kind else _row(here, matrix, results)
-    return Cited(sentence, _bibtex(here, matrix))
+    return Cited(sentence, bibtex(here, matrix))
 
 
 def _of_matrix(wanted: Id, entries: Sequence[Entry]) -> Cited:
@@ -196,7 +196,17 @@ def _interval(here: Id, standings: Standings, sets: Sequence[str]) -> tuple[floa
         (cell,) = cells[0]
         return known or bootstrap(count(cell.good, cell.bad), metric, RESAMPLES, next(iter(entries)))
     drawn = np.array([drawn_mean(sorted(own, key=lambda cell: cell.name), metric) for own in cells])
-    by_seed = np.array(standings.by_seed(metric, method, sets))
+    return mean_interval(metric, np.array(standings.by_seed(metric, method, sets)), drawn)
+
+
+def mean_interval(metric: str, by_seed: Floats, drawn: Floats) -> tuple[float, float]:
+    """Return the 95 % interval of a mean, over inputs and, of several seeds, over these.
+
+    Args:
+        metric: What it is of.
+        by_seed: The number of each seed [S].
+        drawn: The same on resampled inputs [S, resamples].
+    """
     sure = variance(by_seed, drawn) if len(by_seed) > 1 else None
     square, df = sure if sure else (float(drawn[0].var(ddof=1)), RESAMPLES - 1)
     reach = -float(special.stdtrit(df, (1 - LEVEL) / 2)) * square**0.5
@@ -242,7 +252,7 @@ def _made(records: Sequence[Record]) -> str:
     return f"made by oodbench {_listed(releases)} at commit {_listed(commits)}{dirty} on {_listed(machines)}"
 
 
-def _bibtex(here: Id, matrix: MatrixResults) -> str:
+def bibtex(here: Id, matrix: MatrixResults) -> str:
     """Return the entries of a row's paper, of the sets behind the number, of its given model, and of the release."""
     first = matrix.entries[0].record
     kinds = [one for one in matrix.kinds if here.kind in (None, one.kind.name)]

@@ -106,7 +106,7 @@ class Entry:
         except BadData as error:
             raise BadData(f"{self.scores}: {error}; remake both: {command(self.record)}") from error
 
-    @property
+    @cached_property
     def shifted(self) -> frozenset[str]:
         """Its sets of shifted in-set images, which the full spectrum counts as good."""
         return shifted_sets(known_matrix(self.record.matrix))

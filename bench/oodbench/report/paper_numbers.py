@@ -69,12 +69,12 @@ def _digits(share: float, places: int) -> str:
 
 
 def _row(standings: Standings, one: Reported) -> list[str]:
-    name, ours = _ours(standings, one)
+    name, measured = ours(standings, one)
     what = [f"`{one.method}`", name, standings.kind.heading(one.metric)]
-    return [*what, ours, as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]
+    return [*what, measured, as_printed(one), one.network, one.tuning, one.convention, link(one.short, one.paper.url)]
 
 
-def _ours(standings: Standings, one: Reported) -> tuple[str, str]:
+def ours(standings: Standings, one: Reported) -> tuple[str, str]:
     """Return what we call the set of a paper's number, or the sets that it is the mean over, and our number."""
     own = _shown(standings).get(str(one.out_set))
     if own is None:

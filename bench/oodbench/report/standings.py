@@ -75,12 +75,12 @@ class Standings:
     def ranked_by(self) -> dict[str, tuple[Ranked, ...]]:
         """By metric, the methods that have every seed and set, best first; none that may not have a rank."""
         complete = [method for method in self.entries if self.has(method).all and not self.barred(method)]
-        return {metric: ranked({one: self._runs(one, metric) for one in complete}, metric) for metric in RANKINGS}
+        return {metric: ranked({one: self.runs(one, metric) for one in complete}, metric) for metric in RANKINGS}
 
     def ranked_among(self, methods: Sequence[str], metric: str = RANKED_BY) -> tuple[Ranked, ...]:
         """Return how some of the methods that have a rank would rank if there were no others, best first."""
         known = {one.method for one in self.ranked_by[metric]}
-        return ranked({one: self._runs(one, metric) for one in methods if one in known}, metric)
+        return ranked({one: self.runs(one, metric) for one in methods if one in known}, metric)
 
     @cached_property
     def ranks_by(self) -> dict[str, dict[str, str]]:
@@ -158,7 +158,8 @@ class Standings:
             if method not in ranks
         }
 
-    def _runs(self, method: str, metric: str) -> dict[int, Run]:
+    def runs(self, method: str, metric: str) -> dict[int, Run]:
+        """Return what ranks need of each seed of a method that has every seed and set."""
         ordered = sorted(averaged(self.columns))  # the order in which the draws were averaged
         runs = {}
         for seed in self.all_seeds:

@@ -51,7 +51,7 @@ def overview_table(matrix: MatrixResults, metric: str, linked: Linked, shown: Co
         headers += [f"{one.kind.short}: {what}" for what in ("rank", one.kind.heading(metric))]
     methods = dict.fromkeys(method for one in matrix.kinds for method in one.ranks_by[metric])
     rows = [
-        [linked(method), *(cell for one in matrix.kinds for cell in _rank_and_mean(one, metric, method))]
+        [linked(method), *(cell for one in matrix.kinds for cell in rank_and_mean(one, metric, method))]
         for method in methods
         if shown is None or method in shown
     ]
@@ -71,8 +71,8 @@ def rank_table(standings: Standings, linked: Linked, shown: Sequence[str] | None
     headers += [text for metric in others for text in (rank_heading(metric), standings.kind.heading(metric))]
     made = []
     for method in list(standings.ranks) if shown is None else shown:
-        rank, mean = _rank_and_mean(standings, first, method)
-        more = [cell for metric in others for cell in _rank_and_mean(standings, metric, method)]
+        rank, mean = rank_and_mean(standings, first, method)
+        more = [cell for metric in others for cell in rank_and_mean(standings, metric, method)]
         seeds = str(len(standings.entries[method]))
         accuracy = accuracy_text(standings, method)
         version = row_version(standings.records(method)) or SEVERAL
@@ -103,10 +103,10 @@ def metric_tables(standings: Standings, metric: str, linked: Linked) -> str:
 def _metric_table(standings: Standings, columns: Sequence[Column], metric: str, linked: Linked) -> str:
     sets, whole = [column.name for column in columns], len(columns) == len(standings.columns)
     means = {name: of for name, of in _means(columns).items() if whole or name != MEAN}
-    headers = ["Method", *(_heading(column) if whole else column.name for column in columns), *means]
+    headers = ["Method", *(set_heading(column) if whole else column.name for column in columns), *means]
     rows = []
     for method in standings.ranks:
-        row = [_of_set(standings, metric, method, name) for name in sets]
+        row = [of_set(standings, metric, method, name) for name in sets]
         row += [mean_and_std(standings.over_sets(metric, method, names)) for names in means.values()]
         rows.append([linked(method), *row])
     return table(headers, rows, WORDS)
@@ -233,7 +233,7 @@ def method_table(standings: Standings, method: str, metrics: Sequence[str] = tup
     rows = []
     many = len(standings.columns) > MOST_SETS
     for column in () if many else standings.columns:
-        rows.append([_heading(column), *(_of_set(standings, metric, method, column.name) for metric in metrics)])
+        rows.append([set_heading(column), *(of_set(standings, metric, method, column.name) for metric in metrics)])
     means = _means(standings.columns) if len(standings.columns) > 1 else {}
     for name, sets in means.items():
         rows.append([name, *(mean_and_std(standings.over_sets(metric, method, sets)) for metric in metrics)])
@@ -263,7 +263,8 @@ def accuracy_text(standings: Standings, method: str) -> str:
     return mean_and_std(standings.accuracy(method)) + behind
 
 
-def _rank_and_mean(standings: Standings, metric: str, method: str) -> tuple[str, str]:
+def rank_and_mean(standings: Standings, metric: str, method: str) -> tuple[str, str]:
+    """Return a method's rank and mean by a metric, as tables have them."""
     if method not in standings.entries:
         return NONE, NONE
     mean = standings.over_sets(metric, method, averaged(standings.columns))
@@ -293,11 +294,13 @@ def _means(columns: Sequence[Column]) -> dict[str, list[str]]:
     return means if overall in means.values() else means | {MEAN: overall}
 
 
-def _heading(column: Column) -> str:
+def set_heading(column: Column) -> str:
+    """Return what a set is called above its column: its name and its group."""
     return f"{column.name} ({column.group})" if column.group else column.name
 
 
-def _of_set(standings: Standings, metric: str, method: str, name: str) -> str:
+def of_set(standings: Standings, metric: str, method: str, name: str) -> str:
+    """Return a method's number on a set, with its interval where it has one, as tables have it."""
     text = mean_and_std(standings.over_seeds(metric, method, name), len(standings.entries[method]))
     interval = standings.interval(metric, method, name)
     return f"{text} [{percent(interval[0])}, {percent(interval[1])}]" if interval else text

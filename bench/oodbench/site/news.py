@@ -1,0 +1,102 @@
+"""What is new: changes of the leaderboard since the last release, and what nightly re-runs found."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oodbench.compare.changelog import Change, found
+from oodbench.compare.operands import RECORDS, opened
+from oodbench.errors import BadSetting, OodbenchError
+
+WORSE = ("regression", "lost")
+"""Verdicts of a comparison that a night is not to have."""
+
+MOST = 20
+"""Findings of a night that are told one by one."""
+
+
+def since(results: Path, release: str | None) -> tuple[str, Sequence[Change]] | str:
+    """Return what has changed in results, and since which release; in words why that cannot be told.
+
+    Args:
+        results: The folder of results.
+        release: Commit, branch or tag, or another folder of results; by default the last tag.
+
+    Raises:
+        BadSetting: There is no such release, or it has no results; of the last tag that is told in words.
+        BadRecord: A record is broken, likewise.
+    """
+    before = release or _last_tag(results)
+    if before is None:
+        return "no tag is known here"
+    try:
+        return before, _changes(before, results)
+    except OodbenchError as error:
+        if release:
+            raise
+        return f"the last tag, {before}, has no results that can be read ({error})"
+
+
+def _changes(before: str, results: Path) -> list[Change]:
+    here = results.resolve()
+    with ExitStack() as sides:
+        a, b = (
+            sides.enter_context(opened(said, results, folder=here.parent, read=RECORDS)) for said in (before, str(here))
+        )
+        return list(found(a, b))
+
+
+def _last_tag(results: Path) -> str | None:
+    """Return the last tag before the present commit; None without git, repository or tag."""
+    command = ["git", "-C", str(results), "describe", "--tags", "--abbrev=0"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a nightly re-run found.
+
+    Attributes:
+        name: Of its file.
+        before: What it was compared with.
+        after: What it made.
+        tests: How many.
+        counts: Findings by verdict.
+        worse: Those that are not to be, in words.
+    """
+
+    name: str
+    before: str
+    after: str
+    tests: int
+    counts: Mapping[str, int]
+    worse: Sequence[str]
+
+    @classmethod
+    def read(cls, path: Path) -> "Night":
+        """Return what `oodbench compare --json` wrote.
+
+        Raises:
+            BadSetting: The file is not there, or is something else.
+        """
+        try:
+            said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            counts = {str(what): int(count) for what, count in said["counts"].items() if count}
+            worse = [_told(one) for one in said["findings"] if one["verdict"] in WORSE]
+            more = [f"and {len(worse) - MOST} more"] if len(worse) > MOST else []
+            name = f"{path.parent.name}/{path.name}"
+            return cls(name, str(said["before"]), str(said["after"]), int(said["tests"]), counts, worse[:MOST] + more)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadSetting(f"{path}: not what oodbench compare --json writes ({error!r})") from error
+
+
+def _told(one: Mapping[str, Any]) -> str:
+    where = " ".join(str(one[name]) for name in ("matrix", "row", "kind", "set", "metric") if one.get(name))
+    return f"{one['verdict']}: {where}"
