@@ -1,13 +1,13 @@
-"""Look at the built site: every link inside it leads somewhere, anchors too, and no page asks another host for anything.
+"""Look at the built site: every link leads somewhere, to its place on a page too, and nothing comes from another host.
 
-    python docs/make/built.py build/docs/site
+python docs/make/built.py build/docs/site
 """
 
 import html
 import os
 import re
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 ID = re.compile(r"\b(?:id|name)=\"([^\"]+)\"")
@@ -26,7 +26,9 @@ def faults(site: Path) -> list[str]:
     for page, text in pages.items():
         loaded = [html.unescape(a or b) for a, b in LOADED.findall(text)]
         found += [f"{page}: loads {target} from another host" for target in loaded if ELSEWHERE.match(target)]
-        inside = {target for target in (*map(html.unescape, LINK.findall(text)), *loaded) if not ELSEWHERE.match(target)}
+        inside = {
+            target for target in (*map(html.unescape, LINK.findall(text)), *loaded) if not ELSEWHERE.match(target)
+        }
         if page != "404.html":  # its addresses are of a host's root
             found += [f"{page}: {why}" for target in sorted(inside) if (why := _broken(page, target, ids, files))]
     for path in site.rglob("*.css"):
@@ -38,7 +40,7 @@ def faults(site: Path) -> list[str]:
 def _broken(page: str, target: str, ids: dict[str, frozenset[str]], files: set[str]) -> str | None:
     path, _, anchor = target.partition("#")
     path = path.partition("?")[0]
-    there = os.path.normpath(os.path.join(os.path.dirname(page), unquote(path))) if path else page
+    there = os.path.normpath(PurePosixPath(page).parent / unquote(path)) if path else page
     if there not in files:
         return f"a link leads to {target}, and there is no {there} on the site"
     if anchor and there in ids and unquote(anchor) not in ids[there] and anchor != "__top":
@@ -50,7 +52,10 @@ def main() -> int:
     """Print the faults of the site that the command names; fail if there is one."""
     site = Path(sys.argv[1])
     found = faults(site)
-    print("\n".join(found) or f"{len(list(site.rglob('*.html')))} pages: every link leads somewhere, nothing is loaded from elsewhere")
+    print(
+        "\n".join(found)
+        or f"{len(list(site.rglob('*.html')))} pages: every link leads somewhere, nothing is loaded from elsewhere"
+    )
     return 1 if found else 0
 
 

@@ -34,14 +34,17 @@ def _methods(root: Path) -> str:
     pages = root / "docs" / "leaderboard" / "methods"
     parts = [
         "# Methods\n",
-        f"{len(rows)} methods, by what they are built on. The page of a method has its formula, how to use it, when it fails, "
-        "and all its numbers; a method without a page has no numbers yet. "
+        f"{len(rows)} methods, by what they are built on. The page of a method has its formula, how to use it, when it "
+        "fails, and all its numbers; a method without a page has no numbers yet. "
         "*Yours* says whether it judges a classifier that you have; one that does not trains its own.\n",
     ]
     for family, title in FAMILIES.items():
         shown = [row for row in rows if row["family"] == family]
         if shown:
-            parts += [f"## {title}\n", _table(["Name", "Title", "Yours", "Tuned on", "Reads"], (_method(row, pages) for row in shown))]
+            parts += [
+                f"## {title}\n",
+                _table(["Name", "Title", "Yours", "Tuned on", "Reads"], (_method(row, pages) for row in shown)),
+            ]
     return "\n".join(parts)
 
 
@@ -66,13 +69,15 @@ def _matrices(root: Path) -> str:
     return "\n".join(
         [
             "# Matrices\n",
-            "A matrix is a versioned file: an in-set, out-sets, attacks, seeds, and how the classifier is trained or which one is "
-            f"given. A published matrix never changes; a change is a new version. Scales: {scales}.\n",
+            "A matrix is a versioned file: an in-set, out-sets, attacks, seeds, and how the classifier is trained or which "
+            f"one is given. A published matrix never changes; a change is a new version. Scales: {scales}.\n",
             "## With results here\n",
             _table(columns, (_matrix(one, f"[`{one['name']}`](leaderboard/{one['name']}/README.md)") for one in ran)),
             "## Defined, and not run here\n",
             "`oodbench plan MATRIX` says what each needs, and how to get it.\n",
-            _table(columns, (_matrix(one, f"[`{one['name']}`](../datasets/matrices/{one['name']}.toml)") for one in rest)),
+            _table(
+                columns, (_matrix(one, f"[`{one['name']}`](../datasets/matrices/{one['name']}.toml)") for one in rest)
+            ),
         ]
     )
 
@@ -97,12 +102,15 @@ def _data_sets(root: Path) -> str:
         [
             "# Data sets and attacks\n",
             "## Data sets\n",
-            "A card says where a set comes from, how its bytes are checked, and under which licence it stands. Its licence is its "
-            "own: nothing of it becomes ours. `oodbench data list` says which sets are on your machine, `oodbench data get` gets others.\n",
+            "A card says where a set comes from, how its bytes are checked, and under which licence it stands. "
+            "`oodbench data list` says which sets are on your machine, `oodbench data get` gets others.\n",
             _table(["Card", "What it is", "Licence"], (_card(one) for one in cards)),
             "## Attacks\n",
             "[Attacks](attacks.md) says what each kind does. Radii are in pixel units of [0, 1].\n",
-            _table(["Name", "What it is", "Kind", "Source"], ([f"`{a['name']}`", a["title"], f"`{a['kind']}`", a["source"]] for a in attacks)),
+            _table(
+                ["Name", "What it is", "Kind", "Source"],
+                ([f"`{a['name']}`", a["title"], f"`{a['kind']}`", a["source"]] for a in attacks),
+            ),
         ]
     )
 

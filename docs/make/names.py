@@ -1,4 +1,4 @@
-"""The spelling of names in pages: a method, matrix, data set, attack or corruption that a page names is one that there is.
+"""The spelling of names: a method, matrix, data set, attack or corruption that a page names is one that there is.
 
 Needs the standard library alone: names are read from `methods/rows.csv`, the cards, and the source of the corruptions.
 """
@@ -34,7 +34,7 @@ class UnknownNames(Exception):
 
 @dataclass(frozen=True)
 class Known:
-    """Every name that there is, by kind; `models` are those that matrices are given; `others` are near, and no slips."""
+    """Every name that there is, by kind: `models` are those of matrices with given ones, `others` are words, no slips."""
 
     methods: frozenset[str]
     matrices: frozenset[str]
@@ -63,7 +63,9 @@ def known(root: Path) -> Known:
     attacks = _toml(root / "datasets" / "attacks.toml")["attacks"]
     cards = {path.stem: path for path in (root / "datasets").glob("*.toml") if path.stem != "attacks"}
     modules = {path.stem for path in (root / "methods").glob("*.py")}
-    networks = set(re.findall(r'^    "([a-z0-9-]+)":', (root / "bench/oodbench/networks/__init__.py").read_text(), re.M))
+    networks = set(
+        re.findall(r'^    "([a-z0-9-]+)":', (root / "bench/oodbench/networks/__init__.py").read_text(), re.M)
+    )
     return Known(
         methods=frozenset(row["name"] for row in methods),
         matrices=frozenset(matrix["name"] for matrix in matrices),
@@ -154,7 +156,7 @@ def _word(word: str, names: Known) -> Iterator[str]:
             yield _slip(word, names.matrices)
     elif MATRIX.fullmatch(word) and not word.startswith("toy-"):
         yield _slip(word, names.matrices)
-    elif "@" in word or (near := difflib.get_close_matches(word.lower().replace("_", "-"), names.every, 1, NEAR)):
+    elif "@" in word or difflib.get_close_matches(word.lower().replace("_", "-"), names.every, 1, NEAR):
         yield _slip(word, names.every)
 
 

@@ -1,12 +1,14 @@
-"""Gather the pages of the documentation in one folder, so that a site generator finds them. Needs the standard library alone.
+"""Gather the pages of the documentation in one folder, so that a site generator finds them.
 
     python docs/make/pages.py build/docs/pages
 
 Pages lie where they are read on a code host: `docs/`, `leaderboard.md`, `CONTRIBUTING.md`. A site has them under one
 root, and nothing else of the repository. So each page is copied, its links are turned, and a file that a page links to
-(a card, a picture of results) is copied to `files/`. A link that leads nowhere ends the build.
+(a card, a picture of results) is copied to `files/`. A link that leads nowhere ends the build. Needs the standard
+library alone.
 """
 
+import json
 import os
 import re
 import shutil
@@ -17,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import names
 from lists import lists
-from tables import as_html
+from tables import held
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,8 +109,6 @@ def _folder(name: str, files: Sequence[str]) -> str:
 def _dressed(page: str, text: str) -> str:
     """Return a page with what the site generator wants said: numbers are not searched, folded parts are Markdown."""
     text = outside_code(text, lambda part: part.replace("<details>", '<details markdown="1">'))
-    if page.startswith("leaderboard"):
-        text = as_html(text)
     if page.startswith("leaderboard/methods/"):
         return HEADING_OF_NUMBERS.sub(r"\1 { data-search-exclude }", text)
     if page.startswith("leaderboard/") and not page.endswith(("README.md", "which-detector.md")):
@@ -129,7 +129,7 @@ def tracked(root: Path = ROOT) -> frozenset[str]:
 
 
 def gather(out: Path, root: Path = ROOT) -> int:
-    """Write all pages, and what they link to, below `out`; return how many pages there are.
+    """Write all pages, and what they link to, below `out`, and large tables beside it; return how many pages there are.
 
     Raises:
         BrokenLinks: A link leads nowhere.
@@ -140,7 +140,12 @@ def gather(out: Path, root: Path = ROOT) -> int:
     texts = {page: (root / page).read_text(encoding="utf-8") for page in pages if page not in LISTED}
     by_hand = {page: text for page, text in texts.items() if not page.startswith("docs/leaderboard/")}
     names.check(by_hand, names.known(root))
-    made = {pages[page]: _dressed(pages[page], links.turned(page, text)) for page, text in texts.items()}
+    tables: list[str] = []
+    made = {}
+    for page, text in texts.items():
+        turned = links.turned(page, text)
+        generated = pages[page].startswith("leaderboard")
+        made[pages[page]] = _dressed(pages[page], held(turned, tables) if generated else turned)
     for name, text in lists(root).items():
         links.pages[f"docs/{name}"] = name
         made[name] = links.turned(f"docs/{name}", text)
@@ -158,6 +163,7 @@ def gather(out: Path, root: Path = ROOT) -> int:
         goal = out / path.relative_to(root / "docs")
         goal.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, goal)
+    (out.parent / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
     for name, text in made.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text, encoding="utf-8")

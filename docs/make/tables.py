@@ -1,10 +1,16 @@
-"""Tables of generated pages as HTML: a site generator takes a minute over what is read here in a second.
+"""Tables of generated pages as HTML, put into the built pages: a site generator takes most of its time over them.
 
-Cells hold text, code, bold, links to pages and pictures of none; that is all that `oodbench table` writes.
+    python docs/make/tables.py build/docs
+
+Cells hold text, code, bold and links; that is all that `oodbench table` writes. While the site is built, a mark stands
+for each table, so that neither Markdown nor the index of the search reads ten thousand numbers.
 """
 
 import html
+import json
 import re
+import sys
+from pathlib import Path
 
 TABLE = re.compile(r"^(\|.*\|)\n(\|(?: ?:?-+:? ?\|)+)\n((?:\|.*\|\n)*)", re.MULTILINE)
 CELL = re.compile(r"(?<!\\)\|")
@@ -14,9 +20,23 @@ LINKED = re.compile(r"\[([^\[\]]*)\]\(([^()\s]+)\)")
 ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~-])")
 
 
-def as_html(text: str) -> str:
-    """Return a page with its tables as HTML."""
-    return TABLE.sub(lambda found: _table(*found.groups()), text)
+HELD = re.compile(r"(?:<p>)?\[table (\d+)\](?:</p>)?")
+"""The mark of a table."""
+
+
+def held(text: str, tables: list[str]) -> str:
+    """Return a page with a mark for each table, and put the tables into the list as HTML."""
+
+    def one(found: re.Match[str]) -> str:
+        tables.append(_table(*found.groups()))
+        return f"[table {len(tables) - 1}]\n"
+
+    return TABLE.sub(one, text)
+
+
+def put_in(text: str, tables: list[str]) -> str:
+    """Return a built page with the tables in the places of their marks."""
+    return HELD.sub(lambda found: tables[int(found[1])], text)
 
 
 def _table(head: str, rule: str, body: str) -> str:
@@ -26,9 +46,7 @@ def _table(head: str, rule: str, body: str) -> str:
 
 
 def _side(rule: str) -> str:
-    right, left = rule.endswith(":"), rule.startswith(":")
-    side = "center" if right and left else "right" if right else "left"
-    return f' style="text-align: {side}"'
+    return ' class="number"' if rule.endswith(":") else ""
 
 
 def _cells(line: str) -> list[str]:
@@ -62,3 +80,18 @@ def _page(target: str) -> str:
         return target
     *folders, name = path.removesuffix(".md").split("/")
     return "/".join([*folders, "index" if name == "README" else name]) + ".html" + hash_ + anchor
+
+
+def main() -> int:
+    """Put the tables of `tables.json` into the pages of the site, both below the folder that the command names."""
+    folder = Path(sys.argv[1])
+    tables = json.loads((folder / "tables.json").read_text(encoding="utf-8"))
+    for path in (folder / "site").rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        if HELD.search(text):
+            path.write_text(put_in(text, tables), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
