@@ -69,8 +69,8 @@ def _matrices(root: Path) -> str:
     return "\n".join(
         [
             "# Matrices\n",
-            "A matrix is a versioned file: an in-set, out-sets, attacks, seeds, and how the classifier is trained or which "
-            f"one is given. A published matrix never changes; a change is a new version. Scales: {scales}.\n",
+            "A matrix is a versioned file: an in-set, out-sets, attacks, seeds, and how the classifier is trained or "
+            f"which one is given. A published matrix never changes; a change is a new version. Scales: {scales}.\n",
             "## With results here\n",
             _table(columns, (_matrix(one, f"[`{one['name']}`](leaderboard/{one['name']}/README.md)") for one in ran)),
             "## Defined, and not run here\n",

@@ -10,7 +10,7 @@ import fnmatch
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ MATRIX = re.compile(r"[a-z0-9*]+(?:-[a-z0-9*]+)*-v\d+")
 OPTIONS = {"--methods": "methods", "--method": "methods", "--attacks": "attacks", "--matrix": "matrices"}
 IN_PYTHON = re.compile(r"\b(methods|attacks)=\[([^\]]*)\]")
 
-PLACEHOLDERS = frozenset({"yours", "norm", "mine"})
+PLACEHOLDERS = frozenset({"yours", "mine"})
 """Names that pages give to what a reader makes."""
+
+NEW = re.compile(r"oodbench new ([a-z0-9-]+)|\bname=\"([a-z0-9-]+)\"")
+"""Where a page makes something of a name of its own: that name is known from there on."""
 
 NEAR = 0.88
 """From this similarity on a word is taken for a slip of a name."""
@@ -34,7 +37,7 @@ class UnknownNames(Exception):
 
 @dataclass(frozen=True)
 class Known:
-    """Every name that there is, by kind: `models` are those of matrices with given ones, `others` are words, no slips."""
+    """Every name that there is, by kind: `models` are those that matrices are given, `others` are words, no slips."""
 
     methods: frozenset[str]
     matrices: frozenset[str]
@@ -110,6 +113,7 @@ def check(pages: Mapping[str, str], names: Known) -> None:
 
 def slips(text: str, names: Known) -> Iterator[str]:
     """Yield what a page names wrongly, and the nearest name."""
+    names = replace(names, methods=names.methods | {name for found in NEW.findall(text) for name in found if name})
     for language, block in FENCE.findall(text):
         if language == "console":
             yield from _in_commands(block, names)
@@ -139,7 +143,13 @@ def _in_commands(block: str, names: Known) -> Iterator[str]:
 def _of_kind(given: list[str], kind: str, names: Known) -> Iterator[str]:
     known = getattr(names, kind)
     for name in given:
-        if name.isupper() or name in PLACEHOLDERS or name in known or (kind == "methods" and names.is_row(name)):
+        if (
+            name.isupper()
+            or "{" in name
+            or name in PLACEHOLDERS
+            or name in known
+            or (kind == "methods" and names.is_row(name))
+        ):
             continue
         if not ("*" in name and fnmatch.filter(known, name)):
             yield _slip(name, known)
@@ -156,6 +166,8 @@ def _word(word: str, names: Known) -> Iterator[str]:
             yield _slip(word, names.matrices)
     elif MATRIX.fullmatch(word) and not word.startswith("toy-"):
         yield _slip(word, names.matrices)
+    elif "@" in word and word.partition("@")[0] in names.methods:
+        yield _slip(word, frozenset(f"{word.partition('@')[0]}@{model}" for model in names.models))
     elif "@" in word or difflib.get_close_matches(word.lower().replace("_", "-"), names.every, 1, NEAR):
         yield _slip(word, names.every)
 

@@ -139,6 +139,7 @@ def gather(out: Path, root: Path = ROOT) -> int:
     links = Links(pages, known)
     texts = {page: (root / page).read_text(encoding="utf-8") for page in pages if page not in LISTED}
     by_hand = {page: text for page, text in texts.items() if not page.startswith("docs/leaderboard/")}
+    by_hand["README.md"] = (root / "README.md").read_text(encoding="utf-8")
     names.check(by_hand, names.known(root))
     tables: list[str] = []
     made = {}
