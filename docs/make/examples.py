@@ -1,4 +1,4 @@
-"""An extension of the reader of docstrings, griffe: it knows the section "Examples" as code, and ours says "Example"."""
+"""An extension of griffe, which reads docstrings: it knows the section "Examples" as code, and ours says "Example"."""
 
 import re
 from typing import Any
