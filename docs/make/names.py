@@ -97,7 +97,7 @@ def _corruptions(root: Path) -> Iterator[str]:
     for path in (root / "bench" / "oodbench" / "corruptions").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Corruption":
-                yield from (arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant))
+                yield from (str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant))
 
 
 def check(pages: Mapping[str, str], names: Known) -> None:

@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import names
@@ -69,6 +69,10 @@ class Links:
         self.files: dict[str, str] = {}
         self.broken: list[str] = []
 
+    def inside(self, folder: str) -> list[str]:
+        """Return the files below a folder, by their paths from there."""
+        return sorted(name.removeprefix(f"{folder}/") for name in self.known if name.startswith(f"{folder}/"))
+
     def turned(self, page: str, text: str) -> str:
         """Return the text of a page with links as the site has them."""
 
@@ -90,10 +94,9 @@ class Links:
             self.files[there] = goal
         elif there in self.known:
             goal = self.files[there] = f"files/{there}"
-        elif inside := sorted(name for name in self.known if name.startswith(f"{there}/")):
-            goal = f"files/{there}/index.md"
-            self.files |= {name: f"files/{name}" for name in inside}
-            self.files[there] = goal
+        elif inside := self.inside(there):
+            goal = self.files[there] = f"files/{there}/index.md"
+            self.files |= {f"{there}/{name}": f"files/{there}/{name}" for name in inside}
         else:
             self.broken.append(f"{page}: a link leads to {target}, and there is no {there} in the repository")
             return target
@@ -135,45 +138,51 @@ def gather(out: Path, root: Path = ROOT) -> int:
         BrokenLinks: A link leads nowhere.
         names.UnknownNames: A page names a method, matrix, card or attack that there is not.
     """
-    pages, known = sources(root), tracked(root)
-    links = Links(pages, known)
-    texts = {page: (root / page).read_text(encoding="utf-8") for page in pages if page not in LISTED}
-    by_hand = {page: text for page, text in texts.items() if not page.startswith("docs/leaderboard/")}
-    by_hand["README.md"] = (root / "README.md").read_text(encoding="utf-8")
-    names.check(by_hand, names.known(root))
-    tables: list[str] = []
-    made = {}
-    for page, text in texts.items():
-        turned = links.turned(page, text)
-        generated = pages[page].startswith("leaderboard")
-        made[pages[page]] = _dressed(pages[page], held(turned, tables) if generated else turned)
-    for name, text in lists(root).items():
-        links.pages[f"docs/{name}"] = name
-        made[name] = links.turned(f"docs/{name}", text)
+    links, tables = Links(sources(root), tracked(root)), list[str]()
+    texts = {page: (root / page).read_text(encoding="utf-8") for page in links.pages if page not in LISTED}
+    _check_names(texts, root)
+    made = _turned(texts, links, tables) | _listed(links, root)
     if links.broken:
         raise BrokenLinks("\n".join(links.broken))
     shutil.rmtree(out, ignore_errors=True)
-    for there, goal in links.files.items():
+    for there, goal in (links.files | _assets(root)).items():
         if (root / there).is_file():
             (out / goal).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / there, out / goal)
         else:
-            inside = [name.removeprefix(f"{there}/") for name in sorted(known) if name.startswith(f"{there}/")]
-            made[goal] = _folder(there, inside)
-    for path in _assets(root):
-        goal = out / path.relative_to(root / "docs")
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, goal)
-    (out.parent / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
+            made[goal] = _folder(there, links.inside(there))
     for name, text in made.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text, encoding="utf-8")
+    (out.parent / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
     return len(made)
 
 
-def _assets(root: Path) -> Iterator[Path]:
-    yield from sorted((root / "docs" / "pictures").glob("*"))
-    yield from sorted((root / "docs" / "style").glob("*"))
+def _check_names(texts: dict[str, str], root: Path) -> None:
+    by_hand = {page: text for page, text in texts.items() if not page.startswith("docs/leaderboard/")}
+    names.check(by_hand | {"README.md": (root / "README.md").read_text(encoding="utf-8")}, names.known(root))
+
+
+def _turned(texts: dict[str, str], links: Links, tables: list[str]) -> dict[str, str]:
+    """Return the pages as the site generator reads them; of generated ones the tables are held back."""
+    made = {}
+    for page, text in texts.items():
+        goal, turned = links.pages[page], links.turned(page, text)
+        made[goal] = _dressed(goal, held(turned, tables) if goal.startswith("leaderboard") else turned)
+    return made
+
+
+def _listed(links: Links, root: Path) -> dict[str, str]:
+    """Return the pages that are lists."""
+    made = lists(root)
+    links.pages |= {f"docs/{name}": name for name in made}
+    return {name: links.turned(f"docs/{name}", text) for name, text in made.items()}
+
+
+def _assets(root: Path) -> dict[str, str]:
+    """Return where pictures and styles go, by where they lie."""
+    there = [path for folder in ("pictures", "style") for path in sorted((root / "docs" / folder).glob("*"))]
+    return {path.relative_to(root).as_posix(): path.relative_to(root / "docs").as_posix() for path in there}
 
 
 def main() -> int:
