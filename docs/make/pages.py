@@ -35,6 +35,9 @@ CODE = re.compile(r"(^```.*?^```|^(?: {4}|\t).*?$|``.+?``|`[^`\n]+`)", re.MULTIL
 LINK = re.compile(r"(\]\()([^()\s]+(?:\([^()\s]*\))?)(\))")
 """The target of an inline link or picture."""
 
+NAMED_BLOCK = re.compile(r"^(```\w+) file=(\S+)$", re.MULTILINE)
+"""The beginning of a block of code that is a file."""
+
 HEADING_OF_NUMBERS = re.compile(r"^(## \[[a-z0-9-]+-v\d+\]\(.*)$", re.MULTILINE)
 """On the page of a method: the heading over its numbers on a matrix."""
 
@@ -112,6 +115,7 @@ def _folder(name: str, files: Sequence[str]) -> str:
 def _dressed(page: str, text: str) -> str:
     """Return a page with what the site generator wants said: numbers are not searched, folded parts are Markdown."""
     text = outside_code(text, lambda part: part.replace("<details>", '<details markdown="1">'))
+    text = NAMED_BLOCK.sub(r'\1 title="\2"', text)
     if page.startswith("leaderboard/methods/"):
         return HEADING_OF_NUMBERS.sub(r"\1 { data-search-exclude }", text)
     if page.startswith("leaderboard/") and not page.endswith(("README.md", "which-detector.md")):

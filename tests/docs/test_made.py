@@ -111,6 +111,21 @@ class TestLinks:
         assert not links.broken
 
 
+class TestDressed:
+    def test_a_block_that_is_a_file_has_its_name_as_title(self):
+        made = pages._dressed("start.md", "```python file=a.py\nx = 1\n```\n\n```console\n$ file=b\n```\n")
+        assert made == '```python title="a.py"\nx = 1\n```\n\n```console\n$ file=b\n```\n'
+
+    def test_numbers_are_not_searched(self):
+        made = pages._dressed("leaderboard/methods/knn.md", "# `knn`\n\n## [tiny-v1](../tiny-v1/README.md)\n")
+        assert made == "# `knn`\n\n## [tiny-v1](../tiny-v1/README.md) { data-search-exclude }\n"
+        assert pages._dressed("leaderboard/tiny-v1/ood.md", "x").startswith("---\nsearch:\n  exclude: true\n---\n")
+        assert pages._dressed("leaderboard/tiny-v1/README.md", "x") == "x"
+
+    def test_folded_parts_are_markdown(self):
+        assert pages._dressed("a.md", "<details>\n`<details>`\n") == '<details markdown="1">\n`<details>`\n'
+
+
 def test_the_navigation_has_every_page_by_hand_and_none_that_there_is_not():
     there = set(re.findall(r"^ +- .*: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     made = pages.sources(ROOT)
