@@ -97,7 +97,7 @@ def _matrix(one: dict[str, Any], link: str) -> list[str]:
 
 def _data_sets(root: Path) -> str:
     cards = [_toml(path) for path in sorted((root / "datasets").glob("*.toml")) if path.stem != "attacks"]
-    attacks = _toml(root / "datasets" / "attacks.toml")["attacks"]
+    attacks = _toml(root / "datasets" / "attacks.toml")
     return "\n".join(
         [
             "# Data sets and attacks\n",
@@ -109,7 +109,12 @@ def _data_sets(root: Path) -> str:
             "[Attacks](attacks.md) says what each kind does. Radii are in pixel units of [0, 1].\n",
             _table(
                 ["Name", "What it is", "Kind", "Source"],
-                ([f"`{a['name']}`", a["title"], f"`{a['kind']}`", a["source"]] for a in attacks),
+                ([f"`{a['name']}`", a["title"], f"`{a['kind']}`", a["source"]] for a in attacks["attacks"]),
+            ),
+            "Attacks by who also knows the detector:\n",
+            _table(
+                ["Name", "What it is", "Of", "Source"],
+                ([f"`{a['name']}`", a["title"], f"`{a['of']}`", a["source"]] for a in attacks.get("adaptive", ())),
             ),
         ]
     )

@@ -63,7 +63,8 @@ def known(root: Path) -> Known:
     with (root / "methods" / "rows.csv").open(encoding="utf-8") as rows:
         methods = list(csv.DictReader(rows))
     matrices = [_toml(path) for path in sorted((root / "datasets" / "matrices").glob("*.toml"))]
-    attacks = _toml(root / "datasets" / "attacks.toml")["attacks"]
+    cards_of_attacks = _toml(root / "datasets" / "attacks.toml")
+    attacks = cards_of_attacks["attacks"]
     cards = {path.stem: path for path in (root / "datasets").glob("*.toml") if path.stem != "attacks"}
     modules = {path.stem for path in (root / "methods").glob("*.py")}
     networks = set(
@@ -73,7 +74,10 @@ def known(root: Path) -> Known:
         methods=frozenset(row["name"] for row in methods),
         matrices=frozenset(matrix["name"] for matrix in matrices),
         cards=frozenset(cards),
-        attacks=frozenset(name for one in attacks for name in (one["name"], one["name"] + "@uint8")),
+        attacks=frozenset(
+            [one["name"] + twin for one in attacks for twin in ("", "@uint8")]
+            + [one["name"] for one in cards_of_attacks.get("adaptive", ())]
+        ),
         corruptions=frozenset(_corruptions(root)),
         models=frozenset(model["name"] for matrix in matrices for model in matrix.get("model", ())),
         others=frozenset(

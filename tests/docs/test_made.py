@@ -14,7 +14,7 @@ import tables
 
 from oodbench.contract import Family
 from oodbench.corruptions.registry import CORRUPTIONS
-from oodbench.data.attack_cards import load_attacks
+from oodbench.data.attack_cards import load_adaptive, load_attacks
 from oodbench.data.matrix import load_matrices
 from oodbench.run.registry import registry
 
@@ -31,7 +31,8 @@ class TestNames:
         assert known.methods == set(registry())
         assert known.matrices == set(load_matrices())
         assert known.corruptions == set(CORRUPTIONS)
-        assert {name for name in known.attacks if "@" not in name} == set(load_attacks())
+        plain = {name for name in known.attacks if not name.endswith("@uint8")}
+        assert plain == set(load_attacks()) | set(load_adaptive())
 
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -42,6 +43,7 @@ class TestNames:
             ("`tiny-v9`", "'tiny-v1'"),
             ("`msp@resnet-21`", "'msp@resnet-"),
             ("`msq@resnet-20`", "nothing is called"),
+            ("`pgd-8@score-99`", "nothing is called"),
             ("`shao2021-*-v1`", "nothing is called"),
             ("```console\n$ oodbench run tiny-v1 --methods msp oodin --seeds 0\n```", "'odin'"),
             ("```console\n$ oodbench plan tiny-v1\n$ oodbench plan tinny-v1\n```", "'tiny-v1'"),
@@ -56,7 +58,7 @@ class TestNames:
     @pytest.mark.parametrize(
         "text",
         [
-            "`msp@resnet-20` on `cifar10-resnet-v1`, `fgsm-8@uint8`, `feature_map`, `FEATURE_MAP`, `yours`, `fog`",
+            "`msp@resnet-20` on `cifar10-resnet-v1`, `fgsm-8@uint8`, `pgd-8@score-10`, `FEATURE_MAP`, `yours`, `fog`",
             "```console\n$ oodbench new nearest-mean\n$ oodbench check nearest-mean\n```\nand `nearest-mean`",
             "`oodbench plan {matrix} --methods {method}`",
             "`lee2018-*-v1` and `flow-gan` and `flow-gan-*`; `batch` and `--methods`",
