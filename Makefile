@@ -51,6 +51,21 @@ prove: setup ## plant a regression in a copy of this repository, and see that ma
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
 
+DOCS_VENV ?= .venv-docs
+export NO_MKDOCS_2_WARNING := 1
+
+# Neither torch nor oodbench itself is installed: the pages are made of text, and the reference of source that is read, not imported.
+$(DOCS_VENV)/.installed: pyproject.toml requirements/constraints.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python docs/make/extra.py | xargs $(DOCS_VENV)/bin/python -m pip install --quiet --constraint requirements/constraints.txt
+	@touch $@
+
+docs: $(DOCS_VENV)/.installed ## the documentation as a site: build/docs/site/index.html
+	$(DOCS_VENV)/bin/python docs/make/pages.py build/docs/pages
+	$(DOCS_VENV)/bin/mkdocs build --quiet --strict
+	$(DOCS_VENV)/bin/python docs/make/tables.py build/docs
+	$(DOCS_VENV)/bin/python docs/make/built.py build/docs/site
+
 golden: export OMP_NUM_THREADS := 1
 golden: setup ## write the golden scores of methods whose version moved
 	$(BIN)/python tests/golden/make_scores.py
@@ -107,4 +122,4 @@ wheel: setup $(PLOT) ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial walk prove bench golden leaderboard gallery pins catalogue format nightly sample site wheel clean
+.PHONY: help setup demo test lint fast claims tutorial walk prove bench docs golden leaderboard gallery pins catalogue format nightly sample site wheel clean

@@ -32,7 +32,8 @@ def address(*parts: Any) -> str:
     """Return the content address (sha256, hex) of values as they are declared.
 
     Example:
-        >>> address(Odin()) == address(Odin(T=1000.0))  # 1000 is the default
+        >>> from oodbench.methods.knn import NearestNeighbours
+        >>> address(NearestNeighbours()) == address(NearestNeighbours(k=50))  # 50 is the default
         True
     """
     return digest(*(declared(part) for part in parts))

@@ -67,6 +67,10 @@ def fine_tuning(scale: Scale, training: Training, rate: float = 0.01) -> Trainin
         scale: Of the matrix.
         training: Of the plain classifier.
         rate: Share of its largest learning rate that fine-tuning begins with at scale "paper".
+
+    Example:
+        >>> fine_tuning("paper", Training(network="wrn-40-2", epochs=100, lr=0.1)).epochs
+        10
     """
     epochs, lr = (
         (max(1, min(10, training.epochs // 4)), training.lr * rate) if scale == "paper" else (2, training.lr / 10)
@@ -75,7 +79,14 @@ def fine_tuning(scale: Scale, training: Training, rate: float = 0.01) -> Trainin
 
 
 def from_plain(plain: Plain, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> nn.Module:
-    """Return a network with the weights and running statistics of the plain classifier, if it is among the parts."""
+    """Return a network with the weights and running statistics of the plain classifier, if it is among the parts.
+
+    Example:
+        >>> in_set = InSet(Images((1, 8, 8), (0.0,), (1.0,)), classes=3)
+        >>> plain = Plain(Training(network="toy-cnn", epochs=1))
+        >>> type(from_plain(plain, in_set, (), torch.zeros(0), seed=0)).__name__
+        'Classifier'
+    """
     net = plain.start(in_set, (), labels, seed).net
     take_weights([net], parts)
     return net

@@ -225,7 +225,11 @@ class Player(NamedTuple):
 
 
 def nothing(batches: Iterator[TrainBatch]) -> None:
-    """Finish without doing anything."""
+    """Finish without doing anything.
+
+    Example:
+        >>> nothing(iter(()))
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +250,15 @@ class Fit:
 
 
 def alone(net: nn.Module, loss: Callable[[TrainBatch], Tensor]) -> tuple[Player, ...]:
-    """Return the one player of an ordinary training: all weights of a network against one loss."""
+    """Return the one player of an ordinary training: all weights of a network against one loss.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(2, 1)
+        >>> (player,) = alone(net, lambda batch: net(batch.inputs).sum())
+        >>> player.name, len(player.weights)
+        ('network', 2)
+    """
     return (Player("network", tuple(net.parameters()), loss),)
 
 

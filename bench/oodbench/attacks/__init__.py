@@ -18,7 +18,9 @@ releases. So they are what the tests hold these functions against, on the same n
 Example:
     >>> draws = Draws(seed=0, rows=tuple(range(len(x))))
     >>> how = {"norm": "linf", "eps": 8 / 255, "alpha": 2 / 255, "steps": 20, "restarts": 1, "loss": "ce"}
-    >>> KINDS["pgd"](x, Aim(y), Victim(net), draws, **how)
+    >>> attacked = KINDS["pgd"](x, Aim(y), Victim(model), draws, **how)
+    >>> bool((attacked - x).abs().max() <= 8 / 255 + 1e-6)
+    True
 """
 
 from collections.abc import Callable, Mapping

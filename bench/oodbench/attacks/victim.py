@@ -90,8 +90,10 @@ class Victim:
             is then the best, whatever its loss.
 
     Example:
-        >>> knows_the_model = Victim(net)
-        >>> knows_both = Victim(net, lambda x: energy(net(x)), weight=0.1)
+        >>> knows_the_model = Victim(model)
+        >>> knows_both = Victim(model, lambda x: model(x).logsumexp(1), weight=0.1)
+        >>> knows_the_model.adaptive, knows_both.adaptive
+        (False, True)
     """
 
     logits: Map

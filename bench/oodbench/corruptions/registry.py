@@ -31,6 +31,10 @@ def find_corruption(name: str) -> Corruption:
 
     Raises:
         UnknownName: There is none of that name; the nearest is offered.
+
+    Example:
+        >>> find_corruption("fog").name
+        'fog'
     """
     if name not in CORRUPTIONS:
         raise UnknownName("corruption", name, CORRUPTIONS)
@@ -38,7 +42,14 @@ def find_corruption(name: str) -> Corruption:
 
 
 def why_not(corruption: Corruption, shape: tuple[int, ...]) -> str | None:
-    """Return why pictures of a shape (channels, height, width) cannot be corrupted so; None if they can."""
+    """Return why pictures of a shape (channels, height, width) cannot be corrupted so; None if they can.
+
+    Example:
+        >>> why_not(find_corruption("fog"), (3, 32, 32)) is None
+        True
+        >>> why_not(find_corruption("fog"), (2, 32, 32))
+        'pictures of 2 channels have no fog: expected 1 (grey) or 3 (RGB)'
+    """
     c, h, w = shape
     if c not in (1, 3):
         return f"pictures of {c} channels have no {corruption.name}: expected 1 (grey) or 3 (RGB)"

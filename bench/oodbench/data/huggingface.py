@@ -91,7 +91,7 @@ def rows_by_name(name: str, revision: str | None, split: str) -> Any:
         MissingData: It cannot be had.
 
     Example:
-        >>> rows_by_name("ylecun/mnist", None, "test[:100]")
+        rows_by_name("ylecun/mnist", None, "test[:100]")
     """
     try:
         return library().load_dataset(name, split=split, revision=revision)

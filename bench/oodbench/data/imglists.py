@@ -51,7 +51,8 @@ def read_imglist(path: Path, most: int) -> Listed:
         BadData: It cannot be read, is no list, has more lines, leaves the folder, or has classes for some images alone.
 
     Example:
-        >>> read_imglist(Path("benchmark_imglist/cifar10/test_tin.txt"), most=7793).paths[0]
+        >>> written = Path("test_tin.txt").write_text("tin/val/images/val_0.JPEG -1")
+        >>> read_imglist(Path("test_tin.txt"), most=7793).paths[0]
         'tin/val/images/val_0.JPEG'
     """
     return _parsed(_lines(_content(path, most)), path, most)

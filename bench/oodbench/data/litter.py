@@ -18,7 +18,8 @@ def matching(place: Path, glob: str) -> list[Path]:
     name of a picture is returned, a folder or a broken link among it, so that reading it can say so.
 
     Example:
-        >>> matching(Path("textures"), "dtd/images/*/*.jpg")
+        >>> matching(Path("textures"), "dtd/images/*/*.jpg")  # there is no such folder
+        []
     """
     return sorted(_matching(place, glob))
 

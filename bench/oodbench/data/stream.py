@@ -45,8 +45,9 @@ def batches(images: Inputs, size: int, workers: int = 0) -> Iterator[Batch]:
         BadData: A picture is damaged, or a process that decodes died.
 
     Example:
-        >>> for x in batches(images, 256, workers=4):
-        ...     logits = net(torch.from_numpy(x))
+        >>> from oodbench.data.images import ArrayImages
+        >>> [len(part) for part in batches(ArrayImages(np.zeros((5, 1, 8, 8), np.float32)), 2)]
+        [2, 2, 1]
     """
     if isinstance(images, Streams):
         yield from images.stream(size)

@@ -20,7 +20,7 @@ def suited(name: str, suits: Callable[[Method], bool], lacks: str) -> Method:
         BadSetting: the diagnostic cannot be made of it; those of which it can are named.
 
     Example:
-        >>> suited("glow", lambda method: isinstance(method.recipe, Glow), "is not a Glow").name
+        >>> suited("glow", lambda method: method.family == "generative", "is no generative model").name
         'glow'
     """
     (entry,) = find([name])

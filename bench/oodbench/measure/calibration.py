@@ -51,6 +51,11 @@ def report(logits: NDArray[Any], labels: NDArray[Any]) -> dict[str, float | None
 
     Raises:
         BadData: Shapes do not match, there is no image, a logit is not finite, or a label is out of range.
+
+    Example:
+        >>> numbers = report(np.array([[9.0, 0.0], [9.0, 0.0]]), np.array([0, 1]))
+        >>> numbers["accuracy"], round(numbers["ece_15"], 3)
+        (0.5, 0.5)
     """
     seen = predictions(logits, labels)
     return {
@@ -83,6 +88,11 @@ def every_class(logits: NDArray[Any], labels: NDArray[Any]) -> dict[str, float |
 
     Raises:
         BadData: As `report`.
+
+    Example:
+        >>> numbers = every_class(np.zeros((4, 2)), np.array([0, 0, 1, 1]))
+        >>> numbers["classwise_ece"], numbers["ib_inn_ece"]  # 8 pairs are too few for a bin
+        (0.0, None)
     """
     _check(logits, labels)
     n, classes = logits.shape
@@ -115,6 +125,11 @@ def predictions(logits: NDArray[Any], labels: NDArray[Any]) -> Predictions:
 
     Raises:
         BadData: As `report`.
+
+    Example:
+        >>> seen = predictions(np.array([[0.0, 0.0]]), np.array([1]))
+        >>> seen.confidence.tolist(), seen.correct.tolist(), seen.brier.tolist()
+        ([0.5], [False], [0.5])
     """
     _check(logits, labels)
     parts = [_predictions(logits[i : i + _ROWS], labels[i : i + _ROWS]) for i in range(0, len(labels), _ROWS)]
@@ -125,6 +140,10 @@ def ece(confidence: Floats, correct: Bools, bins: int) -> float:
     """Return the expected calibration error, sum_b n_b / n |accuracy_b - mean confidence_b|, in [0, 1].
 
     Bins are of equal width, (lo, hi]. Source: Guo et al. 2017.
+
+    Example:
+        >>> ece(np.array([0.75, 0.75]), np.array([True, False]), bins=10)  # half are right
+        0.25
     """
     edges = np.arange(1, bins) / bins
     bin_of = np.searchsorted(edges, confidence, side="left")
@@ -137,13 +156,22 @@ def rms_calibration(confidence: Floats, correct: Bools) -> float:
     """Return sqrt(sum_b n_b / n (accuracy_b - mean confidence_b)^2) over bins of neighbours, in [0, 1].
 
     Source: Hendrycks et al. 2019, whose code leaves out the bin of the highest confidence; here all count.
+
+    Example:
+        >>> rms_calibration(np.array([0.75, 0.75]), np.array([True, False]))
+        0.25
     """
     share, gap = _neighbours(confidence, correct)
     return float(np.sqrt((share * gap**2).sum()))
 
 
 def mad_calibration(confidence: Floats, correct: Bools) -> float:
-    """Return sum_b n_b / n |accuracy_b - mean confidence_b| over the bins of `rms_calibration`, in [0, 1]."""
+    """Return sum_b n_b / n |accuracy_b - mean confidence_b| over the bins of `rms_calibration`, in [0, 1].
+
+    Example:
+        >>> mad_calibration(np.array([0.75, 0.75]), np.array([True, False]))
+        0.25
+    """
     share, gap = _neighbours(confidence, correct)
     return float((share * np.abs(gap)).sum())
 
@@ -152,6 +180,10 @@ def soft_f1(confidence: Floats, correct: Bools) -> float | None:
     """Return 2 sum (1 - c) w / sum (1 - c + w) with w = 1 for a wrong prediction of confidence c, in [0, 1].
 
     None where it is 0 / 0: nothing is wrong and nothing in doubt. Source: Hendrycks et al. 2019.
+
+    Example:
+        >>> soft_f1(np.array([1.0, 0.5]), np.array([True, False]))  # 2 (1/2) / (1/2 + 1)
+        0.6666666666666666
     """
     doubt, wrong = 1 - confidence, ~correct
     mass = float((doubt + wrong).sum())
@@ -164,13 +196,22 @@ def oce(confidence: Floats, correct: Bools) -> float | None:
     1 means as many errors as that confidence allows. Read it beside `oce_share`: where hardly a prediction is that
     confident (label smoothing by e over C classes aims at a probability of 1 - e + e / C), 0 says nothing of
     calibration. Source: Mackowiak et al. 2021.
+
+    Example:
+        >>> round(oce(np.full(1000, 0.998), np.arange(1000) > 2), 6)  # 3 of 1,000 are wrong
+        1.0
     """
     sure = confidence >= SURE
     return float((~correct[sure]).mean() / 0.003) if sure.any() else None
 
 
 def oce_share(confidence: Floats) -> float:
-    """Return the share of predictions that `oce` is about, those with confidence >= 0.997, in [0, 1]."""
+    """Return the share of predictions that `oce` is about, those with confidence >= 0.997, in [0, 1].
+
+    Example:
+        >>> oce_share(np.array([0.998, 0.9]))
+        0.5
+    """
     return float((confidence >= SURE).mean())
 
 

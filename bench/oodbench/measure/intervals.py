@@ -47,6 +47,11 @@ def delong(counts: Counts, level: float = LEVEL) -> Interval:
 
     Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988); on the logit scale: Qin
     and Hotilovac, Statistical Methods in Medical Research 17 (2008).
+
+    Example:
+        >>> low, high = delong(count(good=range(2, 32), bad=range(10)))
+        >>> low < auroc(count(good=range(2, 32), bad=range(10))) < high
+        True
     """
     area, pairs = auroc(counts), min(counts.n_good, counts.n_bad)
     if area in (0.0, 1.0):
@@ -127,6 +132,11 @@ def delong_test(a: tuple[ArrayLike, ArrayLike], b: tuple[ArrayLike, ArrayLike]) 
 
     Raises:
         BadData: The methods scored different numbers of inputs, or as `oodbench.measure.ranking.ranking`.
+
+    Example:
+        >>> good, bad = [3.0, 4.0, 5.0, 6.0], [1.0, 2.0, 3.5]
+        >>> delong_test((good, bad), (good, bad))
+        Difference(value=0.0, p=1.0)
     """
     (v10_a, v01_a), (v10_b, v01_b) = placements(*a), placements(*b)
     n, m = len(v10_a), len(v01_a)
@@ -161,6 +171,10 @@ def bootstrap(counts: Counts, metric: str, resamples: int = 200, seed: int = 0, 
 
     Raises:
         UnknownName: There is no such ranking metric.
+
+    Example:
+        >>> bootstrap(count(good=range(50, 100), bad=range(40)), "fpr95")  # no bad one comes near
+        (0.0, 0.0)
     """
     if metric not in RANKING:
         raise UnknownName("ranking metric", metric, RANKING)
@@ -187,6 +201,10 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
     The i-th smallest of k becomes (k - i + 1) p, never less than the one before, never above 1.
 
     Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+
+    Example:
+        >>> [round(p, 4) for p in holm([0.01, 0.04, 0.03])]
+        [0.03, 0.06, 0.06]
     """
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1))

@@ -18,6 +18,10 @@ def bits_per_dim(log_density: ArrayLike, shape: Sequence[int], std: ArrayLike = 
         log_density: log p of the dequantised image, all dimensions together, in nats [n].
         shape: Channels, height, width; D is their product.
         std: Standard deviation of each channel that the density's inputs were divided by [channels]; 1 for none.
+
+    Example:
+        >>> bits_per_dim([0.0], shape=(1, 28, 28)).tolist()  # a density of 1: all grey levels alike
+        [8.0]
     """
     dims = prod(shape)
     grey_levels_and_std = dims * (log(256) + float(np.mean(np.log(np.broadcast_to(std, shape[0])))))

@@ -34,12 +34,23 @@ def mann_whitney(good: ArrayLike, bad: ArrayLike) -> MannWhitney:
 
     Raises:
         BadData: As `oodbench.measure.ranking.ranking`.
+
+    Example:
+        >>> found = mann_whitney(good=range(10, 40), bad=range(10))
+        >>> found.auroc, found.log10_p < -4
+        (1.0, True)
     """
     return of_counts(count(good, bad))
 
 
 def of_counts(counts: Counts) -> MannWhitney:
-    """Return the same from good and bad inputs that are counted already."""
+    """Return the same from good and bad inputs that are counted already.
+
+    Example:
+        >>> from oodbench.measure.ranking import count
+        >>> of_counts(count([1.0, 1.0], [1.0])).log10_p  # all scores are equal
+        0.0
+    """
     n, m, area = counts.n_good, counts.n_bad, auroc(counts)
     both, tied = n + m, (counts.good_at + counts.bad_at).astype(np.float64)
     correction = float((tied**3 - tied).sum()) / (both * (both - 1))

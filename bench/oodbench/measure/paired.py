@@ -91,6 +91,13 @@ def comparison(a: Cell, b: Cell, metric: str) -> Comparison:
     Raises:
         UnknownName: There is no such ranking metric.
         BadData: The methods scored different numbers of inputs, or a group is empty.
+
+    Example:
+        >>> a = Cell("ood", "far", good=np.arange(10.0, 60.0), bad=np.arange(30.0))
+        >>> b = Cell("ood", "far", good=np.arange(40.0, 90.0), bad=np.arange(30.0))
+        >>> found = comparison(a, b, "fpr95")
+        >>> round(found.difference, 2), found.second, found.low > 0
+        (0.6, 0.0, True)
     """
     if metric not in RANKING:
         raise UnknownName("ranking metric", metric, RANKING)

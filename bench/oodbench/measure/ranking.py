@@ -95,13 +95,23 @@ def ranking(good: ArrayLike, bad: ArrayLike) -> dict[str, float]:
 
     Raises:
         BadData: A group is empty, is no vector of numbers, or holds a NaN or an infinity.
+
+    Example:
+        >>> numbers = ranking(good=[3.0, 2.0, 1.0], bad=[2.0, 0.0])
+        >>> round(numbers["auroc"], 4), numbers["n_good"], numbers["n_bad"]
+        (0.75, 3, 2)
     """
     counts = count(good, bad)
     return {**evaluate(counts), "n_good": counts.n_good, "n_bad": counts.n_bad}
 
 
 def evaluate(counts: Counts) -> dict[str, float]:
-    """Return every ranking metric of `counts`, by name."""
+    """Return every ranking metric of `counts`, by name.
+
+    Example:
+        >>> evaluate(count(good=[3.0, 2.0], bad=[1.0, 0.0]))["fpr95"]
+        0.0
+    """
     return {name: metric(counts) for name, metric in RANKING.items()}
 
 
@@ -110,6 +120,11 @@ def count(good: ArrayLike, bad: ArrayLike) -> Counts:
 
     Raises:
         BadData: As `ranking`.
+
+    Example:
+        >>> counts = count(good=[3.0, 2.0, 1.0], bad=[2.0, 0.0])
+        >>> counts.good_upto.tolist(), counts.bad_upto.tolist()  # at most 0, 1, 2 and 3
+        ([0, 1, 2, 3], [1, 1, 2, 2])
     """
     checked_good, checked_bad = finite(good, "good"), finite(bad, "bad")
     n, both = len(checked_good), len(checked_good) + len(checked_bad)
@@ -147,29 +162,54 @@ def finite(scores: ArrayLike, group: str) -> NDArray[Any]:
 
 
 def auroc(counts: Counts) -> float:
-    """Return P(s_good > s_bad) + P(s_good = s_bad) / 2, the area under the ROC curve."""
+    """Return P(s_good > s_bad) + P(s_good = s_bad) / 2, the area under the ROC curve.
+
+    Example:
+        >>> auroc(count(good=[3.0, 2.0], bad=[2.0, 0.0]))  # of four pairs three are right, and one is a tie
+        0.875
+    """
     return counts.sums.pairs / (counts.n_good * counts.n_bad)
 
 
 def fpr95(counts: Counts) -> float:
-    """Return P(s_bad >= t) at the largest distinct t with P(s_good >= t) >= 0.95 (Liang et al. 2018)."""
+    """Return P(s_bad >= t) at the largest distinct t with P(s_good >= t) >= 0.95 (Liang et al. 2018).
+
+    Example:
+        >>> fpr95(count(good=[3.0, 1.0], bad=[2.0, 0.0]))  # accepts from 1 on
+        0.5
+    """
     return (counts.n_bad - _below(counts.bad_upto, _accepts_95(counts))) / counts.n_bad
 
 
 def fpr95_ood_positive(counts: Counts) -> float:
-    """Return P(s_good <= t) at the smallest distinct t with P(s_bad <= t) >= 0.95 (Hendrycks et al. 2019)."""
+    """Return P(s_good <= t) at the smallest distinct t with P(s_bad <= t) >= 0.95 (Hendrycks et al. 2019).
+
+    Example:
+        >>> fpr95_ood_positive(count(good=[3.0, 1.0], bad=[2.0, 0.0]))  # flags up to 2
+        0.5
+    """
     flags_95 = _first_at_least(at_least_95_percent(counts.n_bad), counts.bad_upto)
     return int(counts.good_upto[flags_95]) / counts.n_good
 
 
 def fpr90_ood_positive(counts: Counts) -> float:
-    """Return P(s_good <= t) at the smallest distinct t with P(s_bad <= t) >= 0.9 (Hendrycks et al. 2019, of texts)."""
+    """Return P(s_good <= t) at the smallest distinct t with P(s_bad <= t) >= 0.9 (Hendrycks et al. 2019, of texts).
+
+    Example:
+        >>> fpr90_ood_positive(count(good=[5.0, 0.5], bad=[1.0, *range(-8, 1)]))  # nine of ten bad ones are at most 0
+        0.0
+    """
     flags_90 = _first_at_least(-(-9 * counts.n_bad // 10), counts.bad_upto)
     return int(counts.good_upto[flags_90]) / counts.n_good
 
 
 def detection_error(counts: Counts) -> float:
-    """Return (1 - TPR) / 2 + FPR / 2 at the threshold of `fpr95`, with the TPR that is reached there."""
+    """Return (1 - TPR) / 2 + FPR / 2 at the threshold of `fpr95`, with the TPR that is reached there.
+
+    Example:
+        >>> detection_error(count(good=[3.0, 1.0], bad=[2.0, 0.0]))  # no good one is lost, half the bad ones come in
+        0.25
+    """
     lost = _below(counts.good_upto, _accepts_95(counts))
     return 0.5 * lost / counts.n_good + 0.5 * fpr95(counts)
 
@@ -178,27 +218,51 @@ def min_detection_error(counts: Counts) -> float:
     """Return the least (1 - TPR) / 2 + FPR / 2 over all thresholds; 1 - it is Lee's detection accuracy.
 
     The lowest score as threshold accepts everything, at 1 / 2; so would one above all scores, which flags everything.
+
+    Example:
+        >>> min_detection_error(count(good=[3.0, 2.5], bad=[2.0, 0.0]))
+        0.0
     """
     return counts.sums.least_error / (2 * counts.n_good * counts.n_bad)
 
 
 def aupr_in(counts: Counts) -> float:
-    """Return the average precision of accepting good inputs: the sum over thresholds of step in recall x precision."""
+    """Return the average precision of accepting good inputs: the sum over thresholds of step in recall x precision.
+
+    Example:
+        >>> aupr_in(count(good=[3.0, 1.0], bad=[2.0]))  # 1/2 at a precision of 1, 1/2 at one of 2/3
+        0.8333333333333333
+    """
     return counts.sums.precise_in / counts.n_good
 
 
 def aupr_out(counts: Counts) -> float:
-    """Return the average precision of flagging bad inputs: the sum over thresholds of step in recall x precision."""
+    """Return the average precision of flagging bad inputs: the sum over thresholds of step in recall x precision.
+
+    Example:
+        >>> aupr_out(count(good=[3.0, 1.0], bad=[2.0]))  # flagging up to 2 is right in one of two
+        0.5
+    """
     return counts.sums.precise_out / counts.n_bad
 
 
 def aupr_in_balanced(counts: Counts) -> float:
-    """Return `aupr_in` with both groups weighted to equal mass."""
+    """Return `aupr_in` with both groups weighted to equal mass.
+
+    Example:
+        >>> aupr_in_balanced(count(good=[3.0, 1.0], bad=[2.0]))  # the bad one counts twice: 1/2 at 1, 1/2 at 1/2
+        0.75
+    """
     return counts.sums.precise_in_balanced / counts.n_good
 
 
 def aupr_out_balanced(counts: Counts) -> float:
-    """Return `aupr_out` with both groups weighted to equal mass."""
+    """Return `aupr_out` with both groups weighted to equal mass.
+
+    Example:
+        >>> round(aupr_out_balanced(count(good=[3.0, 1.0], bad=[2.0])), 4)  # each good one counts half
+        0.6667
+    """
     return counts.sums.precise_out_balanced / counts.n_bad
 
 

@@ -112,6 +112,13 @@ def rank_intervals(
     Raises:
         UnknownName: There is no such ranking metric.
         BadData: A method lacks a set or a seed, or as `oodbench.measure.ranking.ranking`.
+
+    Example:
+        >>> from oodbench.measure.cells import Cell
+        >>> good, far, near = np.arange(100.0, 200.0), np.arange(50.0), np.arange(120.0, 170.0)
+        >>> results = {name: {0: {"far": Cell("ood", "far", good, bad)}} for name, bad in {"a": far, "b": near}.items()}
+        >>> [(row.method, row.place, row.low, row.high) for row in rank_intervals(results)]
+        [('a', 1, 1, 1), ('b', 2, 2, 2)]
     """
     _check_sets(results)
     runs = {
@@ -131,6 +138,12 @@ def ranked(runs: Mapping[str, Mapping[int, Run]], metric: str, level: float = LE
 
     Raises:
         BadData: A method lacks a seed that another has.
+
+    Example:
+        >>> drawn = np.random.default_rng(0).normal(scale=0.001, size=200)
+        >>> runs = {"a": {0: Run(0.1, 500, 0.1 + drawn)}, "b": {0: Run(0.3, 500, 0.3 - drawn)}}
+        >>> [(row.method, row.low, row.high) for row in ranked(runs, "fpr95")]
+        [('a', 1, 1), ('b', 2, 2)]
     """
     if not runs:
         return ()

@@ -47,6 +47,10 @@ def aurc(counts: Counts) -> float:
     Others take trapezoids, and differ by terms in 1 / N, r_k the risk of the k highest: torch-uncertainty has
     (sum_k r_k - (r_1 + r_N) / 2) / (N - 1), with ties in the order of a sort; fd-shifts, without ties,
     (sum_k r_k + (r_1 - r_N) / 2) / N.
+
+    Example:
+        >>> aurc(count(good=[3.0, 2.0], bad=[1.0]))  # risks 0, 0 and 1/3
+        0.1111111111111111
     """
     return _mean_risk(*_accepted(counts))
 
@@ -56,6 +60,10 @@ def e_aurc(counts: Counts) -> float:
 
     The perfect one accepts all m wrong inputs last: 1/N sum_{k > n} (k - n) / k. Geifman et al. 2019 and fd-shifts
     subtract its limit for large N, r + (1 - r) ln(1 - r) at the error rate r, so that no ranking has quite 0.
+
+    Example:
+        >>> e_aurc(count(good=[3.0, 2.0], bad=[1.0]))
+        0.0
     """
     perfect = _mean_risk(np.array([counts.n_good, counts.n_good + counts.n_bad]), np.array([0, counts.n_bad]))
     return max(0.0, aurc(counts) - perfect)  # rounding may leave a perfect ranking below 0
@@ -71,6 +79,10 @@ def augrc(counts: Counts) -> float:
 
     Source: Traub et al., Overcoming Common Flaws in the Evaluation of Selective Classification Systems, NeurIPS 2024;
     their fd-shifts computes the same. torch-uncertainty leaves out the first trapezoid and divides by 1 - 1 / N.
+
+    Example:
+        >>> round(augrc(count(good=[3.0, 2.0], bad=[1.0])), 4)  # AUROC is 1: (1/3)^2 / 2 is left
+        0.0556
     """
     n, m = counts.n_good, counts.n_bad
     return (n * m - counts.sums.pairs + 0.5 * m * m) / (n + m) ** 2
@@ -82,6 +94,10 @@ def coverage_at_risk_5(counts: Counts) -> float:
     Equal scores are accepted together, 5 % is meant exactly (20 wrong <= accepted, in whole numbers), and a larger
     coverage counts even if a smaller one exceeds 5 %. It is 0, nothing accepted, where no threshold keeps to 5 %:
     torch-uncertainty has NaN there, and cuts ties in the order of a sort.
+
+    Example:
+        >>> coverage_at_risk_5(count(good=[3.0, 2.0], bad=[1.0]))
+        0.6666666666666666
     """
     accepted, wrong = _accepted(counts)
     kept = accepted[20 * wrong <= accepted]
@@ -93,7 +109,12 @@ SELECTIVE = {metric.__name__: metric for metric in (aurc, e_aurc, augrc, coverag
 
 
 def selective(counts: Counts) -> dict[str, float]:
-    """Return every metric of selective prediction of right (good) and wrong (bad) inputs, by name."""
+    """Return every metric of selective prediction of right (good) and wrong (bad) inputs, by name.
+
+    Example:
+        >>> sorted(selective(count(good=[3.0, 2.0], bad=[1.0])))
+        ['augrc', 'aurc', 'coverage_at_risk_5', 'e_aurc']
+    """
     return {name: metric(counts) for name, metric in SELECTIVE.items()}
 
 

@@ -60,8 +60,8 @@ def cite(said: str, results: Path) -> Cited:
         BadRecord: A record or scores file is broken.
 
     Example:
-        >>> print(cite("tiny-v1/odin@1#ood/glyphs/fpr95", Path("results")).sentence.split(":")[0])
-        ODIN (odin, version 1) has an FPR95 of 35.40 % (95 % interval 28.80 to 43.61) on glyphs
+        >>> print(cite("tiny-v1/odin@1#ood/glyphs/fpr95", Path("results")).sentence.split(" of ")[0])
+        ODIN (T = 1000, ε = 0.0014) (odin, version 1) has an FPR95
     """
     wanted = Id.read(said)
     entries = collect(results, wanted.matrix)

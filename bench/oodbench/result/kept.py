@@ -86,7 +86,9 @@ def load(folder: str | Path) -> "Result":
         NewerRecord: A newer oodbench wrote it.
 
     Example:
-        >>> oodbench.load("report/").table
+        >>> folder = result.save("kept")
+        >>> oodbench.load("kept").accuracy == result.accuracy
+        True
     """
     from oodbench.result.result import Result
 

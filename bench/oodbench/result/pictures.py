@@ -79,7 +79,7 @@ class Pictures:
     """Draws a result; each method returns a matplotlib Figure, which shows itself in a notebook, or `.savefig(path)`.
 
     Example:
-        >>> result.plot.roc(methods=["msp", "knn"], sets=["mnist"]).savefig("roc.svg")
+        >>> result.plot.roc(methods=["msp", "knn"], sets=["strange"]).savefig("roc.svg")
     """
 
     result: "Result"

@@ -53,7 +53,9 @@ class FittedDetector:
 
     Example:
         >>> detector = oodbench.fit(model, "mahalanobis-a", train=(x, y), validation=(x_held_out, y_held_out))
-        >>> trusted = detector.score(images) >= detector.threshold(tpr=0.95)
+        >>> trusted = detector.score(x_held_out) >= detector.threshold(tpr=0.95)
+        >>> bool(trusted.mean() >= 0.95)
+        True
 
     Attributes:
         method: Its name.
@@ -81,7 +83,9 @@ class FittedDetector:
             BadData: They are not.
 
         Example:
-            >>> detector.score(image[None])
+            >>> detector = oodbench.fit(model, "msp", train=(x, y))
+            >>> detector.score(x_test[:1]).shape
+            (1,)
         """
         with temporary() as work:
             given = self._user.reader(work).read("images", images, False, self.shape)
@@ -101,7 +105,9 @@ class FittedDetector:
             BadSetting: It is another number, or no image was left to measure it on.
 
         Example:
-            >>> detector.threshold(tpr=0.99)
+            >>> detector = oodbench.fit(model, "msp", train=(x, y), validation=(x_held_out, y_held_out))
+            >>> detector.threshold(tpr=0.99) <= detector.threshold(tpr=0.5)
+            True
         """
         if not 0 < tpr <= 1:
             raise BadSetting(f"tpr: got {tpr}; expected a share above 0 and at most 1")
@@ -123,7 +129,10 @@ class FittedDetector:
             BadMethod: Its fitted state holds something else than tensors, numbers and texts.
 
         Example:
-            >>> detector.save("mahalanobis.safetensors")
+            >>> oodbench.fit(model, "msp", train=(x, y)).save("msp.safetensors").name
+            'msp.safetensors'
+            >>> oodbench.load_detector("msp.safetensors", model).method
+            'msp'
         """
         head, layers, pool = self._names
         facts = {
@@ -182,8 +191,9 @@ def fit(
         BadSetting: the device is not here.
 
     Example:
-        >>> detector = oodbench.fit(model, "mahalanobis-a", train=(x, y), validation=(x_held_out, y_held_out))
-        >>> detector.score(images)
+        >>> detector = oodbench.fit(model, "knn", train=(x, y), validation=(x_held_out, y_held_out))
+        >>> bool(detector.score(x_test).mean() > detector.score(strange).mean())
+        True
     """
     chosen = find([method])[0].method if isinstance(method, str) else method
     place = usable(device)
@@ -256,7 +266,10 @@ def load_detector(
         BadMethod: The model is not what it must be.
 
     Example:
-        >>> oodbench.load_detector("mahalanobis.safetensors", model).score(images)
+        >>> detector = oodbench.fit(model, "msp", train=(x, y))
+        >>> path = detector.save("msp.safetensors")
+        >>> bool((oodbench.load_detector("msp.safetensors", model).score(x_test) == detector.score(x_test)).all())
+        True
     """
     path = Path(path)
     registered = registry()  # imports the methods, and so the types of their states

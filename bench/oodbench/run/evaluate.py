@@ -121,10 +121,12 @@ def evaluate(
 
     Example:
         >>> result = oodbench.evaluate(
-        ...     model, train=(x, y), test=(x_test, y_test), failures={"mnist": x_mnist}, methods=["msp", "knn"]
+        ...     model, train=(x, y), test=(x_test, y_test), failures={"strange": strange}, methods=["msp", "knn"]
         ... )
-        >>> result.table[["method", "failure", "set", "fpr95", "auroc", "note"]]
-        >>> oodbench.evaluate(model, test="val/", failures={"textures": "dtd/"}, methods=["msp"], transform=preset)
+        >>> sorted(result.accuracy)
+        ['test', 'train']
+        >>> result.table[["method", "failure", "set"]].drop_duplicates().shape  # two methods, two kinds of failure
+        (4, 3)
     """
     chosen = _chosen(methods)
     failures = {} if failures is None else failures

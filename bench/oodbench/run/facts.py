@@ -15,7 +15,9 @@ def facts_of(state: Any) -> dict[str, float | None]:
     Of states in a plain tuple, as one for each class, the mean over them stands.
 
     Example:
-        >>> facts_of(Mixture(log_pi, mu, sigma2, iterations=30, gain=0.004, floored=0.12))
+        >>> from collections import namedtuple
+        >>> Fitted = namedtuple("Fitted", ["mu", "iterations", "gain", "floored"])
+        >>> facts_of(Fitted(torch.zeros(3), iterations=30, gain=0.004, floored=0.12))
         {'iterations': 30.0, 'gain': 0.004, 'floored': 0.12}
     """
     found: dict[str, list[float]] = {}

@@ -43,7 +43,9 @@ class ImageList:
         root: Folder that its paths start from; by default it is looked for from the list's own folder upwards.
 
     Example:
-        >>> oodbench.evaluate(model, test=oodbench.ImageList("benchmark_imglist/cifar10/test_cifar10.txt"), ...)
+        >>> written = Path("test.txt").write_text("digits/0.png 0")
+        >>> oodbench.ImageList("test.txt", root="pictures").root  # evaluate(model, test=ImageList(...), ...)
+        'pictures'
     """
 
     path: str | Path

@@ -69,8 +69,12 @@ def load_model(
         BadCheckpoint: They do not fit, or hold more than tensors.
 
     Example:
-        >>> model = oodbench.load_model("timm:resnet18.a1_in1k")
-        >>> oodbench.evaluate(model, test="val/", failures={"textures": "dtd/"}, methods=["msp", "energy"])
+        >>> torch.save(torch.nn.Linear(2, 2).state_dict(), "best.pt")
+        >>> code = Path("my_net.py").write_text("import torch; make = lambda: torch.nn.Linear(2, 2)")
+        >>> oodbench.load_model("best.pt", network="my_net:make").model
+        Linear(in_features=2, out_features=2, bias=True)
+
+        By name, with the library's own weights and preprocessing, it is `load_model("timm:resnet18.a1_in1k")`.
     """
     text = str(name)
     if network is not None or (weights is None and Path(text).is_file()):

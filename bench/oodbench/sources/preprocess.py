@@ -66,6 +66,7 @@ def preprocess(transform: Any) -> Preprocess:
         BadSetting: It is none of these.
 
     Example:
+        >>> import torchvision
         >>> preprocess(torchvision.models.ResNet18_Weights.DEFAULT.transforms()).standard
         ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     """

@@ -56,7 +56,8 @@ class StoredOutputs:
         BadData: The arrays are not of these shapes, or hold NaN or infinite numbers.
 
     Example:
-        >>> oodbench.StoredOutputs(logits=z, features=f, labels=y)
+        >>> len(oodbench.StoredOutputs(logits=np.eye(3), features=np.ones((3, 8)), labels=[0, 1, 2]))
+        3
     """
 
     logits: Array
@@ -130,7 +131,13 @@ class StoredModel(nn.Module):
         BadData: They are not of these shapes.
 
     Example:
-        >>> oodbench.evaluate(oodbench.StoredModel(head=(W, b)), train="train.npz", test="test.npz", ...)
+        >>> rng = np.random.default_rng(0)
+        >>> W, b, f = rng.normal(size=(3, 8)), np.zeros(3), rng.normal(size=(100, 8))
+        >>> stored = oodbench.StoredOutputs(logits=f @ W.T + b, features=f, labels=(f @ W.T + b).argmax(1))
+        >>> far = oodbench.StoredOutputs(logits=9 * f @ W.T + b, features=9 * f)
+        >>> model = oodbench.StoredModel(head=(W, b))
+        >>> oodbench.evaluate(model, test=stored, failures={"far": far}, methods=["msp"]).accuracy
+        {'test': 1.0}
     """
 
     passes = 1
