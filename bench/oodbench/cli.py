@@ -25,7 +25,7 @@ from oodbench.report.diagnostics import names as diagnostic_names
 
 if TYPE_CHECKING:
     from oodbench.run.context import Context
-    from oodbench.run.graph import Backend
+    from oodbench.run.graph import Backend, Needs
     from oodbench.run.plan import Job, Skip
     from oodbench.run.workspace import Workspace
 
@@ -158,6 +158,7 @@ def parser() -> argparse.ArgumentParser:
         _places(sub, device='"cpu", "cuda", "cuda:1" ..., several as "cuda:0,cuda:1"')
         if name == "run":
             _workers(sub)
+            _cluster(sub)
             sub.add_argument("--remake", action="store_true", help="make the records again that stand")
             sub.add_argument(
                 "--shard",
@@ -384,13 +385,35 @@ def _places(sub: argparse.ArgumentParser, device: str = '"cpu", "cuda", "cuda:1"
 def _workers(sub: argparse.ArgumentParser) -> None:
     """Add the options that say where tasks run."""
     sub.add_argument(
-        "--workers", type=at_least(1), help="processes (default: one a device on GPUs, else 2), the devices in turn"
+        "--workers",
+        type=at_least(1),
+        help="processes (default: one a device on GPUs, else 2; on Ray as room is), the devices in turn",
     )
     sub.add_argument(
         "--engine",
         default="local",
-        help='"local" (a pool of processes), "process" (this one), or an installed one\'s name',
+        help='"local" (a pool of processes), "process" (this one), "ray" (a Ray cluster of this machine), '
+        '"ray:HOST:PORT" or "ray:auto" (one that runs), or an installed one\'s name',
     )
+
+
+def _cluster(sub: argparse.ArgumentParser) -> None:
+    """Add the options of engines that run on several machines (docs/many-gpus.md)."""
+    sub.add_argument(
+        "--gpus", type=positive, default=1.0, help="GPUs a task, on Ray: 0.5 lets two share one (default: 1)"
+    )
+    sub.add_argument("--memory", type=positive, default=2.0, metavar="GB", help="memory a task, on Ray (default: 2)")
+
+
+def positive(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number above 0")
+    return value
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -452,9 +475,14 @@ def _engine(arguments: argparse.Namespace, workspace: "Workspace") -> "Backend":
     """Return the backend that the options name, at the folders of a workspace."""
     from oodbench.run.engines import engine
 
-    devices = arguments.device.split(",")
-    workers = arguments.workers or (len(devices) if devices != ["cpu"] else min(2, os.cpu_count() or 1))
-    return engine(arguments.engine, workspace, devices, workers)
+    return engine(arguments.engine, workspace, arguments.device.split(","), arguments.workers)
+
+
+def _needs(arguments: argparse.Namespace) -> "Needs":
+    """Return what each task takes, by the options."""
+    from oodbench.run.graph import Needs
+
+    return Needs(gpus=0 if arguments.device == "cpu" else arguments.gpus, memory_gb=arguments.memory)
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -476,7 +504,9 @@ def run(arguments: argparse.Namespace) -> int:
         planned = part(planned, *arguments.shard)
     backend = _engine(arguments, context.workspace)
     try:
-        made = execute(context, planned, backend, remake=arguments.remake, shared=bool(arguments.shard))
+        made = execute(
+            context, planned, backend, remake=arguments.remake, shared=bool(arguments.shard), needs=_needs(arguments)
+        )
     finally:
         backend.close()
     print(summary(context.workspace.results, context.matrix.name, arguments.leaderboard))

@@ -69,6 +69,8 @@ class Workspace:
         cache: Weights, outputs and attacked images, addressed by content: safe to delete, and to share.
         device: "cpu", "cuda", "cuda:1" ...
         workers: Processes that work beside each other, this one among them: costs depend on it, and nothing else.
+        store: Where workers that share no folders get and put what is made (`oodbench.run.shared`); None where all see
+            these folders.
     """
 
     results: Path = Path("results")
@@ -76,6 +78,7 @@ class Workspace:
     cache: Path = field(default_factory=default_cache)
     device: str = "cpu"
     workers: int = 1
+    store: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before any work.
