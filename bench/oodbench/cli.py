@@ -156,6 +156,8 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
         _results(sub)
         _places(sub, device='"cpu", "cuda", "cuda:1" ..., several as "cuda:0,cuda:1"')
+        if name == "plan":
+            _many(sub)
         if name == "run":
             _workers(sub)
             _cluster(sub)
@@ -397,6 +399,20 @@ def _workers(sub: argparse.ArgumentParser) -> None:
     )
 
 
+def _many(sub: argparse.ArgumentParser) -> None:
+    """Add the options that ask how long a matrix takes on many workers."""
+    sub.add_argument(
+        "--workers",
+        nargs="+",
+        type=at_least(1),
+        metavar="N",
+        help="tell instead how long all of it takes on so many, by costs on record; MATRIX may be a scale: paper",
+    )
+    sub.add_argument(
+        "--speed", type=positive, default=1.0, help="of a worker, in cores of the machine on record (default: 1)"
+    )
+
+
 def _cluster(sub: argparse.ArgumentParser) -> None:
     """Add the options of engines that run on several machines (docs/many-gpus.md)."""
     sub.add_argument(
@@ -487,9 +503,14 @@ def _needs(arguments: argparse.Namespace) -> "Needs":
 
 def plan(arguments: argparse.Namespace) -> int:
     """Print what a run would do."""
+    from oodbench.run.cost_model import forecast_on
     from oodbench.run.forecast import forecast
 
-    print(forecast(*_context(arguments)))
+    if arguments.workers:
+        named = arguments.methods or ()
+        print(forecast_on(arguments.matrix, named, arguments.results, arguments.workers, arguments.speed))
+    else:
+        print(forecast(*_context(arguments)))
     return 0
 
 

@@ -5,6 +5,7 @@ task one try; a task that fails costs those after it, and nothing else.
 """
 
 import heapq
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -14,6 +15,8 @@ from oodbench.models.train import Report
 from oodbench.run.workspace import Workspace
 
 R = TypeVar("R", covariant=True)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,9 @@ class _Graph(Generic[T]):
         tries = self._tries[task.key]
         if tries >= lost.tries:
             yield from self._settle(Done(self._tasks[task.key], error=f"{lost.why} ({tries} tries)"))
-        elif lost.alone:
+            return
+        log.warning("%s: %s; it is started again (try %d of %d)", task.label, lost.why, tries + 1, lost.tries)
+        if lost.alone:
             self._suspects.append(task.key)
         else:
             heapq.heappush(self._ready, self._place[task.key])
