@@ -326,7 +326,12 @@ def forecast_on(name: str, methods: Sequence[str], results: Path, workers: Seque
     for matrix in matrices:
         for task in model.tasks(matrix, rows(matrix, methods)):
             tasks.setdefault(task.key, task)
-    return told(list(tasks.values()), workers, f"{name}: {len(matrices)} matrices", model)
+    return told(
+        list(tasks.values()),
+        workers,
+        f"{name}: {len(matrices)} {'matrix' if len(matrices) == 1 else 'matrices'}",
+        model,
+    )
 
 
 def told(tasks: Sequence[Timed], workers: Sequence[int], title: str, model: Model) -> str:
