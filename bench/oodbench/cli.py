@@ -419,6 +419,11 @@ def _cluster(sub: argparse.ArgumentParser) -> None:
         "--gpus", type=positive, default=1.0, help="GPUs a task, on Ray: 0.5 lets two share one (default: 1)"
     )
     sub.add_argument("--memory", type=positive, default=2.0, metavar="GB", help="memory a task, on Ray (default: 2)")
+    sub.add_argument(
+        "--store",
+        metavar="WHERE",
+        help="s3://BUCKET/PREFIX or a folder, by which workers that share no --cache hand on what they made",
+    )
 
 
 def positive(text: str) -> float:
@@ -482,7 +487,8 @@ def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]
     names = arguments.methods or (() if getattr(arguments, "all", True) else matrix.methods)
     entries = rows(matrix, names)
     cache = getattr(arguments, "cache", None) or default_cache()
-    workspace = Workspace(arguments.results, arguments.data, cache, arguments.device.split(",")[0])
+    store = getattr(arguments, "store", None)
+    workspace = Workspace(arguments.results, arguments.data, cache, arguments.device.split(",")[0], store=store)
     seeds = arguments.seeds if arguments.seeds is not None else matrix.seeds
     return guarded(matrix, workspace), make_plan(matrix, entries, seeds)
 

@@ -1,4 +1,4 @@
-"""The cost model: makespans of a list schedule, held against a clock that ticks; the critical path; scaling of costs."""
+"""The cost model: makespans against a clock that ticks, the critical path, how costs scale."""
 
 import random
 from itertools import pairwise

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,15 @@ def engine(name: str, workspace: Workspace, devices: Sequence[str], workers: int
         BadSetting: a device is not here, or the cluster cannot be used.
     """
     workspace = workspace.resolved()
+    backend = _carrier(name, workspace, devices, workers)
+    if workspace.store is None:
+        return backend
+    from oodbench.run.shared import Landing
+
+    return Landing(backend, workspace)
+
+
+def _carrier(name: str, workspace: Workspace, devices: Sequence[str], workers: int | None) -> Backend:
     cluster, _, address = name.partition(":")
     if cluster in CLUSTERS:
         if len(devices) > 1 or ":" in devices[0]:
@@ -263,9 +273,15 @@ def attempt(task: Task[Any], place: Workspace, report: Report) -> Done[Any]:
     """Return what became of a task that was run here."""
     try:
         with exact(place.torch_device):
-            return Done(task, task.run(place, report))
+            return Done(task, (task.run if place.store is None else _apart(task))(place, report))
     except Exception as error:  # a task's failure is a result: the rest goes on
         return failed(task, error)
+
+
+def _apart(task: Task[Any]) -> Callable[[Workspace, Report], Any]:
+    from oodbench.run.shared import run_apart
+
+    return partial(run_apart, task)
 
 
 def failed(task: Task[Any], error: Exception) -> Done[Any]:

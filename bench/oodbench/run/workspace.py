@@ -93,7 +93,8 @@ class Workspace:
     def resolved(self) -> "Workspace":
         """Return the same folders by absolute paths: a worker may run in another directory."""
         data = None if self.data is None else self.data.resolve()
-        return replace(self, results=self.results.resolve(), data=data, cache=self.cache.resolve())
+        store = self.store if self.store is None or "://" in self.store else str(Path(self.store).resolve())
+        return replace(self, results=self.results.resolve(), data=data, cache=self.cache.resolve(), store=store)
 
     @property
     def torch_device(self) -> torch.device:
