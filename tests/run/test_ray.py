@@ -240,7 +240,7 @@ def _until_trains_on_second(run: "subprocess.Popen[bytes]", address: str, folder
 
     def found() -> int | None:
         raylets = _raylets(address, "second")
-        at_work = [pid for pid, parent, words in _processes() if parent in raylets and "ray::_work" in words]
+        at_work = [pid for pid, parent, words in _processes() if parent in raylets and "ray::train" in words]
         half = any((folder / "cache").rglob("resume.safetensors"))
         return raylets[0] if at_work and half else None
 

@@ -200,9 +200,7 @@ class OnRay:
         """Send a task; it starts where its needs are met."""
         self._needs = task.needs
         self._warn_without_room(task.needs)
-        reference = self._remote(task.needs).remote(
-            self._pickled(task), self._place, self._facts, task.label, self._news
-        )
+        reference = self._remote(task).remote(self._pickled(task), self._place, self._facts, task.label, self._news)
         self._running[reference] = task
 
     def wait(self, watch: Watch) -> Collection[Done[Any] | tuple[Task[Any], Lost]]:
@@ -263,8 +261,10 @@ class OnRay:
     def _pickled(self, task: Task[Any]) -> bytes:
         return bytes(self._ray.cloudpickle.dumps(task))
 
-    def _remote(self, needs: Needs) -> Any:
+    def _remote(self, task: Task[Any]) -> Any:
+        needs = task.needs
         return self._ray.remote(_work).options(
+            name=task.label,  # what the worker's process and the dashboard say
             num_cpus=1,
             num_gpus=needs.gpus,
             memory=int(needs.memory_gb * GB),
