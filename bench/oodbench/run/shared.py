@@ -214,11 +214,18 @@ def land(depot: Depot, files: dict[str, str], results: Path) -> None:
         for path, sha256 in files.items():
             if not _get_blob(depot, sha256, folder / path):
                 raise BadSetting(f"store: {path} was put there and is gone, or is not what was put; run again")
-        for path in (folder / one for one in files if Path(one).parts[1] == MODELS and one.endswith(".json")):
-            model = read_model(path)
+        own, models = (_named_models(files, are=are) for are in (False, True))
+        for path in models:
+            if not path.endswith(".json"):
+                continue
+            model = read_model(folder / path)
             kept = model_paths(folder, model.matrix, model.name, model.seed).outcomes
             put_model(results, model, read_outcomes(kept, model.outcomes_sha256) if model.outcomes_sha256 else None)
-        own = [one for one in files if Path(one).parts[1] != MODELS]
         for path in sorted(own, key=lambda one: (one.endswith(".json") and not one.endswith(".cost.json"), one)):
             with atomically(results / path) as temporary:
                 temporary.write_bytes((folder / path).read_bytes())
+
+
+def _named_models(files: Collection[str], *, are: bool) -> list[str]:
+    """Return the files that are of models, or the others."""
+    return [one for one in files if (Path(one).parts[1] == MODELS) is are]
