@@ -48,7 +48,7 @@ cluster: setup ## two nodes of Ray on this machine, one dies; a local S3 server;
 	$(BIN)/python -m pytest tests/run/test_ray.py tests/run/test_depot.py tests/run/test_shared.py
 
 gpu: setup ## every method on a GPU against the CPU, memory, speed; renews the table of docs/many-gpus.md
-	$(BIN)/python -m pytest tests/gpu -m gpu -rs --gpu-table docs/many-gpus.md
+	OODBENCH_GPU_TABLE=docs/many-gpus.md $(BIN)/python -m pytest tests/gpu -rs
 
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
