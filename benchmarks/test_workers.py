@@ -62,8 +62,9 @@ def test_two_workers_do_nearly_twice_as_much(name: str, tmp_path: Path) -> None:
     one, two = (seconds(context, tmp_path / str(workers), name, workers) for workers in (1, 2))
     after = others()
     print(
-        f"\nengine {name}, tiny-v1, {len(METHODS) * len(SEEDS)} records on {len(SEEDS)} models: one worker {one:.1f} s, "
-        f"two {two:.1f} s, {one / two:.2f} times as fast; others kept {busy:.1f} cores busy before, {after:.1f} after"
+        f"\nengine {name}, tiny-v1, {len(METHODS) * len(SEEDS)} records on {len(SEEDS)} models: "
+        f"one worker {one:.1f} s, two {two:.1f} s, {one / two:.2f} times as fast; "
+        f"others kept {busy:.1f} cores busy before, {after:.1f} after"
     )
     if max(busy, after) > 0.2:
         pytest.skip(
