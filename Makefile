@@ -62,8 +62,14 @@ leaderboard: setup ## rebuild leaderboard.md, docs/claims.md and docs/diagnostic
 	$(BIN)/oodbench claims
 	$(BIN)/oodbench diagnostics
 
-gallery: setup ## renew the table of contents in methods/__init__.py, and methods/rows.csv
+gallery: setup ## renew the table of contents in methods/__init__.py, methods/rows.csv and declared.json
 	$(BIN)/python -m oodbench.run.gallery
+
+pins: setup ## renew what oodbench verify holds data, claims and papers' numbers against; review what changes
+	$(BIN)/python -m oodbench.verify.pins results
+
+catalogue: setup ## write docs/verify.md from the catalogue of forgeries
+	$(BIN)/python -m tests.verify.page
 
 format: setup ## format the code
 	$(BIN)/ruff format .
@@ -87,4 +93,4 @@ wheel: setup ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial cluster gpu bench golden leaderboard gallery format nightly wheel clean
+.PHONY: help setup demo test lint fast claims tutorial cluster gpu bench golden leaderboard gallery pins catalogue format nightly wheel clean

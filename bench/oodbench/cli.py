@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from oodbench import __version__
 from oodbench.commands import cite, compare
+from oodbench.commands import verify as verify_command
 from oodbench.errors import BadSetting, OodbenchError
 from oodbench.report.diagnostics import NO_MODEL, analyse_of, find_diagnostic
 from oodbench.report.diagnostics import names as diagnostic_names
@@ -186,16 +187,11 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(
         "verify",
         verify,
-        "Make randomly drawn records again, from nothing, and compare: same bytes, within tolerance, or drifted.",
-        "  oodbench verify tiny-v1 --rerun 0.02\n  oodbench verify fashion-mnist-v1 --rerun 0.01 --draw 7",
+        "Hold results against their scores, matrices, cards and methods; or make randomly drawn records again, from "
+        "nothing, and compare.",
+        verify_command.EXAMPLES,
     )
-    sub.add_argument("matrix", help="name of a matrix (oodbench list)")
-    sub.add_argument(
-        "--rerun", type=share, required=True, metavar="SHARE", help="of the records, in (0, 1]; one at least"
-    )
-    sub.add_argument("--draw", type=at_least(0), default=0, help="seed of the draw (default: 0)")
-    sub.add_argument("--methods", nargs="+", metavar="METHOD", help="draw from these (default: all)")
-    sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
+    verify_command.add_options(sub, share, at_least(0))
     _results(sub)
     _places(sub, cache=False)
     _workers(sub)
@@ -553,12 +549,17 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Print what came of making records again."""
-    from oodbench.run.verify import rerun, told
+    """Print what is wrong with results, or what came of making records again."""
+    return verify_command.verify(arguments, _rerun)
+
+
+def _rerun(arguments: argparse.Namespace) -> int:
+    from oodbench.run.verify import nonce, rerun, told
 
     context, planned = _context(arguments)
-    found = rerun(context, planned, arguments.rerun, arguments.draw, partial(_engine, arguments))
-    print(told(context, found, arguments.draw))
+    draw = arguments.draw or nonce()
+    found = rerun(context, planned, arguments.rerun, draw, partial(_engine, arguments))
+    print(told(context, found, draw))
     return 1 if any(one.verdict in ("drifted", "failed") for one in found) else 0
 
 

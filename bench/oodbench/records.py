@@ -22,6 +22,7 @@ from oodbench.errors import BadRecord, NewerRecord
 from oodbench.outcomes import Fooled, Outcomes, read_outcomes
 from oodbench.schema import (
     SCHEMA_VERSION,
+    AdaptiveAttack,
     Attack,
     Calibration,
     CellRecord,
@@ -39,11 +40,13 @@ from oodbench.schema import (
     Record,
     Scaled,
 )
-from oodbench.scorefile import Changed, Scores, read_scores, write_scores
+from oodbench.scorefile import Adapted, Changed, Scores, read_scores, write_scores
 from oodbench.store import atomically
 from oodbench.upgrade import upgraded
 
 __all__ = [
+    "Adapted",
+    "AdaptiveAttack",
     "Attack",
     "Calibration",
     "CellRecord",
@@ -226,8 +229,12 @@ SEAL = "seal"
 """Under this name a record holds the sha256 of all else in it: a bit that flipped is noticed."""
 
 
+YOUNGER = frozenset({"adaptive"})
+"""Fields that stand in files only where they are not empty: a record without them has the bytes that it always had."""
+
+
 def _write(path: Path, model: BaseModel, *, sealed: bool = True) -> None:
-    content = model.model_dump(mode="json")
+    content = {name: value for name, value in model.model_dump(mode="json").items() if value or name not in YOUNGER}
     try:
         said = content | ({SEAL: _sha256(content)} if sealed else {})
         text = json.dumps(said, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)

@@ -175,6 +175,21 @@ class Attack(_Frozen):
     unmoved: NonNegativeInt | None = None
 
 
+class AdaptiveAttack(Attack):
+    """What an attack on the model and this detector at once achieved.
+
+    Attributes:
+        flat: Images at which the derivative of the score by the pixels is zero, before and after the attack: there the
+            attacker learnt nothing of the detector, and that it holds says nothing of its strength.
+        mean: Of the score, over the clean validation images that it was standardised on.
+        std: Its standard deviation there.
+    """
+
+    flat: NonNegativeInt
+    mean: float
+    std: NonNegativeFloat
+
+
 class Corrupted(_Frozen):
     """What a type and severity of corruption do to a classifier.
 
@@ -280,6 +295,7 @@ class Record(_Outcome):
         model: The model whose outputs are scored.
         reference: The classifier whose errors are judged: the model itself, or the plain classifier beside a density.
         scores_sha256: Of the content of the scores file.
+        adaptive: What attacks that know this detector achieved, by name; which images fooled stands with the scores.
     """
 
     schema_version: Literal[2] = 2
@@ -309,6 +325,7 @@ class Record(_Outcome):
     model: ModelUsed | None = None
     reference: ModelUsed | None = None
     scores_sha256: Sha256 | None = None
+    adaptive: dict[str, AdaptiveAttack] = {}
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

@@ -6,8 +6,11 @@
 | ood | card of the out-set | place in it |
 | adversarial | attack | place of the clean image among the test images |
 | corruption | "<type>-<severity>" | place of the clean image among the test images |
+| adaptive | attack | place of the clean image; its version that was made against this detector fooled the model |
+| adaptive_failed | attack | place of the clean image; that version did not fool it |
 
 Which test images the classifier gets right, and which attacked ones fooled it, is the model's: `oodbench.outcomes`.
+Images of adaptive attacks are made for one detector, so that what they do is the method's.
 """
 
 import re
@@ -44,6 +47,21 @@ class Changed:
 
 
 @dataclass(frozen=True, eq=False)
+class Adapted:
+    """Scores of the versions of k test images that were made against this detector.
+
+    Attributes:
+        scores: Scores of these versions [k], float32 or float64.
+        index: Place of each clean image in `Scores.test` [k], int32, no place twice.
+        fooled: Whether the classifier misjudges the version [k].
+    """
+
+    scores: Floats
+    index: NDArray[np.int32]
+    fooled: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
 class Scores:
     """All scores of one (matrix, method, seed); higher = more in-distribution = more to be trusted.
 
@@ -52,12 +70,18 @@ class Scores:
         ood: Scores of each out-set's images, by card name.
         adversarial: By attack name; "fgsm-8" and its twin "fgsm-8@uint8", rounded to the 256 grey levels.
         corruption: Of corrupted test images, by "<type>-<severity>".
+        adaptive: By the name of an attack that knows this detector; at least one image each.
     """
 
     test: Floats
     ood: dict[str, Floats] = field(default_factory=dict)
     adversarial: dict[str, Changed] = field(default_factory=dict)
     corruption: dict[str, Changed] = field(default_factory=dict)
+    adaptive: dict[str, Adapted] = field(default_factory=dict)
+
+
+FOOLED, FAILED = "adaptive", "adaptive_failed"
+"""The kinds of rows of an adaptive attack: a version that fooled the classifier, and one that did not."""
 
 
 def write_scores(path: Path, scores: Scores) -> str:
@@ -103,6 +127,13 @@ def check_scores(scores: Scores, path: Path) -> None:
         _check_name(name, path)
         k = _check_floats(changed.scores, f"{kind}/{name}", path)
         check_index(changed.index, f"{kind}/{name}", k, n, path)
+    for name, adapted in scores.adaptive.items():
+        _check_name(name, path)
+        k = _check_floats(adapted.scores, f"adaptive/{name}", path)
+        check_index(adapted.index, f"adaptive/{name}", k, n, path)
+        check_array(adapted.fooled, f"adaptive/{name}.fooled", np.dtype(bool), k, path)
+        if not k:
+            raise BadRecord(f"{path}: adaptive/{name} has no score, and a file keeps no set without any")
 
 
 def check_index(index: NDArray[Any], what: str, k: int, n: int, path: Path) -> None:
@@ -127,14 +158,22 @@ def _sets(scores: Scores) -> Iterator[tuple[SetKey, Values]]:
     yield TEST, _whole(scores.test)
     yield from ((("ood", name), _whole(values)) for name, values in scores.ood.items())
     for kind, name, changed in _changed(scores):
-        order = np.argsort(changed.index, kind="stable")
-        yield (kind, name), Values(changed.index[order], changed.scores[order])
+        yield (kind, name), _sorted(changed.index, changed.scores)
+    for name, adapted in scores.adaptive.items():
+        for kind, rows in ((FOOLED, adapted.fooled), (FAILED, ~adapted.fooled)):
+            if rows.any():
+                yield (kind, name), _sorted(adapted.index[rows], adapted.scores[rows])
 
 
 def _changed(scores: Scores) -> Iterator[tuple[str, str, Changed]]:
     """Yield the sets of changed test images: kind, name, scores."""
     yield from (("corruption", name, changed) for name, changed in scores.corruption.items())
     yield from (("adversarial", name, changed) for name, changed in scores.adversarial.items())
+
+
+def _sorted(index: NDArray[np.int32], values: Floats) -> Values:
+    order = np.argsort(index, kind="stable")
+    return Values(index[order], values[order])
 
 
 def _whole(values: Floats) -> Values:
@@ -145,14 +184,26 @@ def _from_sets(sets: dict[SetKey, Values], path: Path) -> Scores:
     """Sort the sets into their groups; what fits no group makes the file foreign."""
     if TEST not in sets:
         raise BadRecord(f"{path}: not a scores file: it has no set 'test' of kind 'test' (it has {[*sets] or 'none'})")
-    groups: dict[str, dict[str, Any]] = {"ood": {}, "adversarial": {}, "corruption": {}}
+    groups: dict[str, dict[str, Any]] = {kind: {} for kind in ("ood", "adversarial", "corruption", FOOLED, FAILED)}
     for (kind, name), part in sets.items():
         if (kind, name) == TEST:
             continue
         if kind not in groups:
             raise BadRecord(f"{path}: unknown kind {kind!r} of set {name!r} (expected test, {', '.join(groups)})")
         groups[kind][name] = _all(part, name, path) if kind == "ood" else Changed(part.values, part.index)
-    return Scores(_all(sets[TEST], "test", path), **groups)
+    fooled, failed = groups.pop(FOOLED), groups.pop(FAILED)
+    adaptive = {name: _adapted(fooled.get(name), failed.get(name)) for name in sorted({*fooled, *failed})}
+    return Scores(_all(sets[TEST], "test", path), **groups, adaptive=adaptive)
+
+
+def _adapted(fooled: Changed | None, failed: Changed | None) -> Adapted:
+    """Return both kinds of rows of an adaptive attack as one, in the order of the images."""
+    parts = [(part, does) for part, does in ((fooled, True), (failed, False)) if part is not None]
+    index = np.concatenate([part.index for part, _ in parts])
+    scores = np.concatenate([part.scores for part, _ in parts])
+    does = np.concatenate([np.full(len(part.index), does) for part, does in parts])
+    order = np.argsort(index, kind="stable")
+    return Adapted(scores[order], index[order], does[order])
 
 
 def _all(part: Values, name: str, path: Path) -> NDArray[Any]:

@@ -25,7 +25,7 @@ from oodbench.errors import BadRecord
 from oodbench.store import atomically
 
 SetKey = tuple[str, str]
-"""A kind of input ("test", "ood", "adversarial", "corruption") and the name of a set of that kind."""
+"""A kind of input ("test", "ood", "adversarial", "corruption", ...) and the name of a set of that kind."""
 
 TYPES = {"float": np.dtype(np.float32), "double": np.dtype(np.float64), "bool": np.dtype(np.bool_)}
 """What a value may be, by Arrow's name."""

@@ -3,13 +3,14 @@
 import json
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from planted import METHODS, RIGHT, SEEDS, lost, run
 
 from oodbench.cli import main
 from oodbench.compare.comparison import as_json, as_markdown, compare
-from oodbench.compare.findings import Finding
+from oodbench.compare.findings import Finding, Pair, _of_other_inputs
 from oodbench.records import read_record, record_paths, write_record
 
 
@@ -197,3 +198,9 @@ def test_every_test_is_corrected_for_all_others(before, tmp_path) -> None:
     smallest = tested[0]
     assert smallest.holm == pytest.approx(min(1.0, smallest.p * len(tested)))
     assert json.loads(as_json(made))["tests"] == len(tested)
+
+
+def test_inputs_that_are_made_for_a_detector_are_others_on_both_sides_even_of_one_model() -> None:
+    entry = SimpleNamespace(outcomes=SimpleNamespace(sha256="the model's"))
+
+    assert _of_other_inputs(Pair("m", "msp", "msp", {0: (entry, entry)}, {}, ())) == {"adaptive"}

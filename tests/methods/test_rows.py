@@ -11,11 +11,12 @@ import oodbench.methods
 import pytest
 import torch
 
-from oodbench import listed
+from oodbench import declarations, listed
 from oodbench.contract import Method
 from oodbench.models.outputs import OF_EVERY_MODEL
 from oodbench.recipes import Plain
 from oodbench.report.method_notes import FAILS
+from oodbench.run import declare
 from oodbench.run.gallery import in_tree, path, renewed
 
 FILES = sorted(info.name for info in pkgutil.iter_modules(oodbench.methods.__path__))
@@ -144,3 +145,17 @@ def test_a_score_does_not_depend_on_the_rest_of_the_batch(lab32, row: Method) ->
     many = lab32.test.repeat(40, 1, 1, 1)  # more than one forward pass holds
     alone = lab32.score(detector, lab32.test[4:5], state)
     np.testing.assert_allclose(lab32.score(detector, many, state)[4::15], alone.repeat(40), rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_declared_without_torch_is_what_the_registry_says() -> None:
+    text = declarations.path().read_text("utf-8")
+    assert text == declarations.written(declare.made()), "methods/declared.json is not up to date: make gallery"
+    found = declarations.facts("cifar10-resnet-v1", "odin-tuned@resnet-20")
+    assert found is not None
+    assert found.of["search"].keys() == {"T", "eps"}
+    assert found.row["recipe"] is not None
+    found = declarations.facts("trec-v1", "glow")
+    assert found is not None
+    assert found.row["recipe"] is None, "a flow takes images"
+    assert declarations.facts("tiny-v1", "msp@resnet-20") is None, "no such model in that matrix"
+    assert declarations.facts("fashion-mnist-v1", "deep-ensemble").row["members"]["0"]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from oodbench.errors import BadRecord
 from oodbench.records import (
+    AdaptiveAttack,
     Calibration,
     Cost,
     ModelRecord,
@@ -47,6 +48,15 @@ def test_equal_records_make_equal_bytes_that_people_can_read(tmp_path, record):
     assert json.loads(text)["schema_version"] == 2
     assert list(json.loads(text)) == sorted(json.loads(text))
     assert len(json.loads(text)["seal"]) == 64
+
+
+def test_what_adaptive_attacks_achieved_comes_back_and_stands_only_where_there_were_some(tmp_path, record):
+    facts = {"n": 4, "fooled": 1, "success_rate": 0.25, "mean_linf": 0.1, "mean_l2": 0.2, "flat": 2}
+    attacked = record.model_copy(update={"adaptive": {"pgd-8@score-1": AdaptiveAttack(**facts, mean=1.0, std=2.0)}})
+    for name, one in (("a.json", record), ("b.json", attacked)):
+        write_record(tmp_path / name, one)
+        assert read_record(tmp_path / name) == one
+        assert ("adaptive" in json.loads((tmp_path / name).read_text())) == (one is attacked)
 
 
 def test_a_record_cannot_be_changed(record):

@@ -5,6 +5,7 @@ import sys
 import textwrap
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from oodbench.errors import BadData, BadRecord
 from oodbench.outcomes import Outcomes, read_outcomes, write_outcomes
-from oodbench.records import Changed, Scores, read_scores, write_scores
+from oodbench.records import Adapted, Changed, Scores, read_scores, write_scores
 from oodbench.setfile import Values, content_sha256
 from oodbench.store import file_sha256
 
@@ -361,3 +362,46 @@ def test_a_kill_in_mid_write_leaves_a_whole_file(tmp_path, milliseconds):
         time.sleep(milliseconds / 1000)
         writer.kill()
     assert read_scores(path).test[0] in (0.0, 1.0, 2.0)
+
+
+def adapted(fooled: list[bool], index: list[int] | None = None) -> Adapted:
+    places = np.array(index or range(len(fooled)), np.int32)
+    return Adapted(np.arange(len(fooled), dtype=np.float32) / 4, places, np.array(fooled, dtype=bool))
+
+
+@pytest.mark.parametrize("fooled", [[True, False, True], [True, True, True], [False, False, False]])
+def test_scores_of_an_adaptive_attack_come_back(tmp_path: Path, fooled: list[bool]) -> None:
+    """In the order of the images; those that fooled the model are rows of a kind of their own."""
+    path, own = tmp_path / "0.parquet", adapted(fooled, [4, 0, 2])
+    scores = Scores(np.zeros(6, np.float32), adaptive={"pgd-8@score-1": own})
+    sha256 = write_scores(path, scores)
+    back = read_scores(path, sha256).adaptive["pgd-8@score-1"]
+    order = [1, 2, 0]
+    assert back.index.tolist() == [0, 2, 4]
+    assert back.scores.tolist() == own.scores[order].tolist()
+    assert back.fooled.tolist() == own.fooled[order].tolist()
+    table = pq.read_table(path).to_pandas()
+    rows = table[table["kind"] == "adaptive"]
+    assert rows["index"].tolist() == sorted(place for place, does in zip([4, 0, 2], fooled, strict=True) if does)
+    assert (table["kind"] == "adaptive_failed").sum() == fooled.count(False)
+
+
+def test_scores_without_one_have_the_bytes_that_they_had(tmp_path: Path) -> None:
+    test = np.arange(4, dtype=np.float32)
+    one, other = Scores(test), Scores(test, adaptive={})
+    assert write_scores(tmp_path / "a.parquet", one) == write_scores(tmp_path / "b.parquet", other)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (adapted([]), "has no score, and a file keeps no set without any"),
+        (adapted([True, True], [1, 1]), "names an image of 'test' more than once"),
+        (adapted([True], [6]), r"adaptive/pgd-8@score-1.index\[0\] is 6, expected a place in 'test', 0 to 5"),
+        (Adapted(np.zeros(2, np.float32), np.arange(2, dtype=np.int32), np.ones(3, bool)), "fooled has 3 entries"),
+    ],
+)
+def test_scores_of_an_adaptive_attack_that_cannot_be(tmp_path: Path, own: Adapted, message: str) -> None:
+    with pytest.raises(BadRecord, match=message):
+        write_scores(tmp_path / "0.parquet", Scores(np.zeros(6, np.float32), adaptive={"pgd-8@score-1": own}))

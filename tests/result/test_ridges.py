@@ -7,7 +7,7 @@ from small_result import result
 from oodbench.errors import BadData, UnknownName
 from oodbench.measure.kinds import KINDS
 from oodbench.outcomes import Fooled, Outcomes
-from oodbench.records import Changed, Scores
+from oodbench.records import Adapted, Changed, Scores
 from oodbench.result.ridges import DARK, LIGHT, Row, accepted, beyond, figure, rows, threshold, view
 
 INDEX = np.array([0, 1, 3], np.int32)
@@ -16,6 +16,7 @@ SCORES = Scores(
     {"near": np.array([1.0, 2.0]), "far": np.array([0.0, -1.0, -2.0, -3.0]), "other": np.array([9.0])},
     {"bim": Changed(np.array([7.0, 8.0, 6.0]), INDEX)},
     {"fog-1": Changed(np.ones(4), np.arange(4, dtype=np.int32)), "fog-2": Changed(np.zeros(3), INDEX)},
+    {"bim@score-1": Adapted(np.array([7.5, 6.5, 5.5]), INDEX, np.array([True, True, False]))},
 )
 OUTCOMES = Outcomes(np.array([True, True, False, True]), {"bim": Fooled(INDEX, np.array([True, False, True]))})
 GROUPS = {("ood", "near"): "a group", ("ood", "far"): "a group"}
@@ -29,6 +30,8 @@ def test_right_and_wrong_inputs_come_first_then_every_kind_by_group() -> None:
         "out-set, a group": [0, -1, -2, -3, 1, 2],
         "out-set, other": [9],
         "attacked": [7, 6],
+        "attacked, adaptive": [7.5, 6.5],
+        "attacked, known": [7, 6],
         "corrupted": [1, 1, 1, 1, 0, 0, 0],
     }
     assert [row.label for row in found][:2] == ["right", "wrong"]

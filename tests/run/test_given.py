@@ -109,7 +109,7 @@ def test_a_broken_cache_is_loaded_anew_and_never_trained(context: Context) -> No
 def test_a_rerun_from_nothing_gives_the_same_bytes(context: Context) -> None:
     run(context, ["msp@two"])
     planned = plan(context.matrix, rows(context.matrix, ["msp"]), (0,))
-    (one,) = rerun(context, planned, 1.0, 0, lambda place: InProcess([place]))
+    (one,) = rerun(context, planned, 1.0, "0", lambda place: InProcess([place]))
     assert (one.method, one.verdict) == ("msp@two", "same bytes")
 
 

@@ -14,7 +14,7 @@ from oodbench.cli import main
 
 
 def started(folder: Path, workers: int) -> subprocess.Popen[str]:
-    words = ["run", "toy-v1", "--methods", "waic-glow", "--workers", str(workers)]  # five models, and more to do
+    words = ["run", "toy-v1", "--methods", "deep-ensemble", "--workers", str(workers)]  # five models, and more to do
     places = ["--results", str(folder / "results"), "--cache", str(folder / "cache")]
     return subprocess.Popen(
         [sys.executable, "-m", "oodbench.cli", *words, *places],
@@ -55,6 +55,25 @@ def test_a_signal_ends_a_run_in_one_line(tmp_path: Path, sent: int, workers: int
     while any(map(alive, own)) and time.monotonic() < until:
         time.sleep(0.2)
     assert not any(map(alive, own))
+
+
+INTERRUPTED_WHILE_IT_IMPORTS = """
+import os, signal
+from multiprocessing import forkserver
+from oodbench.run.engines import starting
+context = starting()
+os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)
+child = context.Process(target=print, args=("it serves",), kwargs={"flush": True})
+child.start()
+child.join()
+"""
+
+
+def test_an_interrupt_while_workers_are_prepared_is_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_IT_IMPORTS], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "it serves\n", "")
 
 
 # What the system refuses.

@@ -7,6 +7,7 @@ on anything drawn before. An attack changes no weight, no statistic and no mode 
 
 Entry points for attackers who know a detector: `Victim(logits, score, weight)` (see `oodbench.attacks.victim`),
 handed to any of `KINDS` that climbs a loss: "fgsm", "bim", "mim", "pgd", "apgd", "cw", "square".
+`oodbench.attacks.adaptive` makes one of a fitted detector.
 
 Why own code and no library: foolbox, torchattacks and AutoAttack draw from torch's global generator, for a batch at a
 time (the same image gets another attack in another batch), take no second differentiable score, and stop or restart

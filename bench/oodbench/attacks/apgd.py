@@ -16,6 +16,7 @@ the best point so far, of each image for itself, where
 Starts lie on the ball's surface, as the authors' code has them. It differs from the paper elsewhere, too: condition 1
 counts at most ρ (w_j - w_{j-1}), and 2 is not asked at the first checkpoint. What is kept of an image is the highest
 loss among the points that fool the model, else among all; the authors keep the last that fools, else the clean image.
+Of an attacker who knows a detector it is the highest score among the points that fool.
 Towards classes (`targets` = 9: APGD-T) a start is made towards each of the likeliest other classes in turn.
 """
 
@@ -117,11 +118,13 @@ def _search(
         eta = torch.where(stuck, eta / 2, eta)
         back = per_image(stuck, x) > 0
         at = torch.where(back, top_x, at)
-        here = Slope(torch.where(stuck, top, here.value), torch.where(back, top_gradient, here.gradient), here.z)
+        here = Slope(
+            torch.where(stuck, top, here.value), torch.where(back, top_gradient, here.gradient), here.z, here.rank
+        )
 
 
 def _offer(best: Best, rows: Tensor, x: Tensor, here: Slope, aim: Aim, moved: Tensor) -> None:
-    best.offer(rows, x, here.value, aim.reached(here.z), moved)
+    best.offer(rows, x, here.rank, aim.reached(here.z), moved)
 
 
 def checkpoints(steps: int) -> tuple[int, ...]:

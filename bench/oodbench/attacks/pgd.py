@@ -5,8 +5,9 @@ Madry et al., "Towards deep learning models resistant to adversarial attacks", 2
     x_0 = x + u,  u uniform in the ball,    x_{k+1} = Π(x_k + α d(∇_x L(z(x_k), y)))
 
 d is the sign in the l-infinity ball, and the gradient of length 1 in the l2 ball; Π projects on the ball and cuts to
-the box [0, 1]. The last x_k of a start counts. A restart is made of the images that no earlier one made fool the
-model; of several, what fools it goes before what does not, then the highest loss.
+the box [0, 1]. The last x_k of a start counts; of an attacker who knows a detector the best x_k. A restart is made of
+the images that no earlier one made fool the model; of several, what fools it goes before what does not, then the
+highest loss.
 """
 
 from __future__ import annotations
@@ -44,9 +45,12 @@ def pgd(
         at = ball.into(clean + eps * ball.inside(draws[rows], f"restart {restart}", clean), clean, eps)
         moved = torch.zeros(len(rows), dtype=torch.bool, device=x.device)
         for _ in range(steps):
-            gradient = victim.climb(climbed, at, wanted).gradient
+            here = victim.climb(climbed, at, wanted)
+            gradient = here.gradient
             moved |= gradient.flatten(1).any(1)
+            if victim.selective:
+                best.offer(rows, at, here.rank, wanted.reached(here.z), moved)
             at = ball.into(at + alpha * ball.ascent(gradient), clean, eps)
-        value, z = victim.value(climbed, at, wanted)
-        best.offer(rows, at, value, wanted.reached(z), moved)
+        rank, z = victim.rank(climbed, at, wanted)
+        best.offer(rows, at, rank, wanted.reached(z), moved)
     return best.x

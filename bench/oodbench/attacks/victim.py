@@ -62,11 +62,19 @@ Loss: TypeAlias = Callable[[Tensor, Aim], Tensor]
 @final
 @dataclass(frozen=True, eq=False)
 class Slope:
-    """Where an attack stands: the value that it climbs [n], its derivative [n c h w], and the logits [n C]."""
+    """Where an attack stands.
+
+    Attributes:
+        value: What it climbs [n].
+        gradient: Its derivative [n c h w].
+        z: The logits [n C].
+        rank: What points are compared by that reach the aim alike [n].
+    """
 
     value: Float[Tensor, "n"]
     gradient: Float[Tensor, "n c h w"]
     z: Float[Tensor, "n C"]
+    rank: Float[Tensor, "n"]
 
 
 @final
@@ -78,6 +86,8 @@ class Victim:
         logits: x [n c h w] -> z [n C].
         score: x [n c h w] -> s [n], a detector's, higher = more in-distribution; None for who knows of none.
         weight: What a unit of the score is worth, in units of the loss.
+        selective: Whether the score counts only where the aim is reached; of such points the one of the highest score
+            is then the best, whatever its loss.
 
     Example:
         >>> knows_the_model = Victim(net)
@@ -87,6 +97,7 @@ class Victim:
     logits: Map
     score: Map | None = None
     weight: float = 0.0
+    selective: bool = False
 
     @property
     def adaptive(self) -> bool:
@@ -103,16 +114,40 @@ class Victim:
         """Return loss(z(x), aim) + weight * s(x) [n], and z [n C]; without derivatives."""
         with torch.no_grad():
             z = self.logits(x)
-            return (loss(z, aim) + self.bonus(x) if self.adaptive else loss(z, aim)), z
+            return self._sum(loss, x, aim, z)[0], z
+
+    def rank(self, loss: Loss, x: Float[Tensor, "n c h w"], aim: Aim) -> tuple[Tensor, Tensor]:
+        """Return what points are compared by that reach the aim alike [n], and z [n C]; without derivatives."""
+        with torch.no_grad():
+            z = self.logits(x)
+            return self._sum(loss, x, aim, z)[1], z
 
     def climb(self, loss: Loss, x: Float[Tensor, "n c h w"], aim: Aim) -> Slope:
-        """Return loss(z(x), aim) + weight * s(x), its derivative by the pixels, and the logits."""
+        """Return loss(z(x), aim) + weight * s(x), its derivative by the pixels, and the logits.
+
+        Of a selective victim the score is left out where the aim is not reached. There its way up leads back: most
+        detectors trust an image the more, the surer the model is of the right class, whose cross-entropy has hardly a
+        slope to hold against that. So far as the aim is not reached the attack is the one without the score; from
+        there on both count (after Bryniarski et al., "Evading adversarial example detection defenses with orthogonal
+        projected gradient descent", 2022, whose selective descent follows one at a time).
+        """
         with torch.enable_grad():
             pixels = x.detach().requires_grad_()
             z = self.logits(pixels)
-            value = loss(z, aim) + self.bonus(pixels) if self.adaptive else loss(z, aim)
+            value, rank = self._sum(loss, pixels, aim, z)
             (gradient,) = torch.autograd.grad(value.sum(), pixels)
-        return Slope(value.detach(), defined(gradient), z.detach())
+        return Slope(value.detach(), defined(gradient), z.detach(), rank.detach())
+
+    def _sum(self, loss: Loss, x: Tensor, aim: Aim, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is climbed, and what points are compared by."""
+        lost = loss(z, aim)
+        if not self.adaptive:
+            return lost, lost
+        bonus = self.bonus(x)
+        if not self.selective:
+            return lost + bonus, lost + bonus
+        there = aim.reached(z)
+        return torch.where(there, lost + bonus, lost.double()), torch.where(there, bonus, lost.double())
 
 
 def defined(gradient: Tensor) -> Tensor:

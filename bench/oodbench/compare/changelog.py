@@ -48,7 +48,7 @@ CAUSES: Mapping[str, str] = {
 }
 """Fields of a record that are a reason for other numbers, or news by themselves, by what a reader is told."""
 
-NO_CAUSES = frozenset({"schema_version", "matrix", "method", "seed", "key", "scores_sha256"})
+NO_CAUSES = frozenset({"schema_version", "matrix", "method", "seed", "key", "scores_sha256", "adaptive"})
 """Fields that say which record it is, what follows from the others, or what is to be explained."""
 
 FIRST = ("version", "recipe", "parameters", "tuned on", "scale", "in-set", "data", "members", "model")

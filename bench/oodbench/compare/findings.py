@@ -37,7 +37,7 @@ from oodbench.measure.changes import (
     tolerance,
 )
 from oodbench.measure.intervals import holm
-from oodbench.measure.kinds import KINDS, ROUNDED, not_averaged
+from oodbench.measure.kinds import KINDS, TWINS, not_averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import ModelRecord, Outcomes, Record, Scores, verify
 from oodbench.report.entries import Entry
@@ -206,7 +206,7 @@ def _of_pair(pair: Pair, metrics: Sequence[str], made: Judged) -> None:
         made.untested.append(Finding(pair.matrix, pair.name, "", "", "", tuple(pair.both), verdict="same"))
         return
     found = {seed: (_cells(a), _cells(b)) for seed, (a, b) in pair.both.items()}
-    apart = _depends_on_other_outcomes(pair)
+    apart = _of_other_inputs(pair)
     keys = dict.fromkeys(key for sides in found.values() for side in sides for key in side)
     means: dict[tuple[str, str], list[Drawn]] = {}
     left_out = not_averaged(known_matrix(pair.matrix))
@@ -224,7 +224,7 @@ def _of_pair(pair: Pair, metrics: Sequence[str], made: Judged) -> None:
         for metric in metrics:
             said = drawn(both, metric, apart=kind in apart)
             _of_cell(pair, replace(here, metric=metric), both, said, made, apart=kind in apart)
-            if not name.endswith(ROUNDED) and name not in left_out:
+            if not name.endswith(TWINS) and name not in left_out:
                 means.setdefault((kind, metric), []).append(said)
     for (kind, metric), sets in means.items():
         _of_mean(pair, Finding(pair.matrix, pair.name, kind, MEAN, metric, tuple(pair.both)), sets, made)
@@ -377,13 +377,14 @@ def _cells(entry: Entry) -> dict[tuple[str, str], Cell]:
     }
 
 
-def _depends_on_other_outcomes(pair: Pair) -> frozenset[str]:
-    """Return the kinds of failure whose good and bad inputs are others on the two sides: the model decides them."""
+def _of_other_inputs(pair: Pair) -> frozenset[str]:
+    """Return the kinds of failure whose inputs are others on the two sides: the model or the detector decides them."""
+    made = frozenset(name for name, kind in KINDS.items() if kind.own_inputs)
     if all(_sha(a) == _sha(b) for a, b in pair.both.values()):
-        return frozenset()
+        return made
     entry, _ = next(iter(pair.both.values()))
     scores = verify(entry.record, entry.scores)
-    return frozenset(name for name in KINDS if not _without_outcomes(name, scores, entry.shifted))
+    return made | {name for name in KINDS if not _without_outcomes(name, scores, entry.shifted)}
 
 
 def _without_outcomes(kind: str, scores: Scores, shifted: frozenset[str]) -> bool:

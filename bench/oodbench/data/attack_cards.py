@@ -1,9 +1,10 @@
 """Attack cards: `datasets/attacks.toml`, a schema for each kind of attack (`oodbench.attacks` has the functions)."""
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from oodbench.data.cards import Count, Name, Text
 from oodbench.data.fixed import Fixed, cards_folder, read_toml
@@ -55,6 +56,8 @@ class Attack(Fixed):
     """Those of the common fields above that its function takes as parameters."""
     may_aim: ClassVar[bool] = False
     """Whether it can lead to a class."""
+    may_know: ClassVar[bool] = True
+    """Whether its function climbs a detector's score, too, where it is given one."""
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
@@ -169,6 +172,7 @@ class DeepFool(Attack):
     candidates: Annotated[int, Field(ge=2)]
 
     choices: ClassVar[frozenset[str]] = frozenset({"norm"})
+    may_know: ClassVar[bool] = False
 
 
 class Cw(Attack):
@@ -199,6 +203,7 @@ class Fab(Attack):
     beta: Radius
 
     choices: ClassVar[frozenset[str]] = frozenset({"eps", "norm"})
+    may_know: ClassVar[bool] = False
 
 
 class Square(Attack):
@@ -216,10 +221,52 @@ class Square(Attack):
 OfAnyKind = Annotated[Fgsm | Bim | Mim | Pgd | Apgd | DeepFool | Cw | Fab | Square, Field(discriminator="kind")]
 
 
+class AdaptiveAttack(Fixed):
+    """An attack whose attacker also knows the fitted detector (`oodbench.attacks.adaptive`).
+
+    Its norm, radius, steps, restarts and seed are those of the attack that it is made from: what the two differ by is
+    what knowing the detector is worth.
+
+    Attributes:
+        name: That of the attack, an @, and what the attacker knows: "pgd-8@score-1".
+        title: For people.
+        of: The attack of the same budget that knows the model alone.
+        detection: What is added to its loss, by its name in `oodbench.attacks.adaptive.DETECTIONS`.
+        weight: λ of a score, d of a loss of detection: what a standard deviation of the score among clean validation
+            images is worth, or its square.
+        source: Where the values come from.
+        version: Of what is done beside the attack itself.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*@[a-z0-9]+(-[a-z0-9]+)*$")]
+    title: Text
+    of: Name
+    detection: Literal["score", "typicality"]
+    weight: Annotated[float, Field(ge=0)]
+    source: Text
+
+    version: ClassVar[int] = 1
+
+    @property
+    def attack(self) -> Attack:
+        """The attack that it is made from.
+
+        Raises:
+            UnknownName: There is no such attack.
+        """
+        return find_attack(self.of)
+
+    def content(self) -> dict[str, Any]:
+        """Return what numbers depend on."""
+        said = self.model_dump(mode="json", exclude={*PROSE, "of"})
+        return said | {"of": self.attack.content()} | ({"version": self.version} if self.version > 1 else {})
+
+
 class Attacks(Fixed):
     """The file of attacks."""
 
     attacks: tuple[OfAnyKind, ...]
+    adaptive: tuple[AdaptiveAttack, ...] = ()
 
 
 @cache
@@ -229,6 +276,54 @@ def _load() -> dict[str, Attack]:
     if len(named) < len(attacks):
         raise BadCard("attacks.toml: two attacks have one name.")
     return named
+
+
+@cache
+def _load_adaptive() -> dict[str, AdaptiveAttack]:
+    cards = read_toml(cards_folder() / "attacks.toml", Attacks).adaptive
+    for fault in _faults(cards):
+        raise BadCard(f"attacks.toml: {fault}.")
+    return {card.name: card for card in cards}
+
+
+def _faults(cards: Sequence[AdaptiveAttack]) -> Iterator[str]:
+    """Say what is wrong with adaptive cards beside the attacks that they are made from."""
+    if len({card.name for card in cards}) < len(cards):
+        yield "two adaptive attacks have one name"
+    for card in cards:
+        known = _load().get(card.of)
+        if known is None:
+            yield f"{card.name}: {UnknownName('attack', card.of, _load())}"
+        elif card.name.partition("@")[0] != card.of or card.name.endswith(TWINS):
+            yield f"{card.name}: expected {card.of!r}, an @ and what the attacker knows, other than {', '.join(TWINS)}"
+        elif not known.may_know or known.crafted_on != "itself":
+            why = "is crafted on another classifier" if known.may_know else f"is a {known.kind}, which climbs no score"
+            yield f"{card.name}: {card.of} {why}; adapt another attack"
+
+
+TWINS = ("@known", "@uint8")
+"""Endings that names of failure sets have already (`oodbench.measure.kinds`)."""
+
+
+def load_adaptive() -> dict[str, AdaptiveAttack]:
+    """Return every adaptive attack by name.
+
+    Raises:
+        BadCard: The file breaks the schema, or a card is made from no attack that can be adapted.
+    """
+    return dict(_load_adaptive())
+
+
+def find_adaptive(name: str) -> AdaptiveAttack:
+    """Return one adaptive attack.
+
+    Raises:
+        UnknownName: There is no such attack; the nearest is offered.
+    """
+    cards = _load_adaptive()
+    if name not in cards:
+        raise UnknownName("adaptive attack", name, cards)
+    return cards[name]
 
 
 def load_attacks() -> dict[str, Attack]:

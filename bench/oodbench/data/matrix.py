@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from oodbench.corruptions.registry import CORRUPTIONS, FIFTEEN, SEVERITIES, find_corruption, why_not
-from oodbench.data.attack_cards import load_attacks
+from oodbench.data.attack_cards import load_adaptive, load_attacks
 from oodbench.data.cards import IN_SET, Count, Name, Shape, Text, card_sha256, find_card
 from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
 from oodbench.data.splits import find_cut
@@ -46,6 +46,18 @@ class Attacked(Fixed):
 
     attack: Name
     n: Count
+
+
+class AdaptivelyAttacked(Attacked):
+    """An adaptive attack on n test images, and on the detectors of some methods.
+
+    Attributes:
+        methods: Which; none named: all whose score is differentiable. On given classifiers without the classifier's
+            name.
+    """
+
+    attack: Text
+    methods: tuple[Text, ...] = ()
 
 
 ALL_FIFTEEN = "fifteen"
@@ -114,6 +126,8 @@ class Matrix(Fixed):
         ood: Out-sets that are tested.
         tuning_ood: Out-sets for tuning; no source in common with any test set.
         attacks: Attacks that are tested, on images of the test part.
+        adaptive: Attacks on the model and a detector at once, made for each method after its fit; of each the attack of
+            the same budget that does not know the detector is among `attacks`, on as many images or more.
         corruptions: Corruptions that are tested, of images of the test part.
         adversarial_validation: The attack for tuning, on images of the validation part; not one that is tested.
         outliers: Sets that outlier exposure may train on; no source in common with any test set.
@@ -138,6 +152,7 @@ class Matrix(Fixed):
     ood: tuple[OutSet, ...] = Field(min_length=1)
     tuning_ood: tuple[Sample, ...] = ()
     attacks: tuple[Attacked, ...] = ()
+    adaptive: tuple[AdaptivelyAttacked, ...] = ()
     corruptions: tuple[Corrupted, ...] = ()
     adversarial_validation: Attacked | None = None
     outliers: tuple[Outliers, ...] = ()
@@ -157,7 +172,7 @@ class Matrix(Fixed):
     @model_validator(mode="after")
     def _holds(self) -> Self:
         of_sets = _distinct, _roles, _spaces, _sizes, _origins, _tuned_on_same
-        checks = *of_sets, _known_attacks, _known_corruptions, _known_training, _given
+        checks = *of_sets, _known_attacks, _adaptive, _known_corruptions, _known_training, _given
         for check in checks:
             for fault in check(self):
                 raise ValueError(fault)
@@ -266,6 +281,7 @@ def _distinct(matrix: Matrix) -> Iterator[str]:
         "ood": [one.card for one in matrix.ood],
         "tuning_ood": [one.card for one in matrix.tuning_ood],
         "attacks": [one.attack for one in matrix.attacks],
+        "adaptive": [one.attack for one in matrix.adaptive],
         "outliers": [one.card for one in matrix.outliers],
         "corruptions": [one.name for one in matrix.corrupted],
         "model": [one.name for one in matrix.model],
@@ -299,6 +315,7 @@ def _spaces(matrix: Matrix) -> Iterator[str]:
     of_pixels = {
         "shape": matrix.shape,
         "attacks": [one.attack for one in matrix.attacks],
+        "adaptive": [one.attack for one in matrix.adaptive],
         "adversarial_validation": held and held.attack,
         "corruptions": [one.name for one in matrix.corrupted],
         "training.augment": list(matrix.training.augment) if matrix.training else [],
@@ -380,6 +397,21 @@ def _known_attacks(matrix: Matrix) -> Iterator[str]:
         yield f"adversarial_validation: n is {held.n}, expected at most n_validation = {matrix.n_validation}"
     if held and held.attack in {one.attack for one in matrix.attacks}:
         yield f"adversarial_validation: {held.attack} is also tested; tune on another attack"
+
+
+def _adaptive(matrix: Matrix) -> Iterator[str]:
+    """Say what is wrong with adaptive attacks: each stands beside the same attack without the detector."""
+    known, sizes, beside = load_adaptive(), {one.attack: one.n for one in matrix.attacks}, dict[str, int]()
+    for one in matrix.adaptive:
+        if one.attack not in known:
+            yield f"adaptive: {UnknownName('adaptive attack', one.attack, known)}"
+            continue
+        of = known[one.attack].of
+        if sizes.get(of, 0) < one.n:
+            got = f"is on {sizes[of]}" if of in sizes else "is not there"
+            yield f"adaptive: {one.attack} is on {one.n} images; of `attacks` {of} {got}, expected on as many or more"
+        if beside.setdefault(of, one.n) != one.n:
+            yield f"adaptive: attacks made from {of} are on {beside[of]} and {one.n} images, expected the same"
 
 
 def _known_corruptions(matrix: Matrix) -> Iterator[str]:

@@ -40,6 +40,7 @@ def cells(scores: Scores, outcomes: Outcomes | None = None, shifted: Collection[
     |---|---|---|
     | ood | all | out-set images |
     | adversarial | those that the classifier gets right and were attacked | their attacked versions that fooled it |
+    | adaptive | those that were attacked | their versions that fooled it, made against the detector, too |
     | misclassification | those that the classifier gets right | those it gets wrong |
     | corruption | all | corrupted versions |
     | full-spectrum | all, and shifted in-set images | out-set images |

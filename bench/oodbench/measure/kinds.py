@@ -19,7 +19,7 @@ from oodbench.measure.metrics import METRICS
 from oodbench.measure.misclassification import of_counts
 from oodbench.measure.ranking import Counts, count
 from oodbench.measure.selective import SELECTIVE, aurc, selective
-from oodbench.records import Outcomes, Scores
+from oodbench.records import Adapted, Outcomes, Scores
 
 if TYPE_CHECKING:
     from oodbench.data.matrix import Matrix
@@ -29,6 +29,13 @@ Floats = NDArray[np.float64]
 ROUNDED = "@uint8"
 """Ending of an attack whose images were rounded to the 256 grey levels before they were scored."""
 
+
+KNOWN = "@known"
+"""Ending of an attack that stands beside an adaptive one: of the same budget, on the same images, and the attacker
+knows the model alone."""
+
+TWINS = (ROUNDED, KNOWN)
+"""Endings of what stands beside an attack, and is no part of a mean."""
 
 COVARIATE = "covariate"
 """The group of sets of the in-set's own classes under a shift: what accepts them is not wrong, so no mean has them."""
@@ -77,6 +84,8 @@ class Kind:
         called: What a bad input is called where there is little room.
         made_of: Other kinds whose scores these are: what one of their sets lacks, is lacking here.
         one_draw: Whether all sets are versions of the same inputs, so that a resample draws the same of each.
+        own_inputs: Whether its bad inputs are made for each detector: those of two runs may be others.
+        apart: Whether the groups of its sets are failures of their own, where a table has a column a failure.
     """
 
     name: str
@@ -93,6 +102,8 @@ class Kind:
     called: str = "bad"
     made_of: frozenset[str] = frozenset()
     one_draw: bool = False
+    own_inputs: bool = False
+    apart: bool = False
 
     def heading(self, metric: str) -> str:
         """Return a metric's title, with an arrow to better."""
@@ -200,6 +211,45 @@ def _full_spectrum_of(matrix: Matrix) -> tuple[Column, ...]:
     return tuple(one for one in _ood_of(matrix) if one.name not in shifted) if shifted else ()
 
 
+def _adaptive(scores: Scores, outcomes: Outcomes | None, shifted: Collection[str]) -> Iterator[Groups]:
+    """Yield each adaptive attack, and once beside those made from one attack that one, on their images.
+
+    Raises:
+        BadData: Nothing is known of the attack without the detector, on these images.
+    """
+    test, beside = scores.test.astype(np.float64), set[str]()
+    for name, adapted in sorted(scores.adaptive.items()):
+        yield Groups(name, test[adapted.index], adapted.scores[adapted.fooled].astype(np.float64))
+        twin = beside_of(name)
+        if twin not in beside:
+            beside.add(twin)
+            yield Groups(twin, test[adapted.index], _same_images(twin.removesuffix(KNOWN), adapted, scores, outcomes))
+
+
+def _same_images(known: str, adapted: Adapted, scores: Scores, outcomes: Outcomes | None) -> Floats:
+    """Return the scores of those images that an attack without the detector made of the same clean ones, and fooled."""
+    attacked, found = scores.adversarial.get(known), outcomes.attacks.get(known) if outcomes else None
+    if attacked is None or found is None or not np.array_equal(found.index, attacked.index):
+        raise BadData(f"adaptive: nothing is known of {known}, which does not know the detector")
+    if lacking := np.setdiff1d(adapted.index, attacked.index).tolist():
+        raise BadData(f"adaptive: {known} was not tried on image {lacking[0]}, which an attack on the detector was")
+    return attacked.scores[found.fooled & np.isin(attacked.index, adapted.index)].astype(np.float64)
+
+
+def beside_of(name: str) -> str:
+    """Return the set that stands beside an adaptive attack: "pgd-8@known" beside "pgd-8@score-1"."""
+    return name.partition("@")[0] + KNOWN
+
+
+def _adaptive_of(matrix: Matrix) -> tuple[Column, ...]:
+    names = [one.attack for one in matrix.adaptive]
+    return tuple(Column(name, _knows(name)) for name in (*names, *dict.fromkeys(map(beside_of, names))))
+
+
+def _knows(name: str) -> str:
+    return "known" if name.endswith(KNOWN) else "adaptive"
+
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -214,6 +264,7 @@ KINDS: dict[str, Kind] = {
             tests=_scod,
             further=("scod_aurc",),
             called="out-set",
+            apart=True,
         ),
         Kind(
             "adversarial",
@@ -226,6 +277,19 @@ KINDS: dict[str, Kind] = {
             _adversarial_of,
             _precision,
             called="attacked",
+        ),
+        Kind(
+            "adaptive",
+            "Adversarial inputs whose attacker knows the detector",
+            "Adaptive",
+            "attacked images as they were, where the model is right",
+            "their versions, made against the model and this detector at once, that fooled the model; "
+            f"`{KNOWN}`: the same attack on the same images, made against the model alone, not part of the mean",
+            _adaptive,
+            _adaptive_of,
+            _knows,
+            called="attacked",
+            own_inputs=True,
         ),
         Kind(
             "misclassification",
@@ -290,9 +354,15 @@ KindName = Annotated[str, AfterValidator(_known)]
 """The name of a kind, as a field of a file."""
 
 
+def excused(names: Iterable[str], scored: Iterable[str]) -> frozenset[str]:
+    """Return the sets that may lack: what stands beside adaptive attacks of which none was made."""
+    beside = {beside_of(name) for name in scored if not name.endswith(TWINS)}
+    return frozenset(name for name in names if name.endswith(KNOWN)) - beside
+
+
 def averaged(columns: Iterable[Column]) -> tuple[str, ...]:
     """Return the sets that the overall mean is over: all, but each attack once, and no covariate shift."""
-    return tuple(one.name for one in columns if not one.name.endswith(ROUNDED) and one.group != COVARIATE)
+    return tuple(one.name for one in columns if not one.name.endswith(TWINS) and one.group != COVARIATE)
 
 
 def not_averaged(matrix: Matrix | None) -> frozenset[str]:

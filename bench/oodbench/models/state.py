@@ -1,9 +1,12 @@
 """A fitted state on disk: its tensors as safetensors, the rest as JSON. No pickle is written or read."""
 
+import hashlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from oodbench.errors import BadCheckpoint, BadMethod
@@ -19,6 +22,21 @@ def save_state(path: Path, state: Any) -> None:
     tensors: dict[str, Tensor] = {}
     tree = _described(state, "state", tensors)
     checkpoint.save(path, tensors, {"state": tree})
+
+
+def state_sha256(state: Any) -> str:
+    """Return the sha256 (hex) of what `fit` returned: equal states, bit for bit, have an equal one.
+
+    Raises:
+        BadMethod: there is something else in it than `save_state` writes.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = _described(state, "state", tensors)
+    hashed = hashlib.sha256(json.dumps(tree, sort_keys=True).encode())
+    for place, tensor in sorted(tensors.items()):
+        hashed.update(json.dumps([place, str(tensor.dtype), list(tensor.shape)]).encode())
+        hashed.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()
 
 
 def load_state(path: Path) -> Any:

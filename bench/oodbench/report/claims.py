@@ -21,7 +21,7 @@ from scipy.special import stdtrit
 
 from oodbench.errors import BadCard, UnknownName
 from oodbench.measure.intervals import p_value
-from oodbench.measure.kinds import ROUNDED
+from oodbench.measure.kinds import TWINS
 from oodbench.measure.paired import Variance, resampled_mean, variance
 from oodbench.measure.resamples import drawn_mean
 from oodbench.records import Quality
@@ -156,7 +156,7 @@ class _Draws:
             return OWN["accuracy"] * resampled_mean(entry.outcomes.read.correct, "good")
         if one.failure is None:
             return None
-        cells = [cell for cell in entry.cells if cell.failure == one.failure and not cell.name.endswith(ROUNDED)]
+        cells = [cell for cell in entry.cells if cell.failure == one.failure and not cell.name.endswith(TWINS)]
         whole = [cell for cell in cells if len(cell.good) and len(cell.bad) and (not one.sets or cell.name in one.sets)]
         entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
         return 100 * drawn_mean(whole, one.metric)
@@ -165,7 +165,7 @@ class _Draws:
 def _frame(results: Path, matrix: str, entries: Sequence[Entry]) -> pd.DataFrame:
     """Return every number of a matrix in the unit that it is printed in: method, seed, metric, kind, set, value."""
     found = numbers(results, entries).frame
-    found = found[(found["metric"] != "") & ~found["set"].str.endswith(ROUNDED)]
+    found = found[(found["metric"] != "") & ~found["set"].str.endswith(TWINS)]
     frame = found[["method", "seed", "metric", "kind", "set", "value"]].assign(value=100 * found["value"])
     own = [row for entry in entries for row in _own(entry)]
     own += [(method, seed, metric, "", *rest) for method, seed, metric, *rest in findings(results, matrix)]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from textwrap import wrap
+from textwrap import fill, wrap
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -85,6 +85,10 @@ COLUMNS = 3
 """Panels of a sweep beside each other: as many as can be read where a page is 900 pixels wide."""
 
 
+WIDEST = 34
+"""Letters of a line of a panel's title at most: as wide as the panel."""
+
+
 def curves(title: str, field: str, values: Sequence[str], shown: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
     """Return a panel a quantity, against the values of a field: seeds in grey, their means in black and joined."""
     columns = min(COLUMNS, len(shown))
@@ -98,7 +102,7 @@ def curves(title: str, field: str, values: Sequence[str], shown: Mapping[str, Se
         _curve(axes, numbers)
         axes.set_xticks(range(len(values)), values)
         axes.set_xlabel(field)
-        axes.set_title(name)
+        axes.set_title("\n".join(fill(line, WIDEST) for line in name.split("\n")))
     return figure
 
 

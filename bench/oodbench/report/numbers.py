@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from oodbench.data.matrix import known_matrix
 from oodbench.measure.cells import Cell, measure
-from oodbench.measure.kinds import KINDS, ROUNDED, not_averaged
+from oodbench.measure.kinds import KINDS, TWINS, not_averaged
 from oodbench.measure.resamples import drawn_mean
 from oodbench.report.entries import Entry
 from oodbench.store import atomically, digest
@@ -113,6 +113,22 @@ def numbers(results: Path, entries: Sequence[Entry], *, trust: bool = True) -> N
     return Numbers(_in_order(frame, entries), made)
 
 
+def measured(entry: Entry) -> tuple[list[tuple[Any, ...]], Draws]:
+    """Return the rows and the draws of one entry, measured now.
+
+    Raises:
+        BadRecord: As `numbers`.
+        BadData: Likewise.
+    """
+    inputs = inputs_of(entry)
+    return [row for cell in entry.cells for row in _rows(entry, cell, inputs)], _draws(entry, inputs, {})
+
+
+def numbers_of(rows: list[tuple[Any, ...]], draws: Draws, entries: Sequence[Entry]) -> Numbers:
+    """Return what was measured of entries, their rows in order."""
+    return Numbers(_in_order(_frame(rows), entries), draws)
+
+
 def keep(results: Path, found: Numbers, matrix: str | None = None) -> None:
     """Write what was measured, for the next time; of one matrix alone, what is kept of the others stays."""
     old = read_metrics(results)
@@ -188,7 +204,7 @@ def _draws(entry: Entry, inputs: str, known: Draws) -> Draws:
     by_kind: dict[str, list[Cell]] = {}
     apart = not_averaged(known_matrix(entry.record.matrix))
     for cell in entry.cells:
-        if not cell.name.endswith(ROUNDED) and cell.name not in apart:
+        if not cell.name.endswith(TWINS) and cell.name not in apart:
             by_kind.setdefault(cell.failure, []).append(cell)
     whole = {kind: own for kind, own in by_kind.items() if all(len(one.good) and len(one.bad) for one in own)}
     ranked = product(whole.items(), RANKINGS)

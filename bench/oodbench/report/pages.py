@@ -19,6 +19,7 @@ from oodbench.given import AT, method_of
 from oodbench.measure.kinds import COVARIATE, averaged
 from oodbench.measure.metrics import METRICS
 from oodbench.records import Parameters, Record
+from oodbench.report.attackers import GAP, failures_said, failures_table, gap_tables
 from oodbench.report.calibration import calibration_parts
 from oodbench.report.choice import choice
 from oodbench.report.families import FAMILIES, MOST_ROWS, folded, of_families, short_board, short_board_said
@@ -222,6 +223,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
     whole = f"FPR95 and rank of every method on {matrix.name}"
     parts += [folded("All rows as a picture", one) for one in site.picture(here, matrix, WHOLE, whole)]
     if len(matrix.kinds) > 1:
+        parts += ["## Which detector catches which failure", failures_said(matrix), *_failures(matrix, linked)]
         for metric in RANKINGS:
             by = f"## All kinds of failure by {METRICS[metric].title}"
             parts += [by, ranks_of_all_said(matrix, metric), *_overview(matrix, metric, linked)]
@@ -278,6 +280,16 @@ def _overview(matrix: MatrixResults, metric: str, linked: Linked) -> list[str]:
     return [overview_table(matrix, metric, linked, shown), folded(f"All {count} rows", whole)]
 
 
+def _failures(matrix: MatrixResults, linked: Linked) -> list[str]:
+    """Return the table of all failures; where it is long, its first rows, and the whole folded."""
+    whole = failures_table(matrix, linked)
+    count = len({method for one in matrix.kinds for method in one.ranks})
+    if count <= MOST_ROWS:
+        return [whole]
+    shown = {method for one in matrix.kinds for method in short_board(one)}
+    return [failures_table(matrix, linked, shown), folded(f"All {count} rows", whole)]
+
+
 def _superseded(site: Site, matrix: str) -> list[str]:
     """Return which rows of a matrix earlier versions made, and what has changed."""
     found = changes(site.superseded.get(matrix, {}))
@@ -308,6 +320,8 @@ def _kind(site: Site, matrix: MatrixResults, standings: Standings, reported: Seq
     attacks = attack_table(standings)
     unmoved = [STAYED] if attacks and UNMOVED in attacks else []
     parts += ["## What the attacks achieved", " ".join([ATTACKED, *unmoved]), attacks] if attacks else []
+    gaps = gap_tables(standings, linked)
+    parts += ["## What knowing the detector is worth", GAP, _if_long(standings, gaps)] if gaps else []
     tested, printed = mann_whitney_table(standings, linked), reported_mann_whitney(standings, reported)
     parts += ["## Mann-Whitney test", SAID, tested] if tested else []
     parts += ["### In the papers", printed] if tested and printed else []

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from oodbench.corruptions.registry import CORRUPTIONS
-from oodbench.data.attack_cards import load_attacks
+from oodbench.data.attack_cards import load_adaptive, load_attacks
 from oodbench.data.cards import load_cards
-from oodbench.measure.kinds import ROUNDED, Column
+from oodbench.measure.kinds import KNOWN, ROUNDED, Column
 from oodbench.report.markdown import table
 
 WIDEST = 6
@@ -20,10 +20,12 @@ def described(name: str) -> str:
     corruption, _, severity = name.rpartition("-")
     if corruption in CORRUPTIONS:
         return f"{CORRUPTIONS[corruption].title}, severity {severity}"
-    plain = name.removesuffix(ROUNDED)
-    card, attack = load_cards().get(plain), load_attacks().get(plain)
-    title = card.title if card else attack.title if attack else ""
-    return f"{title}, rounded to 256 grey levels" if title and name != plain else title
+    plain = name.removesuffix(ROUNDED).removesuffix(KNOWN)
+    cards = (load_cards(), load_attacks(), load_adaptive())
+    title = next((known[plain].title for known in cards if plain in known), "")
+    beside = {ROUNDED: "rounded to 256 grey levels", KNOWN: "by an attacker who does not know the detector"}
+    more = [said for ending, said in beside.items() if name.endswith(ending)]
+    return ", ".join([title, *more]) if title else ""
 
 
 def set_table(columns: Sequence[Column], sizes: Mapping[str, str]) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from oodbench.data.matrix import Matrix, known_matrix
 from oodbench.errors import BadRecord
 from oodbench.measure.kinds import KINDS, Column, Kind, averaged
+from oodbench.measure.kinds import excused as without_a_pair
 from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranks import Ranked, Run, ranked
 from oodbench.measure.summary import Spread, average, spread
@@ -288,7 +289,7 @@ def _columns(kind: Kind, card: Matrix | None, table: _Table) -> tuple[Column, ..
 def _check_sets(entry: Entry, kind: Kind, columns: Sequence[Column], scored: Iterable[str]) -> None:
     """Refuse a record whose sets are not those of its matrix: one of its own would cost every other row its rank."""
     record, names, scored = entry.record, [column.name for column in columns], set(scored)
-    excused = {cell.name for cell in record.cells if cell.failure == kind.name}
+    excused = {cell.name for cell in record.cells if cell.failure == kind.name} | without_a_pair(names, scored)
     if any(cell.failure in kind.made_of and cell.name in {*names, *entry.shifted} for cell in record.cells):
         excused |= set(names)
     if entry.reference:

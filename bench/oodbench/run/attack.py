@@ -166,6 +166,7 @@ def craft_first(
     clean: Inputs,
     place: Path,
     report: Report = silent,
+    victim: Victim | None = None,
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]]:
     """Attack the first n images that a classifier gets right; yield some [k c h w] at a time, and their places [k].
 
@@ -177,25 +178,26 @@ def craft_first(
         clean: Inputs with labels.
         place: Folder that keeps each part as soon as it is made.
         report: Told of the progress.
+        victim: What is attacked, where that is more than this classifier.
     """
     assert clean.labels is not None
     right = np.flatnonzero(classes == clean.labels)[:n].astype(np.int32)
     size = min(attack.at_once, model.gradient_batch)
     for start in range(0, len(right), size):
         part = right[start : start + size]
-        yield _part(attack, model, clean, part, place / f"{start}.npy"), part
+        yield _part(attack, model, victim or victim_of(model), clean, part, place / f"{start}.npy"), part
         report(f"attack {attack.name}", start + len(part), len(right))
 
 
 def _part(
-    attack: Attack, model: Trained, clean: Inputs, rows: npt.NDArray[np.int32], path: Path
+    attack: Attack, model: Trained, victim: Victim, clean: Inputs, rows: npt.NDArray[np.int32], path: Path
 ) -> npt.NDArray[np.float32]:
     """Return the attacked versions of some images, read where a run that was stopped left them, else made and kept."""
     assert clean.labels is not None
     places, marker = rows.tolist(), path.with_suffix(".json")
     if (facts := unsealed(marker)) is None or facts["rows"] != places:
         x, y = torch.from_numpy(clean.batch(rows)), torch.from_numpy(clean.labels[rows])
-        made = craft(attack, x.to(model.device), y.to(model.device), victim_of(model), tuple(places))
+        made = craft(attack, x.to(model.device), y.to(model.device), victim, tuple(places))
         with atomically(path) as file, file.open("wb") as out:
             np.save(out, made.float().cpu().numpy(), allow_pickle=False)
         seal(marker, [path.name], rows=places)
@@ -217,12 +219,13 @@ def tried(
     """
     exact = ArrayImages(pixels)
     return {
-        name: _attempt(exact, index, classes, clean),
-        f"{name}@uint8": _attempt(ChangedImages(exact, rounded_to_8_bits, exact=True), index, classes, clean),
+        name: attempted(exact, index, classes, clean),
+        f"{name}@uint8": attempted(ChangedImages(exact, rounded_to_8_bits, exact=True), index, classes, clean),
     }
 
 
-def _attempt(images: Inputs, index: npt.NDArray[np.int32], classes: Classes, clean: Inputs) -> Attempt:
+def attempted(images: Inputs, index: npt.NDArray[np.int32], classes: Classes, clean: Inputs) -> Attempt:
+    """Return what attacked images do to a classifier; the arguments are those of `tried`."""
     assert clean.labels is not None
     fooled = classes(images) != clean.labels[index]
     if not len(index):

@@ -1,12 +1,14 @@
-"""From a job to its scores: the model and its outputs, the attacks, the method fitted, tuned and scored."""
+"""From a job to its scores: the model and its outputs, the attacks, the method fitted, tuned, scored and attacked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from oodbench.contract import LOG_DENSITY, LOGITS, Output
 from oodbench.models.outputs import to_store
 from oodbench.models.train import Report, silent
+from oodbench.records import Scores
+from oodbench.run.adaptive import Adaptation, Fitted, adapt
 from oodbench.run.attack import Attempt
 from oodbench.run.context import ANSWER, Context
 from oodbench.run.examine import Exam, Outcome, examine
@@ -20,11 +22,24 @@ QUALITY: frozenset[Output] = frozenset({LOGITS, LOG_DENSITY})
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of a job: scores, what they were made on, and what the attacks achieved."""
+    """What came of a job: scores, what they were made on, and what the attacks achieved.
+
+    Attributes:
+        outcome: Of the examination.
+        exam: What that was on.
+        attacks: On the model alone, by name.
+        adaptation: On the model and the fitted detector at once.
+    """
 
     outcome: Outcome
     exam: Exam
     attacks: Mapping[str, Attempt]
+    adaptation: Adaptation
+
+    @property
+    def scores(self) -> Scores:
+        """The scores of every set."""
+        return replace(self.outcome.scores, adaptive=self.adaptation.scores)
 
 
 def wanted_outputs(job: Job) -> frozenset[Output]:
@@ -70,7 +85,21 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
         calibration=scaled(logits, sets.test.labels, _held_out(context, job, report)),
         bits=bits(lambda images: outputs(images)[LOG_DENSITY].numpy(), sets) if density else {},
     )
-    return Evaluation(examine(job.method, exam, report), exam, attacks)
+    outcome = examine(job.method, exam, report)
+    fitted = Fitted(
+        method=job.method.name,
+        detector=outcome.tuned.detector,
+        state=outcome.tuned.state,
+        model=model,
+        classifier=classifier,
+        classes=lambda images: context.outputs(reference, job.seed, ANSWER, images, report)[LOGITS].numpy().argmax(1),
+        outputs=outputs,
+        test=sets.test,
+        validation=sets.validation.take(slice(0, context.matrix.n_validation)),
+        folder=context.folder(job.recipe, job.seed),
+        models=tuple(context.key(recipe, job.seed).address for recipe in (job.recipe, reference)),
+    )
+    return Evaluation(outcome, exam, attacks, adapt(context.matrix.adaptive, fitted, report))
 
 
 def _held_out(context: Context, job: Job, report: Report) -> tuple[Logits, Labels] | None:

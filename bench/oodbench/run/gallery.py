@@ -1,13 +1,16 @@
-"""The table of contents in `methods/__init__.py`, and `rows.csv` beside it: `python -m oodbench.run.gallery`."""
+"""The table of contents in `methods/__init__.py`, and `rows.csv` and `declared.json` beside it.
+
+python -m oodbench.run.gallery
+"""
 
 import importlib
 import pkgutil
 import textwrap
 from pathlib import Path
 
-from oodbench import listed
+from oodbench import declarations, listed
 from oodbench.contract import Method
-from oodbench.run import catalog
+from oodbench.run import catalog, declare
 from oodbench.run.registry import registry
 from oodbench.store import atomically
 
@@ -56,3 +59,5 @@ if __name__ == "__main__":
         file.write_text(renewed(path().read_text()))
     with atomically(listed.path()) as file:
         file.write_text(listed.written(in_tree()))
+    with atomically(declarations.path()) as file:
+        file.write_text(declarations.written(declare.made()))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from oodbench.data.attack_cards import find_attack
+from oodbench.data.attack_cards import find_adaptive, find_attack
 from oodbench.data.matrix import Matrix
 from oodbench.identity import PROTOCOL, address
 from oodbench.run.context import Context
@@ -39,5 +39,6 @@ def model_record_key(context: Context, recipe: Recipe, seed: int) -> str:
 def content(matrix: Matrix) -> dict[str, Any]:
     """Return what numbers depend on of a matrix and of the attacks that it names: fields that differ from defaults."""
     attacks = {name: find_attack(name).content() for name in matrix.attack_names}
+    attacks |= {one.attack: find_adaptive(one.attack).content() for one in matrix.adaptive}
     said = matrix.model_dump(mode="json", exclude=NOT_CONTENT, exclude_defaults=True)
     return {"matrix": said, "attacks": attacks}

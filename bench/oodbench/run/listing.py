@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import zip_longest
 
 from oodbench.corruptions.registry import CORRUPTIONS
-from oodbench.data.attack_cards import load_attacks
+from oodbench.data.attack_cards import load_adaptive, load_attacks
 from oodbench.data.cards import Card, load_cards
 from oodbench.data.matrix import load_matrices
 from oodbench.listed import Line
@@ -44,6 +44,7 @@ def listing(judges_mine: bool = False, as_json: bool = False) -> str:
     ]
     cards = [(c.name, ", ".join(c.roles), _splits(c), c.title) for c in load_cards().values()]
     attacks = [(a.name, a.kind, f"{a.eps:.4f}" if a.eps else "", a.title) for a in load_attacks().values()]
+    adaptive = [(a.name, a.title) for a in load_adaptive().values()]
     corruptions = [(one.name, one.family, one.title) for one in CORRUPTIONS.values()]
     tuned = [(line.name, line.tuned_on, "yes" if line.judges_mine else "", line.title) for line in methods]
     return "\n\n".join(
@@ -52,6 +53,7 @@ def listing(judges_mine: bool = False, as_json: bool = False) -> str:
             _table("matrices", ("name", "scale", "in-set", "out", "att.", "seeds", "what"), matrices),
             _table("data sets", ("name", "roles", "splits", "what"), cards),
             _table("attacks", ("name", "kind", "eps", "what"), attacks),
+            _table("attacks that know the detector", ("name", "what"), adaptive),
             _table("corruptions", ("name", "family", "what"), corruptions),
             "mine: judges a classifier of yours (oodbench list --judges-mine)\nout, att.: out-sets, attacks",
         ]
@@ -77,6 +79,10 @@ def _everything(methods: Sequence[Line], judges_mine: bool) -> dict[str, object]
         "attacks": [
             {"name": a.name, "title": a.title, "kind": a.kind, "norm": a.norm, "eps": a.eps, "target": a.target}
             for a in load_attacks().values()
+        ],
+        "adaptive_attacks": [
+            {"name": a.name, "title": a.title, "of": a.of, "detection": a.detection, "weight": a.weight}
+            for a in load_adaptive().values()
         ],
         "corruptions": [
             {"name": one.name, "title": one.title, "family": one.family, "version": one.version}

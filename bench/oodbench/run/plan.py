@@ -9,7 +9,7 @@ from oodbench.data.matrix import Matrix
 from oodbench.errors import BadSetting
 from oodbench.models.outputs import given
 from oodbench.recipes import Plain
-from oodbench.run.registry import Registered
+from oodbench.run.registry import Registered, find
 from oodbench.run.rows import on_models
 from oodbench.spaces import SpaceName
 from oodbench.training import Recipe, Scale
@@ -83,7 +83,12 @@ def sized(recipe: R, matrix: Matrix) -> R:
 
 
 def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) -> list[Job | Skip]:
-    """Return a job or a skip for every method and seed, methods in the order given, each on every given model."""
+    """Return a job or a skip for every method and seed, methods in the order given, each on every given model.
+
+    Raises:
+        UnknownName: The matrix tries an adaptive attack on a method that there is not.
+    """
+    _check_adaptive(matrix)
     planned: list[Job | Skip] = []
     for entry in on_models(matrix, entries):
         scale, recipe = matrix.scale, entry.method.recipe
@@ -96,6 +101,11 @@ def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) ->
         for seed in seeds:
             planned.append(Skip(entry, recipe, seed, scale, reason) if reason else Job(entry, recipe, seed, scale))
     return planned
+
+
+def _check_adaptive(matrix: Matrix) -> None:
+    for name in dict.fromkeys(name for one in matrix.adaptive for name in one.methods):
+        find([name])
 
 
 def why_not(method: Method, recipe: Recipe, offered: frozenset[Material], space: SpaceName) -> str | None:

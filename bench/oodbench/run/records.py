@@ -10,6 +10,7 @@ from oodbench.records import CellRecord, Citation, DataUsed, Parameters, Passes,
 from oodbench.run import provenance
 from oodbench.run.behaviour import method_source
 from oodbench.run.context import Context
+from oodbench.run.evaluation import Evaluation
 from oodbench.run.examine import Outcome
 from oodbench.run.facts import facts_of
 from oodbench.run.guard import Made
@@ -21,7 +22,7 @@ from oodbench.store import digest
 
 
 def make_record(
-    context: Context, job: Job, key: str, made: Made, outcome: Outcome, models: ModelsUsed, scores_sha256: str
+    context: Context, job: Job, key: str, made: Made, found: Evaluation, models: ModelsUsed, scores_sha256: str
 ) -> Record:
     """Return the record of an evaluation.
 
@@ -30,20 +31,22 @@ def make_record(
         job: What was to be done.
         key: Its content address.
         made: The code that made it, and its behaviour.
-        outcome: What came of the job.
+        found: What came of the job.
         models: The model, and the classifier whose errors it is judged on.
         scores_sha256: Of its scores.
     """
+    outcome = found.outcome
     return Record(
         **identity(context, job, key, outcome.tuned),
         facts=facts_of(outcome.tuned.state),
         behaviour={name: tuple(numbers) for name, numbers in made.behaviour.items()},
         data=data_used(context),
         passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
-        cells=cell_records(context, outcome),
+        cells=(*cell_records(context, outcome), *found.adaptation.cells),
         model=models.model,
         reference=models.reference,
         scores_sha256=scores_sha256,
+        adaptive=found.adaptation.achieved,
     )
 
 
@@ -90,18 +93,22 @@ def declared_versions(method: Method) -> dict[str, int]:
 
 def parameters(job: Job | Skip, tuned: Tuned | None) -> Parameters:
     """Return the detector's fields: those left at their defaults, those given, and those that tuning chose."""
-    detector = job.method.detector
-    given: dict[str, Any] = {}
-    default: dict[str, Any] = {}
-    for field in fields(detector):  # type: ignore[arg-type]
+    said = detector_fields(job.method.detector)
+    own = Parameters(given=said["given"], default=said["default"])
+    if tuned is None:
+        return own
+    return own.model_copy(update={"chosen": dict(tuned.chosen), "undecided": tuned.undecided})
+
+
+def detector_fields(detector: Any) -> dict[str, dict[str, Any]]:
+    """Return a detector's fields by name: those that were `given`, and those left at their `default`."""
+    found: dict[str, dict[str, Any]] = {"given": {}, "default": {}}
+    for field in fields(detector):
         value = getattr(detector, field.name)
         if not callable(value) and not isinstance(value, frozenset) and field.name != "version":
-            (default if field.default is not MISSING and value == field.default else given)[field.name] = declared(
-                value
-            )
-    if tuned is None:
-        return Parameters(given=given, default=default)
-    return Parameters(given=given, default=default, chosen=dict(tuned.chosen), undecided=tuned.undecided)
+            left = field.default is not MISSING and value == field.default
+            found["default" if left else "given"][field.name] = declared(value)
+    return found
 
 
 def data_used(context: Context) -> dict[str, DataUsed]:

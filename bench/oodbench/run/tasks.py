@@ -13,10 +13,11 @@ from oodbench.identity import address
 from oodbench.models.train import Report
 from oodbench.records import Cost, Record, record_paths, write_cost, write_record, write_scores
 from oodbench.run import provenance
+from oodbench.run.adaptive import STAGE as ADAPTIVE
 from oodbench.run.behaviour import ToyGuard
 from oodbench.run.context import ANSWER, Context
 from oodbench.run.cost import Spent, note, noted, spending
-from oodbench.run.evaluation import evaluation
+from oodbench.run.evaluation import Evaluation, evaluation
 from oodbench.run.graph import Needs
 from oodbench.run.guard import Made
 from oodbench.run.keys import record_key
@@ -145,9 +146,9 @@ class Evaluate:
             found = evaluation(context, job, report)
         made = context.guard.made_method(job.entry)
         models = write_models(context, job, found)
-        sha256 = write_scores(paths.scores, found.outcome.scores)
-        record = make_record(context, job, record_key(context, job), made, found.outcome, models, sha256)
-        write_cost(paths.cost, cost(context, job, spent, found.outcome.seconds, began))
+        sha256 = write_scores(paths.scores, found.scores)
+        record = make_record(context, job, record_key(context, job), made, found, models, sha256)
+        write_cost(paths.cost, cost(context, job, spent, found, began))
         write_record(paths.record, record)  # last: a record stands only beside its scores
         paths.failure.unlink(missing_ok=True)
         return record
@@ -188,12 +189,17 @@ def outputs_key(recipe: Recipe, seed: int) -> str:
     return f"outputs {address(recipe)} {seed}"
 
 
-def cost(context: Context, job: Job, own: Spent, seconds: dict[str, float], began: datetime) -> Cost:
-    """Return what a record cost: its own stages, and those of its model and of all models that this is made from."""
+def cost(context: Context, job: Job, own: Spent, found: Evaluation, began: datetime) -> Cost:
+    """Return what a record cost: its own stages, and those of its model and of all models that this is made from.
+
+    "adaptive" is what the attacks on the detector took, in this run or an earlier one that was stopped.
+    """
     shared = {stage: _of_model(context, job.recipe, job.seed, stage) for stage in STAGES}
+    if found.adaptation.scores:
+        shared[ADAPTIVE] = found.adaptation.spent
     stages = shared | {"evaluate": own}
     return Cost(
-        seconds={stage: spent.seconds for stage, spent in stages.items()} | seconds,
+        seconds={stage: spent.seconds for stage, spent in stages.items()} | found.outcome.seconds,
         cpu_seconds={stage: spent.cpu_seconds for stage, spent in stages.items()},
         gpu_seconds={stage: spent.gpu_seconds for stage, spent in stages.items()},
         passes={stage: {"forward": one.forward, "gradient": one.gradient} for stage, one in shared.items()},

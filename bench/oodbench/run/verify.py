@@ -1,11 +1,17 @@
-"""Sampled re-runs: randomly drawn records made again from nothing, and compared with what stands."""
+"""Sampled re-runs: randomly drawn records made again from nothing, and compared with what stands.
 
+The draw follows from the sha256 of all records and scores of the matrix, and from the verifier's nonce: whoever hands
+in results cannot know what will be drawn, and whoever verifies them cannot choose it and change the results afterwards.
+"""
+
+import math
 import random
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from tabulate import tabulate
@@ -13,18 +19,27 @@ from tabulate import tabulate
 from oodbench.errors import BadSetting
 from oodbench.measure.cells import Cell, cells, measure
 from oodbench.measure.kinds import shifted_sets
-from oodbench.records import Record, read_record, record_paths, verify
+from oodbench.records import Record, model_paths, read_model, read_record, record_paths, verify
 from oodbench.run.context import Context
 from oodbench.run.execute import execute
 from oodbench.run.graph import Backend
-from oodbench.run.machine import machine_class
+from oodbench.run.machine import kind_of, machine_class
 from oodbench.run.model_records import outcomes_of
 from oodbench.run.plan import Job, Skip
 from oodbench.run.workspace import Workspace
+from oodbench.store import digest, file_sha256
 
-AUROC = 0.002
-"""By how much an AUROC may differ between machines, or releases of torch."""
+AUROC = {"same class": 0.0005, "same kind": 0.002, "another kind": 0.01}
+"""By how much an AUROC may differ, by how alike the machines are (`oodbench.run.machine`). Within one class equal work
+gives equal bytes; another release of torch may sum in another order. All CPUs are one kind, each GPU is its own."""
 
+ELSEWHERE = {"schema_version", "source_sha256", "machine", "outcomes_sha256"}
+"""What the record of a model says that is compared by other means, or may differ."""
+
+FLOAT = 1e-3
+"""Share by which any other number of a record may differ; 0.05 where machines are of another class."""
+
+Alike = Literal["same class", "same kind", "another kind"]
 Verdict = Literal["same bytes", "within tolerance", "drifted", "failed"]
 
 
@@ -36,7 +51,8 @@ class Rerun:
         method: Its method.
         seed: Its seed.
         verdict: "same bytes": every score is the same; "within tolerance": each AUROC is within AUROC of what stands,
-            each FPR95 in its 95 % interval; "drifted": else.
+            each FPR95 in its 95 % interval; "drifted": else, and where the record says otherwise of what only a re-run
+            can tell: its key, what tuning chose, its facts, behaviour and passes, the quality of its model.
         auroc: Largest difference of an AUROC.
         fpr95: Largest difference of an FPR95.
         why: What went wrong, or which set drifted furthest.
@@ -56,7 +72,7 @@ def rerun(
     context: Context,
     jobs: Sequence[Job | Skip],
     share: float,
-    draw: int,
+    draw: str,
     backend_at: Callable[[Workspace], Backend],
 ) -> list[Rerun]:
     """Make a share of the records again, in an empty folder and with an empty cache, and compare them.
@@ -65,7 +81,7 @@ def rerun(
         context: The matrix, and where its records lie.
         jobs: What may be drawn.
         share: Of the jobs that have a record; one at least is drawn.
-        draw: Seed of the draw.
+        draw: The verifier's nonce.
         backend_at: Makes a backend whose places have the given folders.
 
     Raises:
@@ -75,7 +91,7 @@ def rerun(
     if not recorded:
         raise BadSetting(f"{context.matrix.name}: nothing to verify in {context.workspace.results}")
     count = min(len(recorded), max(1, round(share * len(recorded))))
-    drawn = random.Random(draw).sample(recorded, count)
+    drawn = random.Random(digest(submitted_sha256(context), draw)).sample(recorded, count)
     drawn.sort(key=recorded.index)
     with TemporaryDirectory(prefix="oodbench-verify-") as folder:
         fresh = replace(context.workspace, results=Path(folder) / "results", cache=Path(folder) / "cache")
@@ -84,7 +100,19 @@ def rerun(
             summary = execute(replace(context, workspace=fresh), drawn, backend)
         finally:
             backend.close()
-        return [_compared(context, job, record, fresh) for job, record in zip(drawn, summary.records, strict=True)]
+        return [compared(context, job, record, fresh) for job, record in zip(drawn, summary.records, strict=True)]
+
+
+def nonce() -> str:
+    """Return a nonce that nobody knew before."""
+    return secrets.token_hex(8)
+
+
+def submitted_sha256(context: Context) -> str:
+    """Return the sha256 of the names and bytes of all files of a matrix's results, but for costs."""
+    folder = context.workspace.results / context.matrix.name
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".cost.json"))
+    return digest([(path.relative_to(folder).as_posix(), file_sha256(path)) for path in files])
 
 
 def _machine(context: Context, job: Job) -> str | None:
@@ -98,16 +126,67 @@ def _stored(context: Context, job: Job) -> Record | None:
     return record if record is not None and record.status == "ok" else None
 
 
-def _compared(context: Context, job: Job, record: Record, fresh: Workspace) -> Rerun:
+def compared(context: Context, job: Job, record: Record, fresh: Workspace) -> Rerun:
+    """Return how a record that stands differs from one that was made again, in the results of `fresh`."""
     name, seed = job.method.name, job.seed
     if record.status != "ok":
         return Rerun(name, seed, "failed", 0.0, 0.0, record.reason or "")
     old, new = (_cells(place.results, context, job) for place in (context.workspace, fresh))
     if old.keys() != new.keys():
         return Rerun(name, seed, "drifted", 0.0, 0.0, f"other sets: {sorted(old.keys() ^ new.keys())}")
+    machine = _machine(context, job)
+    how = alike(machine, machine_class(context.workspace.device))
+    said = "; ".join(_otherwise(context, job, fresh, how))
     if all(_equal(old[at], new[at]) for at in old):
-        return Rerun(name, seed, "same bytes", 0.0, 0.0, "")
-    return _judged(name, seed, old, new, _machine(context, job))
+        return Rerun(name, seed, "drifted" if said else "same bytes", 0.0, 0.0, said, machine)
+    judged = _judged(name, seed, old, new, machine, AUROC[how])
+    return replace(judged, verdict="drifted", why=f"{said}; {judged.why}") if said else judged
+
+
+def alike(there: str | None, here: str) -> Alike:
+    """Return how alike two classes of machine are; of one that a record does not name, the least."""
+    if there == here:
+        return "same class"
+    return "same kind" if there is not None and kind_of(there) == kind_of(here) else "another kind"
+
+
+def _otherwise(context: Context, job: Job, fresh: Workspace, how: Alike) -> list[str]:
+    """Return what a record, and the records of its models, say otherwise than those that were made again."""
+    old, new = _said(context.workspace.results, context, job), _said(fresh.results, context, job)
+    tolerance = FLOAT if how == "same class" else 50 * FLOAT
+    off = [name for name in old.keys() | new.keys() if not _near(old.get(name), new.get(name), tolerance)]
+    return [f"{name} is {old.get(name)!r:.80}, now {new.get(name)!r:.80}" for name in sorted(off)]
+
+
+def _said(results: Path, context: Context, job: Job) -> dict[str, Any]:
+    """Return what only a re-run can verify, and what follows from declarations that a run reads itself."""
+    record = read_record(record_paths(results, context.matrix.name, job.method.name, job.seed).record)
+    found: dict[str, Any] = {"key": record.key} | record.model_dump(
+        include={"facts", "behaviour", "passes", "parameters", "data", "recipe", "cells", "tuning_access", "members"}
+    )
+    for used in dict.fromkeys(one for one in (record.model, record.reference) if one):
+        model = read_model(model_paths(results, record.matrix, used.name, record.seed).record)
+        said = model.model_dump(exclude=ELSEWHERE)
+        found |= {f"{used.name}.{name}": value for name, value in said.items()}
+    return found
+
+
+def _near(a: Any, b: Any, tolerance: float) -> bool:
+    """Whether what stands is what was made again: numbers within a share of the larger, all else the same.
+
+    What a record does not say, or says null, it may be older than.
+    """
+    if a is None:
+        return True
+    if isinstance(a, dict) and isinstance(b, dict):
+        return all(_near(value, b.get(name), tolerance) for name, value in a.items())
+    if b is None:
+        return False
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(_near(x, y, tolerance) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) or isinstance(b, float):
+        return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
+    return bool(a == b)
 
 
 def _cells(results: Path, context: Context, job: Job) -> dict[tuple[str, str], Cell]:
@@ -127,6 +206,7 @@ def _judged(
     old: dict[tuple[str, str], Cell],
     new: dict[tuple[str, str], Cell],
     machine: str | None,
+    tolerance: float,
 ) -> Rerun:
     """Return the verdict on scores that differ."""
     worst, auroc, fpr95, drifted = "", 0.0, 0.0, False
@@ -136,7 +216,7 @@ def _judged(
         was, intervals = measure(before, seed=seed)
         now, _ = measure(new[at], bootstrap=0)
         low, high = intervals["fpr95"]
-        off = abs(now["auroc"] - was["auroc"]) > AUROC or not low <= now["fpr95"] <= high
+        off = abs(now["auroc"] - was["auroc"]) > tolerance or not low <= now["fpr95"] <= high
         if abs(now["auroc"] - was["auroc"]) >= auroc:
             worst = f"{at[0]}/{at[1]}: AUROC {100 * was['auroc']:.2f}, now {100 * now['auroc']:.2f}"
         auroc = max(auroc, abs(now["auroc"] - was["auroc"]))
@@ -145,7 +225,7 @@ def _judged(
     return Rerun(name, seed, "drifted" if drifted else "within tolerance", auroc, fpr95, worst, machine)
 
 
-def told(context: Context, reruns: Sequence[Rerun], draw: int) -> str:
+def told(context: Context, reruns: Sequence[Rerun], draw: str) -> str:
     """Return a table of re-runs, and how many came out how."""
     rows = [
         (one.method, one.seed, one.verdict, f"{100 * one.auroc:.3f}", f"{100 * one.fpr95:.2f}", one.why)
