@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_engines
 from small import bytes_of
 from test_engines import Die, DieOnce, Raise, Square, Threads, Unsendable, Watch, nobody, outcomes
 
@@ -91,6 +92,7 @@ def test_progress_is_throttled_and_never_fails(monkeypatch: pytest.MonkeyPatch) 
 def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("ray")
     made = engine("ray", Workspace(results=folder / "results", cache=folder / "cache"), ["cpu"], 2)
+    made._ray.cloudpickle.register_pickle_by_value(test_engines)  # workers do not see the tests' folder
     yield made
     made.close()
 
