@@ -34,7 +34,7 @@ lint: setup ## ruff, mypy, import floors
 
 fast: export OMP_NUM_THREADS := 1 # a worker a core
 fast: setup ## the fast suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not claims"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not claims and not gpu"
 
 claims: setup ## the papers' claims, on real data; minutes
 	$(BIN)/python -m pytest -m "claims or slow"
@@ -47,6 +47,14 @@ walk: setup ## run the walk of CONTRIBUTING.md line by line in a fresh environme
 
 prove: setup ## plant a regression in a copy of this repository, and see that make nightly finds it
 	$(BIN)/python -m pytest tests/walk/test_nightly.py -m slow -s
+
+cluster: export OMP_NUM_THREADS := 1
+cluster: setup ## two nodes of Ray on this machine, one dies; a local S3 server; installs ray, obstore, moto
+	$(BIN)/python -m pip install --quiet --editable '.[ray,s3]' 'moto[server]>=5'
+	$(BIN)/python -m pytest tests/run/test_ray.py tests/run/test_depot.py tests/run/test_shared.py
+
+gpu: setup ## every method on a GPU against the CPU, memory, speed; renews the table of docs/many-gpus.md
+	OODBENCH_GPU_TABLE=docs/many-gpus.md $(BIN)/python -m pytest tests/gpu -rs
 
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
@@ -122,4 +130,4 @@ wheel: setup $(PLOT) ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial walk prove bench docs golden leaderboard gallery pins catalogue format nightly sample site wheel clean
+.PHONY: help setup demo test lint fast claims tutorial walk prove cluster gpu bench docs golden leaderboard gallery pins catalogue format nightly sample site wheel clean

@@ -26,7 +26,7 @@ from oodbench.report.diagnostics import names as diagnostic_names
 
 if TYPE_CHECKING:
     from oodbench.run.context import Context
-    from oodbench.run.graph import Backend
+    from oodbench.run.graph import Backend, Needs
     from oodbench.run.plan import Job, Skip
     from oodbench.run.workspace import Workspace
 
@@ -157,8 +157,11 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
         _results(sub)
         _places(sub, device='"cpu", "cuda", "cuda:1" ..., several as "cuda:0,cuda:1"')
+        if name == "plan":
+            _many(sub)
         if name == "run":
             _workers(sub)
+            _cluster(sub)
             sub.add_argument("--remake", action="store_true", help="make the records again that stand")
             sub.add_argument(
                 "--unchecked",
@@ -394,13 +397,54 @@ def _places(sub: argparse.ArgumentParser, device: str = '"cpu", "cuda", "cuda:1"
 def _workers(sub: argparse.ArgumentParser) -> None:
     """Add the options that say where tasks run."""
     sub.add_argument(
-        "--workers", type=at_least(1), help="processes (default: one a device on GPUs, else 2), the devices in turn"
+        "--workers",
+        type=at_least(1),
+        help="processes (default: one a device on GPUs, else 2; on Ray as room is), the devices in turn",
     )
     sub.add_argument(
         "--engine",
         default="local",
-        help='"local" (a pool of processes), "process" (this one), or an installed one\'s name',
+        help='"local" (a pool of processes), "process" (this one), "ray" (a Ray cluster of this machine), '
+        '"ray:HOST:PORT" or "ray:auto" (one that runs), or an installed one\'s name',
     )
+
+
+def _many(sub: argparse.ArgumentParser) -> None:
+    """Add the options that ask how long a matrix takes on many workers."""
+    sub.add_argument(
+        "--workers",
+        nargs="+",
+        type=at_least(1),
+        metavar="N",
+        help="tell instead how long all of it takes on so many, by costs on record; MATRIX may be a scale: paper",
+    )
+    sub.add_argument(
+        "--speed", type=positive, default=1.0, help="of a worker, in cores of the machine on record (default: 1)"
+    )
+
+
+def _cluster(sub: argparse.ArgumentParser) -> None:
+    """Add the options of engines that run on several machines (docs/many-gpus.md)."""
+    sub.add_argument(
+        "--gpus", type=positive, default=1.0, help="GPUs a task, on Ray: 0.5 lets two share one (default: 1)"
+    )
+    sub.add_argument("--memory", type=positive, default=2.0, metavar="GB", help="memory a task, on Ray (default: 2)")
+    sub.add_argument(
+        "--store",
+        metavar="WHERE",
+        help="s3://BUCKET/PREFIX or a folder, by which workers that share no --cache hand on what they made",
+    )
+
+
+def positive(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number above 0")
+    return value
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -453,7 +497,8 @@ def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]
     names = arguments.methods or (() if getattr(arguments, "all", True) else matrix.methods)
     entries = rows(matrix, names)
     cache = getattr(arguments, "cache", None) or default_cache()
-    workspace = Workspace(arguments.results, arguments.data, cache, arguments.device.split(",")[0])
+    store = getattr(arguments, "store", None)
+    workspace = Workspace(arguments.results, arguments.data, cache, arguments.device.split(",")[0], store=store)
     seeds = arguments.seeds if arguments.seeds is not None else matrix.seeds
     return guarded(matrix, workspace), make_plan(matrix, entries, seeds)
 
@@ -462,16 +507,26 @@ def _engine(arguments: argparse.Namespace, workspace: "Workspace") -> "Backend":
     """Return the backend that the options name, at the folders of a workspace."""
     from oodbench.run.engines import engine
 
-    devices = arguments.device.split(",")
-    workers = arguments.workers or (len(devices) if devices != ["cpu"] else min(2, os.cpu_count() or 1))
-    return engine(arguments.engine, workspace, devices, workers)
+    return engine(arguments.engine, workspace, arguments.device.split(","), arguments.workers)
+
+
+def _needs(arguments: argparse.Namespace) -> "Needs":
+    """Return what each task takes, by the options."""
+    from oodbench.run.graph import Needs
+
+    return Needs(gpus=0 if arguments.device == "cpu" else arguments.gpus, memory_gb=arguments.memory)
 
 
 def plan(arguments: argparse.Namespace) -> int:
     """Print what a run would do."""
+    from oodbench.run.cost_model import forecast_on
     from oodbench.run.forecast import forecast
 
-    print(forecast(*_context(arguments)))
+    if arguments.workers:
+        named = arguments.methods or ()
+        print(forecast_on(arguments.matrix, named, arguments.results, arguments.workers, arguments.speed))
+    else:
+        print(forecast(*_context(arguments)))
     return 0
 
 
@@ -491,7 +546,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     backend = _engine(arguments, context.workspace)
     try:
-        made = execute(context, planned, backend, remake=arguments.remake, shared=bool(arguments.shard))
+        made = execute(
+            context, planned, backend, remake=arguments.remake, shared=bool(arguments.shard), needs=_needs(arguments)
+        )
     finally:
         backend.close()
     print(summary(context.workspace.results, context.matrix.name, arguments.leaderboard))

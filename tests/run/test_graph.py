@@ -35,12 +35,14 @@ class Fake:
         fails: Keys of tasks that fail.
         dies: How often a task's worker dies, by key.
         last: Keys that end only when nothing else runs.
+        lost: What becomes of those whose worker dies.
     """
 
     slots: int = 1
     fails: Sequence[str] = ()
     dies: dict[str, int] = field(default_factory=dict)
     last: Sequence[str] = ()
+    lost: Lost = Lost("it died")
     running: list[Step] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     beside: list[set[str]] = field(default_factory=list)
@@ -56,8 +58,11 @@ class Fake:
         task = min(self.running, key=lambda one: one.key in self.last)
         if self.dies.get(task.key, 0):
             self.dies[task.key] -= 1
+            if not self.lost.alone:
+                self.running.remove(task)
+                return [(task, self.lost)]
             lost, self.running = self.running, []
-            return [(one, Lost("it died")) for one in lost]  # a pool dies as a whole
+            return [(one, self.lost) for one in lost]  # a pool dies as a whole
         self.running.remove(task)
         return [Done(task, error="it failed")] if task.key in self.fails else [Done(task, result=task.key)]
 
@@ -114,6 +119,25 @@ def test_a_lost_worker_costs_one_try_and_suspects_run_alone() -> None:
     assert fake.started.count("innocent") == 2
     alone = [beside for beside in fake.beside if "killer" in beside][1:]
     assert alone == [{"killer"}]
+
+
+def test_a_task_whose_node_died_is_tried_again_beside_others_and_before_later_ones() -> None:
+    """It is known whose worker died: nothing is suspected, and nothing waits."""
+    fake = Fake(slots=2, dies={"a": 3}, lost=Lost("its node died", alone=False, tries=5))
+    assert ends([Step("a"), Step("b"), Step("c")], fake) == {"a": "a", "b": "b", "c": "c"}
+    assert fake.started == ["a", "b", "a", "c", "a", "a"]
+    assert [len(beside) for beside in fake.beside] == [2, 2, 2, 2, 1, 1]
+
+
+def test_a_task_has_as_many_tries_as_its_last_loss_grants() -> None:
+    fake = Fake(dies={"a": 5}, lost=Lost("its node died", alone=False, tries=5))
+    assert ends([Step("a")], fake) == {"a": "its node died (5 tries)"}
+    assert fake.started == ["a"] * 5
+
+
+def test_each_new_try_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    ends([Step("a")], Fake(dies={"a": 1}))
+    assert [record.getMessage() for record in caplog.records] == ["step a: it died; it is started again (try 2 of 2)"]
 
 
 def test_a_worker_that_died_by_chance_does_no_harm() -> None:

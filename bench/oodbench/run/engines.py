@@ -14,12 +14,13 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import entry_points
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
-from oodbench.errors import BadMethod, OodbenchError, UnknownName
+from oodbench.errors import BadMethod, BadSetting, OodbenchError, UnknownName
 from oodbench.models.train import Report
 from oodbench.run.graph import Backend, Done, Lost, Task, Watch
 from oodbench.run.machine import exact
@@ -188,24 +189,57 @@ ENGINES: dict[str, Callable[[Sequence[Workspace]], Backend]] = {
 """Functions that make a backend of places, one a worker."""
 
 
-def engine(name: str, workspace: Workspace, devices: Sequence[str], workers: int) -> Backend:
-    """Return a backend by name: `workers` of them, which take the devices in turn.
+def _ray(workspace: Workspace, address: str | None, workers: int | None) -> Backend:
+    from oodbench.run.ray_engine import OnRay
+
+    return OnRay(workspace, address, workers)
+
+
+CLUSTERS: dict[str, Callable[[Workspace, str | None, int | None], Backend]] = {"ray": _ray}
+"""Functions that make a backend of a place, a cluster's address and the number of workers, where they were named."""
+
+
+def engine(name: str, workspace: Workspace, devices: Sequence[str], workers: int | None) -> Backend:
+    """Return a backend by name.
+
+    Args:
+        name: Of ENGINES or of an installed package; of a cluster also NAME:ADDRESS.
+        workspace: The folders.
+        devices: What the workers take in turn; of a cluster the one kind of device.
+        workers: How many; None for one a device on GPUs, else two, and on a cluster for all that it has room for.
 
     Raises:
         UnknownName: no such engine; the nearest is offered.
         BadMethod: an installed package's engine does not load.
-        BadSetting: a device is not here.
+        BadSetting: a device is not here, or the cluster cannot be used.
     """
+    workspace = workspace.resolved()
+    backend = _carrier(name, workspace, devices, workers)
+    if workspace.store is None:
+        return backend
+    from oodbench.run.shared import Landing
+
+    return Landing(backend, workspace)
+
+
+def _carrier(name: str, workspace: Workspace, devices: Sequence[str], workers: int | None) -> Backend:
+    cluster, _, address = name.partition(":")
+    if cluster in CLUSTERS:
+        if len(devices) > 1 or ":" in devices[0]:
+            raise BadSetting(
+                f"--device {','.join(devices)}: {cluster} itself hands out devices; name their kind, as cuda"
+            )
+        return CLUSTERS[cluster](workspace, address or None, workers)
     found = ENGINES | {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in found:
-        raise UnknownName("engine", name, found)
+        raise UnknownName("engine", name, [*found, *CLUSTERS])
     make = found[name]
     if not callable(make):
         try:
             make = make.load()
         except Exception as error:  # importing a package runs whatever is in it
             raise BadMethod(f"engine {name!r} does not load: {type(error).__name__}: {error}") from error
-    workspace = workspace.resolved()
+    workers = workers or (min(2, os.cpu_count() or 1) if list(devices) == ["cpu"] else len(devices))
     places = [replace(workspace, device=devices[one % len(devices)], workers=workers) for one in range(workers)]
     backend: Backend = make(places)
     return backend
@@ -246,9 +280,15 @@ def attempt(task: Task[Any], place: Workspace, report: Report) -> Done[Any]:
     """Return what became of a task that was run here."""
     try:
         with exact(place.torch_device):
-            return Done(task, task.run(place, report))
+            return Done(task, (task.run if place.store is None else _apart(task))(place, report))
     except Exception as error:  # a task's failure is a result: the rest goes on
         return failed(task, error)
+
+
+def _apart(task: Task[Any]) -> Callable[[Workspace, Report], Any]:
+    from oodbench.run.shared import run_apart
+
+    return partial(run_apart, task)
 
 
 def failed(task: Task[Any], error: Exception) -> Done[Any]:

@@ -67,6 +67,7 @@ def execute(
     *,
     remake: bool = False,
     shared: bool = False,
+    needs: Needs | None = None,
 ) -> Summary:
     """Make every planned record that does not stand already.
 
@@ -76,6 +77,7 @@ def execute(
         backend: Where tasks run.
         remake: Make those again that stand.
         shared: Leave the folder of results to other runs, too: shards of one plan write to it at once.
+        needs: What each task takes; None for a GPU, where there are some, and 2 GB.
 
     Raises:
         Busy: another run is writing to the folder of results.
@@ -90,7 +92,7 @@ def execute(
         stand = {} if remake else _stand(context, jobs, backend)
         made: dict[Name, Record] = {_name(skip): _skipped(context, skip) for skip in planned if isinstance(skip, Skip)}
         made |= {name: one.record for name, one in stand.items() if one.record is not None}
-        _run(context, [job for job in jobs if _name(job) not in made], backend, made)
+        _run(context, graph(context, [job for job in jobs if _name(job) not in made], needs), backend, made)
         for record in made.values():
             _write_unmade(context, record)
     kept = [one.record for one in stand.values() if one.record is not None and one.record.status == "ok"]
@@ -115,9 +117,8 @@ def _stand(context: Context, jobs: Sequence[Job], backend: Backend) -> dict[Name
     return found
 
 
-def _run(context: Context, jobs: Sequence[Job], backend: Backend, made: dict[Name, Record]) -> None:
-    """Make the records of jobs, and add them."""
-    tasks = graph(context, jobs)
+def _run(context: Context, tasks: Sequence[Task[object]], backend: Backend, made: dict[Name, Record]) -> None:
+    """Run the tasks of jobs, and add the jobs' records."""
     with Progress(len(tasks)) as progress:
         for done in schedule(tasks, backend, progress.watch):
             progress.ended(done.task.label, f"FAILED ({done.error})" if done.error else "done")
@@ -125,9 +126,9 @@ def _run(context: Context, jobs: Sequence[Job], backend: Backend, made: dict[Nam
                 made[_name(done.task.job)] = done.result or _failed(context, done.task.job, done)
 
 
-def graph(context: Context, jobs: Sequence[Job]) -> list[Task[object]]:
+def graph(context: Context, jobs: Sequence[Job], needs: Needs | None = None) -> list[Task[object]]:
     """Return the tasks that jobs come to: models and what they are made from, their outputs, evaluations."""
-    needs = Needs(gpus=int(context.workspace.torch_device.type == "cuda"))
+    needs = needs or Needs(gpus=int(context.workspace.torch_device.type == "cuda"))
     wanted, judged = _wanted(context, jobs), _judged(context, jobs)
     tasks: dict[str, Task[object]] = {}
 

@@ -5,6 +5,7 @@ task one try; a task that fails costs those after it, and nothing else.
 """
 
 import heapq
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,18 +16,20 @@ from oodbench.run.workspace import Workspace
 
 R = TypeVar("R", covariant=True)
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Needs:
     """What a task takes while it runs.
 
     Attributes:
-        gpus: GPUs; 0 on a CPU.
+        gpus: GPUs; 0 on a CPU. An engine that shares GPUs among tasks takes fractions.
         memory_gb: Memory of the host.
         minutes: How long it may take, as last recorded; None where nobody knows.
     """
 
-    gpus: int = 0
+    gpus: float = 0
     memory_gb: float = 2.0
     minutes: float | None = None
 
@@ -67,11 +70,23 @@ class Done(Generic[T]):
     traceback: str | None = None
 
 
+TRIES = 2
+"""How often a task is started whose worker dies."""
+
+
 @dataclass(frozen=True)
 class Lost:
-    """The end of a try whose worker died: the task may well be sound."""
+    """The end of a try whose worker died: the task may well be sound.
+
+    Attributes:
+        why: For people.
+        alone: Whether another task may have killed the worker: then it is tried again alone, to find out which.
+        tries: How often the task may be started in all.
+    """
 
     why: str = "the worker died while running it: out of memory?"
+    alone: bool = True
+    tries: int = TRIES
 
 
 class Watch(Protocol):
@@ -100,15 +115,11 @@ class Backend(Protocol):
         """Let go of the workers."""
 
 
-TRIES = 2
-"""How often a task is started whose worker dies."""
-
-
 def schedule(tasks: Sequence[T], backend: Backend, watch: Watch) -> Iterator[Done[T]]:
     """Yield every task as it ends, in an order that keeps what each comes after; of those ready, the first given first.
 
-    A task whose worker died is tried once more, alone, so that the one that kills workers is found out. A task after
-    one that failed is not run, and fails with its name.
+    A task whose worker died is tried once more; alone, where it may be one of several that killed the worker. A task
+    after one that failed is not run, and fails with its name.
 
     Raises:
         BadSetting: two tasks have one key, or tasks wait for each other.
@@ -140,25 +151,23 @@ class _Graph(Generic[T]):
         self._keys = list(self._tasks)
         self._tries: dict[str, int] = {}
         self._suspects: list[str] = []
+        self._alone: str | None = None
         self.running: set[str] = set()
         self.left = set(self._tasks)
         _refuse_circles(self._waits)
 
     def next(self, slots: int) -> T | None:
         """Return the next task to start, if there is room: suspects run alone, when nothing else can."""
-        if self._ready and len(self.running) < slots and not self._alone:
+        if self._ready and len(self.running) < slots and self._alone not in self.running:
             key = self._keys[heapq.heappop(self._ready)]
         elif self._suspects and not self.running:
             key = self._suspects.pop(0)
+            self._alone = key
         else:
             return None
         self.running.add(key)
         self._tries[key] = self._tries.get(key, 0) + 1
         return self._tasks[key]
-
-    @property
-    def _alone(self) -> bool:
-        return any(self._tries[key] > 1 for key in self.running)
 
     def ended(self, end: "Done[Any] | tuple[Task[Any], Lost]") -> Iterator[Done[T]]:
         """Note that a task ended, and yield it and those that cannot run for its failure."""
@@ -168,10 +177,15 @@ class _Graph(Generic[T]):
             return
         task, lost = end
         self.running.discard(task.key)
-        if self._tries[task.key] < TRIES:
+        tries = self._tries[task.key]
+        if tries >= lost.tries:
+            yield from self._settle(Done(self._tasks[task.key], error=f"{lost.why} ({tries} tries)"))
+            return
+        log.warning("%s: %s; it is started again (try %d of %d)", task.label, lost.why, tries + 1, lost.tries)
+        if lost.alone:
             self._suspects.append(task.key)
         else:
-            yield from self._settle(Done(self._tasks[task.key], error=f"{lost.why} ({TRIES} tries)"))
+            heapq.heappush(self._ready, self._place[task.key])
 
     def _settle(self, done: Done[T]) -> Iterator[Done[T]]:
         key = done.task.key

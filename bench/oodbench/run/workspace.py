@@ -69,6 +69,8 @@ class Workspace:
         cache: Weights, outputs and attacked images, addressed by content: safe to delete, and to share.
         device: "cpu", "cuda", "cuda:1" ...
         workers: Processes that work beside each other, this one among them: costs depend on it, and nothing else.
+        store: Where workers that share no folders get and put what is made (`oodbench.run.shared`); None where all see
+            these folders.
     """
 
     results: Path = Path("results")
@@ -76,6 +78,7 @@ class Workspace:
     cache: Path = field(default_factory=default_cache)
     device: str = "cpu"
     workers: int = 1
+    store: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before any work.
@@ -90,7 +93,8 @@ class Workspace:
     def resolved(self) -> "Workspace":
         """Return the same folders by absolute paths: a worker may run in another directory."""
         data = None if self.data is None else self.data.resolve()
-        return replace(self, results=self.results.resolve(), data=data, cache=self.cache.resolve())
+        store = self.store if self.store is None or "://" in self.store else str(Path(self.store).resolve())
+        return replace(self, results=self.results.resolve(), data=data, cache=self.cache.resolve(), store=store)
 
     @property
     def torch_device(self) -> torch.device:
