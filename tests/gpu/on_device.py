@@ -24,7 +24,7 @@ from oodbench.run.plan import Job, plan
 from oodbench.run.registry import Registered
 from oodbench.run.sealed import seal
 from oodbench.run.tasks import Evaluate, TrainModel, guarded
-from oodbench.run.verify import _compared
+from oodbench.run.verify import compared
 from oodbench.run.workspace import Workspace
 from oodbench.spaces import Images
 from oodbench.training import InSet
@@ -95,9 +95,9 @@ def on_same_weights(context: Context, entries: Sequence[Registered], device: str
     made = execute(elsewhere, jobs, measured)
     found = []
     for job, record in zip(jobs, made.records, strict=True):
-        compared = _compared(context, job, record, there)
+        rerun = compared(context, job, record, there)
         task = Evaluate(context.matrix, job, (), next(iter(graph(elsewhere, [job]))).needs)
-        found.append(OnDevice(job.method.name, compared.verdict, compared.auroc, *measured.spent[task.key]))
+        found.append(OnDevice(job.method.name, rerun.verdict, rerun.auroc, *measured.spent[task.key]))
     return found
 
 
