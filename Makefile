@@ -42,6 +42,12 @@ claims: setup ## the papers' claims, on real data; minutes
 tutorial: setup ## run docs/judge-your-classifier.md as it stands; gets its checkpoint from the package index
 	$(BIN)/python -m pytest tests/test_tutorial.py
 
+walk: setup ## run the walk of CONTRIBUTING.md line by line in a fresh environment, with a package of its own, too
+	$(BIN)/python -m pytest tests/walk/test_walk.py -m slow -s
+
+prove: setup ## plant a regression in a copy of this repository, and see that make nightly finds it
+	$(BIN)/python -m pytest tests/walk/test_nightly.py -m slow -s
+
 bench: setup ## speed and memory, as ratios within one run
 	$(BIN)/python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds
 
@@ -79,10 +85,16 @@ nightly: setup ## run MATRIX (tiny-v1) anew on DEVICE (cpu), METHODS of it, and 
 	$(BIN)/oodbench compare $(NIGHT)/committed $(NIGHT)/results --fail-on regression \
 		--markdown $(NIGHT)/comparison.md --json $(NIGHT)/comparison.json
 
+SHARE ?= 0.02
+
+sample: setup ## make a random SHARE (0.02) of MATRIX's records again on DEVICE, and note in results/reruns.csv what came of it
+	$(BIN)/oodbench verify results/$(MATRIX) --rerun $(SHARE) --device $(DEVICE) \
+		$(if $(filter cpu,$(DEVICE)),--workers $(WORKERS)) --history results/reruns.csv
+
 wheel: setup ## build the wheel and look into it
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial bench golden leaderboard gallery pins catalogue format nightly wheel clean
+.PHONY: help setup demo test lint fast claims tutorial walk prove bench golden leaderboard gallery pins catalogue format nightly sample wheel clean

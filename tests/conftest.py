@@ -35,6 +35,9 @@ install_import_hook([f"oodbench.{room}" for room in ROOMS], "checked_shapes.type
 settings.register_profile("oodbench", derandomize=True, deadline=None)
 settings.load_profile("oodbench")
 
+collect_ignore = ["package"]
+"""A package of its own: its tests run where it is installed (`tests/walk`)."""
+
 TOYS = pytest.StashKey[str]()
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench import __version__
-from oodbench.commands import cite, compare
+from oodbench.commands import cite, compare, new, submit
 from oodbench.commands import verify as verify_command
 from oodbench.errors import BadSetting, OodbenchError
 from oodbench.report.diagnostics import NO_MODEL, analyse_of, find_diagnostic
@@ -161,6 +161,12 @@ def parser() -> argparse.ArgumentParser:
             _workers(sub)
             sub.add_argument("--remake", action="store_true", help="make the records again that stand")
             sub.add_argument(
+                "--unchecked",
+                action="store_true",
+                help="run new methods also where they break a law of oodbench check; their rows say so, and have no "
+                "rank",
+            )
+            sub.add_argument(
                 "--shard",
                 type=shard,
                 metavar="I/N",
@@ -261,6 +267,7 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("methods", nargs="*", metavar="METHOD")
     sub.add_argument("--all", action="store_true", help="check every method")
+    sub.add_argument("-v", "--verbose", action="store_true", help="also print the laws that hold or were skipped")
 
     sub = verb(
         "explain",
@@ -298,9 +305,16 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="folder to write to (default: diagnosed/MATRIX/METHOD/SEED)")
     _places(sub)
 
-    for module in (compare, cite):
+    for module in (compare, cite, new):
         module.add(verb)
+    submit.add(verb, _modules_of)
     return top
+
+
+def _modules_of(methods: list[str]) -> list[str]:
+    from oodbench.run.registry import find
+
+    return [entry.module for entry in find(methods)]
 
 
 def _evaluate_options(sub: argparse.ArgumentParser) -> None:
@@ -463,6 +477,7 @@ def plan(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run, print the table, say where everything lies."""
+    from oodbench.check.before import before_ranking
     from oodbench.report.summary import summary
     from oodbench.run.execute import execute
     from oodbench.run.plan import part
@@ -470,6 +485,10 @@ def run(arguments: argparse.Namespace) -> int:
     context, planned = _context(arguments)
     if arguments.shard:
         planned = part(planned, *arguments.shard)
+    planned, refused = before_ranking(planned, unchecked=arguments.unchecked)
+    if refused and not planned:
+        print("\n".join(map(str, refused)), file=sys.stderr)
+        return 1
     backend = _engine(arguments, context.workspace)
     try:
         made = execute(context, planned, backend, remake=arguments.remake, shared=bool(arguments.shard))
@@ -480,7 +499,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"FAILED  {record.method}, seed {record.seed}: {record.reason or 'see its record'}", file=sys.stderr)
     if made.kept_from:
         print(made.of_other_machines(arguments.device), file=sys.stderr)
-    return 1 if made.failed or made.kept_from else 0
+    for one in refused:
+        print(one, file=sys.stderr)
+    return 1 if made.failed or made.kept_from or refused else 0
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -497,12 +518,15 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def _rerun(arguments: argparse.Namespace) -> int:
-    from oodbench.run.verify import nonce, rerun, told
+    from oodbench.reruns import append
+    from oodbench.run.verify import nonce, rerun, sampled, told
 
     context, planned = _context(arguments)
     draw = arguments.draw or nonce()
     found = rerun(context, planned, arguments.rerun, draw, partial(_engine, arguments))
     print(told(context, found, draw))
+    if arguments.history:
+        append(arguments.history, sampled(context, found, draw, arguments.rerun))
     return 1 if any(one.verdict in ("drifted", "failed") for one in found) else 0
 
 
@@ -570,7 +594,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Print the verdicts of the conformance checks."""
     from oodbench.check.conformance import check_methods
 
-    text, well = check_methods(arguments.methods, every=arguments.all)
+    text, well = check_methods(arguments.methods, every=arguments.all, verbose=arguments.verbose)
     print(text)
     return 0 if well else 1
 

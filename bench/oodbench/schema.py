@@ -287,6 +287,9 @@ class Record(_Outcome):
             the record only if it makes the same ones.
         key: Content address of all that the numbers depend on (names, versions, parameters, data, seed): a run that
             would compute the same key keeps the record instead.
+        checked: Whether the method passed the cheap laws of `oodbench check` right before this run; false where it ran
+            without (`--unchecked`), and such a row has no rank. Null of a method of this repository, whose laws are
+            tested at every change, and in records from before anybody asked.
         facts: What the fit says of itself, by name: the numbers in the detector's fitted state, null for one that is
             not finite (`oodbench.run.facts`). They follow from what `key` is the address of.
         cells: The failure sets that have no scores, each with its reason.
@@ -305,6 +308,7 @@ class Record(_Outcome):
     title: str
     citation: Citation
     parameters: Parameters = Parameters()
+    checked: bool | None = None
     facts: dict[str, float | None] = {}
     tuning_access: Literal["none", "id_val", "ood_val", "ood_val_same", "adversarial_val"]
     fits_on_labels: bool

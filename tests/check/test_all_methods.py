@@ -16,11 +16,17 @@ def test_every_method_keeps_every_law(entry: Registered) -> None:
 
 
 def test_report_has_a_line_for_each_method_and_law() -> None:
-    text, well = check_methods(["msp", "knn"], every=False)
+    text, well = check_methods(["msp", "knn"], every=False, verbose=True)
     *lines, total = text.splitlines()
     names = [law.name for law in laws()]
     assert [tuple(line.split()[:3]) for line in lines] == [(m, law, "ok") for m in ("msp", "knn") for law in names]
     assert total == f"2 methods: {2 * len(names)} ok, 0 failed, 0 skipped"
+    assert well
+
+
+def test_report_is_a_count_where_all_is_well() -> None:
+    text, well = check_methods(["msp", "knn"], every=False)
+    assert text == f"2 methods: {2 * len(list(laws()))} ok, 0 failed, 0 skipped"
     assert well
 
 
@@ -31,7 +37,9 @@ def test_unknown_method_is_told_the_nearest() -> None:
 
 def test_the_command_prints_the_report_and_exits_accordingly(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "msp"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "1 method: 21 ok, 0 failed, 0 skipped"
+    assert capsys.readouterr().out == "1 method: 21 ok, 0 failed, 0 skipped\n"
+    assert main(["check", "msp", "-v"]) == 0
+    assert "msp              direction                ok" in capsys.readouterr().out
     assert main(["check"]) == 1
     assert main(["check", "odni"]) == 2
     assert "did you mean 'odin'" in capsys.readouterr().err

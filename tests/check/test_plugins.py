@@ -1,6 +1,7 @@
 """Methods of installed packages: found by entry point, checked like our own; what is wrong with them is said."""
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from oodbench.check.conformance import check_methods
+from oodbench.cli import main
 from oodbench.errors import BadMethod, UnknownName
+from oodbench.records import read_record
 from oodbench.run import catalog, registry
 
 CODE = '''
@@ -26,6 +29,14 @@ def method(name):
 
 ONE = method("largest")
 TWO = (method("largest-1"), method("largest-2"))
+def centred(batch):
+    top = largest(batch)
+    return top - top.mean()
+
+PAPER = Citation(authors="A", title="T", year=2020, url="https://example.org")
+CENTRED = Method(
+    name="centred", title="c", paper=PAPER, recipe=Plain(), detector=Stateless(frozenset({LOGITS}), centred)
+)
 TAKEN = method("msp")
 WRONG = "largest"
 NONE = ()
@@ -58,7 +69,7 @@ def test_a_method_from_a_package_is_found_and_checked(install: Install) -> None:
     install("from_elsewhere:ONE")
     (found,) = registry.find(["largest"])
     assert found.module == "from_elsewhere"
-    text, well = check_methods(["largest"], every=False)
+    text, well = check_methods(["largest"], every=False, verbose=True)
     assert well, text
     assert "largest          direction                ok" in text
 
@@ -76,15 +87,44 @@ def test_methods_of_packages_are_listed(install: Install) -> None:
     assert lines["largest-1"].module == "from_elsewhere"
 
 
+def test_a_run_refuses_a_score_that_depends_on_the_batch_and_unchecked_it_has_no_rank(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("from_elsewhere:CENTRED", "from_elsewhere:ONE")
+    results = tmp_path / "results"
+    places = ["--results", str(results), "--cache", str(tmp_path / "cache"), "--engine", "process"]
+    assert main(["run", "toy-v1", "--methods", "centred", *places]) == 1
+    said = capsys.readouterr().err
+    assert "centred is not run, as it does not pass the checks that a rank asks for:\n  alone-as-in-a-batch: in" in said
+    assert not results.exists()
+    assert main(["run", "toy-v1", "--methods", "largest", "centred", *places]) == 1
+    assert "centred is not run" in capsys.readouterr().err
+    assert [path.name for path in (results / "toy-v1").iterdir() if path.name != "models"] == ["largest"]
+    assert main(["run", "toy-v1", "--methods", "largest", "centred", "--unchecked", *places]) == 0
+    said = capsys.readouterr().out
+    assert "A row that is unchecked has none: it ran before anybody saw" in " ".join(said.split())
+    assert re.search(r"unchecked +centred", said)
+    assert re.search(r"1 \(1-1\) ★ +largest", said), "what was checked before stays so, and is ranked alone"
+    checked = {name: read_record(results / "toy-v1" / name / "0.json").checked for name in ("largest", "centred")}
+    assert checked == {"largest": True, "centred": False}
+
+
 def test_without_the_package_the_method_is_unknown() -> None:
     with pytest.raises(UnknownName, match="unknown method 'largest'"):
         registry.find(["largest"])
 
 
-def test_a_name_that_is_taken_is_refused_with_both_places(install: Install) -> None:
-    install("from_elsewhere:TAKEN")
-    with pytest.raises(BadMethod, match=r"two methods are named 'msp': in oodbench\.methods\.msp and in from_else"):
-        registry.registry()
+def test_of_two_methods_of_one_name_ours_is_taken_with_a_warning(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install("from_elsewhere:TAKEN", "from_elsewhere:ONE")
+    assert registry.find(["msp"])[0].module == "oodbench.methods.msp"
+    assert registry.find(["largest"])[0].module == "from_elsewhere"
+    (said,) = caplog.messages
+    assert said == (
+        "two methods are named 'msp': that of oodbench (oodbench.methods.msp) is taken, and the one in from_elsewhere "
+        "is not to be had; rename it"
+    )
 
 
 def test_one_method_announced_twice_is_refused(install: Install) -> None:

@@ -111,6 +111,19 @@ def test_an_unknown_row_offers_the_nearest(results) -> None:
         pass
 
 
+def test_a_matrix_restricts_a_folder_and_a_commit_to_it(results, repository, tmp_path) -> None:
+    both = tmp_path / "both"
+    shutil.copytree(results / "made-v1", both / "made-v1")
+    with opened(str(both), results) as whole, opened(str(both), results, "made-v2") as none:
+        assert (whole.what, {matrix for matrix, _ in whole.rows}) == ("folder", {"made-v1"})
+        assert (none.what, none.rows) == ("folder", {})
+    with (
+        opened("right", Path("deep/results"), "made-v1", repository) as one,
+        opened("right", Path("deep/results"), "made-v2", repository) as other,
+    ):
+        assert (one.what, [*one.rows], other.rows) == ("commit", [("made-v1", "msp-t")], {})
+
+
 def test_a_row_is_not_compared_with_a_folder_nor_with_another_matrix(results, tmp_path) -> None:
     with pytest.raises(BadSetting, match="compare two of a kind"):
         compare("made-v1/msp-t", str(results), results)

@@ -73,6 +73,12 @@ def test_old_schemas_stay_readable(schema):
     read_cost(FIXTURES / f"{schema}.cost.json")
 
 
+def test_records_from_before_checks_stay_valid_and_say_nothing_of_them(tmp_path, record):
+    assert read_record(edit(tmp_path / "0.json", record, checked="absent")).checked is None
+    for checked in (True, False, None):
+        assert read_record(edit(tmp_path / "0.json", record, checked=checked)).checked is checked
+
+
 def test_the_fixture_of_this_schema_says_what_it_always_said():
     record = read_record(FIXTURES / "schema-1.json")
     assert (record.matrix, record.method, record.seed, record.status) == ("tiny-v1", "odin", 3, "ok")

@@ -20,6 +20,7 @@ from oodbench.run.execute import alone, execute, graph
 from oodbench.run.forecast import forecast
 from oodbench.run.plan import Job, Skip, plan
 from oodbench.run.registry import Registered, find, registry
+from oodbench.run.standing import standing
 from oodbench.run.tasks import StoreOutputs, TrainModel, guarded
 
 
@@ -63,6 +64,21 @@ def peeks(views):
 
 def reads_labels(views):
     return views.labels.float()
+
+
+def test_what_ran_unchecked_is_made_again_once_its_method_is_vouched_for(context):
+    (msp,) = find(["msp"])
+    unchecked = dataclasses.replace(msp, checked=False)
+    (first,) = run(context, unchecked).records
+    assert first.checked is False
+    (job,) = plan(context.matrix, [unchecked], [0])
+    assert standing(context, job).why == "its record is current"
+    for vouched in (msp, dataclasses.replace(msp, checked=True)):
+        (job,) = plan(context.matrix, [vouched], [0])
+        assert standing(context, job).why == "it ran unchecked, and its method has passed the laws since"
+    (again,) = run(context, msp).records
+    assert again.checked is None
+    assert (again.key, again.scores_sha256) == (first.key, first.scores_sha256)
 
 
 def test_a_second_run_keeps_every_record_and_byte(context):

@@ -14,7 +14,7 @@ from oodbench.cli import main
 
 
 def started(folder: Path, workers: int) -> subprocess.Popen[str]:
-    words = ["run", "toy-v1", "--methods", "waic-glow", "--workers", str(workers)]  # five models, and more to do
+    words = ["run", "toy-v1", "--methods", "deep-ensemble", "--workers", str(workers)]  # five models, and more to do
     places = ["--results", str(folder / "results"), "--cache", str(folder / "cache")]
     return subprocess.Popen(
         [sys.executable, "-m", "oodbench.cli", *words, *places],

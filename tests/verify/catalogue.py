@@ -35,6 +35,7 @@ from tests.verify.made import (
 
 from oodbench.outcomes import Fooled, Outcomes
 from oodbench.records import Changed, Scores
+from oodbench.reruns import COLUMNS as RERUN_COLUMNS
 from oodbench.setfile import Values, read_sets, write_sets
 
 
@@ -61,6 +62,7 @@ SCORES = f"{MATRIX}/msp/0.parquet"
 RECORD = f"{MATRIX}/msp/0.json"
 MODEL = f"{MATRIX}/models/plain/0.json"
 OUTCOMES = f"{MATRIX}/models/plain/0.parquet"
+RERUNS = "reruns.csv"
 OUTSIDE = "0" * 64
 
 
@@ -108,6 +110,13 @@ def swapped(root: Path) -> None:
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(content)
+
+
+def reruns(
+    date: str = "2026-11-28", matrix: str = MATRIX, counts: str = "3,0,0,0", machine: str = "cpu AVX512"
+) -> Callable[[Path], None]:
+    line = f"{date},{matrix},{'ab' * 20},5f0c,0.1,3,{counts},0,{machine}"
+    return write(RERUNS, f"{','.join(RERUN_COLUMNS)}\n{line}\n".encode())
 
 
 def cheat(values: np.ndarray) -> np.ndarray:
@@ -811,6 +820,7 @@ CATALOGUE = (
         RECORD,
         "key is that of",
     ),
+    Forgery("provenance", "a run without checks", field("checked", False), RECORD, "ran unchecked, and has no rank"),
     Forgery("provenance", "no key", field("key", None), RECORD, "key is null"),
     Forgery(
         "recipe",
@@ -1097,5 +1107,13 @@ CATALOGUE = (
         "and lies in the folder of",
     ),
     Forgery("diagnostics", "not finite", diagnostic(b'{"n": NaN}'), DIAGNOSTIC, "holds the number NaN"),
+    Forgery(
+        "history", "a re-run that drifted, not counted", reruns(counts="2,0,0,0"), RERUNS, "line 2 counts 2 records"
+    ),
+    Forgery("history", "of a matrix that is none", reruns(matrix="mine-v1"), RERUNS, "line 2 is of mine-v1"),
+    Forgery(
+        "history", "of a day to come", reruns(date="2999-01-01"), RERUNS, "line 2 is of 2999-01-01, which is still"
+    ),
+    Forgery("history", "markup", reruns(machine="<b>cpu</b>"), RERUNS, "line 2: machine"),
 )
 """What `oodbench verify` finds by itself; `tests.verify.rerun_only` has what only a re-run does."""

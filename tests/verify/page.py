@@ -94,6 +94,17 @@ fixed. An AUROC may differ by 0.0005 within one class of machine, by 0.002 withi
 between kinds; an FPR95 must lie in its 95 % interval; any other number of a record may differ by 0.1 %, between
 classes by 5 %.
 
+**Submissions.** A folder that `oodbench submit` made (source, records, scores, a manifest and the text of a pull
+request) is verified whole: every file is in the manifest with its sha256 and its size, and lies where a
+submission has such files; methods, matrices and seeds are those of the results; source is text in UTF-8, of a
+megabyte a file at most, without characters that are not seen, and has the module that the manifest names. It
+is not imported, not parsed, not run. Methods that are new are named by the manifest. `tests/submission` has a
+test of each way to tamper with one.
+
+**History.** `--history results/reruns.csv` appends a line with what the re-run came to, the draw and the commit in it:
+`make sample` does that for a share of a matrix, the nightly workflow commits it, and the page of the matrix
+says what all of them came to. As long as the results are those of then, the same draw draws the same records.
+
 ## How each field is verified
 
 {sorted}

@@ -13,6 +13,7 @@ from oodbench.outcomes import Outcomes
 from oodbench.records import SEAL, read_model, read_record
 from oodbench.report.numbers import COLUMNS
 from oodbench.report.rank_table import COLUMNS as RANK_COLUMNS
+from oodbench.reruns import COLUMNS as RERUN_COLUMNS
 from oodbench.verify.sorting import SCHEMAS, SORTED, counts, leaves, only_by_running
 from oodbench.verify.state import State
 from oodbench.verify.verified import told, verify
@@ -29,6 +30,7 @@ def test_every_kind_of_file_and_every_column_is_sorted() -> None:
     assert set(SORTED) == set(PLACES)
     assert set(SORTED["metrics"]) == {*COLUMNS, "inputs"}
     assert set(SORTED["ranks"]) == set(RANK_COLUMNS)
+    assert set(SORTED["reruns"]) == set(RERUN_COLUMNS)
     assert set(SORTED["scores"]) == {"kind", "set", "index", "score", SEAL}
     assert set(SORTED["outcomes"]) == {"kind", "set", "index", "wrong", SEAL}
     assert Outcomes.__dataclass_fields__.keys() == {"correct", "attacks"}

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from oodbench.check import declarations, scoring, side_effects
+from oodbench.check.notes import notes_of
 from oodbench.check.trial import Trial
 from oodbench.contract import Method
 from oodbench.errors import BadMethod, UnknownName
@@ -159,12 +160,13 @@ def excuses(entry: Registered) -> Mapping[str, str]:
     return excused.get(entry.method.name, {})
 
 
-def check_methods(names: list[str], every: bool) -> tuple[str, bool]:
-    """Return a line for each (method, law), a sum, and whether all is well.
+def check_methods(names: list[str], every: bool, *, verbose: bool = False) -> tuple[str, bool]:
+    """Return a line for each law that is broken and each note, a sum, and whether all is well.
 
     Args:
         names: Registered methods, in-tree or from installed packages.
         every: Check all that are registered.
+        verbose: Also a line for each law that holds or was skipped.
 
     Raises:
         UnknownName: no such method; the nearest is offered.
@@ -176,10 +178,22 @@ def check_methods(names: list[str], every: bool) -> tuple[str, bool]:
     lines = []
     count: Counter[str] = Counter()
     for entry in entries:
-        for check in checks_of(entry.method, excuses(entry)):
+        checks = checks_of(entry.method, excuses(entry))
+        for check in checks:
             verdict = check.run()
             count[verdict.status] += 1
-            lines.append(f"{check.method.name:16} {check.law.name:24} {verdict}")
+            if verbose or not verdict.well:
+                lines.append(f"{check.method.name:16} {check.law.name:24} {verdict}")
+        for note in _notes(checks):
+            count["note"] += 1
+            lines.append(f"{entry.method.name:16} {'note':24} {note}")
     methods = "1 method" if len(entries) == 1 else f"{len(entries)} methods"
-    lines.append(f"{methods}: {count['ok']} ok, {count['FAILED']} failed, {count['skipped']} skipped")
+    notes = f", {count['note']} to note" if count["note"] else ""
+    lines.append(f"{methods}: {count['ok']} ok, {count['FAILED']} failed, {count['skipped']} skipped{notes}")
     return "\n".join(lines), not count["FAILED"]
+
+
+def _notes(checks: list[Check]) -> list[str]:
+    """Return what is to be told of a method though it breaks no law; nothing of one whose scores are not finite."""
+    examination = checks[0].examination
+    return list(notes_of(examination.trial)) if examination.verdict(FINITE).status == "ok" else []

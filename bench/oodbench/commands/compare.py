@@ -18,12 +18,15 @@ def add(verb: Verb) -> None:
         "  oodbench compare tiny-v1/msp tiny-v1/energy\n"
         "  oodbench compare msp odin --matrix fashion-mnist-v2\n"
         "  oodbench compare results build/nightly/results --fail-on regression --json report.json\n"
+        "  oodbench compare main HEAD --matrix tiny-v1\n"
         "  oodbench compare main HEAD --fail-on regression unversioned\n"
         "  docs/compare.md says what each verdict means.",
     )
     sub.add_argument("before", metavar="A", help=SIDE)
     sub.add_argument("after", metavar="B", help="likewise; B is told beside A")
-    sub.add_argument("--matrix", help="of both, where A and B are names of methods")
+    sub.add_argument(
+        "--matrix", help="of both: A and B may then be names of methods; of folders and commits, this matrix alone"
+    )
     sub.add_argument(
         "--metrics", nargs="+", metavar="METRIC", help="ranking metrics to test (default: those that have ranks)"
     )

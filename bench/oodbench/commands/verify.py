@@ -37,6 +37,9 @@ def add_options(sub: argparse.ArgumentParser, share: Callable[[str], float], see
         metavar="NONCE",
         help="the verifier's part of the draw, which the records' sha256 is the other part of (default: a new one)",
     )
+    again.add_argument(
+        "--history", type=Path, metavar="FILE", help="append a line with what came of them, as results/reruns.csv"
+    )
     again.add_argument("--methods", nargs="+", metavar="METHOD", help="draw from these (default: all)")
     again.add_argument("--seeds", nargs="+", type=seed, metavar="SEED", help="default: the matrix's own")
 

@@ -59,13 +59,13 @@ def opened(
 ) -> Iterator[Side]:
     """Yield what a user's word stands for, for as long as the block runs.
 
-    A word is tried as, in this order: a row `MATRIX/METHOD`, with or without `@VERSION`, or with `matrix` a method's
-    name; a folder; a commit, branch or tag.
+    A word is tried as, in this order: a row `MATRIX/METHOD`, with or without `@VERSION`, or with `matrix` the name of a
+    method that has results there; a folder; a commit, branch or tag.
 
     Args:
         said: The word.
         results: Folder of results that rows are of, and that is looked into at a commit.
-        matrix: What rows are of.
+        matrix: What rows are of; of a folder or a commit the one matrix that is looked at.
         folder: Inside the repository that commits are of; the present one by default.
         read: Endings of the files of a commit that are needed.
 
@@ -74,13 +74,27 @@ def opened(
         BadRecord: A record is broken.
         UnknownName: There is no such row; the nearest is offered.
     """
-    if matrix is not None or ROW.fullmatch(said):
-        yield Side(said, "row", results, _row(Id.read(said if matrix is None else f"{matrix}/{said}"), results))
+    row = said if matrix is None else f"{matrix}/{said}"
+    if ROW.fullmatch(row) and (matrix is None or _holds(results, row)):
+        yield Side(said, "row", results, _row(Id.read(row), results))
     elif Path(said).is_dir():
-        yield Side(said, "folder", Path(said), rows_of(Path(said)))
+        yield Side(said, "folder", Path(said), rows_of(Path(said), matrix))
+    elif matrix is not None and not _is_commit(said, folder or Path()):
+        yield Side(said, "row", results, _row(Id.read(row), results))
     else:
         with at_commit(said, results, folder or Path(), read) as place:
-            yield Side(said, "commit", place, rows_of(place))
+            yield Side(said, "commit", place, rows_of(place, matrix))
+
+
+def _holds(results: Path, row: str) -> bool:
+    return (results / row.partition("@")[0]).is_dir()
+
+
+def _is_commit(said: str, folder: Path) -> bool:
+    try:
+        return bool(_git(folder, said, "rev-parse", "--verify", "--end-of-options", f"{said}^{{commit}}"))
+    except BadSetting:
+        return False
 
 
 def rows_of(results: Path, matrix: str | None = None) -> Rows:

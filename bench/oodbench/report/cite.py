@@ -25,7 +25,8 @@ from oodbench.report.ids import MEAN, Id, row_version
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.numbers import RANKED_BY, numbers
 from oodbench.report.rank_table import FILE as RANKS
-from oodbench.report.standings import MatrixResults, Standings, matrices_of
+from oodbench.report.rank_table import NOT_CHECKED
+from oodbench.report.standings import UNCHECKED, MatrixResults, Standings, matrices_of, ran_unchecked
 from oodbench.report.values import MODEL, means, values
 
 
@@ -226,6 +227,7 @@ def _conditions(matrix: MatrixResults, here: Id) -> str:
     first = records[0]
     seeds = _seeds([record.seed for record in records])
     shared = f", {NOTE}" if shares_members(records) else ""
+    shared += f", {UNCHECKED}: {NOT_CHECKED}" if ran_unchecked(records) else ""
     tuned = f"tuned on {first.tuning_access}" if first.tuning_access != "none" else "not tuned"
     where = f"matrix {here.matrix}, in-set {first.in_set}, scale {first.scale}"
     return f"{where}, {seeds}{shared}, {tuned}; {_made(records)}; id {here}"

@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from oodbench import reruns
 from oodbench.data.matrix import Matrix
 from oodbench.given import AT, method_of
 from oodbench.measure.kinds import COVARIATE, averaged
@@ -41,12 +42,12 @@ from oodbench.report.models import (
 )
 from oodbench.report.numbers import RANKED_BY, RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
-from oodbench.report.rank_table import ranks_of_all_said, ranks_said
+from oodbench.report.rank_table import NOT_CHECKED, ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
 from oodbench.report.robustness import error_table, robustness_said, robustness_table
 from oodbench.report.sets import MOST_SETS, set_table
 from oodbench.report.site import COMMAND, MARK, PICTURE, WHOLE, Pages, Site, sweep_picture, to
-from oodbench.report.standings import MatrixResults, Standings
+from oodbench.report.standings import UNCHECKED, MatrixResults, Standings, ran_unchecked
 from oodbench.report.superseded import MARK as MARKED
 from oodbench.report.superseded import changes
 from oodbench.report.tables import (
@@ -219,6 +220,7 @@ def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], els
     kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
     parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
     parts += _superseded(site, matrix.name)
+    parts += filter(None, [reruns.said(site.reruns, matrix.name)])
     parts += site.picture(here, matrix, PICTURE, _pictured(matrix))
     whole = f"FPR95 and rank of every method on {matrix.name}"
     parts += [folded("All rows as a picture", one) for one in site.picture(here, matrix, WHOLE, whole)]
@@ -415,6 +417,7 @@ def _made_with(records: Sequence[Record]) -> str:
         *([f"- model: {', '.join(f'`{name}`' for name in sorted(models))}"] if models else []),
         *([f"- judged on the errors of `{', '.join(sorted(references))}`"] if references else []),
         *([f"- {NOTE}"] if shares_members(records) else []),
+        *([f"- {UNCHECKED}: {NOT_CHECKED}"] if ran_unchecked(records) else []),
     ]
     parts = ["\n".join(facts)]
     words = ("Parameter", "Value", "")

@@ -7,7 +7,7 @@ from io import StringIO
 from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranks import Ranked
 from oodbench.report.numbers import RANKINGS
-from oodbench.report.standings import MAY_BE_BEST, MatrixResults, Standings
+from oodbench.report.standings import MAY_BE_BEST, UNCHECKED, MatrixResults, Standings
 
 FILE = "ranks.csv"
 
@@ -28,6 +28,12 @@ COLUMNS = (
 )
 """Of the file: place, 95 % interval of the true rank, and mean stand only where no seed and no set is missing."""
 
+NOT_CHECKED = (
+    "it ran before anybody saw that the method keeps the laws of `oodbench check`, as that a score depends on its own "
+    "input alone; its numbers may mean nothing"
+)
+"""What is said of a row that has no rank for this reason."""
+
 ONE_SEED = (
     "With one seed all this speaks of these trained models and other inputs: what another training run would change "
     "cannot be seen."
@@ -38,8 +44,9 @@ def ranks_said(standings: Standings, metrics: Sequence[str] = RANKINGS) -> str:
     """Return what the ranks of a table claim that is in the order of the first metric."""
     methods, seeds = len(standings.ranked), len(standings.all_seeds)
     if not methods:
-        return "No method has every seed and set of the matrix, so none has a rank."
-    if methods == 1:
+        why = "" if UNCHECKED in standings.ranks.values() else "every seed and set of the matrix, so none has "
+        said = [f"No method has {why}a rank."]
+    elif methods == 1:
         said = ["One method has a rank."]
     else:
         said = [_said(metrics[0], str(methods), "each method", str(methods - 1), seeds)]
@@ -47,8 +54,10 @@ def ranks_said(standings: Standings, metrics: Sequence[str] = RANKINGS) -> str:
         said.append(f"{MAY_BE_BEST}: with 95 % confidence the best of the {methods} is {best}.")
         said += [_also(metric, standings.ranked_by[metric]) for metric in metrics[1:]]
         said += [ONE_SEED] if seeds == 1 else []
-    if methods < len(standings.ranks):
+    if 0 < methods < len(standings.ranks):
         said.append("A method without every seed and set has no rank, and says how many it has.")
+    if UNCHECKED in standings.ranks.values():
+        said.append(f"A row that is {UNCHECKED} has none: {NOT_CHECKED}.")
     return " ".join(said)
 
 

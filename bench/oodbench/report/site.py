@@ -4,6 +4,7 @@ import posixpath
 from difflib import unified_diff
 from pathlib import Path
 
+from oodbench import reruns
 from oodbench.given import method_of
 from oodbench.report.markdown import link
 from oodbench.report.standings import MatrixResults, Standings
@@ -37,6 +38,7 @@ class Site:
         folder: Folder of all others, relative to that file.
         results: Folder of results.
         superseded: What has changed since rows were made, by matrix and method.
+        reruns: Samples of records that were made again.
     """
 
     def __init__(self, results: Path, index: str) -> None:
@@ -44,6 +46,7 @@ class Site:
         self.folder = f"docs/{Path(index).stem}"
         self.results = results
         self.superseded = superseded(results)
+        self.reruns = reruns.read(results)
 
     @property
     def choice(self) -> str:

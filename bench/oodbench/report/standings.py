@@ -73,8 +73,8 @@ class Standings:
 
     @cached_property
     def ranked_by(self) -> dict[str, tuple[Ranked, ...]]:
-        """By metric, the methods that have every seed and set, best first; none whose seeds share members."""
-        complete = [method for method in self.entries if self.has(method).all and not self.shares_members(method)]
+        """By metric, the methods that have every seed and set, best first; none that may not have a rank."""
+        complete = [method for method in self.entries if self.has(method).all and not self.barred(method)]
         return {metric: ranked({one: self._runs(one, metric) for one in complete}, metric) for metric in RANKINGS}
 
     def ranked_among(self, methods: Sequence[str], metric: str = RANKED_BY) -> tuple[Ranked, ...]:
@@ -86,8 +86,8 @@ class Standings:
     def ranks_by(self) -> dict[str, dict[str, str]]:
         """Rank by metric and method, best first: "7 (3-15)", with a star where it may be the best.
 
-        Methods without a rank say what they lack, "4 of 5 seeds", or that their seeds share members; they follow, by
-        the mean of what they have.
+        Methods without a rank say what they lack, "4 of 5 seeds", or what bars them; they follow, by the mean of what
+        they have.
         """
         return {metric: self._ranks(metric) for metric in RANKINGS}
 
@@ -106,6 +106,12 @@ class Standings:
     def shares_members(self, method: str) -> bool:
         """Whether a method's seeds are ensembles of the same members, and so no sample of training runs."""
         return shares_members(self.records(method))
+
+    def barred(self, method: str) -> str:
+        """Return why a method may have no rank though nothing is missing: it ran unchecked, or shares members."""
+        if ran_unchecked(self.records(method)):
+            return UNCHECKED
+        return SHARED if self.shares_members(method) else ""
 
     def records(self, method: str) -> list[Record]:
         """Return a method's records, in order of seed."""
@@ -146,7 +152,11 @@ class Standings:
         sign = -1 if METRICS[metric].higher_is_better else 1
         means = {method: self.over_sets(metric, method, averaged(self.columns)) for method in self.entries}
         rest = sorted((mean is None, sign * mean.mean if mean else 0.0, method) for method, mean in means.items())
-        return ranks | {method: self.has(method).lacking or SHARED for _, _, method in rest if method not in ranks}
+        return ranks | {
+            method: self.has(method).lacking or self.barred(method) or NO_MEAN
+            for _, _, method in rest
+            if method not in ranks
+        }
 
     def _runs(self, method: str, metric: str) -> dict[int, Run]:
         ordered = sorted(averaged(self.columns))  # the order in which the draws were averaged
@@ -160,8 +170,20 @@ class Standings:
         return runs
 
 
+UNCHECKED = "unchecked"
+"""What stands for the rank of a method that ran though nobody knew that it keeps the laws of `oodbench check`."""
+
 SHARED = "shared members"
 """What stands for the rank of a method whose seeds are ensembles of the same members."""
+
+
+NO_MEAN = "no set has a mean"
+"""What stands for the rank of a method where a kind of failure has only sets that no mean has."""
+
+
+def ran_unchecked(records: Iterable[Record]) -> bool:
+    """Whether any of a method's records was made with `--unchecked`."""
+    return any(record.checked is False for record in records)
 
 
 def rank_text(one: Ranked) -> str:

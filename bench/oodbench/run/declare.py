@@ -9,15 +9,13 @@ from oodbench.identity import declared
 from oodbench.run.models import describe
 from oodbench.run.plan import Skip, plan
 from oodbench.run.records import declared_versions, detector_fields
-from oodbench.run.registry import Registered, registry
+from oodbench.run.registry import IN_TREE, Registered, registry
 from oodbench.store import digest
-
-PREFIX = "oodbench.methods."
 
 
 def made() -> Declared:
     """Return what the methods of this repository declare."""
-    entries = [entry for entry in registry().values() if entry.module.startswith(PREFIX)]
+    entries = [entry for entry in registry().values() if entry.in_tree]
     groups: dict[str, str] = {}
     by_method: dict[str, dict[str, dict[str, Row]]] = {entry.method.name: {} for entry in entries}
     for matrix in load_matrices().values():
@@ -47,7 +45,7 @@ def _of(entry: Registered, recipes: str) -> Of:
     paper = method.paper
     said: Of = {
         "title": method.title,
-        "module": entry.module.removeprefix(PREFIX),
+        "module": entry.module.removeprefix(IN_TREE),
         "citation": {"authors": paper.authors, "title": paper.title, "year": paper.year, "url": paper.url},
         "tuning": method.tuning_access,
         "fits_on_labels": "labels" in method.detector.fits_on,

@@ -46,7 +46,7 @@ def renewed(text: str) -> str:
 def in_tree() -> list[listed.Line]:
     """Return a line a method of this repository, in order of their names."""
     entries = sorted(registry().values(), key=lambda entry: entry.method.name)
-    return [catalog.line_of(entry) for entry in entries if entry.module.startswith("oodbench.methods.")]
+    return [catalog.line_of(entry) for entry in entries if entry.in_tree]
 
 
 def path() -> Path:

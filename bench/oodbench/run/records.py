@@ -65,6 +65,7 @@ def identity(context: Context, job: Job | Skip, key: str | None = None, tuned: T
         "title": method.title,
         "citation": Citation(authors=paper.authors, title=paper.title, year=paper.year, url=paper.url),
         "parameters": parameters(job, tuned),
+        "checked": job.entry.checked,
         "tuning_access": tuning_access(context.matrix, method),
         "fits_on_labels": "labels" in method.detector.fits_on,
         "recipe": describe(job.recipe),

@@ -1,6 +1,7 @@
 """All methods by name: those in `methods/`, and those that installed packages announce under `oodbench.methods`."""
 
 import importlib
+import logging
 import pkgutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,24 +12,50 @@ from oodbench.contract import Method
 from oodbench.errors import BadMethod, UnknownName
 from oodbench.run.catalog import GROUP
 
+log = logging.getLogger(__name__)
+
+IN_TREE = "oodbench.methods."
+"""What the names of the modules of this repository's methods begin with."""
+
 
 @dataclass(frozen=True)
 class Registered:
-    """A method and the module that defines it."""
+    """A method and the module that defines it.
+
+    Attributes:
+        checked: Whether it has passed the cheap laws here, before it runs; None where nobody asked, as of a method of
+            this repository, whose laws are tested at every change.
+    """
 
     method: Method
     module: str
+    checked: bool | None = None
+
+    @property
+    def in_tree(self) -> bool:
+        """Whether it is one of this repository."""
+        return self.module.startswith(IN_TREE)
 
 
 @cache
 def registry() -> dict[str, Registered]:
-    """Return every method by name.
+    """Return every method by name; where a package has the name of a method of this repository, ours, with a warning.
 
     Raises:
-        BadMethod: two methods share a name, or a file or entry point holds none.
+        BadMethod: two files, or two packages, have a method of one name, or a file or entry point holds none.
     """
+    ours, theirs = _distinct(_in_tree()), _distinct(_plugins())
+    for name in ours.keys() & theirs.keys():
+        log.warning(
+            "two methods are named %r: that of oodbench (%s) is taken, and the one in %s is not to be had; rename it",
+            *(name, ours[name].module, theirs[name].module),
+        )
+    return ours | {name: entry for name, entry in theirs.items() if name not in ours}
+
+
+def _distinct(entries: Iterable[Registered]) -> dict[str, Registered]:
     found: dict[str, Registered] = {}
-    for entry in (*_in_tree(), *_plugins()):
+    for entry in entries:
         name = entry.method.name
         if name in found:
             raise BadMethod(

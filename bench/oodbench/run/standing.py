@@ -48,6 +48,8 @@ def standing(context: Context, job: Job) -> Standing:
         return Standing(None, f"its record says {record.status}: {record.reason}")
     if record.key != record_key(context, job):
         return Standing(None, "its record is of other versions, parameters or data")
+    if record.checked is False and job.entry.checked is not False:
+        return Standing(None, "it ran unchecked, and its method has passed the laws since")
     moved = context.guard.moved_in_method(job.entry, _made(record)) if context.guard is not None else frozenset()
     if moved:
         why = (

@@ -7,8 +7,10 @@ in results cannot know what will be drawn, and whoever verifies them cannot choo
 import math
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -20,12 +22,14 @@ from oodbench.errors import BadSetting
 from oodbench.measure.cells import Cell, cells, measure
 from oodbench.measure.kinds import shifted_sets
 from oodbench.records import Record, model_paths, read_model, read_record, record_paths, verify
+from oodbench.reruns import Sample
 from oodbench.run.context import Context
 from oodbench.run.execute import execute
 from oodbench.run.graph import Backend
 from oodbench.run.machine import kind_of, machine_class
 from oodbench.run.model_records import outcomes_of
 from oodbench.run.plan import Job, Skip
+from oodbench.run.provenance import git
 from oodbench.run.workspace import Workspace
 from oodbench.store import digest, file_sha256
 
@@ -236,6 +240,25 @@ def told(context: Context, reruns: Sequence[Rerun], draw: str) -> str:
     sums = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     title = f"{context.matrix.name}: {len(reruns)} records made again (draw {draw}), points of percent"
     return f"{title}\n{tabulate(rows, headers, 'simple', disable_numparse=True)}\n{sums}{_elsewhere(context, reruns)}"
+
+
+def sampled(context: Context, reruns: Sequence[Rerun], draw: str, share: float) -> Sample:
+    """Return re-runs as a line of the history."""
+    counts = Counter(one.verdict for one in reruns)
+    return Sample(
+        date=datetime.now(UTC).date(),
+        matrix=context.matrix.name,
+        commit=git().commit or "",
+        draw=draw,
+        share=share,
+        records=len(reruns),
+        same_bytes=counts["same bytes"],
+        within_tolerance=counts["within tolerance"],
+        drifted=counts["drifted"],
+        failed=counts["failed"],
+        auroc=max(one.auroc for one in reruns),
+        machine=machine_class(context.workspace.device),
+    )
 
 
 def _elsewhere(context: Context, reruns: Sequence[Rerun]) -> str:

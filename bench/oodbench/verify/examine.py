@@ -154,7 +154,11 @@ def _of_matrix(name: str, record: Record, against: Against) -> Iterator[str]:
 
 
 def _of_method(name: str, record: Record, against: Against) -> Iterator[str]:
+    if record.checked is False:
+        yield f"ran unchecked, and has no rank: make it again without --unchecked (oodbench check {record.method})"
     if against.facts is None:
+        if against.new and record.checked is None and record.status == "ok":
+            yield "checked is null: no run says that this new method passed the checks that a rank asks for"
         if not against.new:
             yield f"no method here has the row {record.method!r} in {record.matrix}; is it new? --new {record.method}"
         return

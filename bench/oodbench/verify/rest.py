@@ -4,6 +4,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from oodbench.data.fixed import parse
 from oodbench.data.matrix import known_matrix
@@ -11,6 +12,7 @@ from oodbench.data.published import PUBLISHED, matrix_sha256
 from oodbench.declarations import facts
 from oodbench.errors import BadCard, OodbenchError
 from oodbench.report.superseded import SupersededRows
+from oodbench.reruns import history
 from oodbench.verify.bounded import content, json_of
 from oodbench.verify.entries import Folder
 from oodbench.verify.faults import Fault
@@ -44,6 +46,7 @@ def rest(tree: Tree, folder: Folder, superseded: dict[str, set[str]]) -> Iterato
     yield from _pinned(tree)
     yield from _not_superseded(folder, superseded)
     yield from _look_alikes(folder)
+    yield from _reruns(tree)
     for name in tree.of("picture"):
         yield from _picture(tree, name)
     for name in tree.of("diagnostic"):
@@ -109,6 +112,22 @@ def _look_alikes(folder: Folder) -> Iterator[Fault]:
         like = known.get(skeleton(base))
         if like is not None and like != base:
             yield Fault(f"{matrix}/{method}", f"looks like {like}, which is another method; rename it")
+
+
+def _reruns(tree: Tree) -> Iterator[Fault]:
+    """Yield lines of the history of re-runs that are none, that lie in time to come, or are of no matrix."""
+    for name in tree.of("reruns"):
+        try:
+            samples = history(content(tree.root / name, LARGEST["reruns"]).decode("utf-8"))
+        except (OodbenchError, ValueError) as error:
+            yield Fault(name, str(error))
+            continue
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+        for at, one in enumerate(samples, 2):
+            if known_matrix(one.matrix) is None:
+                yield Fault(name, f"line {at} is of {one.matrix}, which is no matrix of this oodbench")
+            if one.date > tomorrow:
+                yield Fault(name, f"line {at} is of {one.date.isoformat()}, which is still to come")
 
 
 def _picture(tree: Tree, name: str) -> Iterator[Fault]:

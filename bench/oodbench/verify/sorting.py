@@ -14,12 +14,14 @@ from pydantic import BaseModel
 from oodbench.records import SEAL
 from oodbench.report.numbers import COLUMNS
 from oodbench.report.rank_table import COLUMNS as RANK_COLUMNS
+from oodbench.reruns import COLUMNS as RERUN_COLUMNS
 from oodbench.schema import Cost, ModelRecord, Record
 
 How = Literal["recomputed", "cross-checked", "re-runnable"]
 
 RERUN = "oodbench verify {matrix} --rerun 0.02"
 REMAKE = "oodbench run {matrix} --methods {method} --seeds {seed} --results elsewhere"
+CHECK = "oodbench check {method}"
 PLAN = "oodbench plan {matrix} --methods {method}"
 TABLE = "oodbench table"
 DIAGNOSE = "oodbench diagnose {diagnostic} {matrix} --method {method} --seed {seed}"
@@ -70,6 +72,7 @@ RECORD = {
     "parameters.default": _checked(METHOD),
     "parameters.chosen": _again(),
     "parameters.undecided": _again(),
+    "checked": _again(CHECK),
     "facts": _again(),
     "tuning_access": _checked(METHOD, MATRIX),
     "fits_on_labels": _checked(METHOD),
@@ -178,6 +181,13 @@ OUTCOMES = {
 METRICS_TABLE = {name: _computed("all scores") for name in (*COLUMNS, "inputs")}
 RANKS_TABLE = {name: _computed("all scores") for name in RANK_COLUMNS}
 
+SAMPLE = "oodbench verify {matrix} --rerun {share} --draw {draw}"
+RERUNS_TABLE = {name: _again(SAMPLE) for name in RERUN_COLUMNS} | {
+    "matrix": _checked("the matrices of this repository"),
+    "records": _computed("what came of them"),
+}
+"""A draw can be made again where the results, and the code's commit, are those of then."""
+
 PINNED = _checked("its sha256 in oodbench/verify/pins.json")
 
 SORTED: dict[str, dict[str, Sorted]] = {
@@ -188,6 +198,7 @@ SORTED: dict[str, dict[str, Sorted]] = {
     "outcomes": OUTCOMES,
     "metrics": METRICS_TABLE,
     "ranks": RANKS_TABLE,
+    "reruns": RERUNS_TABLE,
     "claims": {"*": PINNED},
     "reported": {"*": PINNED},
     "superseded": {"*": PINNED},

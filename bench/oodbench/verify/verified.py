@@ -10,6 +10,7 @@ from oodbench.errors import BadRecord
 from oodbench.verify.across import across
 from oodbench.verify.entries import Folder, examine_folder
 from oodbench.verify.faults import Fault
+from oodbench.verify.handed_in import handed_in
 from oodbench.verify.rest import rest, superseded_rows
 from oodbench.verify.sorting import counts, only_by_running
 from oodbench.verify.state import State
@@ -70,7 +71,7 @@ def verify(
     Args:
         path: As `place` takes it.
         against: Results that are believed: what both have must be alike, and nobody's scores may be those of others.
-        new: Rows of methods that this repository does not have yet.
+        new: Rows of methods that this repository does not have yet; a submission's manifest names its own.
         state: What was found before.
         workers: Processes that measure.
 
@@ -81,11 +82,15 @@ def verify(
     state = state or State(None)
     root, only = place(path)
     tree = walk(root, only)
+    about: list[Fault] = []
+    if only is None and root == path / "results":
+        about, unknown = handed_in(path, tree)
+        new = (*new, *unknown)
     superseded, faults = superseded_rows(walk_root(root, only, tree))
     folder = examine_folder(tree, state, superseded, new, workers)
     beside = _beside(against, root, {name.split("/")[0] for name in tree.of("record")}, state, workers)
     faults += specials(path) if root == path / "results" else []
-    faults += [*tree.faults, *folder.faults, *across(folder, beside), *rest(tree, folder, superseded)]
+    faults += [*about, *tree.faults, *folder.faults, *across(folder, beside), *rest(tree, folder, superseded)]
     if only is None and (tree.of("metrics") or tree.of("ranks")):
         faults += tables(folder)
         faults += _gone(folder, beside)

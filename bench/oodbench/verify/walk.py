@@ -37,6 +37,7 @@ PLACES = {
     "superseded": r"superseded\.toml",
     "metrics": r"metrics\.parquet",
     "ranks": r"ranks\.csv",
+    "reruns": r"reruns\.csv",
 }
 """What a file is, by where it lies; the first that fits."""
 
@@ -51,6 +52,7 @@ LARGEST = {
     "claims": 1 << 20,
     "superseded": 1 << 20,
     "ranks": 16 << 20,
+    "reruns": 4 << 20,
 }
 """Bytes of a file; those of tables follow from their matrices (`oodbench.verify.tables`)."""
 
@@ -104,6 +106,21 @@ def specials(folder: Path) -> list[Fault]:
     return faults
 
 
+def plain_files(folder: Path) -> dict[str, int]:
+    """Return the plain files below a folder, by name, and the size of each; links are not followed.
+
+    Raises:
+        BadRecord: There are more than any results have.
+    """
+    found = {}
+    for count, (name, mode, size) in enumerate(_entries(folder, "", 0)):
+        if count >= MOST_FILES:
+            raise BadRecord(f"{folder}: holds more than {MOST_FILES} files")
+        if stat.S_ISREG(mode):
+            found[name] = size
+    return found
+
+
 def _entries(folder: Path, above: str, depth: int) -> Iterator[tuple[str, int, int]]:
     """Yield name, mode and size of all that is no plain folder; no link is followed."""
     with os.scandir(folder) as found:
@@ -112,7 +129,7 @@ def _entries(folder: Path, above: str, depth: int) -> Iterator[tuple[str, int, i
             about = entry.stat(follow_symlinks=False)
             if not stat.S_ISDIR(about.st_mode):
                 yield name, about.st_mode, about.st_size
-            elif depth >= DEEPEST or _place(name) is not None:
+            elif depth >= DEEPEST or place_of(name) is not None:
                 yield name, about.st_mode, 0
             elif entry.name == ".cache" and not above:
                 continue
@@ -121,7 +138,7 @@ def _entries(folder: Path, above: str, depth: int) -> Iterator[tuple[str, int, i
 
 
 def _sort(tree: Tree, name: str, mode: int, size: int) -> None:
-    kind = _place(name)
+    kind = place_of(name)
     if not stat.S_ISREG(mode):
         what = next((word for test, word in SPECIAL if test(mode)), "no plain file")
         tree.faults.append(Fault(name, f"is {what}; expected plain files in folders, and nothing else is read"))
@@ -134,7 +151,8 @@ def _sort(tree: Tree, name: str, mode: int, size: int) -> None:
         tree.files.setdefault(kind, []).append(name)
 
 
-def _place(name: str) -> str | None:
+def place_of(name: str) -> str | None:
+    """Return what a file of results is, by where it lies; None where nothing lies there."""
     return next((kind for kind, pattern in PLACES.items() if re.fullmatch(pattern, name)), None)
 
 
