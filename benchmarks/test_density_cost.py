@@ -1,6 +1,6 @@
 """What a log density costs beside the plain classifier's pass: time and memory to score 1,000 images.
 
-Recipes are those of fashion-mnist-v1 (scale cpu, 28x28 grey). Weights are untrained: no layer's work depends on them.
+Recipes are those of fashion-mnist-v2 (scale cpu, 28x28 grey). Weights are untrained: no layer's work depends on them.
 Every model has a process of its own, which takes turns with the classifier; the least of several processor times
 counts. Memory is how far the process's peak rises above what it holds with weights and images already there.
 """
@@ -58,7 +58,7 @@ class Cost(NamedTuple):
 def scorer(name: str, images: Inputs) -> Callable[[], object]:
     """Return the scoring of all images by a fresh model."""
     recipe, detector = SCORED[name]
-    matrix = find_matrix("fashion-mnist-v1")
+    matrix = find_matrix("fashion-mnist-v2")
     recipe = recipe.sized(matrix.scale, matrix.training)
     net = start(recipe, in_set(matrix), torch.zeros(0), 0).net.eval().requires_grad_(False)
     model = Trained(net.to(memory_format=torch.channels_last), torch.device("cpu"))

@@ -238,7 +238,7 @@ def parser() -> argparse.ArgumentParser:
         "show",
         show,
         "Draw what a method scores right, wrong, out-set, attacked and corrupted inputs, from the stored scores.",
-        "  oodbench show tiny-v1 msp\n  oodbench show fashion-mnist-v1 knn --seed 3 --out pictures",
+        "  oodbench show tiny-v1 msp\n  oodbench show fashion-mnist-v2 knn --seed 3 --out pictures",
     )
     sub.add_argument("matrix", metavar="MATRIX", help="name of a matrix with records")
     sub.add_argument("method", metavar="METHOD", help="a method with a record there")

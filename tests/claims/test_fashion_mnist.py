@@ -1,4 +1,4 @@
-"""What the papers say of methods, and what else is plain to see, in the committed scores of fashion-mnist-v1.
+"""What the papers say of methods, and what else is plain to see, in the committed scores of fashion-mnist-v2.
 
 The papers' claims of two methods are data: `results/claims.toml`, and `docs/claims.md` says what came of each.
 """
@@ -34,7 +34,7 @@ def test_a_reason_that_is_called_tested_is_what_the_scores_show(claim):
 
 @cache
 def numbers():
-    return table(ROOT, "fashion-mnist-v1").set_index(["method", "set", "metric"]).sort_index()
+    return table(ROOT, "fashion-mnist-v2").set_index(["method", "set", "metric"]).sort_index()
 
 
 def auroc(method: str, name: str) -> list[float]:

@@ -214,6 +214,6 @@ def test_a_plan_skips_what_does_not_fit() -> None:
     skipped, job = plan(find_matrix("imagenet-v1"), both, [0])
     assert isinstance(skipped, Skip) and "ib-inn-imagenet-2" in skipped.reason
     assert not isinstance(job, Skip)
-    job, skipped = plan(find_matrix("fashion-mnist-v1"), both, [0])
+    job, skipped = plan(find_matrix("fashion-mnist-v2"), both, [0])
     assert isinstance(skipped, Skip) and "1x28x28" in skipped.reason
     assert not isinstance(job, Skip)

@@ -13,7 +13,7 @@ def add(verb: Verb) -> None:
         cite,
         "Print a number with its interval, inputs and conditions, and BibTeX of the paper, the data and this release.",
         "  oodbench cite tiny-v1/odin@1#ood/glyphs/fpr95\n"
-        "  oodbench cite fashion-mnist-v1/mahalanobis-b@1#ood/mean/auroc\n"
+        "  oodbench cite fashion-mnist-v2/mahalanobis-b@1#ood/mean/auroc\n"
         "  oodbench cite tiny-v1/odin@1#model/test/accuracy\n"
         "  oodbench cite tiny-v1\n"
         "  oodbench cite tiny-v1/odin@1#ood --at v0.1.0\n"
@@ -30,7 +30,7 @@ def add(verb: Verb) -> None:
         "Write the numbers of the leaderboard, with spreads, ranks and ids, for other programs: CSV, Parquet, LaTeX, "
         "or a folder that datasets.load_dataset reads, with Croissant metadata.",
         "  oodbench export numbers.csv\n"
-        "  oodbench export numbers.parquet --matrix fashion-mnist-v1 --metric fpr95 auroc\n"
+        "  oodbench export numbers.parquet --matrix fashion-mnist-v2 --metric fpr95 auroc\n"
         "  oodbench export table.tex --matrix tiny-v1 --kind ood --metric fpr95 --method msp odin knn\n"
         "  oodbench export build/numbers",
     )

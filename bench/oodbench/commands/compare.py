@@ -16,7 +16,7 @@ def add(verb: Verb) -> None:
         "Compare two methods of a matrix, two folders of results, or the results at two commits, on the same inputs: "
         "what is noise, what is better, what is worse.",
         "  oodbench compare tiny-v1/msp tiny-v1/energy\n"
-        "  oodbench compare msp odin --matrix fashion-mnist-v1\n"
+        "  oodbench compare msp odin --matrix fashion-mnist-v2\n"
         "  oodbench compare results build/nightly/results --fail-on regression --json report.json\n"
         "  oodbench compare main HEAD --matrix tiny-v1\n"
         "  oodbench compare main HEAD --fail-on regression unversioned\n"

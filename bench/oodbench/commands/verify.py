@@ -10,7 +10,7 @@ from oodbench.errors import BadRecord
 
 EXAMPLES = (
     "  oodbench verify\n  oodbench verify results/tiny-v1\n  oodbench verify submission --against results\n"
-    "  oodbench verify tiny-v1 --rerun 0.02\n  oodbench verify fashion-mnist-v1 --rerun 0.01 --draw 5f0c"
+    "  oodbench verify tiny-v1 --rerun 0.02\n  oodbench verify fashion-mnist-v2 --rerun 0.01 --draw 5f0c"
 )
 
 

@@ -4,7 +4,7 @@
     statement = "Outlier Exposure lifts the mean over out-sets"
     source = "Hendrycks 2019, Table 1"
     paper = "97.81 against 89.27 on CIFAR-10"
-    matrix = "fashion-mnist-v1"
+    matrix = "fashion-mnist-v2"
     metric = "auroc"                  # or what is the model's own (OWN), or what a diagnostic finds
     failure = "ood"                   # none for these
     sets = ["mnist-5k"]               # all of the failure's where none are named
