@@ -15,7 +15,7 @@ from oodbench.run.registry import registry
 VERBS = (
     *("list", "plan", "run", "evaluate", "verify", "data", "metrics", "table"),
     *("show", "claims", "diagnostics", "check", "explain", "diagnose"),
-    *("compare", "changes", "cite", "export", "site"),
+    *("compare", "changes", "cite", "export", "new", "site", "submit"),
 )
 
 

@@ -13,7 +13,7 @@ def add(verb: Verb) -> None:
         cite,
         "Print a number with its interval, inputs and conditions, and BibTeX of the paper, the data and this release.",
         "  oodbench cite tiny-v1/odin@1#ood/glyphs/fpr95\n"
-        "  oodbench cite fashion-mnist-v2/mahalanobis-b@1#ood/mean/auroc\n"
+        "  oodbench cite fashion-mnist-v2/mahalanobis-b#ood/mean/auroc\n"
         "  oodbench cite tiny-v1/odin@1#model/test/accuracy\n"
         "  oodbench cite tiny-v1\n"
         "  oodbench cite tiny-v1/odin@1#ood --at v0.1.0\n"
