@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.verify.made import MATRIX, make, set_field
+from tests.verify.made import MATRIX, make, record_at, set_field
 
 from oodbench.cli import main
 from oodbench.errors import BadSetting
+from oodbench.records import read_record
 from oodbench.verify.faults import Fault, shown
 from oodbench.verify.pins import made, path, pins, written
 from oodbench.verify.state import usable
@@ -40,6 +41,16 @@ def test_a_clean_folder_a_matrix_of_it_and_a_matrix_by_name(
     assert verify(clean / MATRIX, *state) == 0
     assert "0 measured now" in capsys.readouterr().out
     assert verify(MATRIX, "--results", clean, *state) == 0
+
+
+def test_a_seed_made_by_another_release_of_torch_may_behave_otherwise(clean: Path, tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    shutil.copytree(clean, root)
+    state = ("--state", tmp_path / "state")
+    set_field(root, "behaviour", {"test": [0.5, 0.75]}, seed=1)
+    assert verify(root, *state) == 1
+    set_field(root, "packages", {**read_record(record_at(root, seed=1)).packages, "torch": "2.11.0"}, seed=1)
+    assert verify(root, *state) == 0
 
 
 def test_a_submission_is_held_against_what_is_believed(

@@ -85,7 +85,7 @@ RECORD = {
     "data.*.n": _checked(MATRIX),
     "versions": _checked(METHOD),
     "source_sha256": _again(HISTORY),
-    "behaviour": _checked("records of the same source and machine"),
+    "behaviour": _checked("records of the same source, class of machine and release of torch"),
     "key": _again(PLAN),
     "git.commit": _again(HISTORY),
     "git.dirty": _checked("false: the code is in a commit"),
