@@ -57,5 +57,5 @@ def test_nothing_is_set_on_a_cpu(coarse):
 
 def test_every_task_of_a_run_works_so():
     task = SimpleNamespace(run=lambda place, report: settings())
-    done = attempt(task, SimpleNamespace(torch_device=torch.device("cuda")), lambda *news: None)
+    done = attempt(task, SimpleNamespace(torch_device=torch.device("cuda"), store=None), lambda *news: None)
     assert done.result == EXACT

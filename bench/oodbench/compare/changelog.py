@@ -35,6 +35,7 @@ CAUSES: Mapping[str, str] = {
     "facts": "facts of the fit",
     "status": "status",
     "reason": "status",
+    "checked": "laws that were not tried",
     "cells": "sets without scores",
     "model": "model",
     "reference": "model",
