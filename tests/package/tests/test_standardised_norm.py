@@ -20,7 +20,7 @@ def test_score_by_loops() -> None:
     rng = np.random.default_rng(0)
     f, x = rng.normal(2, 3, size=(30, 4)), rng.normal(size=(7, 4))
     mu, sigma = f.sum(axis=0) / 30, np.sqrt(((f - f.sum(axis=0) / 30) ** 2).sum(axis=0) / 30)
-    expected = [-sum(abs(row[j] - mu[j]) / (sigma[j] + 0.01) for j in range(4)) / 4 for row in x]
+    expected = [sum(abs(row[j] - mu[j]) / (sigma[j] + 0.01) for j in range(4)) / 4 for row in x]
     data = SimpleNamespace(train=SimpleNamespace(features=torch.from_numpy(f)))
     detector = StandardisedNorm()
     scores = detector.score(detector.fit(data), SimpleNamespace(features=torch.from_numpy(x)))

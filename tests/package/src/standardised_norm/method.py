@@ -1,11 +1,12 @@
-"""Mean absolute deviation of standardised features.
+"""Norm of standardised features.
 
 Nobody: it is here to show how a package is made.
 
     mu, sigma = mean and standard deviation of each feature (training set)
-    s(x) = -1/F sum_j | f_j(x) - mu_j | / (sigma_j + eps)
+    s(x) = 1/F sum_j | f_j(x) - mu_j | / (sigma_j + eps)
 
-Fails where features that matter are rare: an input of a rare class deviates from the mean, too.
+What a network knows excites some features far beyond their mean; noise leaves all of them near it. Fails where strange
+inputs excite more features than known ones do.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Moments(NamedTuple):
 @final
 @dataclass(frozen=True)
 class StandardisedNorm:
-    """Minus the mean deviation in units of the standard deviation.
+    """The mean deviation in units of the standard deviation.
 
     Attributes:
         eps: Added to sigma: a unit that never fires has none.
@@ -47,7 +48,7 @@ class StandardisedNorm:
 
     def score(self, state: Moments, batch: Outputs) -> Float[Tensor, "n"]:
         """Return s(x)."""
-        return -((batch.features - state.mu).abs() / (state.sigma + self.eps)).mean(dim=1)
+        return ((batch.features - state.mu).abs() / (state.sigma + self.eps)).mean(dim=1)
 
 
 METHODS = (
