@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from read import Page, data, table
 
+from oodbench import reruns
 from oodbench.cli import main
 from oodbench.errors import BadSetting
 from oodbench.measure.metrics import METRICS
@@ -235,6 +237,22 @@ def test_nights_are_shown_and_where_there_is_none_that_is_said(made: Made, tmp_p
     night.write_text("{}")
     with pytest.raises(BadSetting, match="not what oodbench compare"):
         build(made.results, tmp_path / "site", nights=[night])
+
+
+def test_samples_of_records_that_were_made_again_are_shown_newest_first(made: Made, tmp_path: Path) -> None:
+    assert "No sample is on record" in Page((made.site / "changes.html").read_text("utf-8")).text
+    said = {"matrix": "made-v1", "commit": "0" * 40, "draw": "9f0c", "share": 0.02, "records": 3, "failed": 0}
+    counts = {"same_bytes": 2, "within_tolerance": 0, "drifted": 1, "auroc": 0.0123, "machine": "cpu AVX512"}
+    path = made.results / reruns.FILE
+    try:
+        for day in ("2026-01-02", "2026-03-04"):
+            reruns.append(path, reruns.Sample(date=date.fromisoformat(day), **said, **counts))
+        build(made.results, tmp_path / "site")
+    finally:
+        path.unlink(missing_ok=True)
+    text = Page((tmp_path / "site" / "changes.html").read_text("utf-8")).text
+    assert text.index("2026-03-04") < text.index("2026-01-02")
+    assert "1.23" in text and "0000000000, 9f0c" in text
 
 
 def test_a_matrix_without_a_score_has_a_page_for_its_row(made: Made) -> None:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from oodbench import __version__
+from oodbench import __version__, reruns
 from oodbench.compare.changelog import Change
 from oodbench.errors import BadSetting
 from oodbench.given import method_of
@@ -122,7 +122,7 @@ def build(results: Path, out: Path, release: str | None = None, nights: Sequence
         _rows(folder, matrix, matrices, beside, own)
     folder.put(addresses.INDEX, _index(shown))
     folder.put(addresses.METHODS, page("methods.html", addresses.METHODS, methods=_methods(matrices)))
-    folder.put(addresses.CHANGES, _changes(news, earlier, read))
+    folder.put(addresses.CHANGES, _changes(news, earlier, read, reruns.read(results)))
     charts = _assets(folder)
     folder.sweep()
     missing = "" if charts else f"; without pictures: {CHARTS} is made by npm, in a clone of the repository: make site"
@@ -245,7 +245,12 @@ def _methods(matrices: Sequence[MatrixResults]) -> Iterator[Mapping[str, Any]]:
         }
 
 
-def _changes(news: "tuple[str, Sequence[Change]] | str", earlier: Superseded, nights: Sequence[Night]) -> str:
+def _changes(
+    news: "tuple[str, Sequence[Change]] | str",
+    earlier: Superseded,
+    nights: Sequence[Night],
+    samples: Sequence[reruns.Sample],
+) -> str:
     told = [
         (matrix, change, methods)
         for matrix, of in earlier.items()
@@ -260,6 +265,7 @@ def _changes(news: "tuple[str, Sequence[Change]] | str", earlier: Superseded, ni
         changes=changes,
         superseded=told,
         nights=nights,
+        samples=sorted(samples, key=lambda one: one.date, reverse=True),
     )
 
 
