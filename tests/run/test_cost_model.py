@@ -1,6 +1,7 @@
 """The cost model: makespans against a clock that ticks, the critical path, how costs scale."""
 
 import random
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadSetting
+from oodbench.records import record_paths, write_cost
 from oodbench.run.cost_model import (
     Model,
     Timed,
@@ -19,6 +21,7 @@ from oodbench.run.cost_model import (
     operations,
 )
 from oodbench.run.rows import rows
+from oodbench.schema import Cost
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,3 +138,16 @@ def test_the_table_names_workers_work_and_path() -> None:
     assert "64" in said
     assert "critical path" in said
     assert "tiny-v1: train plain (resnet-small), seed 0" in said
+
+
+def test_what_a_gpu_made_says_nothing_of_a_cores_seconds(tmp_path: Path) -> None:
+    for seed, on_gpu in ((0, 9.0), (1, 0.0)):
+        path = record_paths(tmp_path, "tiny-v1", "msp", seed).cost
+        path.parent.mkdir(parents=True, exist_ok=True)
+        spent = {
+            "seconds": {"train": 10.0 + seed},
+            "cpu_seconds": {"train": 1.0 + seed},
+            "gpu_seconds": {"train": on_gpu},
+        }
+        write_cost(path, Cost(**spent, peak_memory_mb=1.0, started_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    assert _on_record(tmp_path)["msp"].cost.cpu_seconds == {"train": 2.0}

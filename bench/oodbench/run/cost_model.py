@@ -215,10 +215,12 @@ def _on_record(results: Path) -> dict[str, Known]:
     found: dict[str, Known] = {}
     for matrix in sorted(trained, key=lambda one: (n_train(one) * _training(one).epochs, one.name), reverse=True):
         for folder in sorted((results / matrix.name).glob("*/")):
+            if folder.name in found:
+                continue
             files = sorted(folder.glob("*.cost.json"))
-            if files and folder.name not in found:
-                costs = [read_cost(record_paths(results, matrix.name, folder.name, _seed(one)).cost) for one in files]
-                found[folder.name] = Known(matrix, _mean(costs))
+            costs = [read_cost(record_paths(results, matrix.name, folder.name, _seed(one)).cost) for one in files]
+            if on_cpu := [one for one in costs if not any(one.gpu_seconds.values())]:  # a core's seconds, and no card's
+                found[folder.name] = Known(matrix, _mean(on_cpu))
     return found
 
 
