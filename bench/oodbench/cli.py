@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oodbench import __version__
-from oodbench.commands import cite, compare, new, site, submit
+from oodbench.commands import cite, compare, new, results, site, submit
 from oodbench.commands import verify as verify_command
 from oodbench.errors import BadSetting, OodbenchError
 from oodbench.report.diagnostics import NO_MODEL, analyse_of, find_diagnostic
@@ -155,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
         which.add_argument("--methods", nargs="+", metavar="METHOD", help="names; default: the matrix's own, or all")
         which.add_argument("--all", action="store_true", help="every method")
         sub.add_argument("--seeds", nargs="+", type=at_least(0), metavar="SEED", help="default: the matrix's own")
-        _results(sub)
+        results(sub, "folder of records")
         _places(sub, device='"cpu", "cuda", "cuda:1" ..., several as "cuda:0,cuda:1"')
         if name == "plan":
             _many(sub)
@@ -198,7 +198,7 @@ def parser() -> argparse.ArgumentParser:
         verify_command.EXAMPLES,
     )
     verify_command.add_options(sub, share, at_least(0))
-    _results(sub)
+    results(sub, "folder of records")
     _places(sub, cache=False)
     _workers(sub)
 
@@ -244,7 +244,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("method", metavar="METHOD", help="a method with a record there")
     sub.add_argument("--seed", type=at_least(0), help="of the model (default: the lowest that has a record)")
     sub.add_argument("--out", type=Path, help="folder to write to (default: shown/MATRIX/METHOD)")
-    _results(sub)
+    results(sub, "folder of records")
 
     sub = verb(
         "claims",
@@ -372,16 +372,11 @@ def _evaluate_options(sub: argparse.ArgumentParser) -> None:
 
 def _page_of_scores(sub: argparse.ArgumentParser, option: str, page: str) -> None:
     """Add the options of a verb that writes a page from the stored scores, or compares it."""
-    _results(sub)
+    results(sub, "folder of records")
     sub.add_argument(option, type=Path, default=Path(page), help=f"file to write (default: {page})")
     sub.add_argument(
         "--check", action="store_true", help="write nothing; fail if the file is not what would be written"
     )
-
-
-def _results(sub: argparse.ArgumentParser) -> None:
-    """Add the option that says where records lie."""
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
 
 
 def _places(sub: argparse.ArgumentParser, device: str = '"cpu", "cuda", "cuda:1" ...', *, cache: bool = True) -> None:

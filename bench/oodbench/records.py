@@ -225,6 +225,12 @@ def command(record: Record) -> str:
     return f"oodbench run {record.matrix} --methods {record.method} --seeds {record.seed}"
 
 
+def promise(record: Record) -> tuple[str | None, int, str, str | None]:
+    """Return between what records equal bytes are promised: class of machine, threads, dtype, release of torch."""
+    where = record.environment
+    return where.machine, where.threads, where.dtype, record.packages.get("torch")
+
+
 SEAL = "seal"
 """Under this name a record holds the sha256 of all else in it: a bit that flipped is noticed."""
 

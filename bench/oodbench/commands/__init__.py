@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 
@@ -13,3 +14,8 @@ class Verb(Protocol):
     ) -> argparse.ArgumentParser:
         """Add the verb `name`, which does `call`; `example` stands below its help."""
         ...
+
+
+def results(sub: argparse.ArgumentParser, what: str = "folder of results") -> None:
+    """Add the option that says where results lie; `what` is said in the help."""
+    sub.add_argument("--results", type=Path, default=Path("results"), help=f"{what} (default: results)")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from oodbench.commands import Verb
+from oodbench.commands import Verb, results
 
 
 def add(verb: Verb) -> None:
@@ -20,7 +20,7 @@ def add(verb: Verb) -> None:
         "  docs/cite.md says how ids are made.",
     )
     sub.add_argument("id", metavar="ID", help="MATRIX, MATRIX/METHOD@VERSION, or this and #KIND or #KIND/SET/METRIC")
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
+    results(sub)
     sub.add_argument("--at", metavar="COMMIT", help="take the results of that commit, branch or tag")
     sub.add_argument("--bibtex", action="store_true", help="print the entries alone")
 
@@ -38,7 +38,7 @@ def add(verb: Verb) -> None:
     for name, what in (("matrix", "names"), ("kind", 'kinds of failure, or "model"'), ("metric", "names")):
         sub.add_argument(f"--{name}", nargs="+", metavar=name.upper(), help=f"{what} (default: all)")
     sub.add_argument("--method", nargs="+", metavar="METHOD", help="names of rows; ranks stay those among all rows")
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
+    results(sub)
 
 
 def cite(arguments: argparse.Namespace) -> int:

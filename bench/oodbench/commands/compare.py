@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
-from oodbench.commands import Verb
+from oodbench.commands import Verb, results
 
 SIDE = "MATRIX/METHOD, a folder of results, or a commit, branch or tag; tried in this order"
+
+AT_COMMITS = "folder of results, also at commits"
 
 
 def add(verb: Verb) -> None:
@@ -40,7 +42,7 @@ def add(verb: Verb) -> None:
     )
     sub.add_argument("--markdown", type=Path, metavar="FILE", help="also write the page there")
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write every number and test there")
-    _results(sub)
+    results(sub, AT_COMMITS)
 
     sub = verb(
         "changes",
@@ -50,16 +52,7 @@ def add(verb: Verb) -> None:
     )
     sub.add_argument("before", metavar="A", help="a folder of results, or a commit, branch or tag")
     sub.add_argument("after", metavar="B", help="likewise")
-    _results(sub)
-
-
-def _results(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        help="folder of results, also at commits (default: results)",
-    )
+    results(sub, AT_COMMITS)
 
 
 def compare(arguments: argparse.Namespace) -> int:

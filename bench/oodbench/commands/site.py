@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from oodbench.commands import Verb
+from oodbench.commands import Verb, results
 
 
 def add(verb: Verb) -> None:
@@ -18,7 +18,7 @@ def add(verb: Verb) -> None:
         "  oodbench site --since v0.1.0 --nightly build/nightly/comparison.json\n"
         "  docs/site.md says what the pages hold, and how to host them.",
     )
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
+    results(sub)
     sub.add_argument("--out", type=Path, default=Path("build/site"), help="folder to write to (default: build/site)")
     sub.add_argument("--since", metavar="COMMIT", help="tell what has changed since then (default: the last tag)")
     sub.add_argument(

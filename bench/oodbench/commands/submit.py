@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from oodbench.commands import Verb
+from oodbench.commands import Verb, results
 from oodbench.manifest import PULL_REQUEST
 
 ModulesOf = Callable[[list[str]], list[str]]
@@ -24,7 +24,7 @@ def add(verb: Verb, modules_of: ModulesOf) -> None:
     )
     sub.add_argument("methods", nargs="+", metavar="METHOD", help="of one module, in-tree or of an installed package")
     sub.add_argument("--matrix", nargs="+", required=True, metavar="MATRIX", help="those it has every seed of")
-    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of records (default: results)")
+    results(sub, "folder of records")
     sub.add_argument("--out", type=Path, help="folder to write (default: submission/METHOD)")
 
 

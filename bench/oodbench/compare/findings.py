@@ -39,7 +39,7 @@ from oodbench.measure.changes import (
 from oodbench.measure.intervals import holm
 from oodbench.measure.kinds import KINDS, TWINS, not_averaged
 from oodbench.measure.metrics import METRICS
-from oodbench.records import ModelRecord, Outcomes, Record, Scores, verify
+from oodbench.records import ModelRecord, Outcomes, Record, Scores, promise, verify
 from oodbench.report.entries import Entry
 from oodbench.report.ids import MEAN
 
@@ -336,9 +336,7 @@ def _tested(pair: Pair, here: Finding, change: Change) -> Tested:
 
 def alike(a: Record, b: Record) -> bool:
     """Whether equal bytes are promised: two records of one class of machine, number of threads and release of torch."""
-    here, there = a.environment, b.environment
-    same = (here.machine, here.threads, here.dtype) == (there.machine, there.threads, there.dtype)
-    return same and here.machine is not None and a.packages.get("torch") == b.packages.get("torch")
+    return promise(a) == promise(b) and a.environment.machine is not None
 
 
 def _same_key(a: Record, b: Record) -> bool:

@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from oodbench.data.matrix import known_matrix
 from oodbench.declarations import facts
-from oodbench.records import model_sha256
+from oodbench.records import model_sha256, promise
 from oodbench.schema import ModelRecord, Record
 from oodbench.store import digest
 from oodbench.verify.entries import Folder, Looked
@@ -71,15 +71,10 @@ def _seeds(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
             yield Fault(f"{matrix}/{method}", f"has the seeds {there} and lacks {lacking}: seeds may not be chosen")
 
 
-def _machine(record: Record) -> Hashable:
-    """Return between what equal bytes are promised: one class of machine, number of threads and release of torch."""
-    return record.environment.machine, record.environment.threads, record.packages.get("torch")
-
-
 def _agreement(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
     origins: dict[str, Callable[[Record], Hashable]] = {
         "passes": lambda record: digest(_base(record), record.parameters.model_dump(), record.recipe, record.versions),
-        "behaviour": lambda record: (_base(record), record.source_sha256, _machine(record), _space(record)),
+        "behaviour": lambda record: (_base(record), record.source_sha256, promise(record), _space(record)),
         "data": lambda record: (record.matrix, tuple(record.data)),
     }
     for what, said in AGREE.items():
