@@ -9,15 +9,18 @@ from oodbench.data.fixed import cards_folder
 
 PUBLISHED = {
     "cifar10-resnet-v1": "214658007bb91ef2c87ff90ede2bc5d156905c11699333dccf83efbd5e73c81a",
+    "cifar10-resnet-v2": "ba10a776fd5b4f773b2f86c9299c3017c89e0f7452d22dfb590edffc8950e062",
     "cifar10-v1": "ce390881bd492f0684e89f5d9ef7984cbe2b7ba799d1e1df62d955687a6b5fc3",
     "cifar100-v1": "3b0536a0e6282945a8e14d7fa243a2716eaf0200a5d064ca5c1e47f4fa792414",
     "fashion-mnist-v1": "bd90910219964f548600c2cf17a4f1ac1812de0e4abfa2a089aa65b7287b4f7f",
     "fashion-mnist-v2": "4339a1170fb4490741dd9aa942844100bb302a40b795d3d0e7bb50338bcfebbc",
+    "fashion-mnist-v3": "692481de876bfefc5b74368ad444ece0338f4e63945bca386f1ee95c4ac033ac",
     "imagenet-v1": "223b78ee91b048c303caadf6eec5ada7a4229a9a1aa3a68bdf4bb6ae2626f006",
     "mnist-oe-full-v1": "b3912103b7d7f3d100dca9e9e0989e828765b30c6aa488d9c680259b3ceb023d",
     "mnist-oe-v1": "3666e245a2c0073c0f9d445743e3425c179c02487c33304de8311cfeaebc0732",
     "mnist-v1": "6882bf004e640ffb457d32c3e32539bfde771dc9cb21a2c296fa385ff827a19e",
     "mnist5k-v1": "d99a24f51e45584b93b9f292ae2ad5f5ebe9f11b95ad95cf3401fd6adc1dd39b",
+    "mnist5k-v2": "329a3428ec96bc11608a6f7e823b3c41d676164d1f65c942fc835b627b2663ae",
     "svhn-v1": "8b9664662eefcf2ce3c9a431b0889944b57a4d5b6e8d43667fee5843a009ae46",
     "tiny-v1": "79be3173b44d88e5de61cb43405b74b932f0eaf7160ef81e7a9a653a6dcf2347",
     "toy-words-v1": "1e17b2e2eff369021315faf211fd87edb40d7d80f87fb15408a9d5db750f367f",
