@@ -63,8 +63,9 @@ def test_scores_of_sixty_methods_fit_in_git(matrix: Matrix) -> None:
     assert 60 * len(matrix.seeds) * images * 4 <= 27e6  # bytes of float32, before compression to about 93 %
 
 
-@pytest.mark.parametrize("matrix", [one for one in load_matrices().values() if one.corruptions], ids=lambda one: one.name)
-def test_scores_of_every_method_and_failure_fit_in_git(matrix: Matrix) -> None:
+@pytest.mark.parametrize("name", ["cifar10-resnet-v2", "fashion-mnist-v3", "mnist5k-v2"])
+def test_scores_of_every_method_and_failure_fit_in_git(name: str) -> None:
+    matrix = find_matrix(name)
     images = matrix.n_test + sum(one.n for one in (*matrix.ood, *matrix.corrupted))
     images += 2 * sum(one.n for one in matrix.attacks) + sum(one.n for one in matrix.adaptive)
     assert {one.severity for one in matrix.corrupted} == {1, 2, 3, 4, 5}
