@@ -1,4 +1,4 @@
-"""Detectors whose fit takes many steps of an optimiser, with fewer: a law that holds is seen after these, too."""
+"""Methods whose training or fit takes long, with less of it: a law that holds is seen after this, too."""
 
 from dataclasses import replace
 
@@ -10,3 +10,12 @@ def brief(method: Method, most: int) -> Method:
     steps = method.detector.__dict__.get("steps")
     cut = isinstance(steps, int) and steps > most
     return replace(method, detector=replace(method.detector, steps=most)) if cut else method
+
+
+def small(method: Method) -> Method:
+    """Return the method, an ensemble of two where it is one of more; a fit of many steps has 400, in narrow layers."""
+    had, parts = method.detector.__dict__, method.recipe.parts(0, (0,))
+    less = {"hidden": min(had["hidden"], 32), "latent": min(had["latent"], 4), "rate": 0.01} if "latent" in had else {}
+    short = brief(method, most=400 if less else 1500)
+    recipe = replace(method.recipe, M=2) if len(parts) > 2 else method.recipe
+    return replace(short, detector=replace(short.detector, **less), recipe=recipe)

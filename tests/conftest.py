@@ -54,6 +54,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_test_waits_for_the_disk() -> Iterator[None]:
+    """What a test writes need not outlive a power failure; tests of a full disk put their own in this place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def nothing_is_kept_in_the_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Weights, outputs and fingerprints of tests stay theirs; programs that tests start inherit the variable."""
     before = os.environ.get("OODBENCH_CACHE")

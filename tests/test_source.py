@@ -24,6 +24,11 @@ FILES = {
 Edit = Callable[[str, str], None]
 
 
+def forget() -> None:
+    source.source_digest.cache_clear()
+    source._behaviour.cache_clear()
+
+
 @pytest.fixture
 def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
     """Write a plugin's package; return what edits one of its files."""
@@ -32,7 +37,7 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
         path = tmp_path / "a_plugin" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        source._behaviour.cache_clear()
+        forget()
 
     for name, text in FILES.items():
         write(name, text)
@@ -40,7 +45,7 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
     yield write
     for name in [name for name in sys.modules if name.split(".")[0] == "a_plugin"]:
         del sys.modules[name]
-    source._behaviour.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize("name", ["method.py", "near.py", "third.py", "far.py", "deep/deeper.py"])

@@ -17,6 +17,7 @@ from oodbench.store import digest
 OURS = "oodbench"
 
 
+@cache
 def source_digest(*modules: str) -> str:
     """Return the sha256 of modules' code, of ours that they import, and of their own packages' that they import.
 

@@ -162,6 +162,7 @@ def test_an_installed_wheel_reads_its_own_cards(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(fixed, "__file__", str(tmp_path / "bench/oodbench/data/fixed.py"))
     assert cards_folder() == tmp_path / "bench/oodbench/cards"
     (tmp_path / "bench/oodbench/cards").rmdir()
+    fixed._cards_of.cache_clear()
     assert cards_folder() == tmp_path / "datasets"
 
 

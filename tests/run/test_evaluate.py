@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from brief import small
 from columns import NUMBERS
 from torch import Tensor, nn
 
@@ -106,10 +107,7 @@ def test_the_numbers_are_those_of_the_scores(model: Mine) -> None:
 
 def test_every_method_runs_or_says_why_not(model: Mine) -> None:
     names = list(registry())
-    vae = registry()["feature-vae"].method
-    small: Any = dataclasses.replace(vae.detector, hidden=32, latent=4, rate=0.01, steps=400)  # 1 s, not 15
-    short = {"feature-vae": dataclasses.replace(vae, detector=small)}
-    methods = [short.get(name, name) for name in names]
+    methods = [small(entry.method) for entry in registry().values()]
     table = table_of(model, **arrays(methods=methods, layers=["body.bn"]), **HELD_OUT)
     assert list(dict.fromkeys(table["method"])) == names
     own = {name for name in names if not isinstance(registry()[name].method.recipe, Plain)}

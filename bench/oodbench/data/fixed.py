@@ -4,6 +4,7 @@ import re
 import tomllib
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,12 @@ def cards_folder() -> Path:
 
     The wheel's copy is asked first: beside an installed `oodbench`, `datasets` is the Hugging Face library.
     """
-    package = Path(__file__).resolve().parents[1]
+    return _cards_of(__file__)
+
+
+@cache
+def _cards_of(module: str) -> Path:
+    package = Path(module).resolve().parents[1]
     installed = package / "cards"
     return installed if installed.is_dir() else package.parents[1] / "datasets"
 

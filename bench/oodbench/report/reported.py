@@ -15,6 +15,7 @@ number, `[mean, std]`, `{ value, std, low, high, doubt }`, or "-" where the pape
 import tomllib
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -190,10 +191,15 @@ def known_as(name: str) -> tuple[str, ...]:
 def read_reported(path: Path) -> tuple[Reported, ...]:
     """Return the numbers of one file; raises as `load_reported` does."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return _read(Path(path.name), path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadCard(f"{path.name} is not a TOML file: {error}.") from error
-    file = parse(content, _File, path.name)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, text: str) -> tuple[Reported, ...]:
+    """Return the numbers of a file's text, which every table asks for."""
+    file = parse(tomllib.loads(text, parse_float=Decimal), _File, path.name)
     return tuple(number for place, table in enumerate(file.table, 1) for number in _numbers(path, file, table, place))
 
 
