@@ -128,11 +128,11 @@ def put(results: Path, method: str, seed: int, said: Drawn | None, *, model="pla
         said: What it says.
         model: Name of the classifier that it judges.
         density: Name of the density that it stands on, if that is another model.
-        fields: Of the record, or (`quality`, `bits_per_dimension`) of a model.
+        fields: Of the record, or (`quality`, `corruptions`, `bits_per_dimension`) of a model.
     """
     matrix = fields.get("matrix", "made-v1")
     paths = record_paths(results, matrix, method, seed)
-    quality = {"quality": fields.pop("quality")} if "quality" in fields else {}
+    quality = {name: fields.pop(name) for name in ("quality", "corruptions") if name in fields}
     bits = {"bits_per_dimension": fields.pop("bits_per_dimension")} if "bits_per_dimension" in fields else {}
     if said is not None:
         own = {} if density else bits

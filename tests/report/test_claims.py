@@ -10,6 +10,7 @@ from scipy.stats import ttest_1samp, ttest_rel
 
 from oodbench.errors import BadCard, UnknownName
 from oodbench.measure.intervals import holm
+from oodbench.records import Corrupted
 from oodbench.report.claim_file import Claim, read_claims
 from oodbench.report.claims import Found, corrected, judge
 from oodbench.report.claims_page import page, rebuild
@@ -52,6 +53,35 @@ def found(difference: list[float], **more: object) -> Found:
     less = np.arange(len(difference), dtype=float)
     claim = Claim.model_validate(ONE | more)
     return Found(claim, claim, less + difference, less)
+
+
+def corrupted_by(*errors: float) -> dict[str, Corrupted]:
+    """One type at severities 1, 2, ... that costs a classifier, which is wrong on a tenth of clean images, so much."""
+    return {
+        f"fog-{severity}": Corrupted(n=10, error=error, clean_error=0.1, delta_entropy=error - 0.1)
+        for severity, error in enumerate(errors, 1)
+    }
+
+
+def test_what_corruptions_and_attacks_do_to_classifiers_can_be_claimed(tmp_path: Path) -> None:
+    """mCE (0.3 + 0.5) / (0.2 + 0.2) = 2 and (0.2 + 0.4) / (0.1 + 0.1) = 3 times that of the plain one, with seeds."""
+    own, results = {"failure": None, "less": "msp", "more": "inn"}, tmp_path / "results"
+    for seed in range(3):
+        put(results, "msp", seed, scores(seed, 1.0), model="plain", corruptions=corrupted_by(0.2, 0.2))
+        jitter = 0.01 * seed
+        put(results, "inn", seed, scores(seed, 1.0), model="inn", corruptions=corrupted_by(0.3 + jitter, 0.5 - jitter))
+    written(
+        results,
+        ONE | own | {"metric": "mce"},
+        ONE | own | {"metric": "relative_mce"},
+        ONE | own | {"metric": "delta_entropy"},
+        ONE | own | {"metric": "attack_l2", "sets": ["fgsm-8"], "expected": "open"},
+    )
+    mce, relative, entropy, length = judge(results)
+    assert (mce.more, mce.less) == (pytest.approx([200.0] * 3), pytest.approx([100.0] * 3))
+    assert (relative.more, relative.less) == (pytest.approx([300.0] * 3), pytest.approx([100.0] * 3))
+    assert entropy.more == pytest.approx([0.3] * 3)
+    assert length.more == pytest.approx([0.9] * 3)
 
 
 def test_the_interval_is_that_of_a_paired_t_test() -> None:

@@ -37,7 +37,12 @@ FILE = "claims.toml"
 Verdict = Literal["holds", "open", "reversed", "untested"]
 
 OWN = {"accuracy": 100.0, "oce": 1.0, "oce_share": 100.0, "bits_per_dimension": 1.0}
-"""What is the model's own rather than a failure set's, and what it is printed in: percent, a ratio, or bits."""
+OWN |= {"mce": 100.0, "relative_mce": 100.0, "delta_entropy": 1.0, "attack_l2": 1.0}
+"""What is the model's own rather than a failure set's, and what it is printed in: percent, a ratio, bits, nats, pixels.
+
+mCE is against the plain classifier of the same seed, over the types of corruption that the matrix has; `attack_l2` is
+the mean l2 change of images that an attack (`sets`) fooled the classifier with.
+"""
 
 
 class Comparison(Fixed):

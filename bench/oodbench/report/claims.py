@@ -1,10 +1,11 @@
 """Whether what the papers say of two methods holds here, from the committed scores; see `oodbench.report.claim_file`.
 
 Differences are paired by seed and by input; their variance is that over both (`oodbench.measure.paired`), or over seeds
-alone where no input has a number of its own: overconfidence, bits per dimension, what diagnostics find. Claims, and the
-comparisons that test reasons, are tested together, by Holm's procedure at 5 %, and each interval has the confidence
-that its test is held against. A claim *holds* where the interval lies above 0, is *reversed* where it lies below,
-*open* where it contains 0, and *untested* where the seeds of a method share members (`oodbench.report.members`).
+alone where no input has a number of its own: overconfidence, bits per dimension, mCE, lengths of attacks, what
+diagnostics find. Claims, and the comparisons that test reasons, are tested together, by Holm's procedure at 5 %, and
+each interval has the confidence that its test is held against. A claim *holds* where the interval lies above 0, is
+*reversed* where it lies below, *open* where it contains 0, and *untested* where the seeds of a method share members
+(`oodbench.report.members`).
 
 That two methods are alike is a claim of `within` - |difference|: it holds where the interval of the difference lies
 within +-`within`, and is reversed where it lies beyond on one side (the two one-sided tests of equivalence).
@@ -13,6 +14,7 @@ within +-`within`, and is reversed where it lies beyond on one side (the two one
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +26,14 @@ from oodbench.measure.intervals import p_value
 from oodbench.measure.kinds import TWINS
 from oodbench.measure.paired import Variance, resampled_mean, variance
 from oodbench.measure.resamples import drawn_mean
-from oodbench.records import Quality
+from oodbench.records import ModelRecord, Quality
 from oodbench.report.claim_file import OWN, Claim, Comparison, Verdict, read_claims
 from oodbench.report.diagnostics_page import findings
 from oodbench.report.entries import Entry, collect
 from oodbench.report.members import shares_members
 from oodbench.report.numbers import numbers
+from oodbench.report.robustness import ratios_of
+from oodbench.report.standings import PLAIN
 
 LEVEL = 0.05
 """Of all verdicts on the page together: the chance that any of them is one of chance."""
@@ -167,21 +171,39 @@ def _frame(results: Path, matrix: str, entries: Sequence[Entry]) -> pd.DataFrame
     found = numbers(results, entries).frame
     found = found[(found["metric"] != "") & ~found["set"].str.endswith(TWINS)]
     frame = found[["method", "seed", "metric", "kind", "set", "value"]].assign(value=100 * found["value"])
-    own = [row for entry in entries for row in _own(entry)]
+    plain = {entry.record.seed: entry.reference for entry in entries if entry.reference and _is_plain(entry.reference)}
+    own = [row for entry in entries for row in _own(entry, plain.get(entry.record.seed))]
     own += [(method, seed, metric, "", *rest) for method, seed, metric, *rest in findings(results, matrix)]
     return pd.concat([frame, pd.DataFrame(own, columns=frame.columns)], ignore_index=True)
 
 
-def _own(entry: Entry) -> Iterable[tuple[object, ...]]:
+def _is_plain(model: ModelRecord) -> bool:
+    return bool(model.recipe["name"] == PLAIN)
+
+
+def _own(entry: Entry, plain: ModelRecord | None) -> Iterable[tuple[object, ...]]:
     """Yield what belongs to the models; they stand without a kind of failure."""
-    where = entry.record.method, entry.record.seed
-    quality = entry.reference.quality if entry.reference else Quality()
+    where, model = (entry.record.method, entry.record.seed), entry.reference
+    quality = model.quality if model else Quality()
     for metric in ("accuracy", "oce", "oce_share"):
         value = getattr(quality, metric)
         if value is not None:
             yield *where, metric, "", "test", OWN[metric] * value
+    for metric, value in _under_corruption(model, plain) if model else ():
+        yield *where, metric, "", "corrupted", OWN[metric] * value
+    for name, attack in (model.attacks if model else {}).items():
+        if attack.mean_l2 is not None:
+            yield *where, "attack_l2", "", name, OWN["attack_l2"] * attack.mean_l2
     for name, bits in (entry.model.bits_per_dimension if entry.model else {}).items():
         yield *where, "bits_per_dimension", "", name, OWN["bits_per_dimension"] * bits
+
+
+def _under_corruption(model: ModelRecord, plain: ModelRecord | None) -> Iterable[tuple[str, float]]:
+    ratios = ratios_of(model, plain)
+    if ratios is not None:
+        yield from zip(("mce", "relative_mce"), ratios, strict=True)
+    if model.corruptions:
+        yield "delta_entropy", fmean(one.delta_entropy for one in model.corruptions.values())
 
 
 def _found(claim: Claim, one: Comparison, frame: pd.DataFrame, draws: _Draws) -> Found:

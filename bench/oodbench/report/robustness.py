@@ -61,7 +61,7 @@ def robustness_table(matrix: MatrixResults) -> str | None:
         clean = spread([fmean(found.clean_error for found in of) for of in all_of])
         error = spread([fmean(found.error for found in of) for of in all_of])
         entropy = spread([fmean(found.delta_entropy for found in of) for of in all_of])
-        ratios = [_mce(model, against.by_seed.get(model.seed)) for model in known]
+        ratios = [ratios_of(model, against.by_seed.get(model.seed)) for model in known]
         cells = [mean_and_std(clean), mean_and_std(error), *_both(ratios), plainly(entropy, 3)]
         rows.append([f"`{one.name}`", *cells])
     return table(headers, rows, ("Classifier",))
@@ -84,7 +84,7 @@ def _error(seeds: Sequence[Sequence[Corrupted]]) -> str:
     return mean_and_std(spread([fmean(one.error for one in of) for of in seeds]))
 
 
-def _mce(model: ModelRecord, against: ModelRecord | None) -> tuple[float, float] | None:
+def ratios_of(model: ModelRecord, against: ModelRecord | None) -> tuple[float, float] | None:
     """Return mCE and relative mCE over those of the 15 types that were measured; None where they do not exist."""
     if against is None:
         return None
