@@ -87,10 +87,11 @@ def test_files_that_are_new_or_edited_are_found(tmp_path, monkeypatch):
     (folder / "edited.py").write_text("2\n")
     (folder / "new.py").write_text("1\n")
     monkeypatch.setattr(before.listed, "folder", lambda: folder)
+    monkeypatch.setattr(before.checkout, "folder", lambda: tmp_path)
     before.uncommitted.cache_clear()
     assert before.uncommitted() == {"edited", "new"}
     before.uncommitted.cache_clear()
-    monkeypatch.setattr(before.listed, "folder", lambda: tmp_path / "site-packages" / "oodbench" / "methods")
+    monkeypatch.setattr(before.checkout, "folder", lambda: None)
     assert before.uncommitted() == frozenset()
     before.uncommitted.cache_clear()
 

@@ -5,13 +5,12 @@ methods. One of another package, or whose file is new or edited, is tried here: 
 """
 
 import logging
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from oodbench import listed
+from oodbench import checkout, listed
 from oodbench.check.conformance import RUNS, checks_of, excuses
 from oodbench.given import method_of
 from oodbench.recipes import Plain
@@ -95,12 +94,7 @@ def _on_toy(name: str, entry: Registered) -> Registered:
 @cache
 def uncommitted() -> frozenset[str]:
     """Return the names of the files of methods that are new or edited since the last commit; none in a release."""
-    folder = listed.folder()
-    ask = ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=all", "--", "."]
-    if not (folder.parent / "bench" / "oodbench").is_dir():  # installed: a repository above it is somebody else's
+    if checkout.folder() is None:
         return frozenset()
-    try:
-        done = subprocess.run(ask, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return frozenset()
-    return frozenset(Path(line[3:].strip('"')).stem for line in done.stdout.splitlines())
+    said = checkout.ask(listed.folder(), "status", "--porcelain", "--untracked-files=all", "--", ".") or ""
+    return frozenset(Path(line[3:].strip('"')).stem for line in said.splitlines())

@@ -2,15 +2,14 @@
 
 import platform
 import resource
-import subprocess
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import torch
 
 import oodbench
+from oodbench import checkout
 from oodbench.records import Environment, Git
 from oodbench.run.machine import machine_class
 
@@ -20,21 +19,13 @@ PACKAGES = ("oodbench", "torch", "torchvision", "numpy", "scipy", "scikit-learn"
 @cache
 def git() -> Git:
     """Return the commit of this checkout and whether its code differs from it; nulls outside a repository."""
-    package = Path(oodbench.__file__).parent
-    folder = package.parents[1]
-    if package != folder / "bench" / "oodbench":  # installed: a repository above it is somebody else's
+    top = checkout.folder()
+    commit = checkout.ask(top, "rev-parse", "HEAD") if top else None
+    if top is None or commit is None:
         return Git(commit=None, dirty=None)
-
-    def ask(*words: str) -> str | None:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    try:
-        commit = ask("rev-parse", "HEAD")
-        changes = ask("status", "--porcelain", "--", "bench", "methods", "datasets")
-    except FileNotFoundError:
-        return Git(commit=None, dirty=None)
-    return Git(commit=commit, dirty=None if commit is None else bool(changes))
+    return Git(
+        commit=commit, dirty=bool(checkout.ask(top, "status", "--porcelain", "--", "bench", "methods", "datasets"))
+    )
 
 
 @cache

@@ -1,13 +1,13 @@
 """What is new: changes of the leaderboard since the last release, and what nightly re-runs found."""
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oodbench import checkout
 from oodbench.compare.changelog import Change, found
 from oodbench.compare.operands import RECORDS, opened
 from oodbench.errors import BadSetting, OodbenchError
@@ -52,11 +52,7 @@ def _changes(before: str, results: Path) -> list[Change]:
 
 def _last_tag(results: Path) -> str | None:
     """Return the last tag before the present commit; None without git, repository or tag."""
-    command = ["git", "-C", str(results), "describe", "--tags", "--abbrev=0"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    return checkout.ask(results, "describe", "--tags", "--abbrev=0") or None
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from oodbench import __version__, listed
+from oodbench import __version__, checkout
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadRecord, BadSetting
 from oodbench.given import method_of
@@ -108,15 +107,8 @@ def records_of(results: Path, matrix: str, methods: Sequence[str]) -> list[Recor
 
 def commit() -> str | None:
     """Return the commit of this clone; None where oodbench was installed."""
-    root = listed.folder().parent
-    if not (root / "bench" / "oodbench").is_dir():
-        return None
-    try:
-        ask = ["git", "-C", str(root), "rev-parse", "HEAD"]
-        done = subprocess.run(ask, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    top = checkout.folder()
+    return checkout.ask(top, "rev-parse", "HEAD") if top else None
 
 
 def _copy_record(results: Path, record: Record, to: Path) -> None:
