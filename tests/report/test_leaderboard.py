@@ -30,10 +30,11 @@ from oodbench.records import (
     write_scores,
 )
 from oodbench.report.entries import collect
+from oodbench.report.gaps import Gap, SharedGap
 from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
 from oodbench.report.members import NOTE
 from oodbench.report.summary import summary
-from oodbench.report.tables import SHOWN
+from oodbench.report.tables import SHOWN, gap_table
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden-pages.md"
@@ -539,6 +540,19 @@ def test_failed_and_skipped_records_are_listed_with_their_reasons(results: Path)
     assert "`broken`" not in text.split("## Not measured")[0]
 
 
+def test_sets_that_the_same_methods_lack_share_a_row_and_many_names_fold() -> None:
+    def lacks(name: str, methods: int, reason: str = "why") -> SharedGap:
+        return SharedGap(Gap("ood", name, "skipped", reason), (0, 1), tuple(f"m{at}" for at in range(methods)))
+
+    text = gap_table([lacks("a", 2), lacks("b", 13), lacks("c", 2), lacks("d", 2, "else")], str)
+    names = ", ".join(f"m{at}" for at in range(13))
+    assert text.splitlines()[2:] == [
+        "| m0, m1 | 0, 1 | ood | a, c | skipped | why |",
+        f"| <details><summary>13 methods</summary>{names}</details> | 0, 1 | ood | b | skipped | why |",
+        "| m0, m1 | 0, 1 | ood | d | skipped | else |",
+    ]
+
+
 def test_an_attack_that_never_works_is_a_gap_and_no_crash(results: Path) -> None:
     said = scores(0, 2.0)
     feeble = Hit(np.zeros(5, dtype=np.float32), np.arange(5, dtype=np.int32), np.zeros(5, dtype=bool))
@@ -658,7 +672,7 @@ def test_a_method_that_failed_on_one_attack_keeps_its_other_rows(results: Path) 
     write_record(path / "0.json", record)
     assert of(page(results, "ood"), OOD, "hungry")[0] != "–"
     listed = [row for row in rows(page(results, "README"), "## Not measured") if "`hungry`" in row[0]]
-    assert {row[3]: row[-1] for row in listed} == dict.fromkeys(("fgsm-8", "fgsm-8@uint8"), "OutOfMemory: 8 GB")
+    assert {row[3]: row[-1] for row in listed} == {"fgsm-8, fgsm-8@uint8": "OutOfMemory: 8 GB"}
 
 
 def test_ensembles_of_the_same_members_have_no_rank_and_say_why(results: Path) -> None:

@@ -36,6 +36,9 @@ WORDS = ("Method", "Tuned on", "Labels", "Family")
 Linked = Callable[[str], str]
 """Returns a method's name as a link to its page."""
 
+MANY_NAMES = 12
+"""Methods of one cell that are told by their number, and unfolded on a click."""
+
 
 def overview_table(matrix: MatrixResults, metric: str, linked: Linked, shown: Collection[str] | None = None) -> str:
     """Return rank and mean of methods on every kind of failure by one metric, in the order of the first kind.
@@ -241,20 +244,31 @@ def method_table(standings: Standings, method: str, metrics: Sequence[str] = tup
 
 
 def gap_table(found: Sequence[SharedGap], linked: Linked) -> str:
-    """Return what is missing as a table."""
+    """Return what is missing as a table; sets that the same methods lack for the same reason share a row."""
     headers = ("Methods", "Seeds", "Kind", "Set", "Status", "Reason")
+    sets: dict[SharedGap, list[str]] = {}
+    for one in found:
+        alike = one._replace(gap=one.gap._replace(set=None))
+        sets.setdefault(alike, []).append(one.gap.set or "all")
     rows = [
         [
-            ", ".join(map(linked, one.methods)),
+            _folded([linked(method) for method in one.methods]),
             ", ".join(map(str, one.seeds)),
             one.gap.kind or "all",
-            one.gap.set or "all",
+            ", ".join(names),
             one.gap.status,
             one.gap.reason or NONE,
         ]
-        for one in found
+        for one, names in sets.items()
     ]
     return table(headers, rows, headers)
+
+
+def _folded(methods: Sequence[str]) -> str:
+    """Return names of methods, under their number where there are many."""
+    names = ", ".join(methods)
+    many = len(methods) > MANY_NAMES
+    return f"<details><summary>{len(methods)} methods</summary>{names}</details>" if many else names
 
 
 def accuracy_text(standings: Standings, method: str) -> str:
