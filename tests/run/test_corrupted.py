@@ -34,7 +34,7 @@ from oodbench.records import Corrupted as Corruption
 from oodbench.report import entries, numbers, robustness, standings
 from oodbench.report.models import Judged, classifiers
 from oodbench.report.pages import pages
-from oodbench.report.robustness import error_table, robustness_said, robustness_table
+from oodbench.report.robustness import error_table, ratios_of, robustness_said, robustness_table
 from oodbench.report.site import Site
 from oodbench.report.tables import heat_map
 from oodbench.run import sets
@@ -310,6 +310,13 @@ def model(name, errors, clean, recipe="plain", seed=0):
         for severity, error in enumerate(errors, 1)
     }
     return ModelRecord(matrix="m", name=name, seed=seed, recipe={"name": recipe}, corruptions=corruptions)
+
+
+def test_where_corruption_costs_the_baseline_nothing_there_is_mce_and_no_relative_one():
+    harmed, unharmed = model("inn", (0.2, 0.4), 0.1), model("plain", (0.1, 0.1), 0.1)
+    assert ratios_of(harmed, unharmed) == (pytest.approx(3.0), None)
+    assert ratios_of(harmed, model("plain", (0.0, 0.0), 0.0)) == (None, None)
+    assert ratios_of(harmed, None) == (None, None)
 
 
 def test_mce_is_against_the_plain_classifier_of_the_same_seed(monkeypatch):

@@ -199,9 +199,8 @@ def _own(entry: Entry, plain: ModelRecord | None) -> Iterable[tuple[object, ...]
 
 
 def _under_corruption(model: ModelRecord, plain: ModelRecord | None) -> Iterable[tuple[str, float]]:
-    ratios = ratios_of(model, plain)
-    if ratios is not None:
-        yield from zip(("mce", "relative_mce"), ratios, strict=True)
+    ratios = dict(zip(("mce", "relative_mce"), ratios_of(model, plain), strict=True))
+    yield from ((name, ratio) for name, ratio in ratios.items() if ratio is not None)
     if model.corruptions:
         yield "delta_entropy", fmean(one.delta_entropy for one in model.corruptions.values())
 

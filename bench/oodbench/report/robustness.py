@@ -1,6 +1,6 @@
 """What corruptions do to the classifiers of a matrix: errors by type, mCE against one of them, entropy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from oodbench.corruptions.registry import FIFTEEN
@@ -14,6 +14,9 @@ from oodbench.report.standings import PLAIN, MatrixResults
 
 Types = Mapping[str, Sequence[Corrupted]]
 """What corruption does to a model by type, a severity after the other."""
+
+Ratios = tuple[float | None, float | None]
+"""mCE and relative mCE."""
 
 
 def by_type(model: ModelRecord) -> Types:
@@ -84,24 +87,26 @@ def _error(seeds: Sequence[Sequence[Corrupted]]) -> str:
     return mean_and_std(spread([fmean(one.error for one in of) for of in seeds]))
 
 
-def ratios_of(model: ModelRecord, against: ModelRecord | None) -> tuple[float, float] | None:
-    """Return mCE and relative mCE over those of the 15 types that were measured; None where they do not exist."""
+def ratios_of(model: ModelRecord, against: ModelRecord | None) -> Ratios:
+    """Return mCE and relative mCE over those of the 15 types that were measured; None for what does not exist."""
     if against is None:
-        return None
+        return None, None
     own, other = ({name: of for name, of in by_type(one).items() if name in FIFTEEN} for one in (model, against))
     if not own or not other:
-        return None
+        return None, None
     errors, known = ({name: [one.error for one in of] for name, of in types.items()} for types in (own, other))
     clean, known_clean = (fmean(one.clean_error for of in types.values() for one in of) for types in (own, other))
+    return _or_none(mce, errors, known), _or_none(rel_mce, errors, clean, known, known_clean)
+
+
+def _or_none(ratio: Callable[..., float], *of: object) -> float | None:
+    """Return a ratio; None where corruption costs the baseline nothing, so that there is nothing to divide by."""
     try:
-        return mce(errors, known), rel_mce(errors, clean, known, known_clean)
-    except BadData:  # corruption costs the baseline nothing
+        return ratio(*of)
+    except BadData:
         return None
 
 
-def _both(ratios: Sequence[tuple[float, float] | None]) -> tuple[str, str]:
-    found = [ratio for ratio in ratios if ratio is not None]
-    if not found:
-        return NONE, NONE
-    first, second = (spread([ratio[place] for ratio in found]) for place in (0, 1))
-    return mean_and_std(first, len(ratios)), mean_and_std(second, len(ratios))
+def _both(ratios: Sequence[Ratios]) -> list[str]:
+    found = [[one for one in of if one is not None] for of in zip(*ratios, strict=True)]
+    return [mean_and_std(spread(of), len(ratios)) if of else NONE for of in found]
