@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.data import fixed
+from oodbench.data import folder as module
 from oodbench.data.cards import Card, Generator, HuggingFace, card_sha256, find_card, load_cards
 from oodbench.data.fixed import cards_folder, parse, read_toml
 from oodbench.data.huggingface import library
@@ -159,10 +159,10 @@ def test_an_installed_wheel_reads_its_own_cards(monkeypatch: pytest.MonkeyPatch,
     """Beside an installed `oodbench` lies Hugging Face's `datasets`; the cards are inside `oodbench`."""
     for folder in ("bench/oodbench/data", "bench/oodbench/cards", "datasets"):
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setattr(fixed, "__file__", str(tmp_path / "bench/oodbench/data/fixed.py"))
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "bench/oodbench/data/folder.py"))
     assert cards_folder() == tmp_path / "bench/oodbench/cards"
     (tmp_path / "bench/oodbench/cards").rmdir()
-    fixed._cards_of.cache_clear()
+    module._cards_of.cache_clear()
     assert cards_folder() == tmp_path / "datasets"
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 from torch import nn
 
-from oodbench.cli import parser
+from oodbench.commands.grammar import verb
+from oodbench.errors import OodbenchError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -51,9 +53,11 @@ def test_commands_are_found():
 def test_the_command_line_understands_what_a_page_shows(page, words):
     filled = ["1/4" if "$" in word and word.endswith("/16") else word for word in words]
     try:
-        parser().parse_args(filled)
-    except SystemExit as end:
-        pytest.fail(f"{page}: oodbench {' '.join(words)} ends with {end.code}")
+        verb(filled[0]).make_context(filled[0], filled[1:])
+    except typer.Exit as end:
+        assert end.exit_code == 0
+    except (typer.TyperException, OodbenchError) as error:
+        pytest.fail(f"{page}: oodbench {' '.join(words)} is not understood: {error}")
 
 
 @pytest.fixture

@@ -239,10 +239,6 @@ def test_the_verb_writes_arrays_and_pictures(capsys, tmp_path, monkeypatch):
     ],
 )
 def test_errors_say_what_is_wrong(capsys, tmp_path, words, what):
-    try:
-        code = main(["explain", *words, "--cache", str(tmp_path / "c")])
-    except SystemExit as stop:
-        code = stop.code
-    assert code == 2
+    assert main(["explain", *words, "--cache", str(tmp_path / "c")]) == 2
     assert what in capsys.readouterr().err
     assert not (tmp_path / "c").exists()

@@ -9,7 +9,7 @@ import pytest
 from tests.verify.made import MATRIX, make, set_field
 
 from oodbench.cli import main
-from oodbench.commands.submit import submit as command
+from oodbench.commands.submit import command
 from oodbench.errors import BadMethod, BadRecord, BadSetting
 from oodbench.manifest import FILE, Manifest
 from oodbench.submission import origin
@@ -232,18 +232,15 @@ def test_the_source_of_a_project_is_its_text_and_nothing_that_was_made(tmp_path:
 def test_the_command_prints_faults_or_where_to_go_on(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from argparse import Namespace
-
-    said = Namespace(methods=["knn", "knn"], matrix=[MATRIX], results=results, out=None)
     monkeypatch.chdir(tmp_path)
-    assert command(said, lambda methods: [KNN for _ in methods]) == 0
+    assert command(["knn", "knn"], [MATRIX], results) == 0
     assert "submission/knn: " in capsys.readouterr().out
     other = Origin(KNN, None, {"other.py": ROOT / "methods" / "knn.py"})
     monkeypatch.setattr(origin, "origin_of", lambda _: other)
-    said.out = tmp_path / "again"
-    assert command(said, lambda methods: [KNN for _ in methods]) == 1
+    out = tmp_path / "again"
+    assert command(["knn", "knn"], [MATRIX], results, out) == 1
     assert "../source: has no methods/knn.py" in capsys.readouterr().out
-    assert not said.out.exists()
+    assert not out.exists()
 
 
 def test_a_manifest_of_drawn_bytes_ends_in_faults(clean: Path, tmp_path: Path) -> None:

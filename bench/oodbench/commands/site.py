@@ -1,39 +1,42 @@
 """`oodbench site`."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
-from oodbench.commands import Verb, results
+from oodbench.commands.options import RESULTS, Results, option
 
-
-def add(verb: Verb) -> None:
-    """Add the verb."""
-    sub = verb(
-        "site",
-        site,
-        "Write the leaderboard as static pages that open from a disk and from any web host: sort, filter, compare, "
-        "curves, costs, provenance. What has not changed is not made again.",
-        "  oodbench site\n"
-        "  oodbench site --results other/results --out public\n"
-        "  oodbench site --since v0.1.0 --nightly build/nightly/comparison.json\n"
-        "  docs/site.md says what the pages hold, and how to host them.",
-    )
-    results(sub)
-    sub.add_argument("--out", type=Path, default=Path("build/site"), help="folder to write to (default: build/site)")
-    sub.add_argument("--since", metavar="COMMIT", help="tell what has changed since then (default: the last tag)")
-    sub.add_argument(
-        "--nightly",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="what `oodbench compare --json` wrote of nightly re-runs (`make nightly`: build/nightly/comparison.json)",
-    )
+EXAMPLES = (
+    "  oodbench site\n"
+    "  oodbench site --results other/results --out public\n"
+    "  oodbench site --since v0.1.0 --nightly build/nightly/comparison.json\n"
+    "  docs/site.md says what the pages hold, and how to host them."
+)
 
 
-def site(arguments: argparse.Namespace) -> int:
-    """Write the pages."""
+def command(
+    results: Results = RESULTS,
+    out: Annotated[Path, option("--out", metavar="FOLDER", help="folder to write to (default: build/site)")] = Path(
+        "build/site"
+    ),
+    since: Annotated[
+        str | None,
+        option("--since", metavar="COMMIT", help="tell what has changed since then (default: the last tag)"),
+    ] = None,
+    nightly: Annotated[
+        list[Path] | None,
+        option(
+            "--nightly",
+            metavar="FILE...",
+            help="what `oodbench compare --json` wrote of nightly re-runs (`make nightly`: "
+            "build/nightly/comparison.json)",
+        ),
+    ] = None,
+) -> int:
+    """Write the leaderboard as static pages that open from a disk and from any web host.
+
+    Sort, filter, compare, curves, costs, provenance. What has not changed is not made again.
+    """
     from oodbench.site.build import build
 
-    print(build(arguments.results, arguments.out, arguments.since, arguments.nightly))
+    print(build(results, out, since, nightly or []))
     return 0

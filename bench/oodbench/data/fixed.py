@@ -4,12 +4,13 @@ import re
 import tomllib
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from oodbench.data.folder import cards_folder as cards_folder
+from oodbench.data.folder import toml_files as toml_files
 from oodbench.errors import BadCard
 
 
@@ -20,26 +21,6 @@ class Fixed(BaseModel):
 
 
 M = TypeVar("M", bound=Fixed)
-
-
-def cards_folder() -> Path:
-    """Return the folder of the cards: `oodbench/cards` in an installed wheel, `datasets` beside `bench` in a checkout.
-
-    The wheel's copy is asked first: beside an installed `oodbench`, `datasets` is the Hugging Face library.
-    """
-    return _cards_of(__file__)
-
-
-@cache
-def _cards_of(module: str) -> Path:
-    package = Path(module).resolve().parents[1]
-    installed = package / "cards"
-    return installed if installed.is_dir() else package.parents[1] / "datasets"
-
-
-def toml_files(folder: Path) -> list[Path]:
-    """Return the TOML files of a folder, sorted; hidden ones (`._card.toml`) are litter."""
-    return sorted(folder.glob("[!.]*.toml"))
 
 
 def read_toml(path: Path, model: type[M]) -> M:

@@ -1,9 +1,9 @@
 """`oodbench evaluate`: a classifier by name, data by paths and names, a report in a folder and on the terminal."""
 
-import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from oodbench.contract import Material
 from oodbench.data.matrix import find_matrix
@@ -21,32 +21,65 @@ STORED = "stored"
 """Stands for a model whose outputs were stored: `stored`, or `stored:HEAD.npz`."""
 
 
-def judge(arguments: argparse.Namespace) -> str:
+@final
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a command line asks for: the options of `oodbench evaluate`, whose help says what each is."""
+
+    model: str
+    network: str | None = None
+    weights: Path | None = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    head: str | None = None
+    layers: Sequence[str] = ()
+    pool: str | None = None
+    test: str | None = None
+    train: str | None = None
+    failures: Sequence[str] = ()
+    validation: str | None = None
+    ood_validation: Sequence[str] = ()
+    matrix: str | None = None
+    data: Path | None = None
+    transform: str | None = None
+    classes: Path | None = None
+    methods: Sequence[str] | None = None
+    attacks: Sequence[str] | None = None
+    out: Path | None = None
+    cache: Path | None = None
+    device: str = "cpu"
+    batch: int | None = None
+    gradient_batch: int | None = None
+    workers: int = 0
+    seed: int = 0
+
+
+def judge(asked: Asked) -> str:
     """Evaluate what a command line asks for, write the report, and return what to print.
 
     Raises:
         BadSetting: Options contradict one another.
         OodbenchError: As `oodbench.evaluate`.
     """
-    sets = _sets(arguments)
+    sets = _sets(asked)
     result = evaluate(
-        _model(arguments),
-        methods=arguments.methods or _able(sets),
-        attacks=arguments.attacks if arguments.attacks is not None else sets.pop("attacks", ()),
-        transform=_transform(arguments.transform),
-        classes=_names(arguments.classes),
-        head=arguments.head,
-        layers=arguments.layers or (),
-        pool=arguments.pool,
-        device=arguments.device,
-        batch=arguments.batch,
-        gradient_batch=arguments.gradient_batch,
-        workers=arguments.workers,
-        cache=arguments.cache,
-        seed=arguments.seed,
+        _model(asked),
+        methods=asked.methods or _able(sets),
+        attacks=asked.attacks if asked.attacks is not None else sets.pop("attacks", ()),
+        transform=_transform(asked.transform),
+        classes=_names(asked.classes),
+        head=asked.head,
+        layers=asked.layers,
+        pool=asked.pool,
+        device=asked.device,
+        batch=asked.batch,
+        gradient_batch=asked.gradient_batch,
+        workers=asked.workers,
+        cache=asked.cache,
+        seed=asked.seed,
         **{name: given for name, given in sets.items() if name != "attacks"},
     )
-    return f"{summary(result)}\n\n{_kept(result, arguments.out)}"
+    return f"{summary(result)}\n\n{_kept(result, asked.out)}"
 
 
 def _kept(result: Result, out: Path | None) -> str:
@@ -56,31 +89,29 @@ def _kept(result: Result, out: Path | None) -> str:
     return f"wrote {out / 'report.md'}, its pictures, metrics.csv and scores.parquet"
 
 
-def _model(arguments: argparse.Namespace) -> NamedModel | StoredModel:
-    name = arguments.model
+def _model(asked: Asked) -> NamedModel | StoredModel:
+    name = asked.model
     if name == STORED or name.startswith(f"{STORED}:"):
         return StoredModel(name.partition(":")[2] or None)
-    return load_model(
-        name, network=arguments.network, weights=arguments.weights, mean=arguments.mean, std=arguments.std
-    )
+    return load_model(name, network=asked.network, weights=asked.weights, mean=asked.mean, std=asked.std)
 
 
-def _sets(arguments: argparse.Namespace) -> dict[str, Any]:
+def _sets(asked: Asked) -> dict[str, Any]:
     """Return the sets as `evaluate` takes them: those of a matrix, or those that were named."""
-    if arguments.matrix is None:
-        if arguments.test is None:
+    if asked.matrix is None:
+        if asked.test is None:
             raise BadSetting("give --test DATA, held-out images with classes (or --matrix NAME, and its sets are read)")
         return {
-            "train": arguments.train,
-            "test": arguments.test,
-            "validation": arguments.validation,
-            "failures": _by_name("--failures", arguments.failures),
-            "ood_validation": _by_name("--ood-validation", arguments.ood_validation),
+            "train": asked.train,
+            "test": asked.test,
+            "validation": asked.validation,
+            "failures": _by_name("--failures", asked.failures),
+            "ood_validation": _by_name("--ood-validation", asked.ood_validation),
         }
-    if given := [f"--{name}" for name in ("train", "test", "validation", "failures") if getattr(arguments, name)]:
+    if given := [f"--{name}" for name in ("train", "test", "validation", "failures") if getattr(asked, name)]:
         raise BadSetting(f"got --matrix and {given[0]}; a matrix names all of its sets: leave one out")
-    matrix = find_matrix(arguments.matrix)
-    sets = open_sets(matrix, arguments.data)
+    matrix = find_matrix(asked.matrix)
+    sets = open_sets(matrix, asked.data)
     return {
         "train": sets.train,
         "test": sets.test,
@@ -91,9 +122,9 @@ def _sets(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _by_name(option: str, given: Sequence[str] | None) -> dict[str, str]:
+def _by_name(option: str, given: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for one in given or ():
+    for one in given:
         name, equals, data = one.partition("=")
         if not equals or not name or not data:
             name, data = Path(one).stem or one, one

@@ -1,0 +1,19 @@
+"""`oodbench changes`."""
+
+from typing import Annotated
+
+from oodbench.commands.options import RESULTS, ResultsAnywhere, argument
+
+EXAMPLES = "  oodbench changes v0.1.0 HEAD\n  oodbench changes ../old/results results"
+
+
+def command(
+    before: Annotated[str, argument("A", "a folder of results, or a commit, branch or tag")],
+    after: Annotated[str, argument("B", "likewise")],
+    results: ResultsAnywhere = RESULTS,
+) -> int:
+    """Print the changelog of the leaderboard between two releases: what came, went or moved, and why."""
+    from oodbench.compare.changelog import changes
+
+    print(changes(before, after, results), end="")
+    return 0

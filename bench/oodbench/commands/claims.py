@@ -1,0 +1,23 @@
+"""`oodbench claims`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from oodbench.commands.options import RESULTS, Check, Results, option
+
+EXAMPLES = "  oodbench claims\n  oodbench claims --check"
+
+
+def command(
+    results: Results = RESULTS,
+    page: Annotated[Path, option("--page", metavar="FILE", help="file to write (default: docs/claims.md)")] = Path(
+        "docs/claims.md"
+    ),
+    check: Check = False,
+) -> int:
+    """Test the papers' claims on the stored scores, and write the page that says what holds."""
+    from oodbench.report.claims_page import rebuild
+
+    text, well = rebuild(results, page, check=check)
+    print(text)
+    return 0 if well else 1
