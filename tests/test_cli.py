@@ -46,12 +46,9 @@ def test_list_names_methods_matrices_sets_and_attacks(capsys):
     assert {"mahalanobis-d", "fashion-mnist-v1", "textures-skimage", "bim-8"} <= set(out.split())
 
 
-def test_list_fits_a_terminal_and_says_which_methods_judge_ones_own_classifier(capsys):
-    _, out, _ = oodbench(capsys, "list")
-    assert max(map(len, out.splitlines())) <= 80
+def test_list_says_which_methods_judge_ones_own_classifier(capsys):
     code, mine, _ = oodbench(capsys, "list", "--judges-mine")
     assert code == 0
-    assert max(map(len, mine.splitlines())) <= 80
     assert {"msp", "mahalanobis-c"} <= set(mine.split())
     assert not {"deep-ensemble", "fashion-mnist-v1"} & set(mine.split())
     code, text, _ = oodbench(capsys, "list", "--json")
@@ -61,6 +58,19 @@ def test_list_fits_a_terminal_and_says_which_methods_judge_ones_own_classifier(c
     assert found["methods"][0].keys() >= {"judges_mine", "needs", "reads", "paper", "tuned_on", "title"}
     assert "fashion-mnist-v1" in {one["name"] for one in found["matrices"]}
     assert {"data_sets", "attacks"} <= found.keys()
+
+
+def test_list_has_a_line_a_row_where_no_terminal_is(capsys):
+    """For grep and awk: nothing is broken, and nothing is coloured."""
+    _, out, _ = oodbench(capsys, "list")
+    lines = [line.split()[0] for line in out.splitlines() if line.strip()]
+    assert "\x1b" not in out
+    assert set(registry()) <= set(lines)
+    assert set(load_matrices()) <= set(lines)
+    for line in registry().values():
+        assert any(
+            one.startswith(f"{line.method.name} ") and one.endswith(line.method.title) for one in out.split("\n")
+        )
 
 
 def test_list_does_not_wait_for_torch():

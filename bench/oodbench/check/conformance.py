@@ -14,6 +14,7 @@ from oodbench.contract import Method
 from oodbench.errors import BadMethod, UnknownName
 from oodbench.run.engines import reason
 from oodbench.run.registry import Registered, find, registry
+from oodbench.shown import Page
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def excuses(entry: Registered) -> Mapping[str, str]:
     return excused.get(entry.method.name, {})
 
 
-def check_methods(names: list[str], every: bool, *, verbose: bool = False) -> tuple[str, bool]:
+def check_methods(names: list[str], every: bool, *, verbose: bool = False) -> tuple[Page, bool]:
     """Return a line for each law that is broken and each note, a sum, and whether all is well.
 
     Args:
@@ -174,23 +175,27 @@ def check_methods(names: list[str], every: bool, *, verbose: bool = False) -> tu
     """
     entries = list(registry().values()) if every else find(names)
     if not entries:
-        return "no method named: give one or more names (`oodbench list` shows them), or --all", False
+        said = "no method named: give one or more names (`oodbench list` shows them), or --all"
+        return Page(said, data={"error": said}), False
     lines = []
+    data: list[dict[str, object]] = []
     count: Counter[str] = Counter()
     for entry in entries:
         checks = checks_of(entry.method, excuses(entry))
+        verdicts, notes = {check.law.name: check.run() for check in checks}, _notes(checks)
+        data.append({"method": entry.method.name, "laws": verdicts, "notes": notes})
         for check in checks:
-            verdict = check.run()
+            verdict = verdicts[check.law.name]
             count[verdict.status] += 1
             if verbose or not verdict.well:
                 lines.append(f"{check.method.name:16} {check.law.name:24} {verdict}")
-        for note in _notes(checks):
+        for note in notes:
             count["note"] += 1
             lines.append(f"{entry.method.name:16} {'note':24} {note}")
     methods = "1 method" if len(entries) == 1 else f"{len(entries)} methods"
-    notes = f", {count['note']} to note" if count["note"] else ""
-    lines.append(f"{methods}: {count['ok']} ok, {count['FAILED']} failed, {count['skipped']} skipped{notes}")
-    return "\n".join(lines), not count["FAILED"]
+    noted = f", {count['note']} to note" if count["note"] else ""
+    lines.append(f"{methods}: {count['ok']} ok, {count['FAILED']} failed, {count['skipped']} skipped{noted}")
+    return Page(*lines, data=data), not count["FAILED"]
 
 
 def _notes(checks: list[Check]) -> list[str]:

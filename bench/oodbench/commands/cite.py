@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 from oodbench.commands.options import RESULTS, Results, argument, option
+from oodbench.commands.told import Json, tell
+from oodbench.shown import Page
 
 EXAMPLES = (
     "  oodbench cite tiny-v1/odin@1#ood/glyphs/fpr95\n"
@@ -22,6 +24,7 @@ def command(
         str | None, option("--at", metavar="COMMIT", help="take the results of that commit, branch or tag")
     ] = None,
     bibtex: Annotated[bool, option("--bibtex", help="print the entries alone")] = False,
+    as_json: Json = False,
 ) -> int:
     """Print a number with its interval, inputs and conditions, and BibTeX of the paper, the data and this release."""
     from oodbench.compare.operands import at_commit
@@ -32,5 +35,5 @@ def command(
             found = cite(id, place)
     else:
         found = cite(id, results)
-    print(found.bibtex if bibtex else found)
-    return 0
+    data = {"id": id, "sentence": found.sentence, "bibtex": found.bibtex}
+    return tell(Page(found.bibtex if bibtex else str(found), data=data), as_json)

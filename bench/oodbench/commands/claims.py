@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 from oodbench.commands.options import RESULTS, Check, Results, option
+from oodbench.commands.told import Json, tell
+from oodbench.shown import Page
 
 EXAMPLES = "  oodbench claims\n  oodbench claims --check"
 
@@ -14,10 +16,11 @@ def command(
         "docs/claims.md"
     ),
     check: Check = False,
+    as_json: Json = False,
 ) -> int:
     """Test the papers' claims on the stored scores, and write the page that says what holds."""
     from oodbench.report.claims_page import rebuild
 
     text, well = rebuild(results, page, check=check)
-    print(text)
-    return 0 if well else 1
+    data = {"page": page, "checked": check, "well": well, "said": text.splitlines()}
+    return tell(Page(text, data=data), as_json, well=well)

@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Annotated
 
 from oodbench.commands import names
-from oodbench.commands.options import RESULTS, ResultsAnywhere, argument, one_of, option
+from oodbench.commands.options import LEFT_OUT, RESULTS, ResultsAnywhere, argument, one_of, option
+from oodbench.commands.told import tell
+from oodbench.shown import Page
 
 EXAMPLES = (
     "  oodbench compare tiny-v1/msp tiny-v1/energy\n"
     "  oodbench compare msp odin --matrix fashion-mnist-v2\n"
     "  oodbench compare results build/nightly/results --fail-on regression --json report.json\n"
-    "  oodbench compare main HEAD --matrix tiny-v1\n"
+    "  oodbench compare main HEAD --matrix tiny-v1 --json\n"
     "  oodbench compare main HEAD --fail-on regression unversioned\n"
     "  docs/compare.md says what each verdict means."
 )
@@ -51,8 +53,13 @@ def command(
         ),
     ] = None,
     markdown: Annotated[Path | None, option("--markdown", metavar="FILE", help="also write the page there")] = None,
-    json: Annotated[
-        Path | None, option("--json", metavar="FILE", help="also write every number and test there")
+    as_json: Annotated[
+        str | None,
+        option(
+            "--json",
+            metavar="[FILE]",
+            help="also write every number and test there; without a name print them instead",
+        ),
     ] = None,
     results: ResultsAnywhere = RESULTS,
 ) -> int:
@@ -60,10 +67,11 @@ def command(
 
     What is noise, what is better, what is worse.
     """
-    from oodbench.compare.comparison import compare, told
+    from oodbench.compare.comparison import compare, content, told
     from oodbench.report.numbers import RANKINGS
 
     found = compare(before, after, results, matrix, tuple(metrics or RANKINGS))
-    text, well = told(found, fail_on or [], markdown, json)
-    print(text)
-    return 0 if well else 1
+    printed = as_json == LEFT_OUT
+    file = Path(as_json) if as_json and not printed else None
+    text, well = told(found, fail_on or [], markdown, file)
+    return tell(Page(text, data=lambda: content(found)), printed, well=well)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from oodbench.commands import names
 from oodbench.commands.options import Data, argument, one_of
+from oodbench.commands.told import Json, tell
 
 EXAMPLES = (
     "  oodbench data list\n  oodbench data get fashion-mnist\n  oodbench data get cifar10-v1\n"
@@ -27,11 +28,11 @@ def command(
         ),
     ] = None,
     data: Data = None,
+    as_json: Json = False,
 ) -> int:
     """Say which data sets are here, get one or all that a matrix names, or check their bytes."""
     from oodbench.data.inventory import check_cards, get_cards, list_cards
 
     act = {"list": list_cards, "get": get_cards, "check": check_cards}[action]
-    text, well = act(cards or (), data)
-    print(text)
-    return 0 if well else 1
+    answer, well = act(cards or (), data)
+    return tell(answer, as_json, well=well)

@@ -1,11 +1,14 @@
 """`oodbench diagnose`."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from oodbench.commands import names
 from oodbench.commands.options import Cache, Data, Device, Matrix, Seed, argument, at_least, one_of, option
+from oodbench.commands.told import Json, tell
+from oodbench.shown import Page
 
 EXAMPLES = (
     "  oodbench diagnose likelihood tiny-v1 --method glow-cv\n  oodbench diagnose purification tiny-v1\n"
@@ -47,6 +50,7 @@ def command(
     data: Data = None,
     cache: Cache = None,
     device: Device = "cpu",
+    as_json: Json = False,
 ) -> int:
     """Study a trained model or a density: where a likelihood comes from, what a model draws, what purifying mends.
 
@@ -68,6 +72,6 @@ def command(
     with exact(workspace.torch_device), Progress(1) as progress:
         watch = partial(progress.watch, whose)
         made = analyse(whose, matrix, workspace, seed, images or known.images, folder, watch)
-    print(f"{made.table}\n")
-    print("\n".join(map(str, made.files)))
-    return 0
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in made.files if path.suffix == ".json"]
+    told = {"files": made.files, "found": found}
+    return tell(Page(made.table, "", *map(str, made.files), data=told), as_json)

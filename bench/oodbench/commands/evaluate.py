@@ -6,6 +6,7 @@ from typing import Annotated
 from oodbench.commands import names
 from oodbench.commands.options import at_least, number, option
 from oodbench.commands.stop import Terminated
+from oodbench.commands.told import Json, tell
 
 EXAMPLES = (
     "  oodbench evaluate --model timm:resnet18.a1_in1k --test val/ --failures textures=dtd/images\n"
@@ -206,6 +207,7 @@ def command(
         int,
         option("--seed", metavar="SEED", read=at_least(0), help="for methods whose fit is random (default: 0)"),
     ] = 0,
+    as_json: Json = False,
 ) -> int:
     """Judge your own classifier: which methods tell its failures?
 
@@ -243,9 +245,9 @@ def command(
             workers=workers,
             seed=seed,
         )
-        print(judge(asked))
+        answer = judge(asked)
     except (KeyboardInterrupt, Terminated) as stop:
         if cache is None:
             raise type(stop)(NOTHING_KEPT) from stop
         raise
-    return 0
+    return tell(answer, as_json)

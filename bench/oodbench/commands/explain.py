@@ -6,6 +6,8 @@ from typing import Annotated
 
 from oodbench.commands import names
 from oodbench.commands.options import Cache, Data, Device, Matrix, Seed, argument, at_least, option
+from oodbench.commands.told import Json, tell
+from oodbench.shown import Page
 
 EXAMPLES = "  oodbench explain ib-inn-2 tiny-v1\n  oodbench explain ib-inn-8 tiny-v1 --images 16 --out pictures"
 
@@ -24,6 +26,7 @@ def command(
     data: Data = None,
     cache: Cache = None,
     device: Device = "cpu",
+    as_json: Json = False,
 ) -> int:
     """Draw what an IB-INN sees: heat, salience and gradient maps, similar classes, each image's decision space."""
     from oodbench.explain import explain
@@ -35,5 +38,4 @@ def command(
     folder = out or Path("explained") / matrix / method / str(seed)
     with exact(workspace.torch_device), Progress(1) as progress:
         files = explain(method, matrix, workspace, seed, images, folder, partial(progress.watch, method))
-    print("\n".join(map(str, files)))
-    return 0
+    return tell(Page(*map(str, files), data={"files": files}), as_json)

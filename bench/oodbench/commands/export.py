@@ -5,6 +5,7 @@ from typing import Annotated
 
 from oodbench.commands import names
 from oodbench.commands.options import RESULTS, Results, argument, option
+from oodbench.commands.told import Json, tell
 
 EXAMPLES = (
     "  oodbench export numbers.csv\n"
@@ -35,6 +36,7 @@ def command(
         ),
     ] = None,
     results: Results = RESULTS,
+    as_json: Json = False,
 ) -> int:
     """Write the numbers of the leaderboard, with spreads, ranks and ids: CSV, Parquet, LaTeX, or a data set.
 
@@ -43,5 +45,4 @@ def command(
     from oodbench.report.export import Chosen, export
 
     chosen = Chosen(*(tuple(one or ()) for one in (matrix, kind, metric, method)))
-    print(export(results, out, chosen))
-    return 0
+    return tell(export(results, out, chosen), as_json)

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from oodbench import __version__
+from oodbench.commands.options import LEFT_OUT
 from oodbench.errors import BadSetting, UnknownName
 from oodbench.terminal import is_colourful
 
@@ -26,9 +27,6 @@ VERBS = (
     *("compare", "changes", "cite", "export", "new", "site", "submit"),
 )
 """Names of verbs, each of a module here, in the order of the help."""
-
-LEFT_OUT = "-"
-"""What an option that may stand without its value is then given."""
 
 NEGATIVE = re.compile(r"-\d+$|-\d*\.\d+$")
 

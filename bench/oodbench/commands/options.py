@@ -14,6 +14,10 @@ Names = Callable[[], Sequence[str]]
 """Returns the names that may be completed; called when somebody presses the key, and quick."""
 
 
+LEFT_OUT = "-"
+"""What an option that may stand without its value is then given."""
+
+
 def option(
     *decls: str,
     help: str,

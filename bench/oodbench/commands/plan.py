@@ -17,6 +17,7 @@ from oodbench.commands.options import (
     option,
     positive,
 )
+from oodbench.commands.told import Json, tell
 
 EXAMPLES = (
     "  oodbench plan tiny-v1\n"
@@ -52,6 +53,7 @@ def command(
             help="of a worker, in cores of the machine on record (default: 1)",
         ),
     ] = 1.0,
+    as_json: Json = False,
 ) -> int:
     """Show what a run would do: what is done, cached, skipped and why, time and disk."""
     from oodbench.commands.planned import Where, planned
@@ -60,8 +62,6 @@ def command(
 
     not_both(methods=methods, all=every)
     if workers:
-        print(forecast_on(matrix, methods or (), results, workers, speed))
-    else:
-        where = Where(results, data, cache, device.split(","))
-        print(forecast(*planned(matrix, methods or (), seeds, where, every=every)))
-    return 0
+        return tell(forecast_on(matrix, methods or (), results, workers, speed), as_json)
+    where = Where(results, data, cache, device.split(","))
+    return tell(forecast(*planned(matrix, methods or (), seeds, where, every=every)), as_json)

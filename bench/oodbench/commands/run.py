@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from oodbench.commands.options import (
     RESULTS,
@@ -22,6 +22,11 @@ from oodbench.commands.options import (
     positive,
     shard,
 )
+from oodbench.commands.told import Json, tell
+from oodbench.shown import Page
+
+if TYPE_CHECKING:
+    from oodbench.records import Record
 
 EXAMPLES = "  oodbench run tiny-v1 --methods msp odin --seeds 0\n  oodbench run tiny-v1 --all"
 
@@ -78,6 +83,7 @@ def command(
         Path | None,
         option("--leaderboard", metavar="FILE", help="write the leaderboard of the results there afterwards"),
     ] = None,
+    as_json: Json = False,
 ) -> int:
     """Run methods on a matrix; resumes, and keeps what is done."""
     from oodbench.check.before import before_ranking
@@ -97,6 +103,8 @@ def command(
     wanted, refused = before_ranking(wanted, unchecked=unchecked)
     if refused and not wanted:
         print("\n".join(map(str, refused)), file=sys.stderr)
+        if as_json:
+            tell(Page(data={"refused": refused}), as_json)
         return 1
     needs = Needs(gpus=0 if device == "cpu" else gpus, memory_gb=memory)
     backend = backend_of(engine, context.workspace, devices, workers)
@@ -104,11 +112,18 @@ def command(
         made = execute(context, wanted, backend, remake=remake, shared=part is not None, needs=needs)
     finally:
         backend.close()
-    print(summary(context.workspace.results, context.matrix.name, leaderboard))
+    found = summary(context.workspace.results, context.matrix.name, leaderboard)
+    told = {**found.data, "failed": list(map(_failure, made.failed)), "kept_from": made.kept_from, "refused": refused}
+    well = not (made.failed or made.kept_from or refused)
+    code = tell(Page(*found.parts, data=told), as_json, well=well)
     for record in made.failed:
         print(f"FAILED  {record.method}, seed {record.seed}: {record.reason or 'see its record'}", file=sys.stderr)
     if made.kept_from:
         print(made.of_other_machines(device), file=sys.stderr)
     for one in refused:
         print(one, file=sys.stderr)
-    return 1 if made.failed or made.kept_from or refused else 0
+    return code
+
+
+def _failure(record: "Record") -> dict[str, object]:
+    return {"method": record.method, "seed": record.seed, "reason": record.reason}

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from oodbench.commands import names
 from oodbench.commands.options import RESULTS, Results, argument, at_least, option
+from oodbench.commands.told import Json, tell
+from oodbench.shown import Page
 
 EXAMPLES = "  oodbench show tiny-v1 msp\n  oodbench show fashion-mnist-v2 knn --seed 3 --out pictures"
 
@@ -25,11 +27,10 @@ def command(
         Path | None, option("--out", metavar="FOLDER", help="folder to write to (default: shown/MATRIX/METHOD)")
     ] = None,
     results: Results = RESULTS,
+    as_json: Json = False,
 ) -> int:
     """Draw what a method scores right, wrong, out-set, attacked and corrupted inputs, from the stored scores."""
     from oodbench.report.show import show
 
     made = show(results, matrix, method, seed, out or Path("shown") / matrix / method)
-    print(f"{made.table}\n")
-    print("\n".join(map(str, made.files)))
-    return 0
+    return tell(Page(made.table, "", *map(str, made.files), data={"sets": made.sets, "files": made.files}), as_json)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from oodbench.commands.options import RESULTS, Results, option
+from oodbench.commands.told import Json, tell
 
 EXAMPLES = (
     "  oodbench site\n"
@@ -31,6 +32,7 @@ def command(
             "build/nightly/comparison.json)",
         ),
     ] = None,
+    as_json: Json = False,
 ) -> int:
     """Write the leaderboard as static pages that open from a disk and from any web host.
 
@@ -38,5 +40,4 @@ def command(
     """
     from oodbench.site.build import build
 
-    print(build(results, out, since, nightly or []))
-    return 0
+    return tell(build(results, out, since, nightly or []), as_json)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from oodbench.commands import names
 from oodbench.commands.options import RESULTS, Results, argument, option
+from oodbench.commands.told import Json, tell
+from oodbench.shown import Page
 
 EXAMPLES = (
     "  oodbench submit nearest-mean --matrix tiny-v1 mnist5k-v1\n"
@@ -26,6 +28,7 @@ def command(
     out: Annotated[
         Path | None, option("--out", metavar="FOLDER", help="folder to write (default: submission/METHOD)")
     ] = None,
+    as_json: Json = False,
 ) -> int:
     """Make a submission: a folder with source, records, scores, a manifest and the text of the pull request."""
     from oodbench.manifest import PULL_REQUEST
@@ -37,9 +40,13 @@ def command(
     origin = origin_of(one_module([entry.module for entry in find(rows)]))
     made = bundle(rows, origin, list(dict.fromkeys(matrix)), results, out or Path("submission") / rows[0])
     if made.faults:
-        print("\n".join(map(str, made.faults)))
-        print(f"\nnothing was written: {len(made.faults)} faults")
-        return 1
-    print(f"{made.folder}: {made.files} files, verified; the pull request's text is {made.folder / PULL_REQUEST}")
-    print(f"next: oodbench verify {made.folder}, then CONTRIBUTING.md, 'Hand it in'")
-    return 0
+        said = f"\nnothing was written: {len(made.faults)} faults"
+        page = Page(*map(str, made.faults), said, data={"written": False, "faults": made.faults})
+        return tell(page, as_json, well=False)
+    text = made.folder / PULL_REQUEST
+    page = Page(
+        f"{made.folder}: {made.files} files, verified; the pull request's text is {text}",
+        f"next: oodbench verify {made.folder}, then CONTRIBUTING.md, 'Hand it in'",
+        data={"written": True, "folder": made.folder, "files": made.files, "pull_request": text},
+    )
+    return tell(page, as_json)

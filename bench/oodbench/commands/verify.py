@@ -17,6 +17,8 @@ from oodbench.commands.options import (
     option,
     share,
 )
+from oodbench.commands.told import Json, tell
+from oodbench.shown import Page
 
 EXAMPLES = (
     "  oodbench verify\n  oodbench verify results/tiny-v1\n  oodbench verify submission --against results\n"
@@ -87,6 +89,7 @@ def command(
     device: Device = "cpu",
     workers: Workers = None,
     engine: Engine = "local",
+    as_json: Json = False,
 ) -> int:
     """Hold results against their scores, matrices, cards and methods; or make drawn records again, and compare.
 
@@ -111,10 +114,10 @@ def command(
         context, drawn = planned(name, methods or (), seeds, Where(folder.parent, data, devices=devices), every=True)
         nonce = draw or by_running.nonce()
         found = by_running.rerun(context, drawn, rerun, nonce, lambda fresh: backend(engine, fresh, devices, workers))
-        print(by_running.told(context, found, nonce))
         if history:
             append(history, by_running.sampled(context, found, nonce, rerun))
-        return 1 if any(one.verdict in ("drifted", "failed") for one in found) else 0
+        well = not any(one.verdict in ("drifted", "failed") for one in found)
+        return tell(by_running.told(context, found, nonce), as_json, well=well)
 
     from oodbench.verify.state import State, default_state, usable
     from oodbench.verify.verified import told, verify
@@ -123,8 +126,7 @@ def command(
     report = verify(
         folder, against=against, new=new or (), state=State(kept), workers=workers or min(2, os.cpu_count() or 1)
     )
-    print(told(report, verbose=verbose))
-    return 1 if report.faults else 0
+    return tell(Page(told(report, verbose=verbose), data=report), as_json, well=not report.faults)
 
 
 def place(path: str | None, results: Path) -> Path:

@@ -20,6 +20,7 @@ from oodbench.report.entries import Entry
 from oodbench.report.ids import row_version
 from oodbench.report.rank_table import FILE as RANKS
 from oodbench.report.superseded import superseded
+from oodbench.shown import Page
 
 CAUSES: Mapping[str, str] = {
     "versions": "version",
@@ -79,7 +80,7 @@ class Change:
     ranks: tuple[str, ...] = ()
 
 
-def changes(before: str, after: str, results: Path = Path("results"), folder: Path | None = None) -> str:
+def changes(before: str, after: str, results: Path = Path("results"), folder: Path | None = None) -> Page:
     """Return the changelog of the leaderboard between two folders of results or two commits, in Markdown.
 
     Raises:
@@ -90,7 +91,9 @@ def changes(before: str, after: str, results: Path = Path("results"), folder: Pa
         a, b = (sides.enter_context(opened(said, results, folder=folder, read=RECORDS)) for said in (before, after))
         if "row" in (a.what, b.what):
             raise BadSetting(f"{before}, {after}: a changelog is of two folders of results, or of two commits")
-        return as_markdown(before, after, list(found(a, b)))
+        changed = list(found(a, b))
+        data = {"before": before, "after": after, "changes": changed}
+        return Page(as_markdown(before, after, changed), data=data)
 
 
 def found(a: Side, b: Side) -> Iterator[Change]:

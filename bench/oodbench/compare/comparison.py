@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from oodbench.compare.costs import ALL, of_costs
 from oodbench.compare.findings import LEVEL, Finding, corrected, of_accuracy, of_scores, paired_rows
@@ -100,9 +101,9 @@ def compare(
     return Comparison(before, after, tuple(findings))
 
 
-def as_json(found: Comparison) -> str:
+def content(found: Comparison) -> dict[str, Any]:
     """Return everything that was found."""
-    said = {
+    return {
         "format": FORMAT,
         "before": found.before,
         "after": found.after,
@@ -111,7 +112,11 @@ def as_json(found: Comparison) -> str:
         "counts": _counts(found),
         "findings": [asdict(one) for one in found.findings],
     }
-    return json.dumps(said, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def as_json(found: Comparison) -> str:
+    """Return everything that was found, as a file holds it."""
+    return json.dumps(content(found), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def as_markdown(found: Comparison) -> str:

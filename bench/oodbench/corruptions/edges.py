@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 
 def canny(x: npt.NDArray[np.uint8], low: float, high: float) -> npt.NDArray[np.bool_]:
@@ -18,6 +17,8 @@ def canny(x: npt.NDArray[np.uint8], low: float, high: float) -> npt.NDArray[np.b
         low: Weak edges are larger.
         high: Strong edges are larger.
     """
+    from scipy import ndimage
+
     levels = np.pad(x.astype(np.float64), ((0, 0), (1, 1), (1, 1)), mode="edge")
     smooth = {axis: levels[_cut(axis, 0)] + 2 * levels[_cut(axis, 1)] + levels[_cut(axis, 2)] for axis in (1, 2)}
     dx = smooth[1][:, :, 2:] - smooth[1][:, :, :-2]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from oodbench.corruptions.draws import Draws
 from oodbench.corruptions.edges import canny
@@ -68,6 +67,8 @@ def _distance(edges: npt.NDArray[np.bool_]) -> Floats:
     """
     if not edges.any():
         return np.full(edges.shape, np.inf)
+    from scipy import ndimage
+
     nearest = ndimage.distance_transform_edt(~edges, return_distances=False, return_indices=True)
     long, short = np.sort(np.abs(nearest - np.indices(edges.shape)), axis=0)[::-1].astype(np.float64)
     straight, diagonal = np.maximum(long - 2 * short, 0), np.maximum(2 * short - long, 0)

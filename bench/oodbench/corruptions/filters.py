@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -14,12 +13,16 @@ Places = npt.NDArray[np.int64]
 
 def gaussian(x: Floats, sigma: float, mode: Literal["nearest", "reflect"] = "nearest", truncate: float = 4.0) -> Floats:
     """Return pictures blurred by a Gaussian over height and width, cut off at `truncate` sigma."""
+    from scipy import ndimage
+
     blurred: Floats = ndimage.gaussian_filter(x, sigma, mode=mode, truncate=truncate, axes=(-2, -1))
     return blurred
 
 
 def correlate(x: Floats, kernel: Floats) -> Floats:
     """Return each plane's correlation with a kernel, mirrored about the centre of the outermost pixels."""
+    from scipy import ndimage
+
     out: Floats = ndimage.correlate(x, kernel, mode="mirror", axes=(-2, -1))
     return out
 
@@ -41,6 +44,8 @@ def zoomed(x: Floats, factor: float) -> Floats:
 @cache
 def _interpolation(inner: int, factor: float) -> Floats:
     """Return the matrix [out inner] of `scipy.ndimage.zoom` along one axis."""
+    from scipy import ndimage
+
     out: Floats = ndimage.zoom(np.eye(inner), (factor, 1), order=1)
     return out
 

@@ -1,4 +1,4 @@
-"""All corruptions by name, and the one way to apply them."""
+"""All corruptions by name, and the one way to apply them; scipy is loaded when one is applied, not to name them."""
 
 from typing import Any
 

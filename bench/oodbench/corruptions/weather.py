@@ -1,7 +1,6 @@
 """Weather: snow, frost, fog and brightness."""
 
 import numpy as np
-from scipy import fft
 
 from oodbench.corruptions.draws import Draws
 from oodbench.corruptions.filters import luma, motion_blurred, tinted, zoomed
@@ -68,6 +67,8 @@ The second and the third show the same ice."""
 
 def _field(white: Floats, slope: Floats) -> Floats:
     """Return white noise [n h w] as fields of mean 0 and standard deviation 1 whose power falls as frequency^slope."""
+    from scipy import fft
+
     side = white.shape[-1]
     frequency = np.hypot(fft.fftfreq(side)[:, None], fft.rfftfreq(side))
     frequency[0, 0] = np.inf

@@ -18,6 +18,7 @@ from oodbench.report.entries import matrices_in
 from oodbench.report.ids import GROUP, MEAN
 from oodbench.report.standings import read_matrices
 from oodbench.report.values import MODEL, values
+from oodbench.shown import Page
 from oodbench.store import atomically
 
 
@@ -69,7 +70,7 @@ def chosen(results: Path, what: Chosen) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def export(results: Path, out: Path, what: Chosen) -> str:
+def export(results: Path, out: Path, what: Chosen) -> Page:
     """Write numbers in the format of a name's ending; return what to say.
 
     Args:
@@ -86,7 +87,8 @@ def export(results: Path, out: Path, what: Chosen) -> str:
         raise BadSetting(f"{out}: {known}")
     table = chosen(results, what)
     writers[out.suffix](table, out)
-    return f"wrote {len(table)} numbers of {table['method'].nunique()} rows to {out}"
+    count, rows = len(table), table["method"].nunique()
+    return Page(f"wrote {count} numbers of {rows} rows to {out}", data={"file": out, "numbers": count, "rows": rows})
 
 
 def _csv(table: pd.DataFrame, out: Path) -> None:

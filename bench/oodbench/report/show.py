@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from tabulate import tabulate
 
 from oodbench.data.matrix import known_matrix
 from oodbench.errors import BadData, UnknownName
@@ -18,6 +17,7 @@ from oodbench.report.calibration import TEMPERED, confident
 from oodbench.report.entries import Entry, collect
 from oodbench.result import reliability, ridges
 from oodbench.result.ridges import GroupOf
+from oodbench.shown import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,10 +27,11 @@ THEMES = {"": ridges.LIGHT, "-dark": ridges.DARK}
 
 
 class Shown(NamedTuple):
-    """What was made: a table, and the files written."""
+    """What was made: a table, the files written, and the numbers of the table."""
 
-    table: str
+    table: Table
     files: list[Path]
+    sets: list[dict[str, Any]]
 
 
 def show(results: Path, matrix: str, method: str, seed: int | None, out: Path) -> Shown:
@@ -67,7 +68,7 @@ def show(results: Path, matrix: str, method: str, seed: int | None, out: Path) -
     for (name, drawing), (ending, theme) in product(drawings.items(), THEMES.items()):
         files.append(out / f"{name}{ending}.svg")
         save(partial(drawing, theme), files[-1], "oodbench")
-    return Shown(_table(found, test), files)
+    return Shown(_table(found, test), files, _numbers(found, test))
 
 
 def _panels(entries: Sequence[Entry], entry: Entry) -> dict[str, Judgements]:
@@ -102,18 +103,29 @@ def _entry(results: Path, entries: Sequence[Entry], matrix: str, method: str, se
     return found
 
 
-def _table(found: list[ridges.Row], test: ridges.Floats) -> str:
+def _table(found: list[ridges.Row], test: ridges.Floats) -> Table:
     """Return the median of each row, and which share the threshold of FPR95 accepts."""
-    at, ends = ridges.threshold(test), ridges.view(found)
     lines = [
-        (
-            row.label,
-            f"{len(row.values):,}",
-            f"{np.median(row.values):.4g}",
-            f"{100 * ridges.accepted(row, at):.2f}",
-            f"{100 * sum(ridges.beyond(row, ends)):.2f}",
-        )
-        for row in found
+        (one["inputs"], f"{one['n']:,}", f"{one['median']:.4g}", *(f"{100 * one[key]:.2f}" for key in SHARES))
+        for one in _numbers(found, test)
     ]
     headers = ("inputs", "n", "median score", "accepted, percent", "beyond the picture, percent")
-    return tabulate(lines, headers, "simple", colalign=("left", *["right"] * 4), disable_numparse=True)
+    return Table(headers, lines, ("left", *["right"] * 4))
+
+
+SHARES = ("accepted", "beyond")
+"""Of the inputs: above the threshold of FPR95, and outside the picture."""
+
+
+def _numbers(found: list[ridges.Row], test: ridges.Floats) -> list[dict[str, Any]]:
+    at, ends = ridges.threshold(test), ridges.view(found)
+    return [
+        {
+            "inputs": row.label,
+            "n": len(row.values),
+            "median": float(np.median(row.values)),
+            "accepted": float(ridges.accepted(row, at)),
+            "beyond": float(sum(ridges.beyond(row, ends))),
+        }
+        for row in found
+    ]

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
-from tabulate import tabulate
-
 from oodbench.measure.kinds import averaged
 from oodbench.report.entries import collect
 from oodbench.report.leaderboard import write
@@ -15,33 +13,39 @@ from oodbench.report.pages import scale_said
 from oodbench.report.rank_table import ranks_said
 from oodbench.report.standings import Standings, matrices_of
 from oodbench.report.tables import BEHIND, accuracy_text
+from oodbench.shown import Page, Table
 
 
-def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> str:
+def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> Page:
     """Return the ranking of one matrix by kind of failure; write the leaderboard of `results` too, if a path is given.
 
     Raises:
         BadRecord: As `oodbench.report.leaderboard.leaderboard`.
     """
-    parts = []
+    parts: list[str | Table] = []
+    ranked: list[dict[str, object]] = []
     entries = collect(results, matrix)
     found = numbers(results, entries)
     keep(results, found, matrix)
     for one in matrices_of(entries, found):
-        parts += [_ranking(standings) for standings in one.kinds]
+        for standings in one.kinds:
+            parts += [*_ranking(standings), ""]
+            ranked.append({"kind": standings.kind.name, "rows": _rows(standings)})
         if any(standings.falls_behind(method) for standings in one.kinds for method in standings.entries):
-            parts.append(f"{BEHIND} more than 2 points less accurate than the plain classifier at the same seeds.")
+            parts += [f"{BEHIND} more than 2 points less accurate than the plain classifier at the same seeds.", ""]
         said = scale_said(one.card, one.scale)
-        parts += [said.replace("*", "")] if said else []
-        parts += [f"Not measured: {len(one.gaps)} (the page of the matrix gives the reasons)."] if one.gaps else []
+        parts += [said.replace("*", ""), ""] if said else []
+        if one.gaps:
+            parts += [f"Not measured: {len(one.gaps)} (the page of the matrix gives the reasons).", ""]
     where = [f"records and scores: {results / matrix}"]
     if leaderboard:
         write(results, leaderboard)
         where.append(f"leaderboard:        {leaderboard}")
-    return "\n\n".join([*parts, "\n".join(where)])
+    data = {"matrix": matrix, "folder": results / matrix, "leaderboard": leaderboard, "ranked": ranked}
+    return Page(*parts, *where, data=data)
 
 
-def _ranking(standings: Standings) -> str:
+def _ranking(standings: Standings) -> tuple[str | Table, ...]:
     headers = ["rank", "method", *(standings.kind.heading(metric) for metric in RANKINGS), "accuracy"]
     sets = averaged(standings.columns)
     rows = [
@@ -53,7 +57,21 @@ def _ranking(standings: Standings) -> str:
     )
     aligned = ("right", "left", *["right"] * (len(RANKINGS) + 1))
     said = fill(ranks_said(standings, (RANKED_BY,)).replace("**", ""), 100)
-    return f"{title}\n{said}\n{tabulate(rows, headers, 'simple', colalign=aligned, disable_numparse=True)}"
+    return title, said, Table(headers, rows, aligned, name=1)
+
+
+def _rows(standings: Standings) -> list[dict[str, object]]:
+    """Return the ranking as numbers: metrics are means over sets, a seed each."""
+    sets = averaged(standings.columns)
+    return [
+        {
+            "rank": rank,
+            "method": method,
+            **{metric: standings.over_sets(metric, method, sets) for metric in RANKINGS},
+            "accuracy": standings.accuracy(method),
+        }
+        for method, rank in standings.ranks.items()
+    ]
 
 
 def _means(standings: Standings, method: str, sets: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 from oodbench.errors import BadData
 from oodbench.measure.kinds import KINDS, Kind
 from oodbench.measure.metrics import METRICS
+from oodbench.shown import Page, Table
 from oodbench.store import atomically
 
 if TYPE_CHECKING:
@@ -52,28 +53,31 @@ def report(result: "Result", pictures: Sequence[Path]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def summary(result: "Result") -> str:
+def summary(result: "Result") -> Page:
     """Return what a terminal shows of a result: accuracy, and a table a kind of failure, best first."""
-    parts = [f"accuracy on {len(result.correct)} test images: {result.accuracy['test']:.2%}"]
-    parts += [f"doubtful: {doubt}" for doubt in result.doubts]
+    blocks: list[str | Table] = [f"accuracy on {len(result.correct)} test images: {result.accuracy['test']:.2%}"]
+    blocks += [f"doubtful: {doubt}" for doubt in result.doubts]
     for name, of_kind in result.ranks().groupby("failure", sort=False):
         auroc = result.ranks("auroc").query("failure == @name").set_index("method")["mean"]
-        lines = pd.DataFrame(
-            {
-                "rank": [_rank(of_kind.set_index("method"), one) for one in of_kind["method"]],
-                "method": of_kind["method"],
-                "FPR95 %": [f"{100 * value:.2f}" for value in of_kind["mean"]],
-                "AUROC %": [f"{100 * auroc[one]:.2f}" for one in of_kind["method"]],
-            }
-        )
+        rows = [
+            (_rank(of_kind.set_index("method"), method), method, f"{100 * mean:.2f}", f"{100 * auroc[method]:.2f}")
+            for method, mean in zip(of_kind["method"], of_kind["mean"], strict=True)
+        ]
         sets = result.table.query("failure == @name")["set"].dropna().unique()
-        parts.append(f"{KINDS[str(name)].title}: mean of {', '.join(sets)}")
-        parts.append(str(lines.to_markdown(index=False, disable_numparse=True, tablefmt="simple")))
+        blocks.append(f"{KINDS[str(name)].title}: mean of {', '.join(sets)}")
+        blocks.append(Table(("rank", "method", "FPR95 %", "AUROC %"), rows, ("left",) * 4, name=1))
     absent = result.table[result.table["auroc"].isna()]
-    parts += [
+    blocks += [
         f"no number: {one}: {note}" for one, note in dict(zip(absent["method"], absent["note"], strict=True)).items()
     ]
-    return "\n\n".join(parts)
+    parts = [part for block in blocks for part in (block, "")][:-1]
+    data = {
+        "accuracy": result.accuracy,
+        "test_images": len(result.correct),
+        "doubts": result.doubts,
+        "numbers": result.table.to_dict("records"),
+    }
+    return Page(*parts, data=data)
 
 
 def write_pictures(result: "Result", folder: Path) -> list[Path]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import mean
 
 import torch
-from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
 
 from oodbench.contract import FEATURE_MAP, INPUTS, NETWORK
@@ -29,6 +28,7 @@ from oodbench.run.registry import Registered
 from oodbench.run.rows import rows
 from oodbench.run.tasks import Evaluate, StoreOutputs, TrainModel
 from oodbench.run.workspace import Workspace
+from oodbench.shown import Page, Table
 from oodbench.spaces import Images
 from oodbench.training import InSet, Recipe, Training
 
@@ -315,7 +315,7 @@ def chosen(name: str) -> list[Matrix]:
     return of_scale or [find_matrix(name)]
 
 
-def forecast_on(name: str, methods: Sequence[str], results: Path, workers: Sequence[int], speed: float) -> str:
+def forecast_on(name: str, methods: Sequence[str], results: Path, workers: Sequence[int], speed: float) -> Page:
     """Return how long a matrix, or all of a scale, takes on so many workers, and what the critical path is.
 
     Raises:
@@ -337,12 +337,12 @@ def forecast_on(name: str, methods: Sequence[str], results: Path, workers: Seque
     )
 
 
-def told(tasks: Sequence[Timed], workers: Sequence[int], title: str, model: Model) -> str:
+def told(tasks: Sequence[Timed], workers: Sequence[int], title: str, model: Model) -> Page:
     """Return the table of makespans, the share of the time that workers are busy, and the critical path."""
     total = sum(task.seconds for task in tasks)
     lines = []
-    for count in workers:
-        seconds = makespan(tasks, count)
+    spans = {count: makespan(tasks, count) for count in workers}
+    for count, seconds in spans.items():
         lines.append(
             (
                 f"{count:,}",
@@ -359,14 +359,21 @@ def told(tasks: Sequence[Timed], workers: Sequence[int], title: str, model: Mode
     )
     ends = [f"  {_long(one.seconds):>8}  {one.label}" for one in path if one.seconds]
     guessed = f"; {len(model.unknown)} without a cost on record were guessed" if model.unknown else ""
-    return "\n".join(
-        [
-            f"{title}, {len(tasks):,} tasks{guessed}; a worker is {model.speed:g} cores of the machine on record",
-            tabulate(lines, ("workers", "time", "times one", "busy"), "simple", colalign=("right",) * 4),
-            f"work: {_long(total)} of one worker: {shares}",
-            f"critical path, {_long(sum(one.seconds for one in path))}: no number of workers ends sooner",
-            *ends,
-        ]
+    return Page(
+        f"{title}, {len(tasks):,} tasks{guessed}; a worker is {model.speed:g} cores of the machine on record",
+        Table(("workers", "time", "times one", "busy"), lines, ("right",) * 4),
+        f"work: {_long(total)} of one worker: {shares}",
+        f"critical path, {_long(sum(one.seconds for one in path))}: no number of workers ends sooner",
+        *ends,
+        data={
+            "of": title,
+            "tasks": len(tasks),
+            "guessed": len(model.unknown),
+            "speed": model.speed,
+            "work_seconds": total,
+            "seconds": spans,
+            "critical_path": [{"task": one.label, "seconds": one.seconds} for one in path if one.seconds],
+        },
     )
 
 

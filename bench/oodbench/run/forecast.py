@@ -4,8 +4,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import mean
 
-from tabulate import tabulate
-
 from oodbench.errors import BadData, MissingData
 from oodbench.records import read_cost, record_paths
 from oodbench.run.absent import Wanted, wanted
@@ -13,12 +11,17 @@ from oodbench.run.context import Context
 from oodbench.run.models import is_trained
 from oodbench.run.plan import Job, Skip
 from oodbench.run.standing import standing, suspects
+from oodbench.shown import Page, Table
 
 SCORE_BYTES = 4
 SHARED = ("train", "outputs")
 
 
-def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
+COLOURS = {"done": "green", "run": "cyan", "check": "yellow", "skip": "bright_black", "here": "green", "absent": "red"}
+"""Of what is said of a job or a set."""
+
+
+def forecast(context: Context, planned: Sequence[Job | Skip]) -> Page:
     """Return a table of what is done, what would run and what is skipped, and an estimate of time and disk.
 
     Where a set is absent without which nothing runs, the plan is shown all the same, with what to get.
@@ -28,7 +31,7 @@ def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
     except MissingData:
         return _without_data(context, planned)
     except BadData as error:
-        return f"nothing can run: {error}"
+        return Page(f"nothing can run: {error}", data={"matrix": context.matrix.name, "error": str(error)})
     jobs = [item for item in planned if isinstance(item, Job)]
     doubtful = {entry.method.name for entry in suspects(context, jobs)}
     states = [_state(context, item, doubtful) for item in planned]
@@ -36,18 +39,29 @@ def forecast(context: Context, planned: Sequence[Job | Skip]) -> str:
     waiting = [item for item, state in zip(planned, states, strict=True) if isinstance(item, Job) and state[0] == "run"]
     absent = [f"  {name}: {reason}" for name, reason in here.absent.items()]
     damaged = [f"  {name}: {reason}" for name, reason in here.damaged.items()]
-    return "\n".join(
-        [
-            f"{context.matrix.name}: {context.matrix.title}, scale {context.matrix.scale}",
-            tabulate(rows, ("method", "seed", "state", "why"), tablefmt="simple"),
-            *(["out-sets that are not here; their cells are skipped:", *absent] if absent else []),
-            *(["out-sets that are damaged; their cells will fail:", *damaged] if damaged else []),
-            _estimate(context, waiting),
-        ]
+    headers, estimate = ("method", "seed", "state", "why"), _estimate(context, waiting)
+    return Page(
+        f"{context.matrix.name}: {context.matrix.title}, scale {context.matrix.scale}",
+        Table(headers, rows, colours=COLOURS),
+        *(["out-sets that are not here; their cells are skipped:", *absent] if absent else []),
+        *(["out-sets that are damaged; their cells will fail:", *damaged] if damaged else []),
+        estimate,
+        data={
+            **_of(context),
+            "records": [dict(zip(headers, row, strict=True)) for row in rows],
+            "absent": here.absent,
+            "damaged": here.damaged,
+            "estimate": estimate,
+        },
     )
 
 
-def _without_data(context: Context, planned: Sequence[Job | Skip]) -> str:
+def _of(context: Context) -> dict[str, object]:
+    matrix = context.matrix
+    return {"matrix": matrix.name, "title": matrix.title, "scale": matrix.scale}
+
+
+def _without_data(context: Context, planned: Sequence[Job | Skip]) -> Page:
     """Return the plan of a matrix whose records cannot be compared as yet: their keys hold hashes of the data."""
     matrix = context.matrix
     seeds = {item.method.name: [one.seed for one in planned if one.method is item.method] for item in planned}
@@ -68,18 +82,37 @@ def _without_data(context: Context, planned: Sequence[Job | Skip]) -> str:
         for one in needs
     ]
     stops = list(dict.fromkeys(one.card for one in needs if one.stops_a_run))
-    return "\n".join(
-        [
-            f"{matrix.name}: {matrix.title}, scale {matrix.scale}",
-            tabulate(rows, ("method", "seeds", "state", "why"), tablefmt="simple"),
-            "",
-            tabulate(sets, ("data set", "part", "role", "n", "state", "how to get it"), tablefmt="simple"),
-            "",
-            _size(context, planned, needs),
-            f"nothing can run before {', '.join(stops)} {'is' if len(stops) == 1 else 'are'} here; an absent out-set "
-            f"costs its own cells alone",
-        ]
+    size = _size(context, planned, needs)
+    return Page(
+        f"{matrix.name}: {matrix.title}, scale {matrix.scale}",
+        Table(("method", "seeds", "state", "why"), rows, colours=COLOURS),
+        "",
+        Table(("data set", "part", "role", "n", "state", "how to get it"), sets, colours=COLOURS),
+        "",
+        size,
+        f"nothing can run before {', '.join(stops)} {'is' if len(stops) == 1 else 'are'} here; an absent out-set "
+        f"costs its own cells alone",
+        data={
+            **_of(context),
+            "records": [
+                {"method": one.method.name, "seed": one.seed, "state": state, "why": why}
+                for (_, _, state, why), own in zip(rows, _by_method(planned), strict=True)
+                for one in own
+            ],
+            "sets": [
+                {"set": card, "split": split, "role": role, "n": n, "state": state, "how_to_get": how}
+                for card, split, role, n, state, how in sets
+            ],
+            "stops": stops,
+            "estimate": size,
+        },
     )
+
+
+def _by_method(planned: Sequence[Job | Skip]) -> list[list[Job | Skip]]:
+    """Return what is planned, a list a method."""
+    names = dict.fromkeys(one.method.name for one in planned)
+    return [[one for one in planned if one.method.name == name] for name in names]
 
 
 def _size(context: Context, planned: Sequence[Job | Skip], needs: Sequence[Wanted]) -> str:

@@ -14,6 +14,7 @@ from oodbench.result.report import summary
 from oodbench.run.evaluate import evaluate
 from oodbench.run.registry import registry
 from oodbench.run.sets import open_sets
+from oodbench.shown import Page
 from oodbench.sources.named import NamedModel, load_model, named_object
 from oodbench.sources.stored import StoredModel
 
@@ -54,7 +55,7 @@ class Asked:
     seed: int = 0
 
 
-def judge(asked: Asked) -> str:
+def judge(asked: Asked) -> Page:
     """Evaluate what a command line asks for, write the report, and return what to print.
 
     Raises:
@@ -79,7 +80,8 @@ def judge(asked: Asked) -> str:
         seed=asked.seed,
         **{name: given for name, given in sets.items() if name != "attacks"},
     )
-    return f"{summary(result)}\n\n{_kept(result, asked.out)}"
+    found, kept = summary(result), _kept(result, asked.out)
+    return Page(*found.parts, "", kept, data={**found.data, "out": asked.out})
 
 
 def _kept(result: Result, out: Path | None) -> str:

@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
-from tabulate import tabulate
 
 from oodbench.errors import BadSetting
 from oodbench.measure.cells import Cell, cells, measure
@@ -31,6 +30,7 @@ from oodbench.run.model_records import outcomes_of
 from oodbench.run.plan import Job, Skip
 from oodbench.run.provenance import git
 from oodbench.run.workspace import Workspace
+from oodbench.shown import Page, Table
 from oodbench.store import digest, file_sha256
 
 AUROC = {"same class": 0.0005, "same kind": 0.002, "another kind": 0.01}
@@ -229,7 +229,11 @@ def _judged(
     return Rerun(name, seed, "drifted" if drifted else "within tolerance", auroc, fpr95, worst, machine)
 
 
-def told(context: Context, reruns: Sequence[Rerun], draw: str) -> str:
+COLOURS = {"same bytes": "green", "within tolerance": "green", "drifted": "red", "failed": "red"}
+"""Of verdicts."""
+
+
+def told(context: Context, reruns: Sequence[Rerun], draw: str) -> Page:
     """Return a table of re-runs, and how many came out how."""
     rows = [
         (one.method, one.seed, one.verdict, f"{100 * one.auroc:.3f}", f"{100 * one.fpr95:.2f}", one.why)
@@ -239,7 +243,12 @@ def told(context: Context, reruns: Sequence[Rerun], draw: str) -> str:
     counts = {verdict: sum(one.verdict == verdict for one in reruns) for verdict in dict.fromkeys(r[2] for r in rows)}
     sums = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     title = f"{context.matrix.name}: {len(reruns)} records made again (draw {draw}), points of percent"
-    return f"{title}\n{tabulate(rows, headers, 'simple', disable_numparse=True)}\n{sums}{_elsewhere(context, reruns)}"
+    return Page(
+        title,
+        Table(headers, rows, ("left",) * len(headers), colours=COLOURS),
+        f"{sums}{_elsewhere(context, reruns)}",
+        data={"matrix": context.matrix.name, "draw": draw, "reruns": list(reruns)},
+    )
 
 
 def sampled(context: Context, reruns: Sequence[Rerun], draw: str, share: float) -> Sample:

@@ -20,6 +20,7 @@ from oodbench.report.reported import papers
 from oodbench.report.standings import MatrixResults, Standings, matrices_of
 from oodbench.report.superseded import Superseded, superseded
 from oodbench.report.superseded import changes as superseded_changes
+from oodbench.shown import Page
 from oodbench.site import addresses
 from oodbench.site.board import Line, Printed, board, data, lines, printed
 from oodbench.site.costs import costs
@@ -88,7 +89,7 @@ class Folder:
                 path.unlink()
 
 
-def build(results: Path, out: Path, release: str | None = None, nights: Sequence[Path] = ()) -> str:
+def build(results: Path, out: Path, release: str | None = None, nights: Sequence[Path] = ()) -> Page:
     """Write the site of a folder of results; return what to say.
 
     Args:
@@ -126,7 +127,11 @@ def build(results: Path, out: Path, release: str | None = None, nights: Sequence
     charts = _assets(folder)
     folder.sweep()
     missing = "" if charts else f"; without pictures: {CHARTS} is made by npm, in a clone of the repository: make site"
-    return f"wrote {folder.written} of {len(folder.kept)} files; open {out / addresses.INDEX}{missing}"
+    index = out / addresses.INDEX
+    return Page(
+        f"wrote {folder.written} of {len(folder.kept)} files; open {index}{missing}",
+        data={"index": index, "files": len(folder.kept), "written": folder.written, "pictures": bool(charts)},
+    )
 
 
 def _boards(

@@ -1,0 +1,136 @@
+"""Tables on a terminal: as wide as it is, names whole, colours only where they are wanted."""
+
+import re
+from io import StringIO
+
+import pytest
+
+from oodbench.commands import told
+from oodbench.commands.screen import draw, fitted
+from oodbench.run.listing import listing
+from oodbench.shown import Page, Table
+from oodbench.terminal import is_colourful, is_live, is_terminal
+
+WORDS = "the quick brown fox jumps over the lazy dog and runs away from all of them"
+TABLE = Table(
+    ("method", "n", "what"),
+    [("msp", 7, WORDS), ("a-name-that-is-rather-long-indeed", 1234567, "short"), ("odin", 12, "")],
+    colours={"short": "green"},
+)
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def text(table: Table, width: int) -> list[str]:
+    return [line.plain for line in fitted(table, width)]
+
+
+@pytest.mark.parametrize("width", [40, 48, 60, 80, 140])
+def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> None:
+    lines = text(TABLE, width)
+    assert max(map(len, lines)) <= width
+    assert sorted(re.findall(r"[\w-]*\w", " ".join(lines))) == sorted(
+        [*TABLE.headers, *(word for row in TABLE.rows for cell in row for word in str(cell).split())]
+    )
+
+
+def test_a_name_is_never_broken_and_a_long_one_stands_above_its_row_where_there_is_no_room() -> None:
+    assert any(line.startswith("a-name-that-is-rather-long-indeed  1234567  short") for line in text(TABLE, 80))
+    lines = text(TABLE, 50)
+    at = lines.index("a-name-that-is-rather-long-indeed")
+    assert lines[at + 1] == "        1234567  short"
+
+
+def test_what_fits_is_as_plain_text_has_it() -> None:
+    assert [line.rstrip() for line in text(TABLE, 140)] == [line.rstrip() for line in str(TABLE).splitlines()]
+
+
+def test_numbers_are_right_and_never_broken() -> None:
+    assert TABLE.sides() == ("left", "right", "left")
+    for line in text(TABLE, 40):
+        assert "123456" not in line or "1234567" in line
+    assert any(re.match(r"msp +7  the quick", line) for line in text(TABLE, 40))
+
+
+def test_the_column_of_names_may_be_another() -> None:
+    table = Table(("rank", "method", "what"), [("1", "a-name-that-is-rather-long-indeed", WORDS)], name=1)
+    lines = text(table, 44)
+    at = lines.index("a-name-that-is-rather-long-indeed")
+    assert lines[at + 1].startswith("1 ")
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_list_fits(width: int) -> None:
+    for part in listing().parts:
+        if isinstance(part, Table):
+            assert max(map(len, text(part, width))) <= width
+
+
+def shown(stream: StringIO) -> str:
+    draw(Page("title", TABLE), stream, 80)
+    return stream.getvalue()
+
+
+def test_colours_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[32mshort" in shown(Terminal())
+    assert "\x1b" not in shown(StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in shown(Terminal())
+
+
+def test_colours_where_they_are_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in shown(StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in shown(StringIO())
+
+
+@pytest.mark.parametrize(
+    ("stream", "term", "expected"),
+    [
+        (Terminal(), "xterm", (True, True, True)),
+        (Terminal(), "dumb", (True, False, False)),
+        (StringIO(), "xterm", (False, False, False)),
+    ],
+)
+def test_what_a_stream_can_show(
+    stream: StringIO, term: str, expected: tuple[bool, bool, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    assert (is_terminal(stream), is_live(stream), is_colourful(stream)) == expected
+
+
+def test_a_closed_stream_is_no_terminal() -> None:
+    closed = StringIO()
+    closed.close()
+    assert not is_terminal(closed)
+
+
+def test_a_page_is_its_plain_text() -> None:
+    page = Page("a", TABLE, "b", data={"x": 1})
+    assert page == f"a\n{TABLE}\nb"
+    assert page.data == {"x": 1}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_program_gets_plain_text_or_json(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told.tell(Page(TABLE, data=lambda: {"n": float("inf")}), as_json, well=False) == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out == ('{\n "n": null\n}\n' if as_json else f"{TABLE}\n")
+
+
+def test_an_empty_table_has_its_headers() -> None:
+    empty = Table(("a", "b"), [])
+    assert str(empty).split()[:2] == ["a", "b"]
+    assert text(empty, 80)[0].split() == ["a", "b"]
