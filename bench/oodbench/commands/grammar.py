@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from itertools import takewhile
+from textwrap import shorten
 from typing import Annotated, Any, final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from oodbench import __version__
-from oodbench.commands.options import LEFT_OUT
+from oodbench.commands.options import LEFT_OUT, OPEN, open_option
 from oodbench.errors import BadSetting, UnknownName
 from oodbench.terminal import is_colourful
 
@@ -28,13 +29,13 @@ VERBS = (
 )
 """Names of verbs, each of a module here, in the order of the help."""
 
+BRIEF = 60
+"""Letters of help beside a name that is completed."""
+
 NEGATIVE = re.compile(r"-\d+$|-\d*\.\d+$")
 
 WIDEST = 100
 """Columns of help on a terminal that has more."""
-
-OPEN = "oodbench.open"
-"""Under this name a context holds the option whose values the end of an unfinished line belongs to."""
 
 
 @final
@@ -114,6 +115,10 @@ class Verb(TyperCommand):
             words = args
         return super().parse_args(ctx, words)
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return arguments and options, that of the help last."""
+        return _not_given(super().get_params(ctx))
+
     def takes(self, ctx: Any) -> dict[str, Takes]:
         """Return what each option takes, by its names."""
         found: dict[str, Takes] = {}
@@ -126,10 +131,13 @@ class Verb(TyperCommand):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Return what may follow: a further value of the option before, or the name of an option."""
-        for param in self.get_params(ctx):
-            if ctx.meta.get(OPEN) in param.opts and not is_option(incomplete):
-                return param.shell_complete(ctx, incomplete)
-        return super().shell_complete(ctx, incomplete)
+        option = None if is_option(incomplete) else open_option(ctx)
+        if option is not None:
+            return list(option.shell_complete(ctx, incomplete))
+        items = super().shell_complete(ctx, incomplete)
+        for item in items:
+            item.help = _brief(item.help or "")
+        return items
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what stands after the verb in the line of its usage."""
@@ -155,6 +163,22 @@ class Verb(TyperCommand):
         formatter.write(f"\n{_strong('examples:')}\n{self.epilog}\n")
 
 
+def _not_given(params: list[Any]) -> list[Any]:
+    """Return parameters whose flags are False where they are not given.
+
+    typer makes them None, and reads None through pydantic, which takes a tenth of a second to load.
+    """
+    for param in params:
+        if getattr(param, "is_flag", False) and param.default is None:
+            param.default = False
+    return params
+
+
+def _brief(help: str) -> str:
+    """Return help in one short line: shells take a line for a name, and typer takes brackets for markup."""
+    return shorten(help.replace("[", "(").replace("]", ")"), BRIEF, placeholder=" ...")
+
+
 def _panel(param: Any) -> str:
     return "arguments" if param.param_type_name == "argument" else param.rich_help_panel or "options"
 
@@ -177,6 +201,10 @@ class Verbs(TyperGroup):
             if word not in known and not ctx.resilient_parsing:
                 raise UnknownName("option", word, known)
         return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return arguments and options, that of the help last."""
+        return _not_given(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of verbs, in the order of the help."""

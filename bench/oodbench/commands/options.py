@@ -14,6 +14,9 @@ Names = Callable[[], Sequence[str]]
 """Returns the names that may be completed; called when somebody presses the key, and quick."""
 
 
+OPEN = "oodbench.open"
+"""Under this name a context holds the name of `open_option`."""
+
 LEFT_OUT = "-"
 """What an option that may stand without its value is then given."""
 
@@ -42,16 +45,25 @@ def option(
         metavar=metavar,
         rich_help_panel=group,
         parser=_reader(read),
-        autocompletion=_completion(known),
+        autocompletion=(lambda incomplete: _beginning(known, incomplete)) if known else None,
         show_default=False,
     )
 
 
 def argument(metavar: str, help: str, read: Callable[[str], Any] | None = None, known: Names | None = None) -> Any:
     """Return a value that stands without an option's name; as `option`."""
-    return typer.Argument(
-        metavar=metavar, help=help, parser=_reader(read), autocompletion=_completion(known), show_default=False
-    )
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        if (option := open_option(ctx)) is not None:
+            return [item.value for item in option.shell_complete(ctx, incomplete)]
+        return _beginning(known, incomplete)
+
+    return typer.Argument(metavar=metavar, help=help, parser=_reader(read), autocompletion=complete, show_default=False)
+
+
+def open_option(ctx: Any) -> Any:
+    """Return the option whose values the end of an unfinished line belongs to, or None."""
+    return next((one for one in ctx.command.params if ctx.meta.get(OPEN) in one.opts), None)
 
 
 def _reader(read: Callable[[str], Any] | None) -> Callable[[Any], Any] | None:
@@ -61,10 +73,8 @@ def _reader(read: Callable[[str], Any] | None) -> Callable[[Any], Any] | None:
     return lambda given: read(given) if isinstance(given, str) else given
 
 
-def _completion(known: Names | None) -> Callable[[str], list[str]] | None:
-    if known is None:
-        return None
-    return lambda incomplete: [name for name in known() if name.startswith(incomplete)]
+def _beginning(known: Names | None, incomplete: str) -> list[str]:
+    return [name for name in known() if name.startswith(incomplete)] if known else []
 
 
 # Values.
