@@ -107,7 +107,7 @@ def _stand(context: Context, jobs: Sequence[Job], backend: Backend) -> dict[Name
         log.info("records that other code made are held against what this code does on the toy: %s", names)
         tasks = [TryOnToy(context.matrix, entry) for entry in doubtful]
         with Progress(len(tasks)) as progress:
-            for done in schedule(tasks, backend, progress.watch):
+            for done in schedule(tasks, backend, progress.watch, progress.started):
                 progress.ended(done.task.label, f"FAILED ({done.error})" if done.error else "done")
     found = {}
     for job in jobs:
@@ -120,7 +120,7 @@ def _stand(context: Context, jobs: Sequence[Job], backend: Backend) -> dict[Name
 def _run(context: Context, tasks: Sequence[Task[object]], backend: Backend, made: dict[Name, Record]) -> None:
     """Run the tasks of jobs, and add the jobs' records."""
     with Progress(len(tasks)) as progress:
-        for done in schedule(tasks, backend, progress.watch):
+        for done in schedule(tasks, backend, progress.watch, progress.started):
             progress.ended(done.task.label, f"FAILED ({done.error})" if done.error else "done")
             if isinstance(done.task, Evaluate):
                 made[_name(done.task.job)] = done.result or _failed(context, done.task.job, done)

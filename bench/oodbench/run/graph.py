@@ -6,7 +6,7 @@ task one try; a task that fails costs those after it, and nothing else.
 
 import heapq
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -115,11 +115,19 @@ class Backend(Protocol):
         """Let go of the workers."""
 
 
-def schedule(tasks: Sequence[T], backend: Backend, watch: Watch) -> Iterator[Done[T]]:
+def schedule(
+    tasks: Sequence[T], backend: Backend, watch: Watch, started: Callable[[str], None] = lambda label: None
+) -> Iterator[Done[T]]:
     """Yield every task as it ends, in an order that keeps what each comes after; of those ready, the first given first.
 
     A task whose worker died is tried once more; alone, where it may be one of several that killed the worker. A task
     after one that failed is not run, and fails with its name.
+
+    Args:
+        tasks: In the order of their turn.
+        backend: Where they run.
+        watch: Is told how far tasks are.
+        started: Is told the label of each task that is given to a worker.
 
     Raises:
         BadSetting: two tasks have one key, or tasks wait for each other.
@@ -129,6 +137,7 @@ def schedule(tasks: Sequence[T], backend: Backend, watch: Watch) -> Iterator[Don
         while graph.left:
             while (task := graph.next(backend.slots)) is not None:
                 backend.submit(task)
+                started(task.label)
             if not graph.running:
                 break
             for end in backend.wait(watch):
