@@ -5,7 +5,11 @@ A `Page` is its plain text, and knows besides what tables it is made of and what
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import fill
 from typing import Any, Self, final
+
+PROSE = 100
+"""Letters of a line of plain prose."""
 
 
 @final
@@ -56,6 +60,24 @@ class Table:
             disable_numparse=True,
         )
         return f"{self.title}\n{plain}" if self.title else plain
+
+
+@final
+class Prose(str):
+    """A paragraph: lines of 100 letters in plain text, as long as the terminal's on one."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Return it in lines."""
+        return fill(self, PROSE)
+
+
+@final
+class Markdown(str):
+    """A page in Markdown, which a terminal shows set."""
+
+    __slots__ = ()
 
 
 @final

@@ -6,9 +6,9 @@ from io import StringIO
 import pytest
 
 from oodbench.commands import told
-from oodbench.commands.screen import draw, fitted
+from oodbench.commands.screen import blocks, draw, fitted, lines_of
 from oodbench.run.listing import listing
-from oodbench.shown import Page, Table
+from oodbench.shown import Markdown, Page, Prose, Table
 from oodbench.terminal import is_colourful, is_live, is_terminal
 
 WORDS = "the quick brown fox jumps over the lazy dog and runs away from all of them"
@@ -134,3 +134,71 @@ def test_an_empty_table_has_its_headers() -> None:
     empty = Table(("a", "b"), [])
     assert str(empty).split()[:2] == ["a", "b"]
     assert text(empty, 80)[0].split() == ["a", "b"]
+
+
+def test_what_every_row_says_alike_stands_once_where_there_is_little_room() -> None:
+    rows = [(name, "a reason that is the same for all of them", n) for name, n in (("msp", 1), ("odin", 22))]
+    table = Table(("method", "why", "n"), rows)
+    assert text(table, 80)[0].split() == ["method", "why", "n"]
+    assert text(table, 50) == [
+        "why: a reason that is the same for all of them",
+        "method   n",
+        "------  --",
+        "msp      1",
+        "odin    22",
+    ]
+
+
+def test_a_table_of_one_row_or_of_equal_rows_keeps_its_columns() -> None:
+    assert text(Table(("a", "b"), [("x", WORDS)]), 30)[0].split() == ["a", "b"]
+    assert text(Table(("a", "b"), [("x", "y" * 40)] * 2), 30)[0].split() == ["a", "b"]
+
+
+MARKDOWN = """# One `code`
+
+**Bold** and [a link](x.md#y).
+
+| Set | Row | n |
+|:--|:--|--:|
+| `a` | x \\| y | 12 |
+| `b` | x \\| y | 3 |
+
+* a point
+"""
+
+
+def test_markdown_is_set() -> None:
+    head, *_, table, empty, point = blocks(MARKDOWN)
+    assert (head.plain, head.style) == ("One code", "bold")
+    assert [one.plain for one in blocks(MARKDOWN) if not isinstance(one, Table)][2] == "Bold and a link."
+    assert isinstance(table, Table)
+    assert table.rows == [["a", "x | y", "12"], ["b", "x | y", "3"]]
+    assert table.sides() == ("left", "left", "right")
+    assert (empty.plain, point.plain) == ("", "* a point")
+
+
+def test_the_names_of_a_markdown_table_are_those_that_tell_rows_apart() -> None:
+    rows = "".join(f"| m | name-{one} |\n" for one in range(3))
+    (table,) = blocks(f"| Matrix | Row |\n|:--|:--|\n{rows}")
+    assert table.name == 1
+
+
+def test_text_is_broken_between_words_and_a_path_is_whole() -> None:
+    path = "/a/long/path/" + "x" * 40
+    assert [line.plain for line in lines_of(f"  see {path} for more of it\n\nend", 24)] == [
+        "  see",
+        f"  {path}",
+        "  for more of it",
+        "",
+        "end",
+    ]
+
+
+def test_prose_has_lines_of_its_own_in_plain_text_alone() -> None:
+    prose = Prose(f"{WORDS} {WORDS}")
+    assert max(map(len, str(Page(prose)).splitlines())) <= 100
+    assert str(Page(prose)).replace("\n", " ") == f"{prose:s}"
+    assert len(lines_of(prose, 200)) == 1
+    stream = StringIO()
+    draw(Page(prose, Markdown("## x")), stream, 50)
+    assert max(map(len, stream.getvalue().splitlines())) <= 50

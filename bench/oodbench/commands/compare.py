@@ -6,7 +6,7 @@ from typing import Annotated
 from oodbench.commands import names
 from oodbench.commands.options import LEFT_OUT, RESULTS, ResultsAnywhere, argument, one_of, option
 from oodbench.commands.told import tell
-from oodbench.shown import Page
+from oodbench.shown import Markdown, Page
 
 EXAMPLES = (
     "  oodbench compare tiny-v1/msp tiny-v1/energy\n"
@@ -74,4 +74,4 @@ def command(
     printed = as_json == LEFT_OUT
     file = Path(as_json) if as_json and not printed else None
     text, well = told(found, fail_on or [], markdown, file)
-    return tell(Page(text, data=lambda: content(found)), printed, well=well)
+    return tell(Page(Markdown(text), data=lambda: content(found)), printed, well=well)

@@ -20,7 +20,7 @@ from oodbench.report.entries import Entry
 from oodbench.report.ids import row_version
 from oodbench.report.rank_table import FILE as RANKS
 from oodbench.report.superseded import superseded
-from oodbench.shown import Page
+from oodbench.shown import Markdown, Page
 
 CAUSES: Mapping[str, str] = {
     "versions": "version",
@@ -93,7 +93,7 @@ def changes(before: str, after: str, results: Path = Path("results"), folder: Pa
             raise BadSetting(f"{before}, {after}: a changelog is of two folders of results, or of two commits")
         changed = list(found(a, b))
         data = {"before": before, "after": after, "changes": changed}
-        return Page(as_markdown(before, after, changed), data=data)
+        return Page(Markdown(as_markdown(before, after, changed)), data=data)
 
 
 def found(a: Side, b: Side) -> Iterator[Change]:

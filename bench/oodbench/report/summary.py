@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 
 from oodbench.measure.kinds import averaged
 from oodbench.report.entries import collect
@@ -13,7 +12,7 @@ from oodbench.report.pages import scale_said
 from oodbench.report.rank_table import ranks_said
 from oodbench.report.standings import Standings, matrices_of
 from oodbench.report.tables import BEHIND, accuracy_text
-from oodbench.shown import Page, Table
+from oodbench.shown import Page, Prose, Table
 
 
 def summary(results: Path, matrix: str, leaderboard: Path | None = None) -> Page:
@@ -56,7 +55,7 @@ def _ranking(standings: Standings) -> tuple[str | Table, ...]:
         f"{standings.kind.title} (`{standings.kind.name}`), mean over {len(sets)} set{'s' * (len(sets) > 1)}, percent"
     )
     aligned = ("right", "left", *["right"] * (len(RANKINGS) + 1))
-    said = fill(ranks_said(standings, (RANKED_BY,)).replace("**", ""), 100)
+    said = Prose(ranks_said(standings, (RANKED_BY,)).replace("**", ""))
     return title, said, Table(headers, rows, aligned, name=1)
 
 

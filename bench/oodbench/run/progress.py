@@ -112,11 +112,12 @@ class Progress:
         now = self._clock()
         head = Table.grid(padding=(0, 1))
         rest = "" if left is None else f", about {clock(left)} left"
+        rest = rest if tasks or ended else ", workers start"
         head.add_row(
             ProgressBar(max(self._total, 1), ended, width=BAR),
             Text(f"{ended}/{self._total} tasks, {clock(now - self._began)}{rest}", no_wrap=True),
         )
-        lines = Table.grid(padding=(0, 1))
+        lines = Table.grid(padding=(0, 2))
         shown = tasks[: max(height - 2, 1)]
         for label, at in shown:
             stage = f"{at.text} {at.done}/{at.total}" if at.total else at.text
