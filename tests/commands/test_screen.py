@@ -61,6 +61,17 @@ def test_numbers_are_right_and_never_broken() -> None:
     assert any(re.match(r"msp +7  the quick", line) for line in text(TABLE, 40))
 
 
+def test_the_header_of_numbers_is_broken_between_words() -> None:
+    table = Table(("inputs", "accepted, percent", "beyond the picture"), [("right", 96.5, 0.25), ("wrong", 1.0, 12.5)])
+    assert text(table, 30) == [
+        "inputs   accepted,  beyond the",
+        "           percent     picture",
+        "------  ----------  ----------",
+        "right         96.5        0.25",
+        "wrong          1.0        12.5",
+    ]
+
+
 def test_the_column_of_names_may_be_another() -> None:
     table = Table(("rank", "method", "what"), [("1", "a-name-that-is-rather-long-indeed", WORDS)], name=1)
     lines = text(table, 44)

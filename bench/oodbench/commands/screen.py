@@ -138,17 +138,26 @@ def _widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> list[int
     every = [list(table.headers), *rows]
     whole = _whole(table)
     room = width - len(GAP) * (len(whole) - 1)
-    loose = [at for at, side in enumerate(table.sides()) if at != table.name and side == "left"]
+    sides = table.sides()
     names = [len(row[table.name]) for row in every]
     short = max(one for one in names if one <= max(LONGEST, names[0]))
     found = whole
-    for name, least in zip((max(names), short), ROOMS, strict=True):
+    for name, room_of_cell in zip((max(names), short), ROOMS, strict=True):
         found = [name if at == table.name else size for at, size in enumerate(whole)]
-        while sum(found) > room and any(found[at] > least for at in loose):
+        least = [_least([row[at] for row in every], side, room_of_cell) for at, side in enumerate(sides)]
+        least[table.name] = name
+        while sum(found) > room and (loose := [at for at, size in enumerate(found) if size > least[at]]):
             found[max(loose, key=found.__getitem__)] -= 1
         if sum(found) <= room:
             break
     return found
+
+
+def _least(column: Sequence[str], side: str, room: int) -> int:
+    """Return how narrow a column may be: numbers are never broken, their header is, between words."""
+    if side == "left":
+        return room
+    return max(*map(len, column[0].split()), *map(len, column[1:]), 1)
 
 
 def _lines(
@@ -157,7 +166,7 @@ def _lines(
     """Return a row's lines: as many as its highest cell has, below a name that is too long for its column."""
     above = [Text(row[name], styles[name])] if len(row[name]) > widths[name] else []
     cells = ["" if above and at == name else cell for at, cell in enumerate(row)]
-    broken = [_broken(cell, size, side) for cell, size, side in zip(cells, widths, sides, strict=True)]
+    broken = [wrap(cell, size, break_on_hyphens=False) or [""] for cell, size in zip(cells, widths, strict=True)]
     made = []
     for line in zip_longest(*broken, fillvalue=""):
         text = Text()
@@ -166,7 +175,3 @@ def _lines(
         text.rstrip()
         made.append(text)
     return above + made
-
-
-def _broken(cell: str, width: int, side: str) -> list[str]:
-    return [cell] if side == "right" else wrap(cell, width, break_on_hyphens=False) or [""]
