@@ -106,6 +106,38 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["laws"]["deterministic"] == {"status": "ok", "why": ""}
 
 
+def test_an_evaluation_of_stored_outputs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1, (60, 3)).astype(np.float32)
+    labels = np.where(np.arange(60) < 45, logits.argmax(1), (logits.argmax(1) + 1) % 3)
+    np.savez(tmp_path / "test.npz", logits=logits, features=logits, labels=labels)
+    np.savez(tmp_path / "far.npz", logits=logits / 9, features=logits / 9)
+    words = ("--model", "stored", "--test", tmp_path / "test.npz", "--failures", f"far={tmp_path / 'far.npz'}")
+    found = answer(capsys, "evaluate", *words, "--methods", "msp", "energy", "--out", tmp_path / "report")
+    assert found["accuracy"] == {"test": 0.75}
+    assert found["test_images"] == 60
+    assert {one["method"] for one in found["numbers"]} == {"msp", "energy"}
+    (far,) = (one for one in found["numbers"] if (one["method"], one["set"]) == ("msp", "far"))
+    assert 0.9 < far["auroc"] <= 1
+    assert found["out"] == str(tmp_path / "report")
+    assert (tmp_path / "report" / "report.md").is_file()
+
+
+def test_pages(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    places = ("--results", tmp_path, "--page", tmp_path / "page.md")
+    found = answer(capsys, "diagnostics", *places)
+    assert found == {
+        "page": str(tmp_path / "page.md"),
+        "checked": False,
+        "well": True,
+        "said": [f"wrote {tmp_path / 'page.md'}"],
+    }
+    (tmp_path / "page.md").write_text("x")
+    found = answer(capsys, "diagnostics", "--check", *places, code=1)
+    assert (found["checked"], found["well"]) == (True, False)
+    assert "rebuild it: oodbench diagnostics" in found["said"][-1]
+
+
 def test_an_error_leaves_stdout_empty(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cite", "nowhere-v1", "--json", *RESULTS]) == 2
     out, err = capsys.readouterr()

@@ -1,5 +1,6 @@
 """`oodbench verify` on the command line: what it prints, its exit codes, and that it needs no torch."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -72,6 +73,19 @@ def test_a_submission_is_held_against_what_is_believed(
     assert "../source.py: is a link" in said
     assert f"{MATRIX}/ours/0.json: holds the record of {MATRIX}, knn, seed 0: not of its own place" in said
     assert f"{MATRIX}/ours/0.parquet: has the scores of {MATRIX}/knn/0" not in said, "one and the same method"
+
+
+def test_programs_get_every_fault(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "results"
+    shutil.copytree(clean, root)
+    assert verify(root, "--no-state", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["root"], found["only"], found["faults"], found["records"]) == (str(root), None, [], 20)
+    set_field(root, "passes|forward", 5.0)
+    assert verify(root, "--no-state", "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["faults"]
+    assert found["faults"][0].keys() == {"path", "says"}
 
 
 def test_what_others_have_and_a_whole_folder_has_no_longer(clean: Path, tmp_path: Path, capsys) -> None:
