@@ -74,4 +74,5 @@ def command(
         made = analyse(whose, matrix, workspace, seed, images or known.images, folder, watch)
     found = [json.loads(path.read_text(encoding="utf-8")) for path in made.files if path.suffix == ".json"]
     told = {"files": made.files, "found": found}
-    return tell(Page(made.table, "", *map(str, made.files), data=told), as_json)
+    parts = made.table.parts if isinstance(made.table, Page) else (made.table,)
+    return tell(Page(*parts, "", *map(str, made.files), data=told), as_json)

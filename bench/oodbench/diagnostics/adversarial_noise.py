@@ -29,7 +29,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
-from tabulate import tabulate
 from torch import Tensor
 
 from oodbench.contract import INPUTS, LOG_DENSITY, NETWORK, Material, Method, Output, Outputs
@@ -51,6 +50,7 @@ from oodbench.run.plan import offers, sized, why_not
 from oodbench.run.registry import registry
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
+from oodbench.shown import Page, Table
 from oodbench.spaces import Shape
 from oodbench.training import Recipe
 
@@ -245,7 +245,7 @@ def compared(
     return {name: found[name] for name in path if name in found}
 
 
-def table(study: Mapping[str, Any]) -> str:
+def table(study: Mapping[str, Any]) -> Page:
     """Return the model's bits per dimension and AUROC in percent by method, a row a set."""
     rows = []
     for name, bits in study["bits_per_dimension"].items():
@@ -254,7 +254,7 @@ def table(study: Mapping[str, Any]) -> str:
         rows.append(["in-set" if name == "test" else name, f"{bits:.3f}", *told])
     headers = ["AUROC, percent", "bits/dim", *study["auroc"]]
     align = ("left", *["right"] * (len(headers) - 1))
-    return tabulate(rows, headers, "simple", colalign=align, disable_numparse=True)
+    return Page(Table(headers, rows, align))
 
 
 def _with_distinct_members(context: Context, seed: int) -> Context:

@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.special import logsumexp
-from tabulate import tabulate
 
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
@@ -37,6 +36,7 @@ from oodbench.models.seeding import generator
 from oodbench.models.train import Report, silent
 from oodbench.run.sets import open_sets
 from oodbench.run.workspace import Workspace
+from oodbench.shown import Page, Table
 from oodbench.spaces import Images
 
 SHARE = 0.01
@@ -189,7 +189,7 @@ def _pixels(images: Inputs) -> npt.NDArray[np.float32]:
     return images.batch(slice(0, len(images)))
 
 
-def table(study: Mapping[str, Any]) -> str:
+def table(study: Mapping[str, Any]) -> Page:
     """Return all numbers as a table."""
     mixed, windows = study["mixing"], study["parzen"]
     rows = [
@@ -207,7 +207,7 @@ def table(study: Mapping[str, Any]) -> str:
             for name, one in study["fits"].items()
         ),
     ]
-    return tabulate(rows, ("what", "found"), "simple", colalign=("left", "right"), disable_numparse=True)
+    return Page(Table(("what", "found"), rows, ("left", "right")))
 
 
 def _fit(one: Mapping[str, float]) -> str:

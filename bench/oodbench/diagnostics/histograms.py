@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
 from oodbench.contract import LOG_DENSITY
 from oodbench.data.matrix import Matrix, find_matrix
@@ -23,6 +22,7 @@ from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.plan import sized
 from oodbench.run.workspace import Workspace
+from oodbench.shown import Page, Table
 
 
 def analyse(
@@ -85,7 +85,7 @@ def summary(inside: Floats, outside: Mapping[str, Floats]) -> dict[str, dict[str
     return told
 
 
-def table(study: Mapping[str, Any]) -> str:
+def table(study: Mapping[str, Any]) -> Page:
     """Return bits per dimension and AUROC by set."""
     rows = [
         (
@@ -97,4 +97,4 @@ def table(study: Mapping[str, Any]) -> str:
         for name, row in study["sets"].items()
     ]
     headers = ("set", "bits/dim", "std", "AUROC, percent")
-    return tabulate(rows, headers, "simple", colalign=("left", "right", "right", "right"), disable_numparse=True)
+    return Page(Table(headers, rows, ("left", "right", "right", "right")))

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from tabulate import tabulate
 
 from oodbench.contract import LOG_DENSITY, Output
 from oodbench.data.images import ArrayImages
@@ -37,6 +36,7 @@ from oodbench.run.context import Context
 from oodbench.run.plan import sized
 from oodbench.run.sets import in_set
 from oodbench.run.workspace import Workspace
+from oodbench.shown import Page, Table
 from oodbench.store import atomically
 
 CONTRASTS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
@@ -182,7 +182,7 @@ def _against(inside: Parts, outside: Parts, less_variance: float) -> dict[str, A
     }
 
 
-def table(study: Mapping[str, Any]) -> str:
+def table(study: Mapping[str, Any]) -> Page:
     """Return bits per dimension, both parts of the log density and AUROC by set, and the false alarms beneath."""
     rows = [
         (
@@ -197,8 +197,9 @@ def table(study: Mapping[str, Any]) -> str:
     headers = ("set", "bits/dim", "log p(z)", "log |det|", "AUROC, log p")
     align = ("left", *["right"] * (len(headers) - 1))
     alarms = study["false_alarms"]
-    return (
-        f"{tabulate(rows, headers, 'simple', colalign=align, disable_numparse=True)}\n\n"
+    return Page(
+        Table(headers, rows, align),
+        "",
         f"two-sided p below {100 * alarms['nominal']:.0f} %: {100 * alarms['test']:.2f} % of the in-set's test images, "
-        f"{100 * alarms['validation']:.2f} % of its validation images"
+        f"{100 * alarms['validation']:.2f} % of its validation images",
     )

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from tabulate import tabulate
 from torch import Tensor
 
 from oodbench.contract import FEATURES, HEAD, LOGITS, Head, Output
@@ -33,6 +32,7 @@ from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.plan import sized
 from oodbench.run.workspace import Workspace
+from oodbench.shown import Page, Table
 
 STEPS = 100
 EPS = (0.1, 0.01)
@@ -133,8 +133,9 @@ def classes(head: Head, f: Float[Tensor, "n F"]) -> Int[Tensor, "n"]:
     return (f.double() @ head.weight.double().T + head.bias.double()).argmax(dim=1)
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
+def table(rows: Sequence[Mapping[str, Any]]) -> Page:
     """Return what each setting did to the accuracy, in percent, and to how many images."""
     shown = ("part", "eps", "nu", "accuracy_before", "accuracy_after", "mended", "broken", "changed")
     cells = [[f"{100 * row[key]:.2f}" if "accuracy" in key else row[key] for key in shown] for row in rows]
-    return tabulate(cells, [key.replace("_", " ") for key in shown], "simple", disable_numparse=True)
+    headers = [key.replace("_", " ") for key in shown]
+    return Page(Table(headers, cells, ["left"] * len(shown)))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
 from oodbench.contract import LOG_DENSITY
 from oodbench.data.inputs import Inputs
@@ -28,6 +27,7 @@ from oodbench.models.train import Report, silent
 from oodbench.run.context import Context
 from oodbench.run.plan import sized
 from oodbench.run.workspace import Workspace
+from oodbench.shown import Page, Table
 
 
 def analyse(
@@ -100,7 +100,7 @@ def _auroc(inside: Floats, outside: Floats) -> float:
     return float(ranking(waic(inside), waic(outside))["auroc"])
 
 
-def table(study: Mapping[str, Any]) -> str:
+def table(study: Mapping[str, Any]) -> Page:
     """Return AUROC in percent by set: of all members, without each, and the jackknife's standard error."""
     rows = [
         (name, *(f"{100 * value:.2f}" for value in (found["all"], *found["without"], found["standard_error"])))
@@ -108,4 +108,4 @@ def table(study: Mapping[str, Any]) -> str:
     ]
     headers = ("AUROC, percent", "all", *(f"without {member}" for member in study["members"]), "std. error")
     align = ("left", *["right"] * (len(headers) - 1))
-    return tabulate(rows, headers, "simple", colalign=align, disable_numparse=True)
+    return Page(Table(headers, rows, align))
