@@ -24,9 +24,4 @@ def is_colourful(stream: TextIO) -> bool:
     """Return whether to colour: NO_COLOR says never, FORCE_COLOR always, else terminals that are not dumb."""
     if os.environ.get("NO_COLOR"):
         return False
-    return is_forced() or is_live(stream)
-
-
-def is_forced() -> bool:
-    """Return whether FORCE_COLOR asks for what a terminal gets on any stream."""
-    return os.environ.get("FORCE_COLOR", "0") not in ("", "0")
+    return os.environ.get("FORCE_COLOR", "0") not in ("", "0") or is_live(stream)

@@ -213,3 +213,27 @@ def test_prose_has_lines_of_its_own_in_plain_text_alone() -> None:
     stream = StringIO()
     draw(Page(prose, Markdown("## x")), stream, 50)
     assert max(map(len, stream.getvalue().splitlines())) <= 50
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_forced_colours_break_nothing_where_no_terminal_is(
+    silent: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    if silent:
+        monkeypatch.setenv("NO_COLOR", "1")
+    table = Table(("method", "what"), [("msp", WORDS * 3)])
+    told.tell(Page(table), False)
+    out = capsys.readouterr().out
+    assert ("\x1b" in out) is not silent
+    last = re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines()[-1]
+    assert last.split() == ["msp", *(WORDS * 3).split()]
+
+
+def test_a_terminal_gets_fitted_tables_from_a_verb(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    told.tell(Page(TABLE), False)
+    assert max(map(len, stream.getvalue().splitlines())) <= 60

@@ -9,7 +9,10 @@ from typing import Annotated, Any
 
 from oodbench.commands.options import option
 from oodbench.shown import Page
-from oodbench.terminal import is_forced, is_terminal
+from oodbench.terminal import is_colourful, is_terminal
+
+UNBOUNDED = 1_000_000
+"""Columns of what is no terminal: colours may be forced there, and nothing is broken."""
 
 Json = Annotated[bool, option("--json", help="print JSON")]
 
@@ -18,10 +21,10 @@ def tell(answer: str, as_json: bool, *, well: bool = True, end: str = "\n") -> i
     """Print an answer on stdout, and `end` after text; return the exit code: 0 where all is well, else 1."""
     if as_json:
         print(as_text(answer.data if isinstance(answer, Page) else answer))
-    elif isinstance(answer, Page) and (is_terminal(sys.stdout) or is_forced()):
+    elif isinstance(answer, Page) and (is_terminal(sys.stdout) or is_colourful(sys.stdout)):
         from oodbench.commands.screen import draw
 
-        draw(answer, sys.stdout)
+        draw(answer, sys.stdout, None if is_terminal(sys.stdout) else UNBOUNDED)
     else:
         print(answer, end=end)
     return 0 if well else 1
