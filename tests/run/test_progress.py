@@ -53,7 +53,7 @@ def drawn(progress: Progress, height: int = 24, width: int = 80) -> list[str]:
     from rich.console import Console
 
     console = Console(file=StringIO(), width=width, height=height, color_system=None)
-    console.print(progress._drawn(height))
+    console.print(progress._drawn(width, height))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
@@ -111,6 +111,20 @@ def test_a_line_for_each_task_with_what_it_is_at_and_since_when() -> None:
     assert len(drawn(progress)) == 2
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_the_label_gives_way_and_numbers_do_not(width: int) -> None:
+    now = [0.0]
+    progress = Progress(190, at(now))
+    progress.started("train plain (a-network-of-a-long-name-28-10), seed 0")
+    progress.watch("train plain (a-network-of-a-long-name-28-10), seed 0", "epoch", 11, 200)
+    now[0] = 40.0
+    progress.ended("x", "done")
+    head, line = drawn(progress, width=width)
+    assert head.endswith("1/190 tasks, 0:40, about 2:06:00 left"[: width - 2])
+    assert re.match(r"^ +0:40  train.*epoch 11/200", line)
+    assert max(len(head), len(line)) <= width
+
+
 def test_no_line_is_wider_or_higher_than_the_terminal() -> None:
     progress = Progress(99)
     for one in range(40):
@@ -165,7 +179,7 @@ def test_a_terminal_that_goes_away_ends_no_run(writes: int, monkeypatch: pytest.
 def test_a_fault_of_the_display_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(Progress, "_drawn", lambda self, height: 1 / 0)
+    monkeypatch.setattr(Progress, "_drawn", lambda self, width, height: 1 / 0)
     with Progress(1) as progress:
         progress.started("a")
         time.sleep(0.3)

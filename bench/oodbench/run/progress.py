@@ -21,6 +21,9 @@ EVERY = 0.25
 BAR = 30
 """Columns of a bar, at most."""
 
+ROOMY = 60
+"""Columns of a terminal that has room for a bar beside a task, too."""
+
 
 @dataclass
 class At:
@@ -100,8 +103,8 @@ class Progress:
         with suppress(OSError, ValueError):
             print(line, file=sys.stderr)  # noqa: T201
 
-    def _drawn(self, height: int) -> "RenderableType":
-        """Return what is shown now, in at most so many lines."""
+    def _drawn(self, width: int, height: int) -> "RenderableType":
+        """Return what is shown now, in at most so many columns and lines."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -110,14 +113,15 @@ class Progress:
         with self._lock:
             ended, tasks, left = self._ended, list(self._tasks.items()), self.left()
         now = self._clock()
-        head = Table.grid(padding=(0, 1))
         rest = "" if left is None else f", about {clock(left)} left"
         rest = rest if tasks or ended else ", workers start"
-        head.add_row(
-            ProgressBar(max(self._total, 1), ended, width=BAR),
-            Text(f"{ended}/{self._total} tasks, {clock(now - self._began)}{rest}", no_wrap=True),
-        )
+        said = f"{ended}/{self._total} tasks, {clock(now - self._began)}{rest}"
+        head = Table.grid(padding=(0, 1))
+        bar = ProgressBar(max(self._total, 1), ended, width=max(min(BAR, width - len(said) - 1), 1))
+        head.add_row(bar, Text(said, no_wrap=True))
         lines = Table.grid(padding=(0, 2))
+        for kept in (True, False, True, True):  # the label gives way
+            lines.add_column(no_wrap=kept)
         shown = tasks[: max(height - 2, 1)]
         for label, at in shown:
             stage = f"{at.text} {at.done}/{at.total}" if at.total else at.text
@@ -125,7 +129,7 @@ class Progress:
                 Text(f"  {clock(now - at.since):>5}", "dim"),
                 Text(label, no_wrap=True, overflow="ellipsis"),
                 Text(stage, "cyan", no_wrap=True),
-                ProgressBar(1.0, at.share, width=BAR // 3) if at.total else "",
+                ProgressBar(1.0, at.share, width=BAR // 3) if at.total and width >= ROOMY else "",
             )
         more = len(tasks) - len(shown)
         return Group(head, lines, *([Text(f"  and {more} more", "dim")] if more else []))
@@ -134,7 +138,7 @@ class Progress:
 class Screen:
     """The part of a terminal that is drawn anew; what is said stands above it."""
 
-    def __init__(self, drawn: "Callable[[int], RenderableType]") -> None:
+    def __init__(self, drawn: "Callable[[int, int], RenderableType]") -> None:
         from rich.console import Console
         from rich.live import Live
 
@@ -143,7 +147,7 @@ class Screen:
         )
         self._live: Live = Live(
             console=self._console,
-            get_renderable=lambda: drawn(self._console.height),
+            get_renderable=lambda: drawn(self._console.width, self._console.height),
             auto_refresh=False,  # the thread of rich would end with a traceback where the terminal goes away
             transient=True,
             redirect_stdout=False,  # it may be a file
