@@ -1,5 +1,7 @@
 """`--json`: every verb has it, and prints one value and nothing else."""
 
+import doctest
+import importlib
 import json
 import os
 import subprocess
@@ -28,6 +30,13 @@ def test_every_verb_has_it(name: str) -> None:
 def answer(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> Any:
     assert main([*map(str, words), "--json"]) == code
     return json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+@pytest.mark.parametrize("name", ["shown", "commands.grammar", "commands.told", "run.progress"])
+def test_examples_hold(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"oodbench.{name}"))
+    assert found.attempted
+    assert not found.failed
 
 
 def test_values_of_all_kinds() -> None:

@@ -39,8 +39,8 @@ def plain(value: Any) -> Any:
     """Return a value in the types that JSON has.
 
     Example:
-        >>> plain({"a": (1, float("nan")), "b": Path("x")})
-        {'a': [1, None], 'b': 'x'}
+        >>> plain({"a": (1, float("nan")), "b": {"y", "x"}})
+        {'a': [1, None], 'b': ['x', 'y']}
     """
     if isinstance(value, Page):
         return plain(value.data)
