@@ -21,6 +21,7 @@ from oodbench import __version__
 from oodbench.commands import cite, compare, new, results, site, submit
 from oodbench.commands import verify as verify_command
 from oodbench.errors import BadSetting, OodbenchError
+from oodbench.forward_precision import PRECISIONS, WHOLE, named
 from oodbench.report.diagnostics import NO_MODEL, analyse_of, find_diagnostic
 from oodbench.report.diagnostics import names as diagnostic_names
 
@@ -66,6 +67,10 @@ def _after_a_stop(arguments: argparse.Namespace) -> str:
     return AGAIN
 
 
+FORWARD_PRECISION = (
+    "of the classifier's forward passes (default: float32); in bfloat16 it is another matrix, tiny-bfloat16-v1 for "
+    "tiny-v1, with records and ranks of its own (docs/many-gpus.md)"
+)
 AGAIN = "what is done is kept: the same command goes on from there"
 WAY_OUT = "nothing that was there is lost: mend it and run the command again"
 
@@ -162,6 +167,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "run":
             _workers(sub)
             _cluster(sub)
+            sub.add_argument("--forward-precision", choices=PRECISIONS, default=WHOLE, help=FORWARD_PRECISION)
             sub.add_argument("--remake", action="store_true", help="make the records again that stand")
             sub.add_argument(
                 "--unchecked",
@@ -488,7 +494,8 @@ def _context(arguments: argparse.Namespace) -> "tuple[Context, list[Job | Skip]]
     from oodbench.run.tasks import guarded
     from oodbench.run.workspace import Workspace, default_cache
 
-    matrix = resolved(find_matrix(arguments.matrix), arguments.data)
+    name = named(arguments.matrix, getattr(arguments, "forward_precision", WHOLE))
+    matrix = resolved(find_matrix(name), arguments.data)
     names = arguments.methods or (() if getattr(arguments, "all", True) else matrix.methods)
     entries = rows(matrix, names)
     cache = getattr(arguments, "cache", None) or default_cache()
