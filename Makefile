@@ -53,6 +53,14 @@ cluster: setup ## two nodes of Ray on this machine, one dies; a local S3 server;
 	$(BIN)/python -m pip install --quiet --editable '.[ray,s3]' 'moto[server]>=5'
 	$(BIN)/python -m pytest tests/run/test_ray.py tests/run/test_depot.py tests/run/test_shared.py
 
+browser: $(VENV)/.browser ## the board in a real Chromium: axe-core, no request leaves, all that it does; gets one where there is none
+	chromium=$$(.ci/chromium $(BIN)/python) && \
+		OODBENCH_BROWSER=$$chromium $(BIN)/python -m pytest tests/site/test_browser.py -n $(WORKERS) --durations=3
+
+$(VENV)/.browser: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable '.[browser]'
+	@touch $@
+
 gpu: setup ## every method on a GPU against the CPU, memory, speed; renews the table of docs/many-gpus.md
 	OODBENCH_GPU_TABLE=docs/many-gpus.md $(BIN)/python -m pytest tests/gpu -rs
 
@@ -130,4 +138,4 @@ wheel: setup $(PLOT) ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial walk prove cluster gpu bench docs golden leaderboard gallery pins catalogue format nightly sample site wheel clean
+.PHONY: help setup demo test lint fast claims tutorial walk prove cluster browser gpu bench docs golden leaderboard gallery pins catalogue format nightly sample site wheel clean

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from oodbench.forward_precision import told
 from oodbench.store import digest
 
 FILE = "declared.json"
@@ -68,7 +69,8 @@ def facts(matrix: str, name: str) -> Facts | None:
     said = declared()
     base, at, model = name.partition("@")
     of = said["methods"].get(base)
-    row = said["recipes"][of["recipes"]].get(said["groups"].get(matrix, ""), {}).get(at + model) if of else None
+    group = said["groups"].get(told(matrix)[0], "")
+    row = said["recipes"][of["recipes"]].get(group, {}).get(at + model) if of else None
     return Facts(of, row) if of and row else None
 
 

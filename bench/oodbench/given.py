@@ -85,3 +85,8 @@ class GivenModel:
 def method_of(row: str) -> str:
     """Return the method of a row: `msp` of `msp@resnet-20`, and of `msp`."""
     return row.partition(AT)[0]
+
+
+def model_of(row: str) -> str:
+    """Return the given model of a row: `resnet-20` of `msp@resnet-20`, and nothing of `msp`."""
+    return row.partition(AT)[2]

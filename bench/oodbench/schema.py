@@ -82,7 +82,12 @@ class Git(_Frozen):
 
 
 class Environment(_Frozen):
-    """Where the run took place; `machine` is the class of machine, see `oodbench.run.machine`."""
+    """Where the run took place.
+
+    Attributes:
+        dtype: Of the forward passes whose outputs are stored; all else is float32 or float64.
+        machine: The class of machine, see `oodbench.run.machine`.
+    """
 
     device: str
     threads: int

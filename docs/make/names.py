@@ -72,7 +72,7 @@ def known(root: Path) -> Known:
     )
     return Known(
         methods=frozenset(row["name"] for row in methods),
-        matrices=frozenset(matrix["name"] for matrix in matrices),
+        matrices=frozenset(name for matrix in matrices for name in _in_precisions(matrix["name"], root)),
         cards=frozenset(cards),
         attacks=frozenset(
             [one["name"] + twin for one in attacks for twin in ("", "@uint8")]
@@ -95,6 +95,15 @@ def known(root: Path) -> Known:
 
 def _toml(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _in_precisions(matrix: str, root: Path) -> list[str]:
+    """Return the names of a matrix: its own, and those that tell another precision of forward passes."""
+    source = (root / "bench" / "oodbench" / "forward_precision.py").read_text(encoding="utf-8")
+    (told,) = re.findall(r"^Precision = Literal\[(.*)\]", source, re.M)
+    _, *lower = re.findall(r'"([a-z0-9]+)"', told)
+    name, _, version = matrix.rpartition("-")
+    return [matrix, *(f"{name}-{precision}-{version}" for precision in lower)]
 
 
 def _corruptions(root: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from oodbench.contract import Family
 from oodbench.corruptions.registry import CORRUPTIONS
 from oodbench.data.attack_cards import load_adaptive, load_attacks
 from oodbench.data.matrix import load_matrices
+from oodbench.forward_precision import PRECISIONS, named
 from oodbench.run.registry import registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ def known():
 class TestNames:
     def test_names_are_those_of_the_registries(self, known):
         assert known.methods == set(registry())
-        assert known.matrices == set(load_matrices())
+        assert known.matrices == {named(one, precision) for one in load_matrices() for precision in PRECISIONS}
         assert known.corruptions == set(CORRUPTIONS)
         plain = {name for name in known.attacks if not name.endswith("@uint8")}
         assert plain == set(load_attacks()) | set(load_adaptive())
@@ -41,6 +42,7 @@ class TestNames:
             ("`deep_ensemble_mi`", "'deep-ensemble-mi'"),
             ("`mahalanobs-a`", "'mahalanobis-a'"),
             ("`tiny-v9`", "'tiny-v1'"),
+            ("`tiny-float16-v1`", "'tiny-bfloat16-v1'"),
             ("`msp@resnet-21`", "'msp@resnet-"),
             ("`msq@resnet-20`", "nothing is called"),
             ("`pgd-8@score-99`", "nothing is called"),

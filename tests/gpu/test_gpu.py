@@ -66,6 +66,11 @@ def test_forward_passes_come_near_the_devices_own_rate(speeds: list[Speed]) -> N
     assert [one.network for one in speeds if one.share < 0.25] in ([], ["resnet-small"])
 
 
+def test_large_networks_are_faster_in_bfloat16(speeds: list[Speed]) -> None:
+    """That is all that it is for; what it does to the numbers is in docs/many-gpus.md."""
+    assert [one.network for one in speeds if one.coarse < 1.5 * one.images] in ([], ["resnet-small"])
+
+
 def test_decoders_keep_up_with_forward_passes(speeds: list[Speed]) -> None:
     cores = os.cpu_count() or 1
     assert cores * decoded() > speeds[-1].images / 4, "with so few cores the GPU waits for pictures"

@@ -30,13 +30,16 @@ def test_speeds_are_shares_of_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     one = speed("resnet-small", (1, 28, 28), 10, 8, "cpu", multiplications("cpu", 256))
     assert one.images > 1
     assert 0 < one.share < 50
+    assert one.coarse > 1
     assert decoded(64) > 10
 
 
 def test_the_table_goes_between_its_marks_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- gpu table -->\nold\n<!-- end of gpu table -->\nafter\n")
-    text = table([OnDevice("msp", "same bytes", 0.001, 12.3, 0.5)], [Speed("net", 1000.0, 0.5)], 2e12, 300.0, "cpu")
+    text = table(
+        [OnDevice("msp", "same bytes", 0.001, 12.3, 0.5)], [Speed("net", 1000.0, 0.5, 2500.0)], 2e12, 300.0, "cpu"
+    )
     for _ in range(2):
         write(page, text)
     said = page.read_text()
@@ -44,7 +47,7 @@ def test_the_table_goes_between_its_marks_alone(tmp_path: Path) -> None:
     assert said.endswith("<!-- end of gpu table -->\nafter\n")
     assert "old" not in said
     assert said.count("| `msp` | same bytes | 0.100 | 12 | 0.50 |") == 1
-    assert "| `net` | 1,000 | 50 % |" in said
+    assert "| `net` | 1,000 | 50 % | 2,500 |" in said
     assert "2.0 TFLOP/s" in said
 
 

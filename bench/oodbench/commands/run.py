@@ -18,11 +18,13 @@ from oodbench.commands.options import (
     Shard,
     Workers,
     not_both,
+    one_of,
     option,
     positive,
     shard,
 )
 from oodbench.commands.told import Json, tell
+from oodbench.forward_precision import PRECISIONS, WHOLE, Precision, named
 from oodbench.shown import Page
 
 if TYPE_CHECKING:
@@ -62,6 +64,17 @@ def command(
             help="s3://BUCKET/PREFIX or a folder, by which workers that share no --cache hand on what they made",
         ),
     ] = None,
+    forward_precision: Annotated[
+        Precision,
+        option(
+            "--forward-precision",
+            metavar="PRECISION",
+            read=one_of("precision", lambda: PRECISIONS),
+            known=lambda: PRECISIONS,
+            help="of the classifier's forward passes (default: float32); in bfloat16 it is another matrix, "
+            "tiny-bfloat16-v1 for tiny-v1, with records and ranks of its own (docs/many-gpus.md)",
+        ),
+    ] = WHOLE,
     remake: Annotated[bool, option("--remake", help="make the records again that stand")] = False,
     unchecked: Annotated[
         bool,
@@ -97,7 +110,7 @@ def command(
     not_both(methods=methods, all=every)
     devices = device.split(",")
     where = Where(results, data, cache, devices, store)
-    context, wanted = planned(matrix, methods or (), seeds, where, every=every)
+    context, wanted = planned(named(matrix, forward_precision), methods or (), seeds, where, every=every)
     if part:
         wanted = part_of(wanted, part.part, part.parts)
     wanted, refused = before_ranking(wanted, unchecked=unchecked)

@@ -15,6 +15,7 @@ from oodbench.data.cards import IN_SET, Count, Name, Shape, Text, card_sha256, f
 from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
 from oodbench.data.splits import find_cut
 from oodbench.errors import BadCard, UnknownName
+from oodbench.forward_precision import WHOLE, Precision, told
 from oodbench.given import GivenModel
 from oodbench.spaces import Images, Space
 from oodbench.training import AUGMENTATIONS, OPTIMISERS, SCHEDULES, Training
@@ -137,6 +138,7 @@ class Matrix(Fixed):
             on the set that they test. Such a matrix has no `tuning_ood`, and rows that are tuned so say `ood_val_same`.
         tuning_shares_source: Whether `tuning_ood` has other images of a source that is tested, as OpenOOD's has. Rows
             that are tuned on it say `ood_val_same`, too.
+        forward_precision: Of the forward passes whose outputs are stored (`oodbench.forward_precision`).
     """
 
     name: Versioned
@@ -160,6 +162,7 @@ class Matrix(Fixed):
     reproduces: Text | None = None
     tuning_same: Count | None = None
     tuning_shares_source: bool = False
+    forward_precision: Precision = WHOLE
 
     @model_validator(mode="before")
     @classmethod
@@ -238,13 +241,25 @@ def _load() -> dict[str, Matrix]:
 
 
 def known_matrix(name: str) -> Matrix | None:
-    """Return a matrix, or None where there is none of that name; no other is read.
+    """Return a matrix, in the precision that its name tells, or None where there is none of that name.
+
+    No other is read.
 
     Raises:
         BadCard: As `load_matrices`.
     """
-    path = cards_folder() / "matrices" / f"{name}.toml"
-    return _read(path) if path.is_file() else None
+    base, precision = told(name)
+    path = cards_folder() / "matrices" / f"{base}.toml"
+    return _in(_read(path), name, precision) if path.is_file() else None
+
+
+def _in(matrix: Matrix, name: str, precision: Precision) -> Matrix:
+    """Return a float32 matrix in another precision: no paper's table is made of it."""
+    if precision == WHOLE:
+        return matrix
+    title = f"{matrix.title}; forward passes in {precision}"
+    changed = {"name": name, "title": title, "forward_precision": precision, "reproduces": None}
+    return matrix.model_copy(update=changed)
 
 
 def load_matrices() -> dict[str, Matrix]:
@@ -257,15 +272,16 @@ def load_matrices() -> dict[str, Matrix]:
 
 
 def find_matrix(name: str) -> Matrix:
-    """Return one matrix.
+    """Return one matrix, in the precision that its name tells.
 
     Raises:
         UnknownName: There is no such matrix; the nearest is offered.
     """
     matrices = _load()
-    if name not in matrices:
+    base, precision = told(name)
+    if base not in matrices:
         raise UnknownName("matrix", name, matrices)
-    return matrices[name]
+    return _in(matrices[base], name, precision)
 
 
 def _card(name: str, place: str) -> Any:

@@ -14,6 +14,7 @@ from oodbench.data.given import weights_file
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import Matrix
 from oodbench.errors import MissingData
+from oodbench.forward_precision import WHOLE
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
 from oodbench.run.absent import missing
@@ -82,6 +83,11 @@ class Context:
         """Return a model's folder in the cache."""
         return self.key(recipe, seed).folder(self.workspace.cache, self.workspace.torch_device)
 
+    def kept(self, recipe: Recipe, seed: int) -> Path:
+        """Return where a model's outputs and attacks are kept: below its folder, where its passes are not float32."""
+        precision, folder = self.matrix.forward_precision, self.folder(recipe, seed)
+        return folder if precision == WHOLE else folder / precision
+
     def model(self, recipe: Recipe, seed: int, report: Report = silent) -> tuple[Trained, Path]:
         """Return a model, trained or loaded now unless it is in the cache, and its folder there."""
         key = self.key(recipe, seed)
@@ -98,9 +104,10 @@ class Context:
         if pool := recipe.pool():
             parts = recipe.parts(seed, self.matrix.seeds)
             return pool.combine([self.outputs(*part, pool.takes, images, report) for part in parts])
-        folder = self.folder(recipe, seed)
-        refresh(folder, recipe, self.guard)
-        return outputs_of(lambda: self.model(recipe, seed, report)[0], images, wanted & recipe.provides, folder, report)
+        refresh(self.folder(recipe, seed), recipe, self.guard)
+        kept, precision = self.kept(recipe, seed), self.matrix.forward_precision
+        model = partial(self.model, recipe, seed, report)
+        return outputs_of(lambda: model()[0], images, wanted & recipe.provides, kept, report, precision)
 
     def attacked(
         self, recipe: Recipe, seed: int, report: Report = silent, beside: frozenset[Output] = ANSWER
@@ -117,7 +124,7 @@ class Context:
         target = Target(
             self._crafters(recipe, seed, report),
             lambda images: self.outputs(recipe, seed, ANSWER | beside, images, report)[LOGITS],
-            self.folder(recipe, seed),
+            self.kept(recipe, seed),
         )
         found: dict[str, Attempt] = {}
         for wanted in matrix.attacks:

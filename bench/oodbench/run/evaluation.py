@@ -96,7 +96,7 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
         outputs=outputs,
         test=sets.test,
         validation=sets.validation.take(slice(0, context.matrix.n_validation)),
-        folder=context.folder(job.recipe, job.seed),
+        folder=context.kept(job.recipe, job.seed),
         models=tuple(context.key(recipe, job.seed).address for recipe in (job.recipe, reference)),
     )
     return Evaluation(outcome, exam, attacks, adapt(context.matrix.adaptive, fitted, report))

@@ -2,6 +2,7 @@
 
     <cache>/models/<class of machine>/<address>/weights.safetensors, weights.json
     <cache>/models/<class of machine>/<address>/outputs/<set>/<output>.<i>.npy, <output>.json
+    <cache>/models/<class of machine>/<address>/bfloat16/outputs/...    where forward passes are not float32
 
 A JSON file seals what lies beside it (`oodbench.run.sealed`). Weights and outputs of one class of machine never answer
 for another.
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from oodbench.data.inputs import Inputs
 from oodbench.errors import BadSetting
+from oodbench.forward_precision import LOWER
 from oodbench.given import GivenModel
 from oodbench.identity import TRAINING, address
 from oodbench.models import checkpoint
@@ -188,7 +190,7 @@ def refresh(folder: Path, recipe: Recipe, guard: Guard | None) -> None:
             folder,
             ", ".join(sorted(moved)),
         )
-        for name in ("outputs", "attacks"):
+        for name in ("outputs", "attacks", *LOWER):
             shutil.rmtree(folder / name, ignore_errors=True)
         seal(marker, [WEIGHTS], made=asdict(guard.made_model(recipe)), torch=facts["torch"])
 

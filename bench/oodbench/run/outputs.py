@@ -19,6 +19,7 @@ from torch import Tensor
 from oodbench.contract import Output
 from oodbench.data.inputs import Inputs
 from oodbench.data.stream import batches
+from oodbench.forward_precision import WHOLE, Precision
 from oodbench.models.outputs import Trained, to_store
 from oodbench.models.train import Report, silent
 from oodbench.run.sealed import seal, unsealed
@@ -31,7 +32,12 @@ Stored = Mapping[Output, Any]
 
 
 def outputs_of(
-    model: Callable[[], Trained], images: Inputs, wanted: frozenset[Output], folder: Path, report: Report = silent
+    model: Callable[[], Trained],
+    images: Inputs,
+    wanted: frozenset[Output],
+    folder: Path,
+    report: Report = silent,
+    precision: Precision = WHOLE,
 ) -> Stored:
     """Return a model's outputs of a set: tensors mapped from files, made in one forward pass where they are absent.
 
@@ -39,13 +45,14 @@ def outputs_of(
         model: Returns the model; called where an output has to be made.
         images: n images.
         wanted: Outputs; those that are not to be stored are left out.
-        folder: The model's folder in the cache.
+        folder: Where the cache keeps what the model gives in this precision.
         report: Told of the progress.
+        precision: Of the forward pass.
     """
     place = folder / "outputs" / images.sha256()[:20]
     found, missing = sealed_outputs(place, wanted)
     if missing:
-        made = passed(model(), images, missing, place, report)
+        made = passed(model(), images, missing, place, report, precision)
         seal_outputs(place, made)
         found |= sealed_outputs(place, missing)[0]
     return found
@@ -65,9 +72,17 @@ def seal_outputs(place: Path, files: Mapping[Output, tuple[list[str], bool]]) ->
 
 
 def passed(
-    model: Trained, images: Inputs, wanted: frozenset[Output], place: Path, report: Report = silent
+    model: Trained,
+    images: Inputs,
+    wanted: frozenset[Output],
+    place: Path,
+    report: Report = silent,
+    precision: Precision = WHOLE,
 ) -> dict[Output, tuple[list[str], bool]]:
     """Stream one forward pass into one file per array; memory stays that of a few batches.
+
+    Below float32 convolutions and products of matrices round what goes in and what comes out, and sums, norms and all
+    that is small stay float32 (`torch.autocast`). What is stored is float32 in any case.
 
     Returns:
         By output, the names of its files below `place`, and whether it is a tuple.
@@ -78,7 +93,7 @@ def passed(
     for pixels in batches(images, model.batch, DECODERS):
         rows = slice(done, done + len(pixels))
         x = onto(model.device, pixels)
-        with torch.no_grad():
+        with torch.no_grad(), computing_in(precision, model.device):
             given = model.outputs(x, wanted)
         for name in wanted:
             several[name] = isinstance(given[name], tuple)
@@ -90,6 +105,11 @@ def passed(
         done = rows.stop
         report("forward pass", done, len(images))
     return {name: ([array.close() for array in arrays], several[name]) for name, arrays in writers.items()}
+
+
+def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
+    """Return what makes products of matrices and convolutions on a device compute in a precision."""
+    return torch.autocast(device.type, getattr(torch, precision), enabled=precision != WHOLE)
 
 
 def joined_segments(
@@ -153,7 +173,8 @@ class Growing:
 
     def put(self, rows: slice, values: Tensor) -> None:
         """Fill rows."""
-        self._array[rows] = values.cpu().numpy()
+        whole = values.float() if values.itemsize < self._array.itemsize else values  # numpy has no bfloat16
+        self._array[rows] = whole.cpu().numpy()
 
     def close(self) -> str:
         """Give the array its name, and return it."""

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
-from oodbench.contract import LOGITS, Material, Method, TuningAccess
+from oodbench.contract import LOG_DENSITY, LOGITS, NETWORK, Material, Method, TuningAccess
 from oodbench.data.matrix import Matrix
 from oodbench.errors import BadSetting
-from oodbench.models.outputs import given
+from oodbench.forward_precision import WHOLE, told
+from oodbench.models.outputs import given, of_a_pass, to_store
 from oodbench.recipes import Plain
 from oodbench.run.registry import Registered, find
 from oodbench.run.rows import on_models
@@ -97,7 +98,11 @@ def plan(matrix: Matrix, entries: Iterable[Registered], seeds: Iterable[int]) ->
             reason = _trains(recipe, matrix)
         else:
             recipe = sized(recipe, matrix)
-            reason = why_not(entry.method, recipe, offers(matrix), matrix.space.name) or recipe.refuses(matrix.space)
+            reason = (
+                why_not(entry.method, recipe, offers(matrix), matrix.space.name)
+                or recipe.refuses(matrix.space)
+                or _too_coarse(entry.method, recipe, matrix)
+            )
         for seed in seeds:
             planned.append(Skip(entry, recipe, seed, scale, reason) if reason else Job(entry, recipe, seed, scale))
     return planned
@@ -119,6 +124,23 @@ def why_not(method: Method, recipe: Recipe, offered: frozenset[Material], space:
         )
     lacking = method.materials - offered
     return f"needs {', '.join(sorted(lacking))}, which is not offered here" if lacking else None
+
+
+def _too_coarse(method: Method, recipe: Recipe, matrix: Matrix) -> str | None:
+    """Return why a method does not run where forward passes are below float32, or None.
+
+    No row is of two precisions: what asks the network itself, or reads what is not stored, computes that in float32.
+    """
+    if matrix.forward_precision == WHOLE:
+        return None
+    whole, precision = told(matrix.name)[0], matrix.forward_precision
+    if LOG_DENSITY in recipe.provides:
+        return f"its model is a density, whose log p {precision} rounds away; it runs on {whole}"
+    reads = method.detector.reads
+    if own := (reads & {NETWORK}) | (of_a_pass(reads) - to_store(reads)):
+        names = ", ".join(map(str, sorted(own)))
+        return f"reads {names}, by float32 passes of its own, and all else here is of {precision}; it runs on {whole}"
+    return None
 
 
 def reference_of(recipe: Recipe, matrix: Matrix) -> Recipe:

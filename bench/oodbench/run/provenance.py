@@ -10,6 +10,7 @@ import torch
 
 import oodbench
 from oodbench import checkout
+from oodbench.forward_precision import WHOLE, Precision
 from oodbench.records import Environment, Git
 from oodbench.run.machine import machine_class
 
@@ -40,13 +41,13 @@ def packages() -> dict[str, str]:
     return found
 
 
-def environment(device: str) -> Environment:
-    """Return the machine as far as numbers depend on it."""
+def environment(device: str, precision: Precision = WHOLE) -> Environment:
+    """Return the machine, and the precision of forward passes, as far as numbers depend on them."""
     return Environment(
         device=device,
         machine=machine_class(device),
         threads=torch.get_num_threads(),
-        dtype="float32",
+        dtype=precision,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
     )

@@ -77,7 +77,7 @@ def identity(context: Context, job: Job | Skip, key: str | None = None, tuned: T
         "key": key,
         "git": provenance.git(),
         "packages": provenance.packages(),
-        "environment": provenance.environment(context.workspace.device),
+        "environment": provenance.environment(context.workspace.device, context.matrix.forward_precision),
     }
 
 

@@ -101,7 +101,7 @@ class StoreOutputs:
     def run(self, place: Workspace, report: Report) -> None:
         """Write the outputs that are not in the cache yet."""
         context = guarded(self.matrix, place)
-        folder = context.folder(self.recipe, self.seed)
+        folder = context.kept(self.recipe, self.seed)
         with spending(place.torch_device) as spent:
             for _, _, images in context.sets:
                 context.outputs(self.recipe, self.seed, self.wanted, images, report)
@@ -210,7 +210,8 @@ def cost(context: Context, job: Job, own: Spent, found: Evaluation, began: datet
 
 
 def _of_model(context: Context, recipe: Recipe, seed: int, stage: str) -> Spent:
-    spent = noted(context.folder(recipe, seed), stage)
+    folder = context.folder(recipe, seed) if stage == "train" else context.kept(recipe, seed)
+    spent = noted(folder, stage)
     for part in dict.fromkeys(recipe.parts(seed, context.matrix.seeds)):
         spent = spent + _of_model(context, *part, stage)
     return spent

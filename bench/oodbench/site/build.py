@@ -10,7 +10,7 @@ from typing import Any
 from oodbench import __version__, reruns
 from oodbench.compare.changelog import Change
 from oodbench.errors import BadSetting
-from oodbench.given import method_of
+from oodbench.given import method_of, model_of
 from oodbench.measure.metrics import METRICS
 from oodbench.report.entries import Entry, collect
 from oodbench.report.families import FAMILIES, family_of
@@ -242,7 +242,7 @@ def _methods(matrices: Sequence[MatrixResults]) -> Iterator[Mapping[str, Any]]:
         paper = record.citation
         yield {
             "name": name,
-            "title": record.title,
+            "title": record.title.removesuffix(f", {model}") if (model := model_of(record.method)) else record.title,
             "family": family_of(name),
             "paper": f"{paper.authors}: {paper.title}" + (f", {paper.year}" if paper.year else ""),
             "url": paper.url,

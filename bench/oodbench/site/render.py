@@ -31,7 +31,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"prose": prose, "weblink": weblink, "file_name": file_name}
+    made.filters |= {"prose": prose, "weblink": weblink, "file_name": file_name, "intervals": intervals}
     return made
 
 
@@ -45,6 +45,16 @@ def prose(text: str) -> Markup:
     safe = str(escape(text))
     safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", safe)
     return Markup(re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", safe))  # noqa: S704  made of escaped text
+
+
+def intervals(text: str) -> Markup:
+    """Return ranks in words as HTML: no line ends within a rank and its interval.
+
+    Example:
+        >>> str(intervals("rank 7 (3-15) by FPR95"))
+        'rank <span class="whole">7 (3-15)</span> by FPR95'
+    """
+    return Markup(re.sub(r"\d+ \(\d+-\d+\)", r'<span class="whole">\g<0></span>', str(escape(text))))  # noqa: S704
 
 
 def weblink(url: str | None) -> str:

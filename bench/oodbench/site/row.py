@@ -150,6 +150,7 @@ def _facts(entries: Sequence[Entry]) -> Iterator[Fact]:
     yield Fact("Source, sha256", _listed(record.source_sha256[:16] for record in records), code=True)
     yield Fact("Scores, sha256", _listed((record.scores_sha256 or "none")[:16] for record in records), code=True)
     yield Fact("Made on", _listed(record.environment.machine or record.environment.device for record in records))
+    yield Fact("Forward passes", _listed(record.environment.dtype for record in records))
     yield Fact("Python", _listed(f"{one.environment.python}, {one.environment.platform}" for one in records))
     packages = dict.fromkeys(f"{name} {one}" for record in records for name, one in sorted(record.packages.items()))
     yield Fact("Packages", _listed(packages))

@@ -22,6 +22,7 @@ from oodbench.data.matrix import Matrix
 from oodbench.data.splits import find_cut, sample
 from oodbench.declarations import Facts, fingerprint
 from oodbench.errors import OodbenchError
+from oodbench.forward_precision import WHOLE
 from oodbench.measure.kinds import KINDS, KNOWN, ROUNDED
 from oodbench.measure.likelihood import bits_per_dim
 from oodbench.records import SEAL, read_cost, read_model, read_outcomes, read_record, read_scores
@@ -216,7 +217,8 @@ def _of_recipe(name: str, record: Record, against: Against) -> Iterator[str]:
     if against.facts is None or against.superseded:
         return
     row = against.facts.row
-    if (row["recipe"] is None) != (record.status == "skipped"):
+    lower = against.matrix.forward_precision != WHOLE  # there more methods are skipped
+    if (row["recipe"] is None) != (record.status == "skipped") and not (lower and record.status == "skipped"):
         what = "cannot run there" if row["recipe"] is None else "can run there"
         yield f"status is {record.status!r}, and this method {what}"
     if row["recipe"] is not None and fingerprint(record.recipe) != row["recipe"]:
@@ -283,8 +285,8 @@ def _provenance(name: str, record: Record, against: Against) -> Iterator[str]:
             yield f"packages.{package} is {version!r}, expected a version"
     if record.packages and not {"oodbench", "torch", "numpy"} <= record.packages.keys():
         yield f"packages names {sorted(record.packages)}, expected oodbench, torch and numpy among them"
-    if where.dtype != "float32":
-        yield f"environment.dtype is {where.dtype!r}, expected 'float32': scores are made in it everywhere"
+    if where.dtype != (expected := against.matrix.forward_precision):
+        yield f"environment.dtype is {where.dtype!r}, expected {expected!r}, of the forward passes in {record.matrix}"
     if not 1 <= where.threads <= 4096:
         yield f"environment.threads is {where.threads}, expected 1 to 4096"
     if not VERSION.fullmatch(where.python):

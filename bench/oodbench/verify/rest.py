@@ -11,6 +11,7 @@ from oodbench.data.matrix import known_matrix
 from oodbench.data.published import PUBLISHED, matrix_sha256
 from oodbench.declarations import facts
 from oodbench.errors import BadCard, OodbenchError
+from oodbench.forward_precision import told
 from oodbench.report.superseded import SupersededRows
 from oodbench.reruns import history
 from oodbench.verify.bounded import content, json_of
@@ -67,10 +68,11 @@ def _matrices(tree: Tree) -> Iterator[Fault]:
     for name in dict.fromkeys(name.split("/")[0] for kind in ("record", "model") for name in tree.of(kind)):
         if known_matrix(name) is None:
             continue  # told of each of its files
-        if name not in PUBLISHED:
+        file, _ = told(name)
+        if file not in PUBLISHED:
             yield Fault(name, "is a matrix that is not published: its file is in no list of hashes")
-        elif matrix_sha256(name) != PUBLISHED[name]:
-            yield Fault(name, f"its matrix file is not the published one: sha256 is not {PUBLISHED[name][:12]}...")
+        elif matrix_sha256(file) != PUBLISHED[file]:
+            yield Fault(name, f"its matrix file is not the published one: sha256 is not {PUBLISHED[file][:12]}...")
 
 
 def _pinned(tree: Tree) -> Iterator[Fault]:

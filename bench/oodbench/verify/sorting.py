@@ -92,7 +92,7 @@ RECORD = {
     "packages": _again(),
     "environment.device": _checked("environment.machine"),
     "environment.threads": _again(),
-    "environment.dtype": _checked("float32"),
+    "environment.dtype": _checked(MATRIX),
     "environment.python": _again(),
     "environment.platform": _again(),
     "environment.machine": _checked("the record of its model", "environment.device"),

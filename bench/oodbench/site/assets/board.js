@@ -133,9 +133,9 @@
 
   const pairs = async (names) => {
     const table = make("table", { className: "plain" });
-    table.append(make("caption", {}, "First row less second, mean over all sets, in points of percent; the interval is at 95 %, over inputs and seeds. p after Holm is corrected for the tests of the first row against all others: what its rank is made of."));
+    table.append(make("caption", { className: "hidden" }, "Paired differences"));
     const words = ["First", "Second", "Metric", "Difference", "95 % interval", "p", "p after Holm"];
-    table.append(make("thead", {}, make("tr", {}, ...words.map((word) => make("th", { scope: "col" }, word)))));
+    table.append(make("thead", {}, make("tr", {}, ...words.map((word, place) => make("th", { scope: "col", className: place > 2 ? "num" : "" }, word)))));
     const lines = make("tbody");
     for (const [place, first] of names.entries()) {
       const file = byName.get(first).dataset.file;
@@ -148,7 +148,7 @@
           const cells = found
             ? [points(found[0]), found[1] === null ? "none" : `${points(found[1])} to ${points(found[2])}`, p(found[3]), p(found[4])]
             : ["a row without a rank is in no test", "–", "–", "–"];
-          const line = make("tr", {}, make("th", { scope: "row" }, first), make("td", {}, second), make("td", {}, found ? option.textContent : "–"));
+          const line = make("tr", {}, make("th", { scope: "row" }, first), make("td", {}, second), make("td", { className: "metric" }, found ? option.textContent : "–"));
           line.append(...cells.map((text) => make("td", { className: "num" }, text)));
           if (found && found[4] <= 0.05) line.className = (found[0] < 0) === option.textContent.includes("↓") ? "better" : "worse";
           lines.append(line);
@@ -177,7 +177,8 @@
     if (mine !== latest) return;
     const scroll = make("div", { className: "scroll", tabIndex: 0, role: "region" }, table);
     scroll.setAttribute("aria-label", "Paired differences");
-    at("pairs").replaceChildren(scroll);
+    const what = "First row less second, mean over all sets, in points of percent; the interval is at 95 %, over inputs and seeds. p after Holm is corrected for the tests of the first row against all others: what its rank is made of.";
+    at("pairs").replaceChildren(make("p", { className: "hint" }, what), scroll);
     const sets = [...new Set(found.flatMap((one) => Object.keys(one?.roc[kind] || {})))];
     const order = [...at("set").options].map((one) => one.value).filter((name) => sets.includes(name));
     at("curve").replaceChildren(...order.map((name) => make("option", { value: name }, name)));
@@ -191,10 +192,14 @@
   };
 
   // --- cost against error ------------------------------------------------------------------------------------------
-  const pareto = () => {
+  const costs = () => {
     const axis = state().get("cost") || at("cost").options[0].value;
     at("cost").value = axis;
     for (const one of document.querySelectorAll(".front")) one.hidden = one.dataset.axis !== axis;
+    return axis;
+  };
+  const pareto = () => {
+    const axis = costs();
     const told = document.querySelector(`.front[data-axis="${axis}"]`);
     const front = told.dataset.front.split(" ").filter(Boolean);
     const points = rows.filter((row) => (axis === "passes" ? row.dataset[axis] : row.dataset[axis] > 0) && row.dataset.mean)
@@ -208,12 +213,13 @@
     }
     const ends = [Math.min(...points.map((one) => one.x)), Math.max(...points.map((one) => one.x))];
     const middle = axis === "passes" ? (ends[0] + ends[1]) / 3 : Math.sqrt(ends[0] * ends[1]);
+    const ticks = [0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000].filter((one) => ends[0] <= one && one <= ends[1]);
     const families = [...new Set(points.map((one) => one.family))].sort();
     draw("pareto", `${at("cost").selectedOptions[0].textContent} against the mean that ranks; on the front: ${front.join(", ") || "none"}`, (Plot) => {
       const width = wide("pareto");
       return {
         width, height: Math.min(420, Math.max(300, width * 0.5)), marginLeft: 46, marginBottom: 42, marginRight: 24, marginTop: 24,
-        x: { type: axis === "passes" ? "sqrt" : "log", label: `${axis} →`, grid: true, ticks: 6, ...(axis === "passes" ? {} : { tickFormat: "~s" }) }, y: { label: `↑ ${original.heading.replace(/ [↓↑]$/, "")}, %`, grid: true, zero: true },
+        x: { type: axis === "passes" ? "sqrt" : "log", label: `${axis} →`, grid: true, ...(axis === "passes" ? { ticks, tickFormat: "d" } : { ticks: 6, tickFormat: "~s" }) }, y: { label: `↑ ${original.heading.replace(/ [↓↑]$/, "")}, %`, grid: true, zero: true },
         color: { domain: families, range: COLOURS, legend: true },
         marks: [
           Plot.line(best, { x: "x", y: "y", curve: "step-after", stroke: "currentColor", strokeOpacity: 0.45 }),
@@ -267,6 +273,7 @@
   addEventListener("hashchange", () => { everything(); pareto(); });
   let last = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== last) { last = innerWidth; pareto(); comparison(); } });
+  costs();
   everything();
   // The library of charts is loaded when the picture comes near.
   new IntersectionObserver((seen, watch) => {

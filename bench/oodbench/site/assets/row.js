@@ -14,7 +14,7 @@
   const kinds = [...new Set(rows.map((one) => one.kind))];
   const colour = (kind) => (kind === "" ? "#8a94a0" : COLOURS[kinds.filter(Boolean).indexOf(kind) % COLOURS.length]);
   const histograms = () => draw("histograms", `Histograms of the scores of ${row}, a row each for ${rows.map((one) => one.label).join(", ")}`, (Plot) => {
-    const width = wide("histograms"), narrow = width < 500, left = narrow ? 116 : 176;
+    const width = wide("histograms"), narrow = width < 500, left = narrow ? 136 : 176;
     const bars = rows.flatMap((one, place) => {
       const top = Math.max(...one.shares, 1e-9);
       const points = one.shares.map((share, at) => ({ x: ends[0] + (at + 0.5) * step, low: -place, high: -place + (0.86 * share) / top, one }));
@@ -22,12 +22,12 @@
     });
     return {
       width, height: 44 + 34 * rows.length, marginLeft: left, marginRight: 58, marginBottom: 34, marginTop: 14,
-      x: { label: "score →", domain: ends }, y: { axis: null, domain: [-rows.length + 0.9, 1] },
+      x: { label: "score →", domain: ends, ticks: Math.max(3, Math.round((width - left - 58) / 60)) }, y: { axis: null, domain: [-rows.length + 0.9, 1] },
       marks: [
         ...rows.map((one, place) => Plot.areaY(bars.filter((bar) => bar.one === one), { x: "x", y1: "low", y2: "high", fill: colour(one.kind), fillOpacity: 0.75, curve: "step" })),
         Plot.ruleY(rows.map((_, place) => -place), { strokeOpacity: 0.25 }),
         ...(threshold >= ends[0] && threshold <= ends[1] ? [Plot.ruleX([threshold], { strokeDasharray: "2,3" })] : []),
-        Plot.text(rows.map((one, place) => ({ one, y: -place + 0.12 })), { y: "y", text: (d) => (narrow && d.one.label.length > 16 ? `${d.one.label.slice(0, 15)}…` : d.one.label), frameAnchor: "left", textAnchor: "end", dx: -8, lineAnchor: "bottom" }),
+        Plot.text(rows.map((one, place) => ({ one, y: -place + 0.12 })), { y: "y", text: (d) => (narrow && d.one.label.length > 19 ? `${d.one.label.slice(0, 18)}…` : d.one.label), frameAnchor: "left", textAnchor: "end", dx: -8, lineAnchor: "bottom" }),
         Plot.text(rows.map((one, place) => ({ one, y: -place + 0.12 })), { y: "y", text: (d) => `${(100 * d.one.accepted).toFixed(1)} %`, frameAnchor: "right", textAnchor: "start", dx: 8, lineAnchor: "bottom" }),
       ],
     };
