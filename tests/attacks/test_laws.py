@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 import torch
-from conftest import MEAN, STD
+from pictures_net import MEAN, STD
 from small_attacks import ALL, BOUNDED, EPS, attack, fooled
 from torch import Tensor, nn
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Lab
+from lab import Lab
 from oodbench.methods.ish import METHODS, Ish, ScaledEnergy, logits_learning_from, shaped
 from torch.nn.functional import cross_entropy
 

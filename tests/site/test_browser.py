@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from conftest import Made
+from board import Made
 from read import data
 
 from oodbench import site as package

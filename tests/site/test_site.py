@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import HOSTILE, SEEDS, Made
+from board import HOSTILE, SEEDS, Made
 from hypothesis import given
 from hypothesis import strategies as st
 from read import Page, data, table

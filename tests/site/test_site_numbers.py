@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Made
+from board import Made
 from read import Page, data, markdown, table
 
 from oodbench.measure.kinds import KINDS
