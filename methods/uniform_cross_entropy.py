@@ -21,7 +21,7 @@ from oodbench.contract import LOGITS, Citation, Method, Outputs, Stateless
 from oodbench.recipes import Plain
 
 
-def certainty(batch: Outputs) -> Float[Tensor, "n"]:
+def uniform_cross_entropy(batch: Outputs) -> Float[Tensor, "n"]:
     """Return H(U; p) in nats."""
     return formulas.uniform_cross_entropy(batch.logits)
 
@@ -38,6 +38,6 @@ METHODS = (
             url="https://arxiv.org/abs/1812.04606",
         ),
         recipe=Plain(),
-        detector=Stateless(frozenset({LOGITS}), certainty),
+        detector=Stateless(frozenset({LOGITS}), uniform_cross_entropy),
     ),
 )

@@ -15,7 +15,7 @@ from oodbench.identity import address, declared
 from oodbench.recipes import Plain
 from oodbench.run import keys
 from oodbench.run.plan import plan
-from oodbench.run.registry import find
+from oodbench.run.registry import find, registry
 from oodbench.run.tasks import guarded
 from oodbench.run.workspace import Workspace
 from oodbench.training import Training
@@ -152,3 +152,12 @@ def test_an_attack_is_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     before = key_of("msp")
     monkeypatch.setattr(keys, "find_attack", lambda name: find_attack(name).model_copy(update={"eps": 0.5}))
     assert key_of("msp") != before
+
+
+def test_no_two_rows_are_one_to_a_key() -> None:
+    """A function is its name in its package: two rows on one recipe whose functions share a name would share a key."""
+    rows: dict[str, list[str]] = {}
+    for name, entry in registry().items():
+        method = entry.method
+        rows.setdefault(address(method.recipe, method.detector, method.search), []).append(name)
+    assert [names for names in rows.values() if len(names) > 1] == []
