@@ -27,6 +27,7 @@ Edit = Callable[[str, str], None]
 def forget() -> None:
     source.source_digest.cache_clear()
     source._behaviour.cache_clear()
+    source._is_module.cache_clear()
 
 
 @pytest.fixture

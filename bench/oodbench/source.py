@@ -34,7 +34,7 @@ def source_digest(*modules: str) -> str:
         name = waiting.pop()
         if name not in seen:
             seen[name], imported = _behaviour(name)
-            waiting += [other for other in imported if _root(other) in followed]
+            waiting += [other for other in imported if _root(other) in followed and _is_module(other)]
     return digest(seen)
 
 
@@ -44,7 +44,7 @@ def _root(module: str) -> str:
 
 @cache
 def _behaviour(module: str) -> tuple[str, tuple[str, ...]]:
-    """Return a module's digest and the names of the modules that it imports."""
+    """Return a module's digest and the names that it imports, of modules and of what is in them."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return "", ()
@@ -58,7 +58,7 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
         if isinstance(node, ast.ImportFrom):
             base = _absolute(node, package)
             yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names if _is_module(f"{base}.{alias.name}"))
+            yield from (f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
@@ -71,17 +71,13 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*parts, *([node.module] if node.module else [])])
 
 
+@cache
 def _is_module(name: str) -> bool:
-    if _root(name) in _FOREIGN:
-        return False
+    """Return whether a name is a module's; to look for one, Python imports the packages that it is in."""
     try:
         return importlib.util.find_spec(name) is not None
     except (ModuleNotFoundError, ValueError):
         return False
-
-
-_FOREIGN = frozenset({"torch", "numpy", "scipy", "sklearn", "pandas", "typing", "collections"})
-"""Packages that are never followed, so that nobody needs to look for modules of theirs."""
 
 
 def _outline(node: Any) -> str:
