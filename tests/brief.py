@@ -1,8 +1,18 @@
-"""Methods whose training or fit takes long, with less of it: a law that holds is seen after this, too."""
+"""Methods whose training or fit takes long, with less of it; rows that are not twins of others."""
 
 from dataclasses import replace
 
 from oodbench.contract import Method
+from oodbench.run.registry import registry
+
+
+def unlike() -> list[str]:
+    """Return the names of rows but for those that differ from an earlier one of their file in parameters alone."""
+    rows: dict[object, str] = {}
+    for name, entry in registry().items():
+        method = entry.method
+        rows.setdefault((entry.module, type(method.recipe), type(method.detector), bool(method.search)), name)
+    return list(rows.values())
 
 
 def brief(method: Method, most: int) -> Method:

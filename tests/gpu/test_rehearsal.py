@@ -12,6 +12,7 @@ from oodbench.run.tasks import guarded
 from oodbench.run.workspace import Workspace
 
 
+@pytest.mark.slow
 def test_the_same_device_says_the_same_bytes(tmp_path: Path) -> None:
     context = guarded(
         find_matrix("toy-v1"), Workspace(results=tmp_path / "a" / "results", cache=tmp_path / "a" / "cache")
