@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from oodbench.corruptions.registry import SEVERITIES
 from oodbench.report.claims import Found, Values, judge
 from oodbench.report.markdown import NONE, table
 from oodbench.report.site import differs
@@ -54,9 +55,24 @@ def _row(found: Found, earlier: Mapping[str, str]) -> list[str]:
 
 def _sides(found: Found) -> str:
     one = found.comparison
-    where = f"{one.metric}, {', '.join(one.sets) or one.failure or 'test'}"
+    where = f"{one.metric}, {_named(one.sets) or one.failure or 'test'}"
     against = "against" if one.within is None else f"within {one.within:g} of"
     return f"{_said(one.more, found.more)} {against} {_said(one.less, found.less)} ({where})"
+
+
+def _named(sets: Sequence[str]) -> str:
+    """Return names of sets; all five severities of a corruption are named by its type.
+
+    Example:
+        >>> _named([*(f"snow-{severity}" for severity in (1, 2, 3, 4, 5)), "fog-3"])
+        'snow, fog-3'
+    """
+    names: list[str] = []
+    for name in sets:
+        of, _, severity = name.rpartition("-")
+        whole = severity.isdigit() and all(f"{of}-{one}" in sets for one in SEVERITIES)
+        names.append(of if whole else name)
+    return ", ".join(dict.fromkeys(names))
 
 
 def _difference(found: Found) -> str:
