@@ -8,9 +8,11 @@ from oodbench.cli import main
 from oodbench.errors import UnknownName
 from oodbench.run.registry import registry
 
+UNLIKE = unlike()
+
 
 @pytest.mark.parametrize(
-    "name", [name if name in unlike() else pytest.param(name, marks=pytest.mark.slow) for name in registry()]
+    "name", [name if name in UNLIKE else pytest.param(name, marks=pytest.mark.slow) for name in registry()]
 )
 def test_every_method_keeps_every_law(name: str) -> None:
     """Rows that differ from another one in parameters alone are slow ones: outside the fast suite."""

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from oodbench.commands.options import RESULTS, Check, Results, option
-from oodbench.commands.told import Json, tell
-from oodbench.shown import Page
+from oodbench.commands.told import Json, tell_rebuilt
 
 EXAMPLES = "  oodbench diagnostics\n  oodbench diagnostics --check"
 
@@ -21,6 +20,4 @@ def command(
     """Write what the diagnostics found over seeds, from the files that diagnose wrote."""
     from oodbench.report.diagnostics_page import rebuild
 
-    text, well = rebuild(results, page, check=check)
-    data = {"page": page, "checked": check, "well": well, "said": text.splitlines()}
-    return tell(Page(text, data=data), as_json, well=well)
+    return tell_rebuilt(page, rebuild(results, page, check=check), as_json, checked=check)

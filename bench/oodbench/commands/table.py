@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from oodbench.commands.options import RESULTS, Check, Results, option
-from oodbench.commands.told import Json, tell
-from oodbench.shown import Page
+from oodbench.commands.told import Json, tell_rebuilt
 
 EXAMPLES = "  oodbench table\n  oodbench table --check\n  oodbench table --csv numbers.csv"
 
@@ -22,6 +21,4 @@ def command(
     """Rebuild leaderboard.md from the stored scores."""
     from oodbench.report.leaderboard import rebuild
 
-    text, well = rebuild(results, leaderboard, check=check, csv=csv)
-    data = {"page": leaderboard, "checked": check, "well": well, "said": text.splitlines()}
-    return tell(Page(text, data=data), as_json, well=well)
+    return tell_rebuilt(leaderboard, rebuild(results, leaderboard, check=check, csv=csv), as_json, checked=check)

@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from oodbench.commands.options import option
@@ -28,6 +29,13 @@ def tell(answer: str, as_json: bool, *, well: bool = True, end: str = "\n") -> i
     else:
         print(answer, end=end)
     return 0 if well else 1
+
+
+def tell_rebuilt(page: Path, rebuilt: tuple[str, bool], as_json: bool, *, checked: bool) -> int:
+    """Print what came of writing or checking a generated page, and whether all was well; return the exit code."""
+    text, well = rebuilt
+    data = {"page": page, "checked": checked, "well": well, "said": text.splitlines()}
+    return tell(Page(text, data=data), as_json, well=well)
 
 
 def as_text(data: object) -> str:
