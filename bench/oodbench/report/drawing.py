@@ -33,28 +33,44 @@ LEGEND = (
 
 def ranking(title: str, panels: "Sequence[Panel]") -> Figure:
     """Return methods from best to worst, a panel a kind of failure: seeds and their mean, and beside them the rank."""
-    labels = [LETTER * max(map(len, panel.names)) + GAP for panel in panels]
-    width = sum(labels) + len(panels) * (PANEL + RANKS) + GAP
-    rows = max(len(panel.names) for panel in panels)
+    bands = [panels[at : at + COLUMNS] for at in range(0, len(panels), COLUMNS)]
+    width = max(sum(map(_width, band)) for band in bands) + GAP
     titles, legend = (wrap(text, int((width - GAP) / wide)) for text, wide in ((title, 1.2 * LETTER), (LEGEND, LETTER)))
-    top, bottom = TOP + LINE * 1.2 * (len(titles) - 1), BOTTOM + LINE * len(legend)
-    height = top + bottom + ROW * rows
+    heads = [[fill(panel.title, int(_width(panel) / (1.1 * LETTER))) for panel in band] for band in bands]
+    more = [LINE * max(head.count("\n") for head in band) for band in heads]
+    top, bottom = TOP + LINE * 1.2 * (len(titles) - 1) + more[0], BOTTOM + LINE * len(legend)
+    rows = [max(len(panel.names) for panel in band) for band in bands]
+    starts = [top]
+    for above, lines in zip(rows, more[1:], strict=False):
+        starts.append(starts[-1] + ROW * above + BETWEEN + lines)
+    height = starts[-1] + ROW * rows[-1] + bottom
     figure = Figure(figsize=(width, height))
     figure.text(0.5, 1 - 0.1 / height, "\n".join(titles), ha="center", va="top", fontsize="large")
     figure.text(0.5, 0.1 / height, "\n".join(legend), ha="center", va="bottom")
-    left = 0.0
-    for label, panel in zip(labels, panels, strict=True):
-        # From the names on: a title may be longer than the axes are wide.
-        figure.text((left + GAP) / width, 1 - (top - 0.08) / height, panel.title, va="bottom", weight="bold")
-        left += label
-        for draw, wide in ((_scores, PANEL), (_ranks, RANKS)):
-            axes = figure.add_axes((left / width, bottom / height, (wide - 0.2) / width, ROW * rows / height))
-            axes.set_yticks([])
-            axes.set_ylim(rows - 0.5, -0.5)
-            axes.grid(axis="x", color="0.9")
-            draw(axes, panel)
-            left += wide
+    for band, texts, start, high in zip(bands, heads, starts, rows, strict=True):
+        left = 0.0
+        for panel, head in zip(band, texts, strict=True):
+            # From the names on: a title may be longer than the axes are wide.
+            figure.text((left + GAP) / width, 1 - (start - 0.08) / height, head, va="bottom", weight="bold")
+            left += _width(panel) - PANEL - RANKS
+            for draw, wide in ((_scores, PANEL), (_ranks, RANKS)):
+                place = left / width, 1 - (start + ROW * high) / height, (wide - 0.2) / width, ROW * high / height
+                axes = figure.add_axes(place)
+                axes.set_yticks([])
+                axes.set_ylim(high - 0.5, -0.5)
+                axes.grid(axis="x", color="0.9")
+                draw(axes, panel)
+                left += wide
     return figure
+
+
+BETWEEN = 1.0
+"""Inches between panels below each other: numbers and names of axes, and a title."""
+
+
+def _width(panel: "Panel") -> float:
+    """Return the inches that a panel takes: names, scores and ranks."""
+    return LETTER * max(map(len, panel.names)) + GAP + PANEL + RANKS
 
 
 def _scores(axes: Axes, panel: "Panel") -> None:
@@ -82,7 +98,7 @@ def _ranks(axes: Axes, panel: "Panel") -> None:
 
 
 COLUMNS = 3
-"""Panels of a sweep beside each other: as many as can be read where a page is 900 pixels wide."""
+"""Panels beside each other: as many as can be read where a page is 900 pixels wide."""
 
 
 WIDEST = 34
