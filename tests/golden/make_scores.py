@@ -35,6 +35,25 @@ from oodbench.spaces import SpaceName
 FOLDER = Path(__file__).parent / "scores"
 UNSEEN = ", and no number did"
 
+AMPLIFIED = frozenset(
+    f"oodbench.methods.{name}"
+    for name in (
+        "confidnet",
+        "feature_maf",
+        "feature_vae",
+        "flow_gan",
+        "g_odin",
+        "glow",
+        "odds",
+        "pixelcnn",
+        "pixelcnn_oe",
+        "typicality",
+        "waic",
+    )
+)
+"""Files whose fit or training amplifies how a processor rounds: between two with AVX-512, and between AVX-512 and AVX2,
+their toy numbers deviate by 2e-4 to 0.2 of their spread (0.02 at most in the median), those of all others by 4e-5."""
+
 
 def entries() -> list[Registered]:
     return [entry for entry in registry().values() if entry.module.startswith("oodbench.methods.")]
@@ -70,6 +89,8 @@ def fault(entry: Registered, made: Made, space: SpaceName) -> str | None:
     if not path_of(entry, space).exists():
         return f"{name} has no golden scores: make golden"
     versions, then = stored(entry, space)
+    if entry.module not in AMPLIFIED:
+        then = replace(then, machine=made.machine)
     groups = ", ".join(sorted(moved(made, then)))
     same = versions == declared_versions(entry.method)
     if groups and same:
