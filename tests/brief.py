@@ -26,6 +26,6 @@ def small(method: Method) -> Method:
     """Return the method, an ensemble of two where it is one of more; a fit of many steps has 400, in narrow layers."""
     had, parts = method.detector.__dict__, method.recipe.parts(0, (0,))
     less = {"hidden": min(had["hidden"], 32), "latent": min(had["latent"], 4), "rate": 0.01} if "latent" in had else {}
-    short = brief(method, most=400 if less else 1500)
+    short = brief(method, most=400)
     recipe = replace(method.recipe, M=2) if len(parts) > 2 else method.recipe
     return replace(short, detector=replace(short.detector, **less), recipe=recipe)

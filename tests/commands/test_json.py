@@ -3,9 +3,6 @@
 import doctest
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -154,20 +151,13 @@ def test_an_error_leaves_stdout_empty(capsys: pytest.CaptureFixture[str]) -> Non
     assert err.startswith("oodbench: unknown")
 
 
-def test_a_run_has_its_progress_on_stderr(tmp_path: Path) -> None:
+def test_a_run_has_its_progress_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", "toy-v1", "--methods", "msp", "--workers", "1", "--json"]
-    places = ["--results", str(tmp_path / "r"), "--cache", str(tmp_path / "c")]
-    done = subprocess.run(
-        [sys.executable, "-m", "oodbench.cli", *words, *places],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    assert main([*words, "--results", str(tmp_path / "r"), "--cache", str(tmp_path / "c")]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
     assert found["matrix"] == "toy-v1"
     assert [row["method"] for row in found["ranked"][0]["rows"]] == ["msp"]
     assert 0 <= found["ranked"][0]["rows"][0]["fpr95"]["mean"] <= 1
     assert found["failed"] == []
-    assert "done  " in done.stderr
+    assert "done  " in err

@@ -43,6 +43,6 @@ def upstream(tmp_path: Path, trusted: ssl.SSLContext) -> Iterator[Path]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
         server.socket = trusted.wrap_socket(server.socket, server_side=True)
         (folder / "address").write_text(f"https://127.0.0.1:{server.server_port}")
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield folder
         server.shutdown()

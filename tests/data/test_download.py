@@ -48,7 +48,7 @@ def server(request: pytest.FixtureRequest, trusted: ssl.SSLContext) -> Iterator[
         if request.param == "https":
             running.socket = trusted.wrap_socket(running.socket, server_side=True)
         known.url = f"{request.param}://127.0.0.1:{running.server_port}/file"
-        Thread(target=running.serve_forever, daemon=True).start()
+        Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield known
         running.shutdown()
 

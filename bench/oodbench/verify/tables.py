@@ -87,19 +87,28 @@ def _metrics(folder: Folder, found: Numbers) -> Iterator[str]:
 
 def differences(kept: pd.DataFrame, made: pd.DataFrame) -> Iterator[str]:
     """Yield how a table of numbers differs from what the scores make: its first difference of each sort."""
-    own, other = ([tuple(row) for row in frame[list(WHERE)].itertuples(index=False)] for frame in (kept, made))
-    if len(set(own)) < len(own):
-        yield f"has {len(own) - len(set(own))} numbers twice"
-    for what, names in (("that no scores make", set(own) - set(other)), ("too few", set(other) - set(own))):
-        if names:
-            yield f"has {len(names)} numbers {what}, the first {_place(min(names))}"
-    both = kept.merge(made, on=list(WHERE), suffixes=("", "_made"))
+    names = list(WHERE)
+    if kept[names].equals(made[names]):
+        both = kept.join(made.drop(columns=names).add_suffix("_made"))
+    else:
+        yield from _other_rows(kept[names], made[names])
+        both = kept.merge(made, on=names, suffixes=("", "_made"))
     for column in ("value", "low", "high"):
         off = ~np.isclose(both[column], both[f"{column}_made"], rtol=0, atol=TOLERANCE, equal_nan=True)
         yield from _first(both, column, off)
     for column in ("n_good", "n_bad", "inputs"):
         yield from _first(both, column, (both[column] != both[f"{column}_made"]).to_numpy())
-    if own != other and set(own) == set(other) and len(own) == len(other):
+
+
+def _other_rows(kept: pd.DataFrame, made: pd.DataFrame) -> Iterator[str]:
+    """Yield which numbers are twice, too many, too few or elsewhere in a table that has not the rows of the other."""
+    own, other = ([tuple(row) for row in frame.itertuples(index=False)] for frame in (kept, made))
+    if len(set(own)) < len(own):
+        yield f"has {len(own) - len(set(own))} numbers twice"
+    for what, names in (("that no scores make", set(own) - set(other)), ("too few", set(other) - set(own))):
+        if names:
+            yield f"has {len(names)} numbers {what}, the first {_place(min(names))}"
+    if set(own) == set(other) and len(own) == len(other):
         yield "has its rows in another order than the scores make"
 
 
