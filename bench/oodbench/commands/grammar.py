@@ -146,17 +146,7 @@ class Verb(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments, groups of options, and the other options, each below its heading."""
-        rows: dict[str, list[tuple[str, str]]] = {"arguments": []}
-        params: list[Any] = sorted(self.get_params(ctx), key=lambda one: _panel(one) == "options")
-        for param in params:
-            name, said = param.get_help_record(ctx) or ("", "")
-            if param.param_type_name == "argument":
-                name, said = param.metavar, param.help
-            rows.setdefault(_panel(param), []).append((_strong(name), said))
-        for panel, lines in rows.items():
-            if lines:
-                with formatter.section(_strong(panel)):
-                    formatter.write_dl(lines)
+        _write_options(self, ctx, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples as they are."""
@@ -177,6 +167,20 @@ def _not_given(params: list[Any]) -> list[Any]:
 def _brief(help: str) -> str:
     """Return help in one short line: shells take a line for a name, and typer takes brackets for markup."""
     return shorten(help.replace("[", "(").replace("]", ")"), BRIEF, placeholder=" ...")
+
+
+def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
+    rows: dict[str, list[tuple[str, str]]] = {"arguments": []}
+    params: list[Any] = sorted(command.get_params(ctx), key=lambda one: _panel(one) == "options")
+    for param in params:
+        name, said = param.get_help_record(ctx) or ("", "")
+        if param.param_type_name == "argument":
+            name, said = param.metavar, param.help
+        rows.setdefault(_panel(param), []).append((_strong(name), said))
+    for panel, lines in rows.items():
+        if lines:
+            with formatter.section(_strong(panel)):
+                formatter.write_dl(lines)
 
 
 def _panel(param: Any) -> str:
@@ -223,6 +227,11 @@ class Verbs(TyperGroup):
         if args[0] not in VERBS and not ctx.resilient_parsing:
             raise UnknownName("verb", args[0], VERBS)
         return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write options, then verbs."""
+        _write_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write what each verb does, in a sentence."""

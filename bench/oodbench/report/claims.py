@@ -33,7 +33,7 @@ from oodbench.report.entries import Entry, collect
 from oodbench.report.members import shares_members
 from oodbench.report.numbers import numbers
 from oodbench.report.robustness import ratios_of
-from oodbench.report.standings import PLAIN
+from oodbench.report.standings import of_plain
 
 LEVEL = 0.05
 """Of all verdicts on the page together: the chance that any of them is one of chance."""
@@ -171,14 +171,11 @@ def _frame(results: Path, matrix: str, entries: Sequence[Entry]) -> pd.DataFrame
     found = numbers(results, entries).frame
     found = found[(found["metric"] != "") & ~found["set"].str.endswith(TWINS)]
     frame = found[["method", "seed", "metric", "kind", "set", "value"]].assign(value=100 * found["value"])
-    plain = {entry.record.seed: entry.reference for entry in entries if entry.reference and _is_plain(entry.reference)}
+    classifiers = ((entry.record.seed, entry.reference) for entry in entries if entry.reference)
+    plain = {seed: model for seed, model in classifiers if of_plain(model.recipe)}
     own = [row for entry in entries for row in _own(entry, plain.get(entry.record.seed))]
     own += [(method, seed, metric, "", *rest) for method, seed, metric, *rest in findings(results, matrix)]
     return pd.concat([frame, pd.DataFrame(own, columns=frame.columns)], ignore_index=True)
-
-
-def _is_plain(model: ModelRecord) -> bool:
-    return bool(model.recipe["name"] == PLAIN)
 
 
 def _own(entry: Entry, plain: ModelRecord | None) -> Iterable[tuple[object, ...]]:

@@ -10,7 +10,7 @@ from oodbench.measure.summary import spread
 from oodbench.records import Corrupted, ModelRecord
 from oodbench.report.markdown import NONE, mean_and_std, plainly, table
 from oodbench.report.models import Judged, classifiers
-from oodbench.report.standings import PLAIN, MatrixResults
+from oodbench.report.standings import MatrixResults, of_plain
 
 Types = Mapping[str, Sequence[Corrupted]]
 """What corruption does to a model by type, a severity after the other."""
@@ -30,7 +30,7 @@ def by_type(model: ModelRecord) -> Types:
 def baseline(matrix: MatrixResults) -> Judged | None:
     """Return the classifier that mCE is against: the plain one, or the first given; None without corruptions."""
     judged = [one for one in classifiers(matrix) if all(model.corruptions for model in one.by_seed.values())]
-    plain = [one for one in judged if next(iter(one.by_seed.values())).recipe["name"] == PLAIN]
+    plain = [one for one in judged if of_plain(next(iter(one.by_seed.values())).recipe)]
     return next(iter([*plain, *judged]), None)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from oodbench.data.matrix import Matrix, known_matrix
 from oodbench.errors import BadRecord
@@ -254,6 +255,11 @@ def matrices_of(entries: Sequence[Entry], found: Numbers) -> list[MatrixResults]
         shown = [standings for standings in kinds if standings.entries]
         made.append(MatrixResults(name, card, own, shown, gaps(name, card, own, found.frame)))
     return sorted(made, key=lambda matrix: (SCALES.index(matrix.scale), matrix.name))
+
+
+def of_plain(recipe: Mapping[str, Any]) -> bool:
+    """Return whether a recipe, as records describe it, trains the classifier that others are compared with."""
+    return bool(recipe["name"] == PLAIN)
 
 
 def accuracies(entries: Iterable[Entry]) -> dict[int, float]:
