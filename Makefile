@@ -48,6 +48,12 @@ walk: setup ## run the walk of CONTRIBUTING.md line by line in a fresh environme
 prove: setup ## plant a regression in a copy of this repository, and see that make nightly finds it
 	$(BIN)/python -m pytest tests/walk/test_nightly.py -m slow -s
 
+ORACLES := torchattacks==3.5.1 pyautoattack==0.2.0 imagecorruptions==1.1.2 opencv-python-headless==5.0.0.93 numba==0.68.1 llvmlite==0.50.0
+oracles: setup ## attacks and corruptions against the libraries that others use, installed apart
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/oracles $(ORACLES)
+	PYTHONPATH=build/oracles $(BIN)/python -c "import torchattacks, pyautoattack, cv2"
+	PYTHONPATH=build/oracles $(BIN)/python -m pytest tests/attacks/test_oracles.py tests/corruptions/test_against_imagecorruptions.py
+
 cluster: export OMP_NUM_THREADS := 1
 cluster: setup ## two nodes of Ray on this machine, one dies; a local S3 server; installs ray, obstore, moto
 	$(BIN)/python -m pip install --quiet --editable '.[ray,s3]' 'moto[server]>=5'

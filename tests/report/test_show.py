@@ -45,7 +45,8 @@ def test_a_seed_of_its_own(results, tmp_path) -> None:
 def test_what_is_not_there_is_told(results, tmp_path) -> None:
     for matrix, method, seed, error, what in (
         ("maid-v1", "msp", None, UnknownName, "matrix with records 'maid-v1'; did you mean 'made-v1'"),
-        ("made-v1", "msq", None, UnknownName, "method with a record on made-v1 'msq'; did you mean 'msp'"),
+        ("made-v1", "msq", None, UnknownName, "row of made-v1 'msq'; did you mean 'msp'"),
+        ("made-v1", "rotpred", None, BadData, "no record on made-v1; make it: oodbench run made-v1 --methods rotpred"),
         ("made-v1", "msp", 1, BadData, "msp on made-v1: no record of seed 1; there are 2, 5"),
         ("made-v1", "blind", None, BadData, "blind on made-v1, seed 2 has no scores: reads latent"),
     ):

@@ -32,6 +32,7 @@ SITUATIONS: Mapping[str, Callable[[Line], bool]] = {
     "+ out-of-distribution images to tune on": lambda line: line.judges_mine,
     "+ your own training": lambda line: "outliers" not in line.needs and "adversarial_validation" not in line.needs,
     "+ outliers to train on": lambda line: "adversarial_validation" not in line.needs,
+    "+ attacked images to tune on": lambda line: True,
 }
 """What a person has, each with all that stands above it, and which methods ask for no more."""
 

@@ -20,7 +20,7 @@ from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean
 from oodbench.records import Record
 from oodbench.report.bibtex import joined, of_card, of_model, of_paper, of_release
-from oodbench.report.entries import Entry, collect, matrices_in
+from oodbench.report.entries import Entry, collect, matrices_in, no_record
 from oodbench.report.ids import MEAN, Id, row_version
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.numbers import RANKED_BY, numbers
@@ -71,7 +71,7 @@ def cite(said: str, results: Path) -> Cited:
         return _of_matrix(wanted, entries)
     own = [entry for entry in entries if entry.record.method == wanted.method]
     if not own:
-        raise UnknownName(f"row of {wanted.matrix}", wanted.method, {entry.record.method for entry in entries})
+        raise no_record(wanted.matrix, wanted.method, {entry.record.method for entry in entries})
     version = row_version([entry.record for entry in own])
     if version is None or wanted.version not in (None, version):
         raise BadSetting(

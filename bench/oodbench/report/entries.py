@@ -4,12 +4,15 @@ What systems leave in folders is passed over: names that begin with a dot (`.DS_
 `<seed>.json` (`Thumbs.db`). Everything else that is not whole is named, with the command that makes it again.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from oodbench import listed
 from oodbench.data.matrix import known_matrix
-from oodbench.errors import BadData, BadRecord
+from oodbench.errors import BadData, BadRecord, OodbenchError, UnknownName
+from oodbench.given import method_of
 from oodbench.measure.cells import Cell, cells
 from oodbench.measure.kinds import shifted_sets
 from oodbench.records import (
@@ -36,6 +39,22 @@ DIAGNOSTICS = "diagnostics"
 """The folder beside the matrices that holds what diagnostics found."""
 
 OTHERS = frozenset({REPORTED, DIAGNOSTICS})
+
+
+def no_record(matrix: str, row: str, rows: Iterable[str]) -> OodbenchError:
+    """Return the error for a row without a record on a matrix: with the method's rows there, or the command for one.
+
+    Args:
+        matrix: Name.
+        row: What was asked for.
+        rows: Those that have one.
+    """
+    known = set(rows)
+    if own := sorted(one for one in known if method_of(one) == row):
+        return BadData(f"{row} has a row a given model on {matrix}: {', '.join(own)}")
+    if row in {line.name for line in listed.rows()}:
+        return BadData(f"{row} has no record on {matrix}; make it: oodbench run {matrix} --methods {row}")
+    return UnknownName(f"row of {matrix}", row, known)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,8 @@ from oodbench.report.reported import Reported
 FAILS = "Fails "
 """How a docstring begins its paragraph on when a detector is a bad choice."""
 
+PRINTED = "## In papers and on boards"
+
 
 def notes(method: str, matrix: str) -> list[str]:
     """Return family, documentation, and how it is called; nothing of a method that is not in this repository.
@@ -28,10 +30,10 @@ def notes(method: str, matrix: str) -> list[str]:
 
 
 def printed(method: str, reported: Iterable[Reported]) -> list[str]:
-    """Return what papers and boards print of a method, each number with its source; nothing where they do not."""
+    """Return what papers and boards print of a method, each number with its source."""
     own = [one for one in reported if one.method == method]
     if not own:
-        return []
+        return [PRINTED, "None of the papers and boards whose numbers are kept in `results/reported` has one of it."]
     words = ("In-set", "Set", "Metric", "Network", "Tuned on", "Source")
     rows = [
         [
@@ -42,7 +44,7 @@ def printed(method: str, reported: Iterable[Reported]) -> list[str]:
     ]
     text = table([*words[:3], "Printed", *words[3:]], rows, words)
     shown = folded(f"{len(own)} numbers", text) if len(own) > MOST_ROWS else text
-    return ["## In papers and on boards", "Reported, not measured here; each as its source prints it.", shown]
+    return [PRINTED, "Reported, not measured here; each as its source prints it.", shown]
 
 
 def _documentation(module: str) -> tuple[list[str], Sequence[str]]:

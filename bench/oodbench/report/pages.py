@@ -409,10 +409,12 @@ def _made_with(records: Sequence[Record]) -> str:
     for name in dict.fromkeys(name for record in records for name in record.facts):
         values = ", ".join(_fact(name, record) for record in records if name in record.facts)
         rows.append([name, values, "fitted"])
+    scored = any(record.status == "ok" for record in records)
     models = {record.model.name for record in records if record.model}
     references = {record.reference.name for record in records if record.reference} - models
     facts = [
         *_ids_said(records),
+        *([f"- picture of its scores: `oodbench show {records[0].matrix} {records[0].method}`"] if scored else []),
         f"- seeds: {', '.join(str(record.seed) for record in records)}; passes: {passes_text(records)}",
         *([f"- model: {', '.join(f'`{name}`' for name in sorted(models))}"] if models else []),
         *([f"- judged on the errors of `{', '.join(sorted(references))}`"] if references else []),
@@ -454,8 +456,8 @@ def _facts(matrix: MatrixResults) -> list[str]:
     seeds = sorted({record.seed for record in matrix.records})
     facts = [
         f"- in-set: `{matrix.in_set}`; scale: {matrix.scale}; seeds: {', '.join(map(str, seeds))}",
-        f"- methods: {len({record.method for record in matrix.records})}; code: {', '.join(_commits(matrix.records))}",
-        f"- made on: {_machines(matrix.records)}",
+        f"- methods: {_counted(matrix.records)}; code: {', '.join(_commits(matrix.records))}",
+        f"- made on: {_machines([record for record in matrix.records if record.status == 'ok'])}",
     ]
     said = scale_said(matrix.card, matrix.scale)
     warning = [f"> {said}"] if said else []
@@ -491,6 +493,14 @@ def _commits(records: Sequence[Record]) -> list[str]:
     """Return the commits that made the records, marked where files had been changed since."""
     made = {(record.git.commit or "unknown commit", bool(record.git.dirty)) for record in records}
     return [f"`{commit[:10]}`{' with uncommitted changes' if dirty else ''}" for commit, dirty in sorted(made)]
+
+
+def _counted(records: Sequence[Record]) -> str:
+    """Return how many methods have scores, and how many have none."""
+    every = {record.method for record in records}
+    scored = {record.method for record in records if record.status == "ok"}
+    without = len(every) - len(scored)
+    return f"{len(scored)} with scores, {without} without" if without else f"{len(scored)}"
 
 
 def _machines(records: Sequence[Record]) -> str:

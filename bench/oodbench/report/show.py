@@ -14,7 +14,7 @@ from oodbench.given import method_of
 from oodbench.measure.confidence import Judgements
 from oodbench.measure.kinds import KINDS
 from oodbench.report.calibration import TEMPERED, confident
-from oodbench.report.entries import Entry, collect
+from oodbench.report.entries import Entry, collect, no_record
 from oodbench.result import reliability, ridges
 from oodbench.result.ridges import GroupOf
 from oodbench.shown import Table
@@ -94,7 +94,7 @@ def _entry(results: Path, entries: Sequence[Entry], matrix: str, method: str, se
         raise UnknownName("matrix with records", matrix, known)
     own = {entry.record.seed: entry for entry in entries if entry.record.method == method}
     if not own:
-        raise UnknownName(f"method with a record on {matrix}", method, {entry.record.method for entry in entries})
+        raise no_record(matrix, method, {entry.record.method for entry in entries})
     if seed is not None and seed not in own:
         raise BadData(f"{method} on {matrix}: no record of seed {seed}; there are {', '.join(map(str, sorted(own)))}")
     found = own[min(own) if seed is None else seed]
