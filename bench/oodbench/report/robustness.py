@@ -42,7 +42,11 @@ def robustness_said(matrix: MatrixResults) -> str | None:
     types = by_type(next(iter(against.by_seed.values())))
     n = next(iter(types.values()))[0].n
     those = [name for name in FIFTEEN if name in types]
-    over = "the 15 types" if len(those) == len(FIFTEEN) else f"{len(those)} of the 15 types ({', '.join(those)})"
+    over = (
+        "the 15 types, `drawn-frost` for frost"
+        if len(those) == len(FIFTEEN)
+        else f"{len(those)} of the 15 types ({', '.join(those)})"
+    )
     return (
         f"Errors on {n:,} test images, as they are (clean) and corrupted, in percent. mCE sums the error over "
         f"severities, divides it by that of `{against.name}` of the same seed on the same images, and averages over "
