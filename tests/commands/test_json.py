@@ -151,10 +151,10 @@ def test_an_error_leaves_stdout_empty(capsys: pytest.CaptureFixture[str]) -> Non
     assert err.startswith("oodbench: unknown")
 
 
-def test_a_run_has_its_progress_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_has_its_progress_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = ["run", "toy-v1", "--methods", "msp", "--workers", "1", "--json"]
     assert main([*words, "--results", str(tmp_path / "r"), "--cache", str(tmp_path / "c")]) == 0
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     found = json.loads(out)
     assert found["matrix"] == "toy-v1"
     assert [row["method"] for row in found["ranked"][0]["rows"]] == ["msp"]

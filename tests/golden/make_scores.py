@@ -48,8 +48,8 @@ AMPLIFIED = frozenset(
         "waic",
     )
 )
-"""Files whose training amplifies how a processor rounds: between two with AVX-512, and between AVX-512 and AVX2, their
-toy numbers deviate by 2e-4 to 0.1 of their spread (0.02 at most in the median), those of all others by 4e-5."""
+"""Files whose fit or training amplifies how a processor rounds: between two with AVX-512, and between AVX-512 and AVX2,
+their toy numbers deviate by 2e-4 to 0.1 of their spread (0.02 at most in the median), those of all others by 4e-5."""
 
 
 def entries() -> list[Registered]:

@@ -46,7 +46,13 @@ def test_what_is_not_there_is_told(results, tmp_path) -> None:
     for matrix, method, seed, error, what in (
         ("maid-v1", "msp", None, UnknownName, "matrix with records 'maid-v1'; did you mean 'made-v1'"),
         ("made-v1", "msq", None, UnknownName, "row of made-v1 'msq'; did you mean 'msp'"),
-        ("made-v1", "rotpred", None, BadData, "no record on made-v1; make it: oodbench run made-v1 --methods rotpred"),
+        (
+            "made-v1",
+            "rotpred",
+            None,
+            BadData,
+            r"no record on made-v1 in .*; make it: oodbench run made-v1 --methods rotpred --results /",
+        ),
         ("made-v1", "msp", 1, BadData, "msp on made-v1: no record of seed 1; there are 2, 5"),
         ("made-v1", "blind", None, BadData, "blind on made-v1, seed 2 has no scores: reads latent"),
     ):

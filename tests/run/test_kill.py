@@ -16,7 +16,7 @@ def test_killed_at_random_points_a_run_resumes_to_the_same_bytes(tmp_path):
     whole = start(tmp_path / "whole", METHODS).end()
     chance = random.Random(1)
     kills = 0
-    for workers, alone in ((2, True), (1, False), (2, False)):
+    for workers, alone in ((2, True), (1, False), (2, False), (1, False)):
         run = start(tmp_path / "killed", METHODS, workers=workers)
         at_work = until_at_work(run) if workers > 1 else []
         time.sleep(chance.uniform(0.1, 0.5) * whole)

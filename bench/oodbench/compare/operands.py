@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from oodbench.errors import BadSetting
-from oodbench.report.entries import Entry, collect, no_record
+from oodbench.errors import BadSetting, UnknownName
+from oodbench.report.entries import Entry, collect
 from oodbench.report.ids import ROW, Id, row_version
 
 Rows = Mapping[tuple[str, str], Mapping[int, Entry]]
@@ -109,7 +109,7 @@ def _row(said: Id, results: Path) -> Rows:
     own = rows_of(results, said.matrix)
     key = said.matrix, said.method or ""
     if key not in own:
-        raise no_record(said.matrix, key[1], [method for _, method in own])
+        raise UnknownName(f"row of {said.matrix} in {results}", key[1], [method for _, method in own])
     version = row_version([entry.record for entry in own[key].values()])
     if said.version not in (None, version):
         raise BadSetting(f"{said}: {results} holds version {version or 'mixed'} of it; compare the commits instead")

@@ -71,7 +71,7 @@ def cite(said: str, results: Path) -> Cited:
         return _of_matrix(wanted, entries)
     own = [entry for entry in entries if entry.record.method == wanted.method]
     if not own:
-        raise no_record(wanted.matrix, wanted.method, {entry.record.method for entry in entries})
+        raise no_record(results, wanted.matrix, wanted.method, entries)
     version = row_version([entry.record for entry in own])
     if version is None or wanted.version not in (None, version):
         raise BadSetting(

@@ -52,16 +52,22 @@ def ranking(title: str, panels: "Sequence[Panel]") -> Figure:
         for panel, head in zip(band, texts, strict=True):
             # From the names on: a title may be longer than the axes are wide.
             figure.text((left + GAP) / width, 1 - (start - 0.08) / height, head, va="bottom", weight="bold")
-            left += _width(panel) - PANEL - RANKS
-            for draw, wide in ((_scores, PANEL), (_ranks, RANKS)):
-                place = left / width, 1 - (start + ROW * high) / height, (wide - 0.2) / width, ROW * high / height
-                axes = figure.add_axes(place)
-                axes.set_yticks([])
-                axes.set_ylim(high - 0.5, -0.5)
-                axes.grid(axis="x", color="0.9")
-                draw(axes, panel)
-                left += wide
+            left = _draw(figure, panel, left + _width(panel) - PANEL - RANKS, start, high)
     return figure
+
+
+def _draw(figure: Figure, panel: "Panel", left: float, top: float, rows: int) -> float:
+    """Draw scores and ranks, so many inches from the left and the top and so many rows high; return where they end."""
+    width, height = figure.get_size_inches()
+    for draw, wide in ((_scores, PANEL), (_ranks, RANKS)):
+        place = left / width, 1 - (top + ROW * rows) / height, (wide - 0.2) / width, ROW * rows / height
+        axes = figure.add_axes(place)
+        axes.set_yticks([])
+        axes.set_ylim(rows - 0.5, -0.5)
+        axes.grid(axis="x", color="0.9")
+        draw(axes, panel)
+        left += wide
+    return left
 
 
 BETWEEN = 1.0

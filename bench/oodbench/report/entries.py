@@ -41,22 +41,6 @@ DIAGNOSTICS = "diagnostics"
 OTHERS = frozenset({REPORTED, DIAGNOSTICS})
 
 
-def no_record(matrix: str, row: str, rows: Iterable[str]) -> OodbenchError:
-    """Return the error for a row without a record on a matrix: with the method's rows there, or the command for one.
-
-    Args:
-        matrix: Name.
-        row: What was asked for.
-        rows: Those that have one.
-    """
-    known = set(rows)
-    if own := sorted(one for one in known if method_of(one) == row):
-        return BadData(f"{row} has a row a given model on {matrix}: {', '.join(own)}")
-    if row in {line.name for line in listed.rows()}:
-        return BadData(f"{row} has no record on {matrix}; make it: oodbench run {matrix} --methods {row}")
-    return UnknownName(f"row of {matrix}", row, known)
-
-
 @dataclass(frozen=True, eq=False)
 class StoredOutcomes:
     """The file of what a classifier does, read once for all methods that are judged on it.
@@ -139,6 +123,24 @@ class Entry:
 
 Models = dict[Path, tuple[ModelRecord, StoredOutcomes | None]]
 """Records of models and their outcomes, by the path of the record: each is read once."""
+
+
+def no_record(results: Path, matrix: str, row: str, entries: Iterable[Entry]) -> OodbenchError:
+    """Return the error for a row without a record on a matrix: with the method's rows there, or the command for one.
+
+    Args:
+        results: Where it was looked for.
+        matrix: Name.
+        row: What was asked for.
+        entries: All of the matrix.
+    """
+    known = {entry.record.method for entry in entries}
+    if own := sorted(one for one in known if method_of(one) == row):
+        return BadData(f"{row} has a row a given model on {matrix}: {', '.join(own)}")
+    if row in {line.name for line in listed.rows()}:
+        made = f"oodbench run {matrix} --methods {row} --results {results}"
+        return BadData(f"{row} has no record on {matrix} in {results}; make it: {made}")
+    return UnknownName(f"row of {matrix}", row, known)
 
 
 def collect(results: Path, matrix: str | None = None) -> list[Entry]:

@@ -94,7 +94,7 @@ def _entry(results: Path, entries: Sequence[Entry], matrix: str, method: str, se
         raise UnknownName("matrix with records", matrix, known)
     own = {entry.record.seed: entry for entry in entries if entry.record.method == method}
     if not own:
-        raise no_record(matrix, method, {entry.record.method for entry in entries})
+        raise no_record(results, matrix, method, entries)
     if seed is not None and seed not in own:
         raise BadData(f"{method} on {matrix}: no record of seed {seed}; there are {', '.join(map(str, sorted(own)))}")
     found = own[min(own) if seed is None else seed]
