@@ -17,6 +17,9 @@ wherever logits are long.
 
 Fails where a turned image is as likely in the set: of the digit 8, of a texture or of a cell nobody can say which way
 is up, and an in-set image is then punished as an outlier is. Images have to be square.
+
+The trap: of a thing that is symmetric, the image turned by two quarters is its vertical mirror. An out-set of mirrored
+images is then no news to it, and its number there is not comparable with that of a training without them.
 """
 
 from collections.abc import Mapping
