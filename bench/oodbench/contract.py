@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -234,6 +234,19 @@ class Detector(Protocol[S]):
 
     def score(self, state: S, batch: Outputs) -> Float[Tensor, "n"]:
         """Return one finite float per input, independent of the others in the batch; higher = more to be trusted."""
+
+
+@runtime_checkable
+class Approximated(Protocol):
+    """What a detector adds whose score has no derivative of use, as a rank has none: one that an attacker follows.
+
+    An adaptive attack climbs it in the score's place (backward pass differentiable approximation: Athalye, Carlini &
+    Wagner, "Obfuscated gradients give a false sense of security", 2018); what the attack came to is told by the score.
+    Raise the detector's `version` when it moves.
+    """
+
+    def differentiable(self, state: Any, batch: Outputs) -> Float[Tensor, "n"]:
+        """Return a differentiable float per input, in any unit, that orders inputs as the score does or nearly so."""
 
 
 @dataclass(frozen=True)

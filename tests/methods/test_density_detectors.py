@@ -143,6 +143,19 @@ def test_p_values_of_held_out_inputs_are_uniform(seed: int) -> None:
     assert kstest(shifted.clamp(min=0).numpy(), "uniform").pvalue < 1e-6
 
 
+def test_what_an_attacker_follows_orders_as_the_score_on_either_side_and_has_a_derivative() -> None:
+    reference = normal(500, 0)
+    state = Typicality().fit(Data(reference))
+    middle = float(reference.median())
+    for side in (torch.linspace(0, 400, 80), -torch.linspace(0, 400, 80)):  # within the range and beyond
+        log_p = (middle + side.double()).requires_grad_()
+        followed = Typicality().differentiable(state, Given({LOG_DENSITY: log_p}))
+        assert (followed.diff() < 0).all()
+        assert (fitted(Typicality(), reference, log_p.detach()).diff() <= 0).all()
+        (slope,) = torch.autograd.grad(followed.sum(), log_p)
+        assert slope[1:] == pytest.approx(-side[1:].sign().double())
+
+
 def test_order_is_first_by_p_then_by_distance_to_the_range() -> None:
     reference = normal(500, 0)
     low, high = float(reference.min()), float(reference.max())

@@ -1,8 +1,8 @@
 """Adaptive attacks on fitted detectors of the toy: what is made, kept, resumed, counted and skipped."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,10 +23,11 @@ from oodbench.recipes import Plain
 from oodbench.records import Adapted, Scores, read_cost, read_scores, record_paths
 from oodbench.records import Changed as Scored
 from oodbench.report.leaderboard import leaderboard
+from oodbench.run import keys
 from oodbench.run.adaptive import Fitted, adapt
 from oodbench.run.attack import attempted, craft_first, victim_of
 from oodbench.run.execute import execute
-from oodbench.run.keys import content
+from oodbench.run.keys import content, record_key
 from oodbench.run.plan import plan
 from oodbench.run.registry import find
 
@@ -325,3 +326,58 @@ def test_a_run_of_a_matrix(tmp_path: Path) -> None:
     assert (cell.failure, cell.reason) == ("adaptive", "the matrix tries it on msp, mahalanobis-a")
     text = leaderboard(tmp_path / "results")["docs/leaderboard/adaptive-toy-v1/README.md"]
     assert "Adaptive" in text
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The share of reference energies below an input's: a score of steps."""
+
+    version: ClassVar[int] = 1
+    reads: ClassVar[frozenset[Any]] = READS
+    fits_on: ClassVar[frozenset[Any]] = frozenset()
+
+    def fit(self, data: Any) -> torch.Tensor:
+        raise AssertionError
+
+    def score(self, state: torch.Tensor, batch: Outputs) -> torch.Tensor:
+        return torch.searchsorted(state, energy(batch).double(), right=True).double() / len(state)
+
+
+class Followed(Ranked):
+    """The same score, with the energy for an attacker to follow."""
+
+    def differentiable(self, state: torch.Tensor, batch: Outputs) -> torch.Tensor:
+        return energy(batch)
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_score_of_steps_is_attacked_by_its_approximation_and_told_by_itself(tmp_path: Path) -> None:
+    def on(detector: Any, **changes: Any) -> Fitted:
+        return replace(fitted(tmp_path / "own"), detector=detector, **changes)
+
+    energies = on(Stateless(READS, energy))
+    state = torch.from_numpy(energies.scores(blobs(60, 3))).double().sort().values
+    skipped = adapt((WANTED,), on(Ranked(), state=state))
+    assert [cell.status for cell in skipped.cells] == ["skipped"]
+    assert not skipped.scores
+
+    found = adapt((WANTED,), on(Followed(), state=state))
+    direct = adapt((WANTED,), energies)
+    made, followed = found.scores[WANTED.attack], direct.scores[WANTED.attack]
+    assert not found.cells
+    assert found.achieved == direct.achieved, "the same images, standardised alike"
+    assert (made.fooled == followed.fooled).all()
+    below = (state.numpy() <= followed.scores[:, None]).mean(1)
+    assert made.scores == pytest.approx(below)
+
+
+def test_a_record_says_by_what_its_detector_is_attacked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of rows that are attacked adaptively, the key; of all others it stays what it was."""
+    context = toy_context_in(tmp_path)
+    entry = find(["typicality"])[0]
+    (job,) = plan(context.matrix, [entry], (0,))
+    aware = replace(context, matrix=context.matrix.model_copy(update={"adaptive": (WANTED,)}))
+    before, attacked = record_key(context, job), record_key(aware, job)
+    monkeypatch.setattr(keys, "Approximated", Followed)  # as if its detector had none
+    assert record_key(context, job) == before
+    assert record_key(aware, job) != attacked

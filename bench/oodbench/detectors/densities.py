@@ -69,6 +69,11 @@ class Typicality:
         distance = torch.maximum(ascending[0] - log_p, log_p - ascending[-1]).clamp(min=0)
         return p - distance
 
+    def differentiable(self, state: Reference, batch: Outputs) -> Float[Tensor, "n"]:
+        """Return -|log p(y) - median of the training inputs'|, in nats: on either side it falls where p falls."""
+        middle = torch.quantile(state.ascending, 0.5)
+        return -(batch.log_density.double() - middle).abs()
+
 
 class Level(NamedTuple):
     """The mean log density of the training inputs, un-augmented, in nats."""

@@ -3,7 +3,7 @@
 What `oodbench.attacks.adaptive` has as a formula is made of a fitted detector here: its score, through the contract's
 outputs, as a differentiable map of pixels. Images are kept below the detector's model by content: the card, the fitted
 state, the models, the clean images and how the score is spread over clean ones; a run that was stopped goes on after
-its last part.
+its last part. Where a detector has a differentiable approximation of its score, an attacker climbs that.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from oodbench.attacks import Victim
 from oodbench.attacks.adaptive import Clean, knowing, slope
-from oodbench.contract import LOGITS, Detector, Output, Outputs
+from oodbench.contract import LOGITS, Approximated, Detector, FitData, Material, Output, Outputs
 from oodbench.data.attack_cards import AdaptiveAttack, find_adaptive
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
@@ -105,6 +105,34 @@ class Fitted:
         return min(self.model.gradient_batch, self.classifier.gradient_batch)
 
 
+@dataclass(frozen=True)
+class ByApproximation:
+    """A detector as an attacker sees it who climbs its differentiable approximation."""
+
+    detector: Any
+
+    @property
+    def version(self) -> int:  # noqa: D102
+        return int(self.detector.version)
+
+    @property
+    def reads(self) -> frozenset[Output]:  # noqa: D102
+        return frozenset(self.detector.reads)
+
+    @property
+    def fits_on(self) -> frozenset[Material]:  # noqa: D102
+        return frozenset(self.detector.fits_on)
+
+    def fit(self, data: FitData) -> Any:
+        """Return what the detector learns."""
+        return self.detector.fit(data)
+
+    def score(self, state: Any, batch: Outputs) -> Tensor:
+        """Return the approximation [n]."""
+        followed: Tensor = self.detector.differentiable(state, batch)
+        return followed
+
+
 @dataclass
 class Adaptation:
     """What a matrix's adaptive attacks on one detector came to.
@@ -156,25 +184,32 @@ def _try(one: AdaptivelyAttacked, fitted: Fitted, found: Adaptation, report: Rep
     right = np.flatnonzero(fitted.classes(fitted.test) == fitted.test.labels)[: one.n].astype(np.int32)
     if not len(right):
         return "the model gets no test image right: nothing to attack"
+    followed = _followed(fitted)
     try:
-        before = _flat(fitted, fitted.test.take(right))
+        before = _flat(followed, fitted.test.take(right))
     except RuntimeError as error:
         return f"its score cannot be differentiated by the pixels: {error}"
     if before is None:
         return NO_DERIVATIVE
     if before.all():
         return f"unmoved: the derivative of its score by the pixels is zero at all {len(right)} images, so that {HELD}"
-    clean = Clean.of(torch.from_numpy(fitted.scores(fitted.validation)))
-    attempt, place = _crafted(card, one.n, fitted, clean, report)
+    clean = Clean.of(torch.from_numpy(followed.scores(fitted.validation)))
+    attempt, place = _crafted(card, one.n, followed, clean, report)
     scores = fitted.scores(attempt.images)
     if why := not_finite(scores):
         raise ValueError(f"attacked images: {why}")
-    after = _flat(fitted, attempt.images)
+    after = _flat(followed, attempt.images)
     found.scores[card.name] = Adapted(scores, attempt.index, attempt.fooled)
     flat = before if after is None else before & after
     found.achieved[card.name] = _achieved(attempt, int(flat.sum()), clean)
     found.spent = found.spent + noted(place, STAGE)
     return None
+
+
+def _followed(fitted: Fitted) -> Fitted:
+    """Return the detector that the attacker climbs: its approximation where it has one."""
+    approximated = isinstance(fitted.detector, Approximated)
+    return replace(fitted, detector=ByApproximation(fitted.detector)) if approximated else fitted
 
 
 HELD = "an attack by derivatives learns nothing of it, and that it holds says nothing of its strength"

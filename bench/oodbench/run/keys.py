@@ -1,9 +1,12 @@
 """The content address of a record: all that its numbers depend on."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from oodbench.contract import Approximated, Method
 from oodbench.data.attack_cards import find_adaptive, find_attack
 from oodbench.data.matrix import Matrix
+from oodbench.given import method_of
 from oodbench.identity import PROTOCOL, address
 from oodbench.run.context import Context
 from oodbench.run.plan import Job, reference_of
@@ -27,7 +30,15 @@ def record_key(context: Context, job: Job) -> str:
         method.search,
         content(matrix),
         {f"{role} {name}": images.sha256() for name, role, images in context.sets},
+        *_followed(matrix, method),
     )
+
+
+def _followed(matrix: Matrix, method: Method) -> Iterator[str]:
+    """Yield what adaptive attacks on a method climb, where that is not its score."""
+    attacked = any(not one.methods or method_of(method.name) in one.methods for one in matrix.adaptive)
+    if attacked and isinstance(method.detector, Approximated):
+        yield "differentiable"
 
 
 def model_record_key(context: Context, recipe: Recipe, seed: int) -> str:
