@@ -24,14 +24,21 @@ OTHER_SEED = 0.9998
 PEARSON = 1 - 1e-6
 """Correlation of the scores themselves, from which one is the other with noise or in another unit."""
 
-SOFTMAX = frozenset(
-    {
-        *("msp", "temperature", "baseline-t", "odin", "odin-tuned", "odin-fgsm", "i-odin", "i-odin-tuned"),
-        *("margin", "max-logit", "max-logit-pnorm", "doctor", "rel-u", "rel-u-tuned", "entropy", "energy"),
-    }
+LIMITS = (
+    # The softmax's maximum or the largest logit: as a temperature, a step or a norm goes to its limit, or as no more
+    # than two classes matter.
+    frozenset(
+        {
+            *("msp", "temperature", "baseline-t", "odin", "odin-tuned", "odin-fgsm", "i-odin", "i-odin-tuned"),
+            *("margin", "max-logit", "max-logit-pnorm", "doctor", "rel-u", "rel-u-tuned", "entropy", "energy"),
+        }
+    ),
+    # The energy: under a ceiling that no activation reaches, as those of a recurrent network are bounded.
+    frozenset({"energy", "react", "react-tuned"}),
+    # The mean of log p: as GEN's exponent goes to 0, for (p (1 - p))^g = 1 + g log p (1 - p) + ...
+    frozenset({"uniform-cross-entropy", "gen", "gen-tuned"}),
 )
-"""Methods that a network may leave no difference between: each tends to the softmax's maximum, or the largest logit, as
-a temperature, a step or a norm goes to its limit, or as no more than two classes matter. That one of them has the
+"""Methods that a network may leave no difference between, by the limit that they tend to. That one of them has the
 scores of another only a re-run can judge."""
 
 AGREE: Mapping[str, Callable[[Record], Any]] = {
@@ -211,8 +218,8 @@ def _copied(a: Looked, b: Looked, pearson: float, spearman: float) -> str:
 
 
 def _may_be_alike(a: Record, b: Record) -> bool:
-    """Whether two methods are of one file, as a tuned one and its untuned twin, or may both come to the softmax."""
-    if {_base(a), _base(b)} <= SOFTMAX:
+    """Whether two methods are of one file, as a tuned one and its untuned twin, or may both come to one limit."""
+    if any({_base(a), _base(b)} <= tending for tending in LIMITS):
         return True
     one, other = facts(a.matrix, a.method), facts(b.matrix, b.method)
     return one is not None and other is not None and one.of["module"] == other.of["module"]
