@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 import torch
+from oodbench.methods.gen import GeneralisedEntropy
+from oodbench.methods.react import Ceiling, ReAct
 from scipy.stats import spearmanr
 
 from oodbench.contract import Head
 from oodbench.formulas import uniform_cross_entropy
-from oodbench.methods.gen import GeneralisedEntropy
-from oodbench.methods.react import Ceiling, ReAct
 from oodbench.shaping import energy
 
 
