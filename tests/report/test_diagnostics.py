@@ -114,6 +114,26 @@ def test_purification_is_judged_on_test_images_at_the_setting_chosen_on_validati
     assert list(findings(tmp_path, MATRIX)) == [("gmm-1000", 0, "purification_gain", "test", pytest.approx(0.3))]
 
 
+def triplets(results, seed):
+    ranked = {"sigma": 0.0625, "n": 10, "fooled": 9, "low": 0.5, "high": 1.0, "fpr95": 0.25, "auroc_clean": 0.75}
+    none = dict.fromkeys(("low", "high", "fpr95", "auroc", "auroc_clean"))
+    attacks = [
+        {"attack": "fgsm-8", **ranked, "n_test": 8 + seed, "auroc": 0.5 + seed / 10},
+        {"attack": "bim-8", **ranked, **none, "n_test": 0},
+    ]
+    put(results, "msp", seed, "triplets", {"attacks": attacks})
+
+
+def test_the_page_tells_triplets_an_attack_a_row_and_none_where_none_was_to_test(tmp_path):
+    for seed in (0, 1):
+        triplets(tmp_path, seed)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page(tmp_path).splitlines()]
+    assert ["fgsm-8", "0.0625 ± 0.0000", "8.5 ± 0.7", "55.00 ± 7.07", "25.00 ± 0.00", "75.00 ± 0.00"] in rows
+    assert ["bim-8", "0.0625 ± 0.0000", "0.0 ± 0.0", "–", "–", "–"] in rows
+    found = [(seed, metric, name, value) for _, seed, metric, name, value in findings(tmp_path, MATRIX)]
+    assert found == [(0, "triplets_auroc", "fgsm-8", 50.0), (1, "triplets_auroc", "fgsm-8", 60.0)]
+
+
 def test_claims_may_be_of_every_study(tmp_path):
     likelihood(tmp_path, 1)
     noise(tmp_path, 1)

@@ -14,7 +14,8 @@ EXAMPLES = (
     "  oodbench diagnose likelihood tiny-v1 --method glow-cv\n  oodbench diagnose purification tiny-v1\n"
     "  oodbench diagnose adversarial-noise tiny-v1 --method glow --images 100\n"
     "  oodbench diagnose samples tiny-v1 --method flow-gan-0\n"
-    "  oodbench diagnose density-evaluation mnist5k-v1"
+    "  oodbench diagnose density-evaluation mnist5k-v1\n"
+    "  oodbench diagnose triplets tiny-v1 --method mahalanobis-a"
 )
 
 
@@ -55,7 +56,8 @@ def command(
     """Study a trained model or a density: where a likelihood comes from, what a model draws, what purifying mends.
 
     More: how a log density is distributed, what WAIC owes to each member, which scores take in images that climb a
-    density; or, without a model, what evaluations of a density say.
+    density, whether a detector tells attacked images from noisy ones; or, without a model, what evaluations of a
+    density say.
     """
     from oodbench.errors import BadSetting
     from oodbench.report.diagnostics import NO_MODEL, analyse_of, find_diagnostic
