@@ -1,5 +1,6 @@
 """Settings of the whole suite."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -54,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
             os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
         config.stash[TOYS] = os.environ["OODBENCH_TOYS"] = tempfile.mkdtemp(prefix="oodbench-toys-")
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look through seven thousand tests again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
