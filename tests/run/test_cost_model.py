@@ -84,12 +84,12 @@ def test_nothing_takes_no_time() -> None:
 
 def test_a_matrix_on_record_takes_what_it_cost() -> None:
     """On its own matrix nothing is scaled: a training costs what the record says, an evaluation too."""
+    matrix = find_matrix("fashion-mnist-v3")
     known = _on_record(ROOT / "results")["knn"]
-    matrix = known.matrix
-    assert matrix.in_set == "fashion-mnist"
+    assert known.matrix == matrix
     tasks = {task.key: task for task in Model(ROOT / "results").tasks(matrix, rows(matrix, ["knn"]))}
     assert len(tasks) == 3 * len(matrix.seeds)
-    assert tasks[f"{matrix.name} evaluate knn 0"].seconds == pytest.approx(known.cost.cpu_seconds["evaluate"])
+    assert tasks["fashion-mnist-v3 evaluate knn 0"].seconds == pytest.approx(known.cost.cpu_seconds["evaluate"])
     (training,) = [one for key, one in tasks.items() if " train " in key and key.endswith(" 0")]
     per_image = known.cost.cpu_seconds["train"] / known.cost.passes["train"]["forward"]
     assert training.seconds == pytest.approx(per_image * matrix.training.epochs * 60000)
@@ -98,8 +98,8 @@ def test_a_matrix_on_record_takes_what_it_cost() -> None:
 
 
 def test_another_matrix_scales_by_images_epochs_and_operations() -> None:
+    here, there = find_matrix("fashion-mnist-v3"), find_matrix("svhn-v1")
     known = _on_record(ROOT / "results")["msp"]
-    here, there = known.matrix, find_matrix("svhn-v1")
     tasks = {task.key: task for task in Model(ROOT / "results").tasks(there, rows(there, ["msp"]))}
     (training,) = [one for key, one in tasks.items() if " train " in key and key.endswith(" 0")]
     heavier = operations(there.training.network, (3, 32, 32), 10) / operations("resnet-small", (1, 28, 28), 10)

@@ -30,7 +30,7 @@ from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import find_matrix
 from oodbench.diagnostics import Study, write
-from oodbench.errors import BadSetting
+from oodbench.errors import BadData, BadSetting
 from oodbench.measure.intervals import delong
 from oodbench.measure.ranking import count, evaluate
 from oodbench.measure.triplets import Triplets, triplets
@@ -63,6 +63,7 @@ def analyse(
         UnknownName: No such method or matrix.
         BadSetting: The method cannot run on the matrix, or the matrix names no attack.
         MissingData: The in-set is not here.
+        BadData: A score of attacked images is NaN or infinite.
     """
     known = find_matrix(matrix)
     if not known.attacks:
@@ -104,14 +105,18 @@ class Judge:
         index = attempt.index[:n]
         assert test.labels is not None
         sigma = (attempt.l2 or 0.0) / sqrt(prod(test.shape))
-        clean, attacked = test.take(index), attempt.images.take(np.arange(len(index)))
-        versions = (clean, with_noise(clean, index, sigma, self.job.seed), attacked)
-        right = [self._classes(images) == test.labels[index] for images in versions]
-        kept = triplets(*right)
-        told = {"sigma": sigma, "n": len(index), "fooled": int((~right[2]).sum()), "n_test": len(kept.test)}
+        noisy = with_noise(test.take(index), index, sigma, self.job.seed)
+        fooled = attempt.fooled[:n]
+        # what was attacked is right as it was
+        kept = triplets(np.ones_like(fooled), self._classes(noisy) == test.labels[index], ~fooled)
+        told = {"sigma": sigma, "n": len(index), "fooled": int(fooled.sum()), "n_test": len(kept.test)}
         if not len(kept.test):
             return told | dict.fromkeys(("auroc", "low", "high", "fpr95", "auroc_clean"))
-        return told | _ranked(kept, *(self._scores(images) for images in versions))
+        scores = self.evaluated.outcome.scores
+        if attack not in scores.adversarial:
+            raise BadData(f"{self.job.method.name} has no finite scores of images attacked by {attack}")
+        clean, attacked = scores.test[index], scores.adversarial[attack].scores[:n]
+        return told | _ranked(kept, clean, self._scores(noisy), attacked)
 
     def _classes(self, images: Inputs) -> npt.NDArray[np.int64]:
         reference = reference_of(self.job.recipe, self.context.matrix)
