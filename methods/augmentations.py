@@ -30,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.contract import LOGITS, Citation, Method, Output, Outputs, Stateless
 from oodbench.recipes import Plain
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, Training
 
@@ -50,7 +50,6 @@ class Augmented(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Augmented":
         """Return the recipe with the matrix's training, and the augmentations in it."""

@@ -23,7 +23,7 @@ the features, and nothing bounds it there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, final
 
@@ -38,7 +38,6 @@ from oodbench.contract import (
     LAYERS,
     LOGITS,
     Citation,
-    Material,
     Method,
     Output,
     Outputs,
@@ -48,7 +47,7 @@ from oodbench.networks import classifier
 from oodbench.networks.classifier import NONE
 from oodbench.networks.one_vs_rest import one_vs_rest_loss, start_at_prior_odds
 from oodbench.spaces import SpaceName
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 
 @final
@@ -106,11 +105,6 @@ class Bin(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, BINARY, FEATURES, LAYERS, HEAD})
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "Bin":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh model, and its training."""

@@ -39,7 +39,6 @@ from oodbench.contract import (
     LAYERS,
     LOGITS,
     Citation,
-    Material,
     Method,
     Output,
     Outputs,
@@ -48,7 +47,7 @@ from oodbench.contract import (
 from oodbench.networks import classifier
 from oodbench.networks.one_vs_rest import TwoHeads, one_vs_rest_loss
 from oodbench.spaces import SpaceName
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 WIDTH = 0.4
 """Width of the kernel over confidences."""
@@ -104,11 +103,6 @@ class Binc(Defaults):
     version: ClassVar[int] = 2
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, BINARY, FEATURES, LAYERS, HEAD})
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "Binc":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh model, and its training."""

@@ -43,7 +43,7 @@ from oodbench import banks
 from oodbench.contract import FEATURES, LOGITS, Citation, FitData, Material, Method, Output, Outputs
 from oodbench.networks import classifier
 from oodbench.networks.topped import Topped
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 EMBEDDING = Output[Tensor]("hyperspherical_embedding", "n D")
 """z: on the unit sphere."""
@@ -96,11 +96,6 @@ class Cider(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, EMBEDDING})
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "Cider":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh model, and its training; last the prototypes are settled."""
@@ -200,21 +195,11 @@ PAPER = Citation(
     url="https://arxiv.org/abs/2203.04450",
 )
 
+row = partial(Method, family="training", paper=PAPER, recipe=Cider())
+
 METHODS = (
-    Method(
-        name="cider",
-        title="CIDER, nearest neighbours of features (k = 100)",
-        paper=PAPER,
-        recipe=Cider(),
-        detector=NearestOn(),
-        family="training",
-    ),
-    Method(
-        name="cider-head",
-        title="CIDER, nearest neighbours of embeddings (k = 100)",
-        paper=PAPER,
-        recipe=Cider(),
-        detector=NearestOn(EMBEDDING.name),
-        family="training",
+    row(name="cider", title="CIDER, nearest neighbours of features (k = 100)", detector=NearestOn()),
+    row(
+        name="cider-head", title="CIDER, nearest neighbours of embeddings (k = 100)", detector=NearestOn(EMBEDDING.name)
     ),
 )

@@ -30,11 +30,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from oodbench.contract import FEATURES, LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.contract import FEATURES, LOGITS, Citation, Method, Output, Outputs, Stateless
 from oodbench.networks import classifier
 from oodbench.networks.topped import Topped
 from oodbench.spaces import SpaceName
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 CONFIDENCE = Output[Tensor]("confidence", "n")
 """t: the log-odds of c."""
@@ -72,11 +72,6 @@ class ConfidenceBranch(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, CONFIDENCE, FEATURES})
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "ConfidenceBranch":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh model, and its training."""

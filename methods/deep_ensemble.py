@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oodbench import formulas
-from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.contract import LOGITS, Citation, Method, Output, Outputs, Stateless
 from oodbench.ensembles import members, take_weights
 from oodbench.networks.members import Ensemble
 from oodbench.recipes import Plain
@@ -47,7 +47,6 @@ class DeepEnsemble(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, LOGITS.of_members})
     spaces: ClassVar[frozenset[SpaceName]] = Plain.spaces
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property
     def training(self) -> Training:

@@ -24,6 +24,7 @@ they show, and get the largest score of all. An attack of large, smooth changes 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, final
 
 import torch
@@ -134,30 +135,23 @@ PAPER = Citation(
     url="https://arxiv.org/abs/1704.01155",
 )
 
+row = partial(Method, family="perturbation", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(
+    row(
         name="feature-squeezing",
         title="Feature squeezing (5 bits, median, non-local means)",
-        paper=PAPER,
-        recipe=Plain(),
         detector=FeatureSqueezing(),
-        family="perturbation",
     ),
-    Method(
+    row(
         name="feature-squeezing-grey",
         title="Feature squeezing (1 bit, median)",
-        paper=PAPER,
-        recipe=Plain(),
         detector=FeatureSqueezing(bits=1, h=0.0),
-        family="perturbation",
     ),
-    Method(
+    row(
         name="feature-squeezing-tuned",
         title="Feature squeezing (tuned on FGSM)",
-        paper=PAPER,
-        recipe=Plain(),
         detector=FeatureSqueezing(),
-        family="perturbation",
         search=Grid(
             over=(("bits", (1, 4, 5)), ("median", (2, 3)), ("h", (0.0, 4.0))),
             on="adversarial_validation",

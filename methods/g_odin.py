@@ -53,7 +53,7 @@ from oodbench.contract import (
 from oodbench.networks import classifier
 from oodbench.networks.topped import Topped
 from oodbench.spaces import SpaceName
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 COSINES = Output[Tensor]("cosines", "n C")
 """h: the cosine of the features and each class's weights."""
@@ -96,11 +96,6 @@ class GOdin(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, COSINES, FEATURES})
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "GOdin":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh model, and its training."""
@@ -166,21 +161,13 @@ PAPER = Citation(
     url="https://arxiv.org/abs/2002.11297",
 )
 
+row = partial(Method, family="training", paper=PAPER, recipe=GOdin())
+
 METHODS = (
-    Method(
-        name="g-odin",
-        title="Generalised ODIN (DeConf-C*)",
-        paper=PAPER,
-        recipe=GOdin(),
-        detector=SteppedCosine(),
-        family="training",
-    ),
-    Method(
+    row(name="g-odin", title="Generalised ODIN (DeConf-C*)", detector=SteppedCosine()),
+    row(
         name="deconf-c",
         title="Generalised ODIN without the step (DeConf-C)",
-        paper=PAPER,
-        recipe=GOdin(),
         detector=Stateless(frozenset({COSINES}), largest_cosine),
-        family="training",
     ),
 )

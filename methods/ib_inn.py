@@ -36,7 +36,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from oodbench import formulas
-from oodbench.contract import LOG_DENSITY, LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.contract import LOG_DENSITY, LOGITS, Citation, Method, Output, Outputs, Stateless
 from oodbench.detectors.densities import Typicality
 from oodbench.networks.inn import IB_INN, Beta, GenerativeClassifier, Sizes, estimate_norms, losses, provided, share
 from oodbench.spaces import Images, Space
@@ -76,7 +76,6 @@ class IbInn(Defaults):
     looks: int = 1
 
     version: ClassVar[int] = 1
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property
     def provides(self) -> frozenset[Output]:

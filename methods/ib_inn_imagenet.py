@@ -25,7 +25,7 @@ from typing import ClassVar, final
 
 from torch import Tensor, nn
 
-from oodbench.contract import Citation, Material, Method, Output
+from oodbench.contract import Citation, Method, Output
 from oodbench.detectors.densities import Typicality
 from oodbench.networks.inn import IB_INN, Beta, GenerativeClassifier, losses, provided, share
 from oodbench.networks.inn_resnet import IMAGENET, ResNetSizes
@@ -53,7 +53,6 @@ class IbInnImageNet(Defaults):
     m: float = 3.5
 
     version: ClassVar[int] = 1
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property
     def provides(self) -> frozenset[Output]:

@@ -81,7 +81,6 @@ class Ish(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Ish":
         """Return the recipe that begins from the matrix's plain classifier."""
@@ -143,14 +142,9 @@ PAPER = Citation(
 
 EXCUSED = {"ish": {"direction": shaping.EVEN}}
 
+row = partial(Method, paper=PAPER, recipe=Ish())
+
 METHODS = (
-    Method(name="ish", title="ISH, SCALE", family="shaping", paper=PAPER, recipe=Ish(), detector=ScaledEnergy()),
-    Method(
-        name="ish-energy",
-        title="ISH, energy",
-        family="training",
-        paper=PAPER,
-        recipe=Ish(),
-        detector=Stateless(frozenset({LOGITS}), energy),
-    ),
+    row(name="ish", title="ISH, SCALE", family="shaping", detector=ScaledEnergy()),
+    row(name="ish-energy", title="ISH, energy", family="training", detector=Stateless(frozenset({LOGITS}), energy)),
 )

@@ -21,6 +21,7 @@ point between those of two classes lies in the principal space of cop, and is re
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple, final
 
 import torch
@@ -148,34 +149,21 @@ PAPER = Citation(
 )
 SHARES = (0.5, 0.7, 0.8, 0.9)
 
+row = partial(Method, family="features", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(
-        name="cop", title="Kernel PCA, cosine (CoP)", paper=PAPER, recipe=Plain(), detector=Cop(), family="features"
-    ),
-    Method(
+    row(name="cop", title="Kernel PCA, cosine (CoP)", detector=Cop()),
+    row(
         name="cop-tuned",
         title="Kernel PCA, cosine (CoP), tuned",
-        paper=PAPER,
-        recipe=Plain(),
         detector=Cop(),
-        family="features",
         search=Grid(over=(("share", (*SHARES, 0.95, 0.99)),)),
     ),
-    Method(
-        name="corp",
-        title="Kernel PCA, cosine-Gaussian (CoRP)",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=Corp(),
-        family="features",
-    ),
-    Method(
+    row(name="corp", title="Kernel PCA, cosine-Gaussian (CoRP)", detector=Corp()),
+    row(
         name="corp-tuned",
         title="Kernel PCA, cosine-Gaussian (CoRP), tuned",
-        paper=PAPER,
-        recipe=Plain(),
         detector=Corp(),
-        family="features",
         search=Grid(over=(("share", SHARES), ("gamma", (0.5, 1.0, 3.0)))),
     ),
 )

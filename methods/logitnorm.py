@@ -20,7 +20,7 @@ Fails where the score is a function of the length of z: the energy and the large
 training fixes. Its softmax at T = 1 is no calibrated probability either.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, final
 
@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from oodbench import formulas
-from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.contract import LOGITS, Citation, Method, Output, Outputs, Stateless
 from oodbench.recipes import Plain
 from oodbench.spaces import SpaceName
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 LEAST = 1e-7
 """What is added to the norm, for logits that are all 0."""
@@ -54,11 +54,6 @@ class LogitNorm(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides
     spaces: ClassVar[frozenset[SpaceName]] = Plain.spaces
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "LogitNorm":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh classifier, and its training."""

@@ -140,23 +140,19 @@ PAPER = Citation(
     url="https://arxiv.org/abs/1705.09064",
 )
 
+row = partial(Method, family="generative", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(
+    row(
         name="magnet-error",
         title="MagNet (reconstruction error)",
-        paper=PAPER,
-        recipe=Plain(),
         detector=Magnet(T=0.0),
         detector_at_paper_scale=Magnet(T=0.0, steps=None),
-        family="generative",
     ),
-    Method(
+    row(
         name="magnet-jsd",
         title="MagNet (divergence, T = 10)",
-        paper=PAPER,
-        recipe=Plain(),
         detector=Magnet(),
         detector_at_paper_scale=Magnet(steps=None),
-        family="generative",
     ),
 )

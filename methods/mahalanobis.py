@@ -150,47 +150,21 @@ PAPER = Citation(
 STEPS = Grid(over=(("eps", (0.0, 0.01, 0.005, 0.002, 0.0014, 0.001, 0.0005)),))
 ON_FGSM = replace(STEPS, on="adversarial_validation")
 
+row = partial(Method, family="features", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(
-        name="mahalanobis-a",
-        title="Mahalanobis (a)",
-        family="features",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=Mahalanobis(),
-    ),
-    Method(
-        name="mahalanobis-b",
-        title="Mahalanobis (b): step",
-        family="features",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=Mahalanobis(eps=0.0014),
-        search=STEPS,
-    ),
-    Method(
-        name="mahalanobis-c",
-        title="Mahalanobis (c): layers",
-        family="features",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=LayeredMahalanobis(),
-    ),
-    Method(
+    row(name="mahalanobis-a", title="Mahalanobis (a)", detector=Mahalanobis()),
+    row(name="mahalanobis-b", title="Mahalanobis (b): step", detector=Mahalanobis(eps=0.0014), search=STEPS),
+    row(name="mahalanobis-c", title="Mahalanobis (c): layers", detector=LayeredMahalanobis()),
+    row(
         name="mahalanobis-d",
         title="Mahalanobis (d): layers, step",
-        family="features",
-        paper=PAPER,
-        recipe=Plain(),
         detector=LayeredMahalanobis(eps=0.0014),
         search=STEPS,
     ),
-    Method(
+    row(
         name="mahalanobis-d-fgsm",
         title="Mahalanobis (d): layers, step, tuned on FGSM",
-        family="features",
-        paper=PAPER,
-        recipe=Plain(),
         detector=LayeredMahalanobis(eps=0.0014, against="adversarial_validation"),
         search=ON_FGSM,
     ),

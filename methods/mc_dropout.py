@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from oodbench import formulas
-from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.contract import LOGITS, Citation, Method, Output, Outputs, Stateless
 from oodbench.networks import classifier
 from oodbench.networks.members import Thinned
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
@@ -45,7 +45,6 @@ class McDropout(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, LOGITS.of_members})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "McDropout":
         """Return the recipe with the matrix's training, and dropout in it."""

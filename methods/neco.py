@@ -23,6 +23,7 @@ of the classes. With the largest logit as a factor a larger share lowers the sco
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple, final
 
 import torch
@@ -127,23 +128,15 @@ PAPER = Citation(
     url="https://arxiv.org/abs/2310.06823",
 )
 
+row = partial(Method, family="features", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(name="neco", title="NECO", paper=PAPER, recipe=Plain(), detector=Neco(), family="features"),
-    Method(
-        name="neco-max-logit",
-        title="NECO times max logit",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=NecoMaxLogit(),
-        family="features",
-    ),
-    Method(
+    row(name="neco", title="NECO", detector=Neco()),
+    row(name="neco-max-logit", title="NECO times max logit", detector=NecoMaxLogit()),
+    row(
         name="neco-tuned",
         title="NECO, d tuned",
-        paper=PAPER,
-        recipe=Plain(),
         detector=Neco(),
-        family="features",
         search=Grid(over=(("times", (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)),)),
     ),
 )

@@ -25,6 +25,7 @@ know of the test pass it (Tramer et al. 2020).
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple, final
 
 import torch
@@ -119,22 +120,14 @@ PAPER = Citation(
     url="https://arxiv.org/abs/1902.04818",
 )
 
+row = partial(Method, family="perturbation", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(
-        name="odds",
-        title="The odds are odd (σ = 0.005)",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=OddsAreOdd(),
-        family="perturbation",
-    ),
-    Method(
+    row(name="odds", title="The odds are odd (σ = 0.005)", detector=OddsAreOdd()),
+    row(
         name="odds-tuned",
         title="The odds are odd (tuned on FGSM)",
-        paper=PAPER,
-        recipe=Plain(),
         detector=OddsAreOdd(),
-        family="perturbation",
         search=Grid(over=(("sigma", (0.003, 0.008, 0.02, 0.05)),), on="adversarial_validation"),
     ),
 )

@@ -20,6 +20,7 @@ images of another kind. It costs a gradient and a second pass.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, final
 
 from jaxtyping import Float
@@ -78,30 +79,14 @@ PAPER = Citation(
 
 GRID = Grid(over=(("T", TEMPERATURES), ("eps", STEPS)))
 
+row = partial(Method, family="perturbation", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(
-        name="odin",
-        title="ODIN (T = 1000, ε = 0.0014)",
-        family="perturbation",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=Odin(),
-    ),
-    Method(
-        name="odin-tuned",
-        title="ODIN (tuned)",
-        family="perturbation",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=Odin(),
-        search=GRID,
-    ),
-    Method(
+    row(name="odin", title="ODIN (T = 1000, ε = 0.0014)", detector=Odin()),
+    row(name="odin-tuned", title="ODIN (tuned)", detector=Odin(), search=GRID),
+    row(
         name="odin-fgsm",
         title="ODIN (tuned on FGSM)",
-        family="perturbation",
-        paper=PAPER,
-        recipe=Plain(),
         detector=Odin(),
         search=replace(GRID, on="adversarial_validation"),
     ),

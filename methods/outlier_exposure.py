@@ -136,23 +136,11 @@ PAPER = Citation(
 TUNED, SCRATCH = OeFineTuned(), OeScratch()
 MSP, UNIFORM = (Stateless(frozenset({LOGITS}), formula) for formula in (msp, uniform))
 
+row = partial(Method, family="outliers", paper=PAPER)
+
 METHODS = (
-    Method(name="oe-finetune", title="OE, fine-tuned", family="outliers", paper=PAPER, recipe=TUNED, detector=MSP),
-    Method(
-        name="oe-finetune-uniform",
-        title="OE, fine-tuned, H(U; p)",
-        family="outliers",
-        paper=PAPER,
-        recipe=TUNED,
-        detector=UNIFORM,
-    ),
-    Method(name="oe-scratch", title="OE, from scratch", family="outliers", paper=PAPER, recipe=SCRATCH, detector=MSP),
-    Method(
-        name="oe-scratch-uniform",
-        title="OE, from scratch, H(U; p)",
-        family="outliers",
-        paper=PAPER,
-        recipe=SCRATCH,
-        detector=UNIFORM,
-    ),
+    row(name="oe-finetune", title="OE, fine-tuned", recipe=TUNED, detector=MSP),
+    row(name="oe-finetune-uniform", title="OE, fine-tuned, H(U; p)", recipe=TUNED, detector=UNIFORM),
+    row(name="oe-scratch", title="OE, from scratch", recipe=SCRATCH, detector=MSP),
+    row(name="oe-scratch-uniform", title="OE, from scratch, H(U; p)", recipe=SCRATCH, detector=UNIFORM),
 )

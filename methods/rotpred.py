@@ -40,7 +40,6 @@ from oodbench.contract import (
     LOGITS,
     NETWORK,
     Citation,
-    Material,
     Method,
     Output,
     Outputs,
@@ -49,7 +48,7 @@ from oodbench.contract import (
 from oodbench.networks import classifier
 from oodbench.networks.topped import Topped
 from oodbench.spaces import Images, Space
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 TURNS = 4
 ROTATION = Output[Tensor]("rotation", "n 4")
@@ -81,17 +80,12 @@ class RotPred(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, ROTATION, FEATURES})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def refuses(self, space: Space) -> str | None:
         """Return why images that are not square cannot be turned."""
         if isinstance(space, Images) and space.shape[1] != space.shape[2]:
             return f"rotpred turns images by quarters, so they have to be square; these are {space.shape[1:]}"
         return None
-
-    def sized(self, scale: Scale, training: Training) -> "RotPred":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh model, and its training."""

@@ -19,6 +19,7 @@ units each, the sign is wrong.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, final
 
 from jaxtyping import Float
@@ -108,23 +109,15 @@ EXCUSED = {
     "scale-map": {"direction": shaping.EVEN},
 }
 
+row = partial(Method, family="shaping", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(name="scale", title="SCALE (q = 85)", paper=PAPER, recipe=Plain(), detector=Scale(), family="shaping"),
-    Method(
+    row(name="scale", title="SCALE (q = 85)", detector=Scale()),
+    row(
         name="scale-tuned",
         title="SCALE (tuned)",
-        paper=PAPER,
-        recipe=Plain(),
         detector=Scale(),
-        family="shaping",
         search=Grid(over=(("q", (50.0, 55.0, 60.0, 65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)),)),
     ),
-    Method(
-        name="scale-map",
-        title="SCALE (q = 85) on the last feature map",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=ScaleAtMap(),
-        family="shaping",
-    ),
+    row(name="scale-map", title="SCALE (q = 85) on the last feature map", detector=ScaleAtMap()),
 )

@@ -19,7 +19,7 @@ or high-contrast outlier that stirs the network more than its training images di
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, final
 
@@ -28,11 +28,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from oodbench import formulas
-from oodbench.contract import FEATURES, LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.contract import FEATURES, LOGITS, Citation, Method, Output, Outputs, Stateless
 from oodbench.networks import classifier
 from oodbench.networks.topped import Topped
 from oodbench.spaces import SpaceName
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 FREE = Output[Tensor]("free_logits", "n C")
 """u: the logits of features whose length is their own."""
@@ -67,11 +67,6 @@ class T2FNorm(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FREE, FEATURES})
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "T2FNorm":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh model, and its training."""

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from oodbench import formulas
-from oodbench.contract import LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.contract import LOGITS, Citation, Method, Output, Outputs, Stateless
 from oodbench.detectors.calibrated import CalibratedSoftmax
 from oodbench.detectors.few_labels import FewLabelsMahalanobis, labelled
 from oodbench.detectors.mixture import FeatureMixture
@@ -70,7 +70,6 @@ class TemporalEnsembling(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "TemporalEnsembling":
         """Return the recipe with Adam on the matrix's network: the paper's training, or one as long as the matrix's."""

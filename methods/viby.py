@@ -29,7 +29,6 @@ from oodbench.contract import (
     POSTERIOR,
     PRIOR,
     Citation,
-    Material,
     Method,
     Output,
     Outputs,
@@ -38,7 +37,7 @@ from oodbench.contract import (
 from oodbench.networks import classifier
 from oodbench.networks.bottleneck import StochasticBottleneck, information_loss
 from oodbench.spaces import SpaceName
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 
 @final
@@ -61,11 +60,6 @@ class Viby(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, LAYERS, POSTERIOR, PRIOR})
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "Viby":
-        """Return the recipe with the matrix's training: that of cifar10-v1 is the paper's."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh network, and its training."""

@@ -21,6 +21,7 @@ logits, which softmax does not: a classifier whose largest logits are negative o
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple, final
 
 import torch
@@ -162,27 +163,11 @@ PAPER = Citation(
 )
 SHARES = Grid(over=(("d", (0.05, 0.15, 0.25, 0.5, 0.75, 0.9)),))
 
+row = partial(Method, family="features", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(name="vim", title="ViM", paper=PAPER, recipe=Plain(), detector=Vim(), family="features"),
-    Method(
-        name="vim-tuned",
-        title="ViM, d tuned",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=Vim(),
-        family="features",
-        search=SHARES,
-    ),
-    Method(
-        name="residual", title="Residual (ViM)", paper=PAPER, recipe=Plain(), detector=Residual(), family="features"
-    ),
-    Method(
-        name="residual-tuned",
-        title="Residual (ViM), d tuned",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=Residual(),
-        family="features",
-        search=SHARES,
-    ),
+    row(name="vim", title="ViM", detector=Vim()),
+    row(name="vim-tuned", title="ViM, d tuned", detector=Vim(), search=SHARES),
+    row(name="residual", title="Residual (ViM)", detector=Residual()),
+    row(name="residual-tuned", title="Residual (ViM), d tuned", detector=Residual(), search=SHARES),
 )

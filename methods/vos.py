@@ -27,7 +27,7 @@ out-set that the features do not tell from inputs stays where it was.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, final
@@ -40,10 +40,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from oodbench import formulas
-from oodbench.contract import FEATURES, HEAD, LOGITS, Citation, Material, Method, Output, Outputs, Stateless
+from oodbench.contract import FEATURES, HEAD, LOGITS, Citation, Method, Output, Outputs, Stateless
 from oodbench.recipes import Plain
 from oodbench.spaces import SpaceName
-from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
+from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
 
 INSIDE = Output[Tensor]("inside_odds", "n")
 """Log-odds that an input is none of the virtual outliers."""
@@ -160,11 +160,6 @@ class Vos(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides | {INSIDE}
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "Vos":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh classifier, the matrix's own, with an empty bank; its training."""
@@ -204,21 +199,13 @@ PAPER = Citation(
     url="https://arxiv.org/abs/2202.01197",
 )
 
+row = partial(Method, family="training", paper=PAPER, recipe=Vos())
+
 METHODS = (
-    Method(
-        name="vos",
-        title="VOS, energy",
-        family="training",
-        paper=PAPER,
-        recipe=Vos(),
-        detector=Stateless(frozenset({LOGITS}), energy),
-    ),
-    Method(
+    row(name="vos", title="VOS, energy", detector=Stateless(frozenset({LOGITS}), energy)),
+    row(
         name="vos-weighted",
         title="VOS, log-odds of the weighted energy",
-        family="training",
-        paper=PAPER,
-        recipe=Vos(),
         detector=Stateless(frozenset({INSIDE}), inside_odds),
     ),
 )

@@ -21,6 +21,7 @@ are 0 for most inputs, alpha is 0 and the score is ReAct's, with a ceiling for e
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple, final
 
 import numpy as np
@@ -83,23 +84,15 @@ PAPER = Citation(
     url="https://arxiv.org/abs/2302.11716",
 )
 
+row = partial(Method, family="shaping", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(name="vra", title="VRA (60 to 90 %)", paper=PAPER, recipe=Plain(), detector=Vra(), family="shaping"),
-    Method(
-        name="vra-plus",
-        title="VRA+ (60 to 95 %, γ = 0.6)",
-        paper=PAPER,
-        recipe=Plain(),
-        detector=Vra(hi=95.0, gamma=0.6),
-        family="shaping",
-    ),
-    Method(
+    row(name="vra", title="VRA (60 to 90 %)", detector=Vra()),
+    row(name="vra-plus", title="VRA+ (60 to 95 %, γ = 0.6)", detector=Vra(hi=95.0, gamma=0.6)),
+    row(
         name="vra-tuned",
         title="VRA (tuned)",
-        paper=PAPER,
-        recipe=Plain(),
         detector=Vra(),
-        family="shaping",
         search=Grid(over=(("lo", (10.0, 30.0, 60.0)), ("hi", (85.0, 90.0, 95.0, 99.0)))),
     ),
 )

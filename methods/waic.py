@@ -12,6 +12,8 @@ Fails where members agree on what is wrong: that strange images are smooth and l
 variance of a few members is itself a rough estimate.
 """
 
+from functools import partial
+
 from oodbench.contract import Citation, Method
 from oodbench.densities.ensemble import DensityEnsemble
 from oodbench.densities.glow import Glow
@@ -26,28 +28,24 @@ CHOI = Citation(
     url="https://arxiv.org/abs/1810.01392",
 )
 
+row = partial(Method, family="generative", paper=CHOI)
+
 METHODS = (
-    Method(
+    row(
         name="waic-glow",
         title="WAIC of 5 Glows (several seeds share members)",
-        family="generative",
-        paper=CHOI,
         recipe=DensityEnsemble(Glow()),
         detector=WAIC,
     ),
-    Method(
+    row(
         name="waic-vae",
         title="WAIC of 5 VAEs (several seeds share members)",
-        family="generative",
-        paper=CHOI,
         recipe=DensityEnsemble(Vae()),
         detector=WAIC,
     ),
-    Method(
+    row(
         name="waic-pixelcnn++",
         title="WAIC of 5 PixelCNN++s (several seeds share members)",
-        family="generative",
-        paper=CHOI,
         recipe=DensityEnsemble(PixelCnn()),
         detector=WAIC,
     ),

@@ -23,6 +23,7 @@ units of a training image has the same q_f.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple, final
 
 import torch
@@ -158,15 +159,14 @@ PAPER = Citation(
     url="https://arxiv.org/abs/2405.17164",
 )
 
+row = partial(Method, family="features", paper=PAPER, recipe=Plain())
+
 METHODS = (
-    Method(name="weiper-kld", title="WeiPer+KLD", paper=PAPER, recipe=Plain(), detector=WeiPerKld(), family="features"),
-    Method(
+    row(name="weiper-kld", title="WeiPer+KLD", detector=WeiPerKld()),
+    row(
         name="weiper-kld-tuned",
         title="WeiPer+KLD, tuned",
-        paper=PAPER,
-        recipe=Plain(),
         detector=WeiPerKld(),
-        family="features",
         search=Grid(over=(("lambda_1", (0.1, 1.0, 2.5, 4.0)), ("lambda_2", (0.1, 1.0, 5.0)))),
     ),
 )

@@ -19,7 +19,6 @@ from oodbench.contract import (
     LAYERS,
     LOGITS,
     MAPS,
-    Material,
     Output,
 )
 from oodbench.ensembles import take_weights
@@ -41,11 +40,6 @@ class Plain(Defaults):
         {LOGITS, FEATURES, FEATURE_MAP, FIRST_MAP, MAPS, EMBEDDINGS, LAYERS, HEAD}
     )
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
-
-    def sized(self, scale: Scale, training: Training) -> "Plain":
-        """Return the recipe with the matrix's training."""
-        return replace(self, training=training)
 
     def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
         """Return a fresh classifier, and its training."""
@@ -102,7 +96,6 @@ class Given(Defaults):
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = Plain.provides
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images", "tokens"})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property
     def training(self) -> Training:

@@ -9,10 +9,6 @@ Recipe = everything that a method needs to train its models. A small one, whole:
 
         version: ClassVar[int] = 1
         provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, FEATURES, FEATURE_MAP, LAYERS, HEAD})
-        wants: ClassVar[frozenset[Material]] = frozenset()
-
-        def sized(self, scale: Scale, training: Training) -> "Plain":
-            return replace(self, training=training)
 
         def start(self, in_set: InSet, parts: Parts, labels: Tensor, seed: int) -> Fit:
             net = classifier(self.training.network, in_set)
@@ -22,7 +18,7 @@ Recipe = everything that a method needs to train its models. A small one, whole:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypeAlias
 
@@ -329,6 +325,15 @@ class Defaults:
     """What is true of recipes as a rule; inherit from it, and write what differs."""
 
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"images"})
+
+    @property
+    def wants(self) -> frozenset[Material]:
+        """Nothing: inputs and labels are enough."""
+        return frozenset()
+
+    def sized(self, scale: Scale, training: Training) -> Self:
+        """Return the recipe with the matrix's training."""
+        return replace(self, training=training)  # type: ignore[type-var]
 
     def refuses(self, space: Space) -> str | None:
         """Return None: all inputs of its spaces fit."""

@@ -51,7 +51,6 @@ class Density(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({FEATURES})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Density":
         return replace(self, training=replace(training, lr=1.0))

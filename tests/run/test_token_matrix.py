@@ -17,7 +17,6 @@ from oodbench.contract import (
     NETWORK,
     TOKENS,
     Citation,
-    Material,
     Method,
     Output,
     Outputs,
@@ -135,7 +134,6 @@ class OfWords(Defaults):
     version: ClassVar[int] = 1
     spaces: ClassVar[frozenset[SpaceName]] = frozenset({"tokens"})
     provides: ClassVar[frozenset[Output]] = frozenset({LOGITS, EMBEDDINGS})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "OfWords":
         return OfWords(training)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import LOG_DENSITY, Material, Output
+from oodbench.contract import LOG_DENSITY, Output
 from oodbench.ensembles import members, take_weights
 from oodbench.training import Defaults, Fit, InSet, Parts, Pool, Recipe, Scale, Training
 
@@ -37,7 +37,6 @@ class DensityEnsemble(Defaults):
     M: int = 5
 
     provides: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY, LOG_DENSITY.of_members})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     @property
     def version(self) -> int:

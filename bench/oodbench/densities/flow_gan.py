@@ -33,7 +33,7 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Material, Output
+from oodbench.contract import Output
 from oodbench.densities.glow import Glow
 from oodbench.networks.flow_gan import FlowGanNet, slopes
 from oodbench.networks.glow import GlowNet
@@ -70,7 +70,6 @@ class FlowGan(Defaults):
 
     version: ClassVar[int] = 2
     provides: ClassVar[frozenset[Output]] = Glow.provides
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "FlowGan":
         """Return the recipe at a scale."""

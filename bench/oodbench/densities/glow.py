@@ -23,7 +23,7 @@ from typing import ClassVar, final
 
 from torch import Tensor, nn
 
-from oodbench.contract import LATENT, LOG_DENSITY, Material, Output
+from oodbench.contract import LATENT, LOG_DENSITY, Output
 from oodbench.networks.glow import GlowNet, Volume
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
@@ -49,7 +49,6 @@ class Glow(Defaults):
 
     version: ClassVar[int] = 2
     provides: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY, LATENT})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Glow":
         """Return the recipe at a scale."""

@@ -20,7 +20,7 @@ from typing import ClassVar, final
 
 from torch import Tensor, nn
 
-from oodbench.contract import LOG_DENSITY, Material, Output
+from oodbench.contract import LOG_DENSITY, Output
 from oodbench.networks.pixelcnn import PixelCnnPlusPlus
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
 
@@ -46,7 +46,6 @@ class PixelCnn(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "PixelCnn":
         """Return the recipe at a scale."""

@@ -20,7 +20,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import LOG_DENSITY, POSTERIOR, PRIOR, Material, Output
+from oodbench.contract import LOG_DENSITY, POSTERIOR, PRIOR, Output
 from oodbench.formulas import gaussian_kl
 from oodbench.networks.vae import ConvolutionalVae
 from oodbench.training import Defaults, Fit, InSet, Parts, Scale, TrainBatch, Training, alone
@@ -47,7 +47,6 @@ class Vae(Defaults):
 
     version: ClassVar[int] = 1
     provides: ClassVar[frozenset[Output]] = frozenset({LOG_DENSITY, POSTERIOR, PRIOR})
-    wants: ClassVar[frozenset[Material]] = frozenset()
 
     def sized(self, scale: Scale, training: Training) -> "Vae":
         """Return the recipe at a scale."""
