@@ -34,7 +34,11 @@ lint: setup ## ruff, mypy, import floors
 
 fast: export OMP_NUM_THREADS := 1 # a worker a core
 fast: setup ## the fast suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not claims and not gpu"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not processes and not slow and not claims and not gpu"
+
+processes: export OMP_NUM_THREADS := 1
+processes: setup ## whole runs in processes of their own: killed, interrupted, gone on with
+	$(BIN)/python -m pytest -n $(WORKERS) -m processes
 
 claims: setup ## the papers' claims, on real data; minutes
 	$(BIN)/python -m pytest -m "claims or slow"
@@ -144,4 +148,4 @@ wheel: setup $(PLOT) ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast claims tutorial walk prove cluster browser gpu bench docs golden leaderboard gallery pins catalogue format nightly sample site wheel clean
+.PHONY: help setup demo test lint fast processes claims tutorial walk prove cluster browser gpu bench docs golden leaderboard gallery pins catalogue format nightly sample site wheel clean

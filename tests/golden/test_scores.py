@@ -1,5 +1,6 @@
 """Numbers move exactly when a version does: every method on the toy, against its golden scores."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from oodbench.spaces import SpaceName
 
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    folder = tmp_path_factory.mktemp("toys")
+    """One cache for all workers of pytest: no model is trained twice."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "toys"
+    folder.mkdir(exist_ok=True)
     return Workspace(results=folder, cache=folder)
 
 

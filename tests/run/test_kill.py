@@ -6,7 +6,10 @@ import signal
 import subprocess
 import time
 
+import pytest
 from small import Run, bytes_of, start
+
+pytestmark = pytest.mark.processes
 
 METHODS = ["msp", "odin", "temperature", "mahalanobis-c"]
 
