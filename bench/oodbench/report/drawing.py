@@ -98,8 +98,9 @@ def _ranks(axes: Axes, panel: "Panel") -> None:
         axes.plot((rank.low - 0.4, rank.high + 0.4), (at, at), "-", color=colour, linewidth=4, solid_capstyle="butt")
     axes.plot([rank.place for rank in panel.ranks], range(len(panel.ranks)), "o", color="black", markersize=3)
     axes.set_xlim(0, panel.of + 1)
-    step, room = (20, 10) if panel.of < 100 else (50, 35)  # room for the last number beside the one before
-    axes.set_xticks(sorted({1, *range(step, panel.of - room, step), panel.of}))
+    step = 20 if panel.of < 100 else 50
+    # room for the last number beside the one before
+    axes.set_xticks(sorted({1, *range(step, 3 * panel.of // 4, step), panel.of}))
     axes.set_xlabel("rank by FPR95")
 
 
