@@ -44,6 +44,7 @@ from oodbench.contract import (
     Stateless,
 )
 from oodbench.networks import classifier
+from oodbench.networks.around import Around
 from oodbench.networks.classifier import NONE
 from oodbench.networks.one_vs_rest import one_vs_rest_loss, start_at_prior_odds
 from oodbench.spaces import SpaceName
@@ -51,10 +52,8 @@ from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training,
 
 
 @final
-class OneVsRest(nn.Module):
+class OneVsRest(Around):
     """A classifier whose logits are the log-odds of C yes-or-no questions."""
-
-    passes = 1
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
@@ -62,30 +61,15 @@ class OneVsRest(nn.Module):
         start_at_prior_odds(self.head)
 
     @property
-    def entries(self) -> frozenset[Output]:
-        """Those of the classifier."""
-        return self.body.entries  # type: ignore[return-value]
-
-    @property
-    def constants(self) -> Mapping[Output, Any]:
-        """The head."""
-        return self.body.constants  # type: ignore[return-value]
-
-    @property
-    def head(self) -> nn.Linear:
-        """The last linear layer."""
-        return self.body.head  # type: ignore[return-value]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return log-odds [n C] of pixels [n c h w]."""
-        z: Tensor = self.body(x)
-        return z
+    def inner(self) -> nn.Module:
+        """The classifier."""
+        return self.body
 
     def outputs(
         self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
     ) -> Mapping[Output, Any]:
         """Return outputs for x after one forward pass."""
-        given: Mapping[Output, Any] = self.body.outputs(x, wanted | {LOGITS}, replacing)  # type: ignore[operator]
+        given = super().outputs(x, wanted | {LOGITS}, replacing)
         return {**given, BINARY: given[LOGITS]}
 
 

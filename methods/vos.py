@@ -29,7 +29,6 @@ out-set that the features do not tell from inputs stays where it was.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -41,6 +40,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from oodbench import formulas
 from oodbench.contract import FEATURES, HEAD, LOGITS, Citation, Method, Output, Outputs, Stateless
+from oodbench.networks.around import Around
+from oodbench.networks.classifier import NONE
 from oodbench.recipes import Plain
 from oodbench.spaces import SpaceName
 from oodbench.training import Defaults, Fit, InSet, Parts, TrainBatch, Training, alone
@@ -49,10 +50,9 @@ INSIDE = Output[Tensor]("inside_odds", "n")
 """Log-odds that an input is none of the virtual outliers."""
 DEPTH, ROWS = 1000, 50_000
 """Features that are kept, of a class and in all."""
-NONE: Mapping[Output, Tensor] = MappingProxyType({})
 
 
-class WithInside(nn.Module):
+class WithInside(Around):
     """A classifier, the last features of each class, and what tells them from virtual outliers.
 
     Args:
@@ -63,7 +63,7 @@ class WithInside(nn.Module):
 
     def __init__(self, net: nn.Module, classes: int, width: int) -> None:
         super().__init__()
-        self.net, self.passes = net, net.passes
+        self.net = net
         self.w = nn.Parameter(torch.rand(classes))
         self.odds = nn.Linear(1, 1)
         nn.init.ones_(self.odds.weight)
@@ -71,31 +71,16 @@ class WithInside(nn.Module):
         self.register_buffer("bank", torch.zeros(classes, max(2, min(DEPTH, ROWS // classes)), width))
         self.register_buffer("seen", torch.zeros(classes, dtype=torch.int64))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the classifier's logits [n C]."""
-        logits: Tensor = self.net(x)
-        return logits
-
     @property
-    def head(self) -> Any:
-        """The classifier's last linear layer."""
-        return self.net.head
-
-    @property
-    def entries(self) -> frozenset[Output]:
-        """The classifier's."""
-        return self.net.entries  # type: ignore[return-value]
-
-    @property
-    def constants(self) -> Mapping[Output, Any]:
-        """The classifier's."""
-        return self.net.constants  # type: ignore[return-value]
+    def inner(self) -> nn.Module:
+        """The classifier."""
+        return self.net
 
     def outputs(
         self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
     ) -> Mapping[Output, Any]:
         """Return the classifier's outputs for x, and the log-odds that x is inside."""
-        given: Mapping[Output, Any] = self.net.outputs(x, wanted - {INSIDE}, replacing)  # type: ignore[operator]
+        given = super().outputs(x, wanted - {INSIDE}, replacing)
         return {**given, INSIDE: self.inside(given[LOGITS])}
 
     def inside(self, logits: Float[Tensor, "n C"]) -> Float[Tensor, "n"]:

@@ -7,15 +7,12 @@ BatchNorm uses the batch's own statistics always: a pair plays only while it is 
 move what the other keeps.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contract import Output
-from oodbench.networks.classifier import NONE
+from oodbench.networks.around import Around
 from oodbench.spaces import Shape
 
 SMALLEST = 4
@@ -85,40 +82,17 @@ class Discriminator(nn.Module):
         return odds.flatten(1)[:, 0].double()
 
 
-class Trio(nn.Module):
+class Trio(Around):
     """A classifier and the pair that it is trained beside; its outputs are the classifier's."""
 
     def __init__(self, classifier: nn.Module, generator: Generator, discriminator: Discriminator) -> None:
         super().__init__()
         self.classifier, self.generator, self.discriminator = classifier, generator, discriminator
-        self.passes = classifier.passes
 
     @property
-    def head(self) -> Any:
-        """The classifier's last linear layer."""
-        return self.classifier.head
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the classifier's logits [n C]."""
-        logits: Tensor = self.classifier(x)
-        return logits
-
-    @property
-    def entries(self) -> frozenset[Output]:
-        """The classifier's."""
-        return self.classifier.entries  # type: ignore[return-value]
-
-    @property
-    def constants(self) -> Mapping[Output, Any]:
-        """The classifier's."""
-        return self.classifier.constants  # type: ignore[return-value]
-
-    def outputs(
-        self, x: Tensor, wanted: frozenset[Output], replacing: Mapping[Output, Tensor] = NONE
-    ) -> Mapping[Output, Any]:
-        """Return the classifier's outputs for x."""
-        given: Mapping[Output, Any] = self.classifier.outputs(x, wanted, replacing)  # type: ignore[operator]
-        return given
+    def inner(self) -> nn.Module:
+        """The classifier."""
+        return self.classifier
 
 
 def _norm(width: int) -> nn.BatchNorm2d:
