@@ -25,7 +25,9 @@ from oodbench.recipes import Plain
 def certainty(batch: Outputs) -> Float[Tensor, "n"]:
     """Return -log H(p)."""
     log_p, _ = formulas.log_probabilities(batch.logits)
-    return -torch.logsumexp(log_p + (-log_p).log(), dim=1).float()
+    certain = log_p == 0  # its term is 0, and log 0 has no derivative
+    log_surprise = (-log_p.masked_fill(certain, -1.0)).log().masked_fill(certain, -torch.inf)
+    return -torch.logsumexp(log_p + log_surprise, dim=1).float()
 
 
 METHODS = (

@@ -66,7 +66,8 @@ def log_probabilities(logits: Float[Tensor, "n C"]) -> tuple[Float[Tensor, "n C"
     log_r = -_log_odds(z, 1.0)[:, None]
     log_total = torch.logaddexp(log_r, torch.zeros_like(log_r))
     log_p = z - z.gather(1, y) - log_total
-    log_q = torch.log1p(-log_p.exp()).scatter(1, y, log_r - log_total)
+    others = log_p.exp().scatter(1, y, 0.0)  # or the largest p, where it is 1.0, had an infinite derivative times 0
+    log_q = torch.log1p(-others).scatter(1, y, log_r - log_total)
     return log_p, log_q
 
 

@@ -6,7 +6,20 @@ from typing import Any
 import pytest
 import torch
 from given import Given
-from oodbench.methods import doctor, entropy, gen, kl_matching, margin, max_logit_pnorm, openmax, rel_u
+from oodbench.methods import (
+    doctor,
+    energy,
+    entropy,
+    gen,
+    kl_matching,
+    margin,
+    max_logit,
+    max_logit_pnorm,
+    msp,
+    openmax,
+    rel_u,
+    uniform_cross_entropy,
+)
 from torch import Tensor
 
 from oodbench import formulas
@@ -55,3 +68,17 @@ def test_the_surest_inputs_do_not_tie(detector: Any) -> None:
     z[:, 3] = torch.linspace(20, 40, 40)
     assert (z.softmax(dim=1).amax(dim=1) == 1).sum() > 30
     assert len(score(detector, z).unique()) == 40
+
+
+ALL = [*SCORES, *(one.METHODS[0].detector for one in (energy, max_logit, msp, uniform_cross_entropy))]
+
+
+@pytest.mark.parametrize("detector", ALL, ids=lambda one: str(getattr(one, "scoring", one))[:40])
+@pytest.mark.parametrize("C", [2, 10])
+def test_their_derivatives_are_finite(detector: Any, C: int) -> None:
+    """An attacker who knows the detector climbs them, from the surest inputs, too."""
+    sure = torch.zeros(4, C)
+    sure[:, 1] = torch.tensor([17.0, 40.0, 700.0, 1e5])
+    z = torch.cat([some(20, C, 1), sure, torch.full((1, C), -7.0), torch.zeros(1, C)]).requires_grad_()
+    (slope,) = torch.autograd.grad(score(detector, z).sum(), z)
+    assert slope.isfinite().all(), z[~slope.isfinite().all(dim=1)]
