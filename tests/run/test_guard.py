@@ -17,8 +17,8 @@ from oodbench.contract import LOGITS
 from oodbench.data.images import ArrayImages
 from oodbench.data.matrix import find_matrix
 from oodbench.models.outputs import Trained
-from oodbench.records import read_record, record_paths
-from oodbench.run import behaviour, models, outputs, quality
+from oodbench.records import read_record, record_paths, write_record
+from oodbench.run import behaviour, models, outputs, quality, standing
 from oodbench.run.context import Context
 from oodbench.run.execute import execute
 from oodbench.run.forecast import forecast
@@ -27,6 +27,7 @@ from oodbench.run.plan import plan
 from oodbench.run.registry import find
 from oodbench.run.tasks import guarded
 from oodbench.run.workspace import Workspace
+from oodbench.schema import CellRecord
 
 Patch = pytest.MonkeyPatch
 
@@ -235,6 +236,20 @@ def test_remake_makes_again_what_stands(context: Context) -> None:
     execute(context, plan(context.matrix, find(["msp"]), [0]), here(context), remake=True)
     assert path.stat().st_mtime_ns > written
     assert read_record(path).status == "ok"
+
+
+def test_what_failed_is_tried_again_by_other_code_alone(context: Context, monkeypatch: Patch) -> None:
+    run(context, "msp")
+    path = record_paths(context.workspace.results, "toy-v1", "msp", 0).record
+    record = read_record(path)
+    cell = CellRecord(status="failed", reason="the derivatives are NaN", failure="adversarial", name="fgsm-64")
+    write_record(path, record.model_copy(update={"cells": (cell,)}))
+    written = path.stat().st_mtime_ns
+    assert execute(context, plan(context.matrix, find(["msp"]), [0]), here(context)).failed
+    assert path.stat().st_mtime_ns == written
+    monkeypatch.setattr(standing, "method_source", lambda entry: "0" * 64)
+    run(context, "msp")
+    assert read_record(path).cells == ()
 
 
 # Comparing.

@@ -50,6 +50,9 @@ def standing(context: Context, job: Job) -> Standing:
         return Standing(None, "its record is of other versions, parameters or data")
     if record.checked is False and job.entry.checked is not False:
         return Standing(None, "it ran unchecked, and its method has passed the laws since")
+    failed = [cell.name for cell in record.cells if cell.status == "failed"]
+    if failed and record.source_sha256 != method_source(job.entry):
+        return Standing(None, f"it failed on {', '.join(failed)}, and its code was changed since")
     moved = context.guard.moved_in_method(job.entry, _made(record)) if context.guard is not None else frozenset()
     if moved:
         why = (
