@@ -1,7 +1,10 @@
-"""The limits by which two methods may come to the same scores: they do."""
+"""Where two rows may have the same scores: the limits that methods tend to, and inputs alone."""
 
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
 from oodbench.methods.gen import GeneralisedEntropy
 from oodbench.methods.react import Ceiling, ReAct
@@ -10,6 +13,11 @@ from scipy.stats import spearmanr
 from oodbench.contract import Head
 from oodbench.formulas import uniform_cross_entropy
 from oodbench.shaping import energy
+from oodbench.verify import across
+from oodbench.verify.verified import verify
+
+RESULTS = Path(__file__).parents[2] / "results"
+MATRIX = "cifar10-resnet-v2"
 
 
 def test_gen_tends_to_the_mean_of_log_p_as_its_exponent_goes_to_0() -> None:
@@ -29,3 +37,15 @@ def test_react_is_the_energy_under_a_ceiling_that_no_activation_reaches() -> Non
     batch = SimpleNamespace(features=bounded, head=head)
     assert torch.equal(ReAct().score(Ceiling(1.0), batch), energy(bounded.double(), head))
     assert not torch.equal(ReAct().score(Ceiling(0.1), batch), energy(bounded.double(), head))
+
+
+def test_a_method_that_asks_no_model_has_the_same_scores_beside_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the committed records of two public networks; of a method that asks them it would be a fault."""
+    for name in ("magnet-error@resnet-20", "magnet-error@resnet-32", "models"):
+        shutil.copytree(RESULTS / MATRIX / name, tmp_path / MATRIX / name)
+    assert verify(tmp_path).faults == ()
+    monkeypatch.setattr(across, "_of_inputs_alone", lambda a, b: False)
+    said = [str(fault) for fault in verify(tmp_path).faults]
+    assert any("number for number" in fault for fault in said)

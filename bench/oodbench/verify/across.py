@@ -186,7 +186,8 @@ def _equal_sets(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
             other = first.setdefault((one.name.split("/")[0], name, sha256), one)
             assert one.record is not None
             assert other.record is not None
-            if (other.record.seed, other.record.reference) != (one.record.seed, one.record.reference):
+            same = (other.record.seed, other.record.reference) == (one.record.seed, one.record.reference)
+            if not same and not _of_inputs_alone(other.record, one.record):
                 says = f"has the scores of {other.name.removesuffix('.json')} for {name}, number for number"
                 yield Fault(one.name.replace(".json", ".parquet"), says)
 
@@ -204,6 +205,8 @@ def _copied(a: Looked, b: Looked, pearson: float, spearman: float) -> str:
     """Return what is said of two entries whose scores are this close; nothing where they may be."""
     assert a.record is not None
     assert b.record is not None
+    if _of_inputs_alone(a.record, b.record):
+        return ""
     strongest = max(abs(pearson), abs(spearman))
     how = f"correlation of scores {pearson:.7f}, of ranks {spearman:.7f}"
     if min(pearson, spearman) < -OTHER_SEED:
@@ -215,6 +218,12 @@ def _copied(a: Looked, b: Looked, pearson: float, spearman: float) -> str:
     if strongest < SAME_SEED or _may_be_alike(a.record, b.record):
         return ""
     return f"has the scores of {{other}}, another method, or nearly ({how})"
+
+
+def _of_inputs_alone(a: Record, b: Record) -> bool:
+    """Whether both are one method at one seed that asks no model: beside another model it has the same scores."""
+    one = facts(a.matrix, a.method)
+    return _base(a) == _base(b) and a.seed == b.seed and one is not None and one.of.get("asks_no_model", False)
 
 
 def _may_be_alike(a: Record, b: Record) -> bool:
