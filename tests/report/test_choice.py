@@ -66,3 +66,18 @@ def test_equal_methods_are_said_to_tie(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("methods", "scale"), [(MINE[: FEWEST - 1], "cpu"), (MINE, "tiny")])
 def test_few_methods_and_demonstrations_say_nothing(tmp_path: Path, methods: list[str], scale: str) -> None:
     assert made(tmp_path / "results", methods, {}, scale) is None
+
+
+def test_counted_is_each_method_where_it_is_and_the_latest_version_alone(tmp_path: Path) -> None:
+    shifts = {"one-v1": "msp", "one-v2": "energy", "two-v1": "energy", "three-v1": "max-logit"}
+    lacks = {"two-v1": {"max-logit"}, "three-v1": {"knn"}, "one-v2": {"knn"}}
+    names = sorted({*MINE, "max-logit"})
+    for matrix, best in shifts.items():
+        for method in set(names) - lacks.get(matrix, set()):
+            for seed in (0, 1):
+                drawn = scores(seed, 3.0 if method == best else 1.0)
+                put(tmp_path, method, seed, drawn, scale="cpu", matrix=matrix)
+    page = leaderboard(tmp_path)[PAGE]
+    (row,) = [line for line in page.split("## ")[1].splitlines() if line.startswith("| Logits")]
+    assert row.split("|")[2].strip() == "`energy` 2 of 3, `max-logit` 1 of 2"
+    assert "`knn`" not in page.split("## ")[1]

@@ -1,7 +1,7 @@
 """Which detector should I use? By what a person has, the best of the methods that ask for no more, and its ties."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from oodbench import listed
@@ -95,8 +95,10 @@ def choice(matrices: Sequence[MatrixResults], linked: Callable[[MatrixResults], 
     if not found:
         return []
     parts = [INTRODUCTION.format(command=f"`{command}`", fewest=FEWEST)]
-    if len(found) > 1:
-        parts += ["## On how many classifiers a method may be the best", OFTEN, _often([kinds for _, kinds in found])]
+    latest = _latest(matrix.name for matrix, _ in found)
+    counted = [kinds for matrix, kinds in found if matrix.name in latest]
+    if len(counted) > 1:
+        parts += ["## On how many classifiers a method may be the best", OFTEN, _often(counted)]
     for matrix, kinds in found:
         title = matrix.card.title if matrix.card else matrix.name
         parts += [f"## {title}: {kinds[0].name}", _table(kinds, linked(matrix))]
@@ -104,34 +106,47 @@ def choice(matrices: Sequence[MatrixResults], linked: Callable[[MatrixResults], 
 
 
 OFTEN = (
-    "Counted are the classifiers below on which a method may be the best of those that ask for no more; only methods "
-    f"that all of them have. A cell names at most {NAMED}."
+    "Counted are the classifiers below on which a method may be the best of those that ask for no more: on how many, "
+    "of how many that have it; of a matrix's versions the latest. Only methods that most of them have; a cell names at "
+    f"most {NAMED}."
 )
 
 
+def _latest(matrices: Iterable[str]) -> set[str]:
+    """Return the last version of each matrix: its classifiers are trained as those of the ones before, or the same."""
+    last: dict[str, tuple[int, str]] = {}
+    for name in matrices:
+        stem, _, version = name.rpartition("-v")
+        number = int(version) if version.isdecimal() else 0
+        last[stem or name] = max(last.get(stem or name, (0, name)), (number, name))
+    return {name for _, name in last.values()}
+
+
 def _often(found: Sequence[Sequence[Judged]]) -> str:
-    kinds = dict.fromkeys(one.standings.kind.name for one in found[0])
     titles = {one.standings.kind.name: one.standings.kind.title for of in found for one in of}
-    of_kind = {kind: [one for of in found for one in of if one.standings.kind.name == kind] for kind in kinds}
+    of_kind = {kind: [one for of in found for one in of if one.standings.kind.name == kind] for kind in titles}
+    spread = {kind: _on_most(asked) for kind, asked in of_kind.items()}
     rows = []
-    for situation, lines in _situations(_in_common([one for of in found for one in of])):
-        cells = [_counted(Counter(_best_of(asked, lines)), len(asked)) for asked in of_kind.values()]
-        rows.append([situation, *cells])
-    return table(["You have", *(titles[kind] for kind in kinds)], rows, ("You have", *titles.values()))
+    for situation, lines in _situations(set().union(*spread.values())):
+        suiting = {kind: [line for line in lines if line.name in spread[kind]] for kind in titles}
+        rows.append([situation, *(_counted(of_kind[kind], suiting[kind]) for kind in titles)])
+    return table(["You have", *titles.values()], rows, ("You have", *titles.values()))
 
 
-def _best_of(asked: Sequence[Judged], lines: Sequence[Line]) -> Iterator[str]:
-    for one in asked:
-        yield from (method_of(ranked.method) for ranked in one.among(lines) if ranked.may_be_best)
+def _on_most(asked: Sequence[Judged]) -> set[str]:
+    """Return the methods that more than half of the classifiers have."""
+    have = Counter(method for one in asked for method in one.rows)
+    return {method for method, count in have.items() if 2 * count > len(asked)}
 
 
-def _counted(counts: Counter[str], of: int) -> str:
-    if not counts:
+def _counted(asked: Sequence[Judged], lines: Sequence[Line]) -> str:
+    best = Counter(method_of(row.method) for one in asked for row in one.among(lines) if row.may_be_best)
+    if not best:
         return NONE
-    first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"`{method}` {count}" for method, count in first[:NAMED])
-    more = f", {len(first) - NAMED} more" if len(first) > NAMED else ""
-    return f"{shown}{more} (of {of})"
+    have = Counter(line.name for one in asked for line in lines if line.name in one.rows)
+    first = sorted(best, key=lambda method: (-best[method], have[method], method))
+    shown = ", ".join(f"`{method}` {best[method]} of {have[method]}" for method in first[:NAMED])
+    return f"{shown}, {len(first) - NAMED} more" if len(first) > NAMED else shown
 
 
 def _table(kinds: Sequence[Judged], linked: Linked) -> str:
@@ -160,10 +175,6 @@ def _situations(methods: Collection[str]) -> Iterator[tuple[str, list[Line]]]:
         if lines != last:
             yield situation, lines
         last = lines
-
-
-def _in_common(found: Sequence[Judged]) -> set[str]:
-    return set.intersection(*(set(one.rows) for one in found))
 
 
 def _rows_on(standings: Standings, model: str) -> dict[str, str]:
