@@ -42,7 +42,7 @@ from oodbench.report.models import (
 )
 from oodbench.report.numbers import RANKED_BY, RANKINGS
 from oodbench.report.paper_numbers import comparable, reported_table
-from oodbench.report.rank_table import NOT_CHECKED, ranks_of_all_said, ranks_said
+from oodbench.report.rank_table import NOT_CHECKED, ONE_SEED, ranks_in_brief, ranks_of_all_said, ranks_said
 from oodbench.report.reported import Reported
 from oodbench.report.robustness import error_table, robustness_said, robustness_table
 from oodbench.report.sets import MOST_SETS, set_table
@@ -91,8 +91,10 @@ from stored scores. `{command}` writes this file and the pages that it links to,
 - A **rank** such as 7 (3-15) is a method's place by the mean, and a 95 % interval of its true rank: noise widens the
   interval, and moves no place. ★ marks **the set that may hold the best**: no other method is significantly better than
   one of these. Tables are in the order of the **FPR95 ranks**; the **AUROC ranks** stand beside them, and may differ.
-  The sentence above each table says what was tested. A method without every seed and set of the matrix has no rank and
-  says what it has ("4 of 5 seeds"); nor has one whose seeds are ensembles of the same members ("shared members").
+  Each method is tested against all others of its table on the same inputs and seeds, at 5 % after Holm's correction; an
+  interval is right with 95 % confidence for each method by itself, not for all at once. The page of each kind of
+  failure says what was tested. A method without every seed and set of the matrix has no rank and says what it has ("4
+  of 5 seeds"); nor has one whose seeds are ensembles of the same members ("shared members").
 - **±** is the standard deviation over n training seeds (n - 1 in the denominator); of ensembles that share members it
   is no spread over training runs. One seed has none; its brackets hold the 95 % interval of that run (AUROC: DeLong;
   FPR95: bootstrap).
@@ -195,11 +197,12 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
     for matrix in matrices:
         parts += [_title(matrix), *_facts(matrix)]
         parts += site.picture(here, matrix, PICTURE, _pictured(matrix))
+        parts += [ONE_SEED] if all(len(one.all_seeds) == 1 for one in matrix.kinds) else []
         for one in matrix.kinds:
             more = link("All rows, by set and by all metrics", to(here, site.of_kind(one)))
             shown = rank_table(one, site.linked(here, matrix.name), short_board(one))
             said = " ".join(filter(None, [short_board_said(one), f"{more}."]))
-            parts += [f"### {one.kind.title} (`{one.kind.name}`)", ranks_said(one), shown, said]
+            parts += [f"### {one.kind.title} (`{one.kind.name}`)", ranks_in_brief(one), shown, said]
         whole = link(f"the page of {matrix.name}", to(here, site.of_matrix(matrix)))
         parts.append(f"All kinds of failure in one table, what was judged, and what is not measured: {whole}.")
     return _text(parts)

@@ -43,22 +43,39 @@ ONE_SEED = (
 def ranks_said(standings: Standings, metrics: Sequence[str] = RANKINGS) -> str:
     """Return what the ranks of a table claim that is in the order of the first metric."""
     methods, seeds = len(standings.ranked), len(standings.all_seeds)
-    if not methods:
-        why = "" if UNCHECKED in standings.ranks.values() else "every seed and set of the matrix, so none has "
-        said = [f"No method has {why}a rank."]
-    elif methods == 1:
-        said = ["One method has a rank."]
-    else:
-        said = [_said(metrics[0], str(methods), "each method", str(methods - 1), seeds)]
-        best = _among(sum(one.may_be_best for one in standings.ranked_by[metrics[0]]))
-        said.append(f"{MAY_BE_BEST}: with 95 % confidence the best of the {methods} is {best}.")
-        said += [_also(metric, standings.ranked_by[metric]) for metric in metrics[1:]]
-        said += [ONE_SEED] if seeds == 1 else []
-    if 0 < methods < len(standings.ranks):
-        said.append("A method without every seed and set has no rank, and says how many it has.")
+    if methods < 2:
+        return " ".join([_of_few(standings), *_of_the_unranked(standings)])
+    said = [_said(metrics[0], str(methods), "each method", str(methods - 1), seeds)]
+    best = _among(sum(one.may_be_best for one in standings.ranked_by[metrics[0]]))
+    said.append(f"{MAY_BE_BEST}: with 95 % confidence the best of the {methods} is {best}.")
+    said += [_also(metric, standings.ranked_by[metric]) for metric in metrics[1:]]
+    said += [ONE_SEED] if seeds == 1 else []
+    return " ".join([*said, *_of_the_unranked(standings)])
+
+
+def ranks_in_brief(standings: Standings) -> str:
+    """Return which may be the best, for a page that says elsewhere what is tested."""
+    methods, (first, *others) = len(standings.ranked), RANKINGS
+    if methods < 2:
+        return " ".join([_of_few(standings), *_of_the_unranked(standings)])
+    marked = {metric: _among(sum(one.may_be_best for one in standings.ranked_by[metric])) for metric in RANKINGS}
+    also = "".join(f", by {METRICS[metric].title} {marked[metric]} in its column" for metric in others)
+    best = f"{MAY_BE_BEST}: with 95 % confidence the best of the {methods} by {METRICS[first].title} is {marked[first]}"
+    return " ".join([f"{best}{also}.", *_of_the_unranked(standings)])
+
+
+def _of_few(standings: Standings) -> str:
+    if standings.ranked:
+        return "One method has a rank."
+    why = "" if UNCHECKED in standings.ranks.values() else "every seed and set of the matrix, so none has "
+    return f"No method has {why}a rank."
+
+
+def _of_the_unranked(standings: Standings) -> Iterator[str]:
+    if 0 < len(standings.ranked) < len(standings.ranks):
+        yield "A method without every seed and set has no rank, and says how many it has."
     if UNCHECKED in standings.ranks.values():
-        said.append(f"A row that is {UNCHECKED} has none: {NOT_CHECKED}.")
-    return " ".join(said)
+        yield f"A row that is {UNCHECKED} has none: {NOT_CHECKED}."
 
 
 def ranks_of_all_said(matrix: MatrixResults, metric: str) -> str:
