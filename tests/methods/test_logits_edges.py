@@ -45,8 +45,8 @@ def score(detector: Any, z: Tensor, labels: Tensor | None = None) -> Tensor:
 
 @pytest.mark.parametrize(
     "detector",
-    [module.METHODS[0].detector for module in (doctor, entropy, gen, margin, max_logit_pnorm, rel_u)],
-    ids=["doctor", "entropy", "gen", "margin", "max-logit-pnorm", "rel-u"],
+    [m.METHODS[0].detector for m in (doctor, entropy, gen, margin, max_logit_pnorm, rel_u, uniform_cross_entropy)],
+    ids=["doctor", "entropy", "gen", "margin", "max-logit-pnorm", "rel-u", "uniform-cross-entropy"],
 )
 def test_with_two_classes_they_rank_as_the_softmax(detector: Any) -> None:
     z = some(300, 2, 0)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from oodbench.data.cards import find_card
 from oodbench.data.matrix import known_matrix
 from oodbench.declarations import facts
 from oodbench.records import model_sha256, promise
@@ -40,6 +41,9 @@ LIMITS = (
 )
 """Methods that a network may leave no difference between, by the limit that they tend to. That one of them has the
 scores of another only a re-run can judge."""
+
+OF_TWO_CLASSES = LIMITS[0] | LIMITS[2]
+"""Functions of the softmax, which is one number where there are two classes: they order inputs alike."""
 
 AGREE: Mapping[str, Callable[[Record], Any]] = {
     "passes": lambda record: record.passes,
@@ -220,6 +224,11 @@ def _copied(a: Looked, b: Looked, pearson: float, spearman: float) -> str:
     return f"has the scores of {{other}}, another method, or nearly ({how})"
 
 
+def _where_few_classes(name: str) -> tuple[frozenset[str], ...]:
+    matrix = known_matrix(name)
+    return (OF_TWO_CLASSES,) if matrix is not None and find_card(matrix.in_set).classes == 2 else ()
+
+
 def _of_inputs_alone(a: Record, b: Record) -> bool:
     """Whether both are one method at one seed that asks no model: beside another model it has the same scores."""
     one = facts(a.matrix, a.method)
@@ -228,7 +237,7 @@ def _of_inputs_alone(a: Record, b: Record) -> bool:
 
 def _may_be_alike(a: Record, b: Record) -> bool:
     """Whether two methods are of one file, as a tuned one and its untuned twin, or may both come to one limit."""
-    if any({_base(a), _base(b)} <= tending for tending in LIMITS):
+    if any({_base(a), _base(b)} <= tending for tending in (*LIMITS, *_where_few_classes(a.matrix))):
         return True
     one, other = facts(a.matrix, a.method), facts(b.matrix, b.method)
     return one is not None and other is not None and one.of["module"] == other.of["module"]
