@@ -238,6 +238,21 @@ def test_remake_makes_again_what_stands(context: Context) -> None:
     assert read_record(path).status == "ok"
 
 
+def test_the_toy_is_tried_in_one_thread_as_in_a_run(context: Context, monkeypatch: Patch) -> None:
+    """A plan asks in its own process; in several threads sums are others in the last bits, and a fit amplifies them."""
+    seen: list[int] = []
+    monkeypatch.setattr(behaviour, "method_behaviour", lambda *args: seen.append(torch.get_num_threads()) or {})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert context.guard is not None
+        context.guard.made_method(find(["msp"])[0])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == [1]
+
+
 def test_what_failed_is_tried_again_by_other_code_alone(context: Context, monkeypatch: Patch) -> None:
     run(context, "msp")
     path = record_paths(context.workspace.results, "toy-v1", "msp", 0).record

@@ -23,7 +23,7 @@ from oodbench.recipes import Plain
 from oodbench.run.context import Context
 from oodbench.run.evaluation import Evaluation, evaluation
 from oodbench.run.guard import Made, Numbers, moved
-from oodbench.run.machine import machine_class
+from oodbench.run.machine import machine_class, one_thread
 from oodbench.run.plan import Job, sized
 from oodbench.run.registry import Registered, registry
 from oodbench.run.sealed import seal, unsealed
@@ -205,7 +205,8 @@ class ToyGuard:
             return Made(**facts["made"])
         toys = replace(self.workspace, results=root / "results", cache=root / models[:20])
         try:
-            made = Made(source, self._machine, tried(toys))
+            with one_thread():  # as in a run: a fit of many steps amplifies the last bits
+                made = Made(source, self._machine, tried(toys))
         except Exception as error:  # a method may be unable to stand a toy, whatever it does to real data
             log.warning("%s cannot be tried on the toy (%s: %s)", name, type(error).__name__, error)
             return Made(source, self._machine)

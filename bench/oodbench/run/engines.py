@@ -23,7 +23,7 @@ from typing import Any
 from oodbench.errors import BadMethod, BadSetting, OodbenchError, UnknownName
 from oodbench.models.train import Report
 from oodbench.run.graph import Backend, Done, Lost, Task, Watch
-from oodbench.run.machine import exact
+from oodbench.run.machine import exact, one_thread
 from oodbench.run.workspace import Workspace
 
 GROUP = "oodbench.engines"
@@ -67,15 +67,9 @@ class InProcess:
 
     def wait(self, watch: Watch) -> Collection[Done[Any]]:
         """Run the task that is in line."""
-        import torch
-
         task = self._waiting.pop(0)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with one_thread():
             return [attempt(task, self._place, lambda text, done, total: watch(task.label, text, done, total))]
-        finally:
-            torch.set_num_threads(threads)
 
     def cancel(self) -> None:
         """Forget what is in line."""

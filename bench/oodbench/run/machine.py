@@ -42,6 +42,23 @@ def exact(device: str | torch.device) -> Iterator[None]:
         torch.set_float32_matmul_precision(matmul)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread on the CPU: the last bits of float sums depend on how many there are; then as before.
+
+    Example:
+        >>> with one_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def machine_class(device: str | torch.device) -> str:
     """Return the class of a device: its type, and the name of the GPU, or the capability and the model of the CPU.
 
