@@ -106,20 +106,16 @@ def choice(matrices: Sequence[MatrixResults], linked: Callable[[MatrixResults], 
 
 
 OFTEN = (
-    "Counted are the classifiers below on which a method may be the best of those that ask for no more: on how many, "
-    "of how many that have it; of a matrix's versions the latest. Only methods that most of them have; a cell names at "
-    f"most {NAMED}."
+    "A cell says on how many classifiers a method may be the best of those that ask for no more, of the classifiers "
+    "that have it. Of each matrix the latest version counts, and of the methods those that more than half of the "
+    f"classifiers have; a cell names at most {NAMED}."
 )
 
 
 def _latest(matrices: Iterable[str]) -> set[str]:
     """Return the last version of each matrix: its classifiers are trained as those of the ones before, or the same."""
-    last: dict[str, tuple[int, str]] = {}
-    for name in matrices:
-        stem, _, version = name.rpartition("-v")
-        number = int(version) if version.isdecimal() else 0
-        last[stem or name] = max(last.get(stem or name, (0, name)), (number, name))
-    return {name for _, name in last.values()}
+    in_order = sorted(matrices, key=lambda name: (len(name), name))  # v9 before v10
+    return set({name.rpartition("-v")[0]: name for name in in_order}.values())
 
 
 def _often(found: Sequence[Sequence[Judged]]) -> str:

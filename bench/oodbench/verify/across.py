@@ -42,8 +42,13 @@ LIMITS = (
 """Methods that a network may leave no difference between, by the limit that they tend to. That one of them has the
 scores of another only a re-run can judge."""
 
-OF_TWO_CLASSES = LIMITS[0] | LIMITS[2]
-"""Functions of the softmax, which is one number where there are two classes: they order inputs alike."""
+OF_TWO_CLASSES = frozenset(
+    {
+        *("msp", "temperature", "baseline-t", "margin", "doctor", "entropy", "max-logit-pnorm", "rel-u", "rel-u-tuned"),
+        *("gen", "gen-tuned", "uniform-cross-entropy"),
+    }
+)
+"""Functions of the differences of the logits: where there are two classes there is one, and they order inputs alike."""
 
 AGREE: Mapping[str, Callable[[Record], Any]] = {
     "passes": lambda record: record.passes,
@@ -224,9 +229,9 @@ def _copied(a: Looked, b: Looked, pearson: float, spearman: float) -> str:
     return f"has the scores of {{other}}, another method, or nearly ({how})"
 
 
-def _where_few_classes(name: str) -> tuple[frozenset[str], ...]:
+def _has_two_classes(name: str) -> bool:
     matrix = known_matrix(name)
-    return (OF_TWO_CLASSES,) if matrix is not None and find_card(matrix.in_set).classes == 2 else ()
+    return matrix is not None and find_card(matrix.in_set).classes == 2
 
 
 def _of_inputs_alone(a: Record, b: Record) -> bool:
@@ -236,8 +241,9 @@ def _of_inputs_alone(a: Record, b: Record) -> bool:
 
 
 def _may_be_alike(a: Record, b: Record) -> bool:
-    """Whether two methods are of one file, as a tuned one and its untuned twin, or may both come to one limit."""
-    if any({_base(a), _base(b)} <= tending for tending in (*LIMITS, *_where_few_classes(a.matrix))):
+    """Whether two methods are of one file, as a tuned one and its untuned twin, or may both come to one order."""
+    groups = (*LIMITS, OF_TWO_CLASSES) if _has_two_classes(a.matrix) else LIMITS
+    if any({_base(a), _base(b)} <= group for group in groups):
         return True
     one, other = facts(a.matrix, a.method), facts(b.matrix, b.method)
     return one is not None and other is not None and one.of["module"] == other.of["module"]
