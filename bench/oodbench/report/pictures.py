@@ -14,7 +14,7 @@ from oodbench.report.numbers import RANKED_BY
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.store import digest
 
-LOOK = 4
+LOOK = 5
 """Of `oodbench.report.drawing`: one more where a picture of the same numbers looks otherwise."""
 
 Points = Sequence[tuple[float, float]]
