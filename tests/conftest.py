@@ -2,16 +2,22 @@
 
 import gc
 import os
+import pickle
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import checked_shapes  # noqa: F401  before the hook that calls it
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+from oodbench.data import packaged
+from oodbench.data.images import ArrayImages
 
 # A thread a worker, however pytest was started: sums, and so golden scores, depend on the number in their last bits.
 torch.set_num_threads(1)
@@ -74,6 +80,23 @@ def no_test_waits_for_the_disk() -> Iterator[None]:
     """What a test writes need not outlive a power failure; tests of a full disk put their own in this place."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pictures_of_packages_are_made_once() -> Iterator[None]:
+    """Thousands of letters are drawn and digits parsed to open a small matrix: all tests share them."""
+    made: dict[object, ArrayImages] = {}
+
+    def remembered(make: Callable[..., ArrayImages], *given: Any) -> ArrayImages:
+        key = pickle.dumps((make.__name__, given))
+        if key not in made:
+            made[key] = make(*given)
+        return ArrayImages(made[key].pixels.copy(), made[key].labels, made[key].card)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for make in (packaged._glyphs, packaged._mnist):
+            patch.setattr(packaged, make.__name__, partial(remembered, make))
         yield
 
 

@@ -17,12 +17,20 @@ from oodbench.report.leaderboard import compare, leaderboard, table, write
 from oodbench.report.numbers import keep, numbers, read_metrics
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results with the leaderboard beside them, made once; each test harms a copy."""
+    folder = tmp_path_factory.mktemp("written")
     for seed in (0, 1):
         for method, shift in (("msp", 2.0), ("odin", 3.5)):
-            put(tmp_path / "results", method, seed, scores(seed, shift))
-    write(tmp_path / "results", tmp_path / "leaderboard.md")
+            put(folder / "results", method, seed, scores(seed, shift))
+    write(folder / "results", folder / "leaderboard.md")
+    return folder
+
+
+@pytest.fixture
+def results(written: Path, tmp_path: Path) -> Path:
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     return tmp_path / "results"
 
 

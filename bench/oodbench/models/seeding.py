@@ -22,5 +22,7 @@ def generator(seed: int, *names: str | int) -> torch.Generator:
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
     """Run a block whose layers draw from torch's global generator (initialisation, dropout), and restore it after."""
     with torch.random.fork_rng():
-        torch.manual_seed(stream(seed, *names))
+        # For devices that are not there, torch.manual_seed writes the whole stack down, each time.
+        seeds = torch.manual_seed if torch.accelerator.is_available() else torch.default_generator.manual_seed
+        seeds(stream(seed, *names))
         yield
