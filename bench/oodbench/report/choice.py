@@ -1,7 +1,7 @@
 """Which detector should I use? By what a person has, the best of the methods that ask for no more, and its ties."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from oodbench import listed
@@ -13,6 +13,7 @@ from oodbench.report.markdown import NONE, mean_and_std, table
 from oodbench.report.numbers import RANKED_BY
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.tables import Linked
+from oodbench.report.versions import latest
 
 STORED = frozenset({"logits", "features", "head", "layers"})
 """Outputs that one forward pass gives."""
@@ -95,8 +96,8 @@ def choice(matrices: Sequence[MatrixResults], linked: Callable[[MatrixResults], 
     if not found:
         return []
     parts = [INTRODUCTION.format(command=f"`{command}`", fewest=FEWEST)]
-    latest = _latest(matrix.name for matrix, _ in found)
-    counted = [kinds for matrix, kinds in found if matrix.name in latest]
+    last = latest(matrix.name for matrix, _ in found)
+    counted = [kinds for matrix, kinds in found if matrix.name in last]
     if len(counted) > 1:
         parts += ["## On how many classifiers a method may be the best", OFTEN, _often(counted)]
     for matrix, kinds in found:
@@ -110,12 +111,6 @@ OFTEN = (
     "that have it. Of each matrix the latest version counts, and of the methods those that more than half of the "
     f"classifiers have; a cell names at most {NAMED}."
 )
-
-
-def _latest(matrices: Iterable[str]) -> set[str]:
-    """Return the last version of each matrix: its classifiers are trained as those of the ones before, or the same."""
-    in_order = sorted(matrices, key=lambda name: (len(name), name))  # v9 before v10
-    return set({name.rpartition("-v")[0]: name for name in in_order}.values())
 
 
 def _often(found: Sequence[Sequence[Judged]]) -> str:

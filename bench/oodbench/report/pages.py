@@ -1,6 +1,6 @@
 """The generated pages: leaderboard.md, a page a matrix, a page a matrix and kind of failure, a page a method.
 
-    leaderboard.md                              how to read it, and a short board of everything
+    leaderboard.md                              how to read it, and a short board of each matrix's last version
     docs/leaderboard/<matrix>/README.md         all kinds in one table, models, bits per dimension, sweeps, what lacks
     docs/leaderboard/<matrix>/<kind>.md         ranks, metrics, attacks and papers' numbers of a matrix and kind
     docs/leaderboard/<matrix>/<kind>-<metric>.md    a metric of it by set
@@ -67,6 +67,7 @@ from oodbench.report.tables import (
     passes_text,
     rank_table,
 )
+from oodbench.report.versions import earlier, later, latest
 
 HEADER = """# Leaderboard
 
@@ -175,9 +176,12 @@ def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Repo
     """Return all generated pages of a results folder."""
     made = {site.index: _index(site, matrices)}
     methods = sorted({method_of(record.method) for matrix in matrices for record in matrix.records})
+    by_name = {one.name: one for one in matrices}
     for matrix in matrices:
         own = {method_of(record.method) for record in matrix.records}
-        made[site.of_matrix(matrix)] = _matrix(site, matrix, reported, [one for one in methods if one not in own])
+        newer = later(matrix.name, by_name)
+        elsewhere = [one for one in methods if one not in own]
+        made[site.of_matrix(matrix)] = _matrix(site, matrix, reported, elsewhere, by_name[newer] if newer else None)
         made |= {site.of_kind(one): _kind(site, matrix, one, reported) for one in matrix.kinds}
         made |= {
             site.of_metric(one, metric): _metric(site, one, metric) for one in matrix.kinds for metric in _by_set(one)
@@ -194,8 +198,9 @@ def _text(parts: Sequence[str]) -> str:
 def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
     here = site.index
     parts = [HEADER.format(command=COMMAND, families=_families())]
-    for matrix in matrices:
-        parts += [_title(matrix), *_facts(matrix)]
+    last = latest(matrix.name for matrix in matrices)
+    for matrix in (one for one in matrices if one.name in last):
+        parts += [_title(matrix), *_facts(matrix), *_earlier(site, matrix, matrices)]
         parts += site.picture(here, matrix, PICTURE, _pictured(matrix))
         parts += [ONE_SEED] if all(len(one.all_seeds) == 1 for one in matrix.kinds) else []
         for one in matrix.kinds:
@@ -208,6 +213,18 @@ def _index(site: Site, matrices: Sequence[MatrixResults]) -> str:
     return _text(parts)
 
 
+def _earlier(site: Site, matrix: MatrixResults, matrices: Sequence[MatrixResults]) -> list[str]:
+    """Return where the versions before stand, which have no board on the front."""
+    by_name = {one.name: one for one in matrices}
+    before = [by_name[name] for name in earlier(matrix.name, by_name)]
+    sizes = [len(_scored(one.records)) for one in before]
+    links = [
+        f"{link(one.name, to(site.index, site.of_matrix(one)))} ({size} row{'s' * (size != 1)})"
+        for one, size in zip(before, sizes, strict=True)
+    ]
+    return [f"Earlier versions, whose numbers stand: {', '.join(links)}."] if links else []
+
+
 def _pictured(matrix: MatrixResults) -> str:
     return f"FPR95 and rank on {matrix.name}: the best of each family, and what may be the best"
 
@@ -216,12 +233,24 @@ def _families() -> str:
     return "; ".join(f"**{family}**, {what}" for family, what in FAMILIES.items())
 
 
-def _matrix(site: Site, matrix: MatrixResults, reported: Sequence[Reported], elsewhere: Sequence[str]) -> str:
-    """Return the page of a matrix; `elsewhere` are the methods that other matrices have and this one has not."""
+def _matrix(
+    site: Site,
+    matrix: MatrixResults,
+    reported: Sequence[Reported],
+    elsewhere: Sequence[str],
+    newer: MatrixResults | None,
+) -> str:
+    """Return the page of a matrix.
+
+    `elsewhere` are the methods that other matrices have and this one has not, `newer` is its last version if another.
+    """
     here = site.of_matrix(matrix)
     linked = site.linked(here, matrix.name)
     kinds = [link(one.kind.title, to(here, site.of_kind(one))) for one in matrix.kinds]
     parts = [_title(matrix, "#"), *_facts(matrix), " · ".join([link("Leaderboard", to(here, site.index)), *kinds])]
+    parts += (
+        [f"The last version of this matrix is {link(newer.name, to(here, site.of_matrix(newer)))}."] if newer else []
+    )
     parts += _superseded(site, matrix.name)
     parts += filter(None, [reruns.said(site.reruns, matrix.name)])
     parts += site.picture(here, matrix, PICTURE, _pictured(matrix))
@@ -500,10 +529,14 @@ def _commits(records: Sequence[Record]) -> list[str]:
 
 def _counted(records: Sequence[Record]) -> str:
     """Return how many methods have scores, and how many have none."""
-    every = {record.method for record in records}
-    scored = {record.method for record in records if record.status == "ok"}
-    without = len(every) - len(scored)
+    scored = _scored(records)
+    without = len({record.method for record in records} - scored)
     return f"{len(scored)} with scores, {without} without" if without else f"{len(scored)}"
+
+
+def _scored(records: Sequence[Record]) -> set[str]:
+    """Return the methods that have scores."""
+    return {record.method for record in records if record.status == "ok"}
 
 
 def _machines(records: Sequence[Record]) -> str:
