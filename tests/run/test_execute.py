@@ -331,6 +331,8 @@ def test_the_forecast_says_what_is_done_what_runs_and_what_is_skipped(context):
     assert "its model is in the cache" in text
     assert "reads log_density" in text
     assert "1 to run" in text
+    assert forecast(context, planned[:1]).rstrip().endswith("nothing to do: every record is current")
+    assert forecast(context, [planned[0], planned[2]]).rstrip().endswith("nothing to run: 1 current, 1 skipped")
 
 
 def test_only_the_outputs_that_are_read_are_stored(context):

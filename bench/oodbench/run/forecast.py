@@ -1,6 +1,7 @@
 """What a run would do, before it does it: `oodbench plan`."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -39,7 +40,8 @@ def forecast(context: Context, planned: Sequence[Job | Skip]) -> Page:
     waiting = [item for item, state in zip(planned, states, strict=True) if isinstance(item, Job) and state[0] == "run"]
     absent = [f"  {name}: {reason}" for name, reason in here.absent.items()]
     damaged = [f"  {name}: {reason}" for name, reason in here.damaged.items()]
-    headers, estimate = ("method", "seed", "state", "why"), _estimate(context, waiting)
+    headers = ("method", "seed", "state", "why")
+    estimate = _estimate(context, waiting) if waiting else _nothing(Counter(state for state, _ in states))
     return Page(
         f"{context.matrix.name}: {context.matrix.title}, scale {context.matrix.scale}",
         Table(headers, rows, colours=COLOURS),
@@ -161,10 +163,16 @@ def _is_trained(context: Context, job: Job) -> bool:
     return is_trained(key, workspace.cache, workspace.torch_device)
 
 
+def _nothing(states: Mapping[str, int]) -> str:
+    """Say why nothing is to run."""
+    if set(states) <= {"done"}:
+        return "nothing to do: every record is current"
+    said = {"done": "current", "check": "to be checked", "skip": "skipped"}
+    return "nothing to run: " + ", ".join(f"{states[state]} {does}" for state, does in said.items() if state in states)
+
+
 def _estimate(context: Context, jobs: Sequence[Job]) -> str:
     """Sum what the same jobs cost when they were last recorded; shared stages count once a model."""
-    if not jobs:
-        return "nothing to do: every record is current"
     own: list[float] = []
     shared: dict[tuple[str, int], float] = {}
     for job in jobs:
