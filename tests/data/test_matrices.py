@@ -30,6 +30,7 @@ NAMES = {
     *("toy-v1", "tiny-v1", "mnist5k-v1", "mnist5k-v2", "fashion-mnist-v1", "fashion-mnist-v2", "fashion-mnist-v3"),
     "fashion-mnist-inn-v1",
     *("toy-words-v1", "trec-v1", "trec-v2", "trec-oe-v1", "sst-binary-v1", "sst-fine-v1"),
+    "newsgroups-v1",
     *("mnist-v1", "cifar10-v1", "cifar100-v1", "svhn-v1", "imagenet-v1"),
     *("cifar10-v2", "cifar100-v2"),
     *("cifar10-resnet-v1", "cifar10-resnet-v2", "mnist-oe-v1", "mnist-oe-full-v1"),
