@@ -40,6 +40,10 @@ processes: export OMP_NUM_THREADS := 1
 processes: setup ## whole runs in processes of their own: killed, interrupted, gone on with
 	$(BIN)/python -m pytest -n $(WORKERS) -m processes
 
+thousand: export OMP_NUM_THREADS := 1
+thousand: setup ## every detector of logits and features with a thousand classes
+	$(BIN)/python -m pytest tests/methods/test_a_thousand_classes.py -n $(WORKERS) -m slow
+
 claims: setup ## the papers' claims, on real data; minutes
 	$(BIN)/python -m pytest -m "claims or slow"
 
@@ -148,4 +152,4 @@ wheel: setup $(PLOT) ## build the wheel and look into it
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint fast processes claims tutorial walk prove cluster browser gpu bench docs golden leaderboard gallery pins catalogue format nightly sample site wheel clean
+.PHONY: help setup demo test lint fast processes thousand claims tutorial walk prove cluster browser gpu bench docs golden leaderboard gallery pins catalogue format nightly sample site wheel clean

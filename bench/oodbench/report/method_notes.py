@@ -1,6 +1,6 @@
 """What the page of a method says beside its numbers here: its docstring, how it is called, what papers print."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from oodbench import listed
 from oodbench.report.families import FAMILIES, MOST_ROWS, folded
@@ -12,6 +12,7 @@ FAILS = "Fails "
 """How a docstring begins its paragraph on when a detector is a bad choice."""
 
 PRINTED = "## In papers and on boards"
+ANCHOR = "in-papers-and-on-boards"
 
 
 def notes(method: str, matrix: str) -> list[str]:
@@ -29,11 +30,20 @@ def notes(method: str, matrix: str) -> list[str]:
     return [*parts, "## When it fails", *fails] if fails else parts
 
 
-def printed(method: str, reported: Iterable[Reported]) -> list[str]:
-    """Return what papers and boards print of a method, each number with its source."""
+def printed(method: str, reported: Sequence[Reported], paged: Collection[str]) -> list[str]:
+    """Return what papers and boards print of a method, each number with its source; or which row of its file has some.
+
+    Args:
+        method: Its name.
+        reported: What all papers and boards print.
+        paged: Methods that have a page beside this one.
+    """
     own = [one for one in reported if one.method == method]
     if not own:
-        return [PRINTED, "None of the papers and boards whose numbers are kept in `results/reported` has one of it."]
+        none = "None of the papers and boards whose numbers are kept in `results/reported` has one of it"
+        known = {one.method for one in reported}
+        beside = [link(f"`{row}`", f"{row}.md#{ANCHOR}") for row in _same_file(method) if row in known and row in paged]
+        return [PRINTED, f"{none}; they have some of {', '.join(beside)}, of the same file." if beside else f"{none}."]
     words = ("In-set", "Set", "Metric", "Network", "Tuned on", "Source")
     rows = [
         [
@@ -45,6 +55,12 @@ def printed(method: str, reported: Iterable[Reported]) -> list[str]:
     text = table([*words[:3], "Printed", *words[3:]], rows, words)
     shown = folded(f"{len(own)} numbers", text) if len(own) > MOST_ROWS else text
     return [PRINTED, "Reported, not measured here; each as its source prints it.", shown]
+
+
+def _same_file(method: str) -> list[str]:
+    """Return the other rows of a method's file."""
+    modules = {line.name: line.module for line in listed.rows()}
+    return [name for name, module in modules.items() if name != method and module == modules.get(method)]
 
 
 def _documentation(module: str) -> tuple[list[str], Sequence[str]]:

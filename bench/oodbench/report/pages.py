@@ -12,7 +12,7 @@ All are made from one results folder that lies beside leaderboard.md; the same f
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from oodbench import reruns
 from oodbench.data.matrix import Matrix
@@ -188,7 +188,7 @@ def pages(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Repo
         }
     if parts := choice(matrices, lambda matrix: site.linked(site.choice, matrix.name), COMMAND):
         made[site.choice] = _text(parts)
-    return made | {site.of_method(method): _method(site, matrices, reported, method) for method in methods}
+    return made | {site.of_method(method): _method(site, matrices, reported, method, methods) for method in methods}
 
 
 def _text(parts: Sequence[str]) -> str:
@@ -383,7 +383,13 @@ def _if_long(standings: Standings, text: str) -> str:
     return folded(f"All {len(standings.ranks)} rows", text) if len(standings.ranks) > MOST_ROWS else text
 
 
-def _method(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Reported], method: str) -> str:
+def _method(
+    site: Site,
+    matrices: Sequence[MatrixResults],
+    reported: Sequence[Reported],
+    method: str,
+    methods: Collection[str],
+) -> str:
     here = site.of_method(method)
     found = [(matrix, row) for matrix in matrices for row in _rows_of(matrix, method)]
     first = next(record for record in found[0][0].records if record.method == found[0][1])
@@ -397,7 +403,7 @@ def _method(site: Site, matrices: Sequence[MatrixResults], reported: Sequence[Re
         *notes(method, found[0][0].name),
     ]
     parts += [part for matrix, row in found for part in _row(site, here, matrix, row)]
-    return _text([*parts, *printed(method, reported)])
+    return _text([*parts, *printed(method, reported, methods)])
 
 
 def _rows_of(matrix: MatrixResults, method: str) -> list[str]:
