@@ -53,6 +53,41 @@ def test_three_values_or_two_fields_are_none(tmp_path):
     assert len(sweeps(matrix)) == 1
 
 
+def augmented(results, *words):
+    plain = {"name": "plain", "training": {"augment": []}}
+    for seed in (0, 1):
+        put(results, "msp", seed, scores(seed, 1.0), recipe=plain)
+        put(results, "energy", seed, scores(seed, 1.5), recipe=plain)
+        for place, word in enumerate(words):
+            recipe = {"name": "augmented", "more": [word], "training": {"augment": [word]}}
+            put(results, f"{word}-msp", seed, scores(seed, 2.0 + place), recipe=recipe, model=word)
+    return read_matrices(results)[0]
+
+
+def test_words_stand_beside_none_which_is_the_plain_recipe(tmp_path):
+    matrix = augmented(tmp_path, "mixed", "cut", "noisy")
+    (sweep,) = sweeps(matrix)
+    assert [(value, method) for value, method, _ in sweep.values] == [
+        ([], "msp"),
+        (["cut"], "cut-msp"),
+        (["mixed"], "mixed-msp"),
+        (["noisy"], "noisy-msp"),
+    ]
+    assert (sweep.title, sweep.ordered) == ("What cut, mixed, noisy change", False)
+    table = sweep_table(sweep, matrix, lambda method: f"`{method}`")
+    assert "Bits per dimension" not in table  # which nothing has
+    assert [row[:2] for row in rows(table)] == [
+        ["none", "`msp`"],
+        ["cut", "`cut-msp`"],
+        ["mixed", "`mixed-msp`"],
+        ["noisy", "`noisy-msp`"],
+    ]
+    write(tmp_path, tmp_path / "leaderboard.md")
+    assert "## What cut, mixed, noisy change" in (tmp_path / "docs/leaderboard/made-v1/README.md").read_text()
+    assert not list(tmp_path.rglob("*more*.svg"))  # no curve runs over words
+    assert sweeps(augmented(tmp_path / "two", "cut", "mixed")) == []
+
+
 def test_a_value_has_its_own_numbers_and_no_accuracy_where_it_does_not_classify(tmp_path):
     matrix = made(tmp_path)
     (sweep,) = sweeps(matrix)

@@ -10,7 +10,7 @@ from oodbench.listed import Line
 from oodbench.measure.kinds import averaged
 from oodbench.measure.ranks import Ranked
 from oodbench.report.markdown import NONE, mean_and_std, table
-from oodbench.report.numbers import RANKED_BY
+from oodbench.report.numbers import BASELINE, RANKED_BY
 from oodbench.report.standings import MatrixResults, Standings
 from oodbench.report.tables import Linked
 from oodbench.report.versions import latest
@@ -24,7 +24,6 @@ FEWEST = 15
 NAMED = 5
 """Methods that a cell names."""
 
-BASELINE = "msp"
 
 SITUATIONS: Mapping[str, Callable[[Line], bool]] = {
     "Logits": lambda line: _judges(line) and frozenset(line.reads) <= {"logits"},

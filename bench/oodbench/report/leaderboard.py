@@ -135,5 +135,5 @@ def _draw(results: Path, matrices: Sequence[MatrixResults]) -> None:
         draw(matrix, results / matrix.name / PICTURE, short=True)
         if any(len(short_board(one)) < len(one.ranks) for one in matrix.kinds):
             draw(matrix, results / matrix.name / WHOLE, short=False)
-        for sweep in sweeps(matrix):
+        for sweep in filter(lambda one: one.ordered, sweeps(matrix)):
             draw_sweep(sweep, matrix, results / matrix.name / sweep_picture(sweep.recipe, sweep.field))

@@ -13,6 +13,7 @@ from oodbench.measure.summary import Spread, spread
 from oodbench.records import ModelRecord
 from oodbench.report.entries import Entry
 from oodbench.report.markdown import NONE, link, mean_and_std, plainly, table
+from oodbench.report.numbers import BASELINE
 from oodbench.report.reported import MEAN, NUMBERS, Reported, known_as
 from oodbench.report.sets import joined, split
 from oodbench.report.standings import MatrixResults
@@ -34,7 +35,7 @@ IN_SET = ("train", "validation", "test")
 """The parts of the in-set, in the order that they are shown."""
 
 LEAST = 4
-"""Fewest values that make a sweep rather than a pair of variants."""
+"""Fewest values that make a sweep rather than a pair of variants; where they are words, the plain recipe is one."""
 
 PRINTED = ("bits_per_dim", "accuracy", "oce", "auroc")
 """What papers print of a sweep; of AUROC the mean over sets."""
@@ -167,12 +168,25 @@ class Sweep:
     Attributes:
         recipe: The recipe's name.
         field: What differs.
-        values: Each value, the method that stands for it and its entries, from the smallest value up.
+        values: Each value, the method that stands for it and its entries, from the smallest value up. Words follow on
+            none, which is the plain recipe.
     """
 
     recipe: str
     field: str
     values: Sequence[tuple[Any, str, Sequence[Entry]]]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the values are numbers, so that a curve can be drawn over them."""
+        return not any(isinstance(value, list) for value, _, _ in self.values)
+
+    @property
+    def title(self) -> str:
+        """What the sweep shows."""
+        if self.ordered:
+            return f"What {self.field} changes in {self.recipe}"
+        return f"What {', '.join(_said(value) for value, _, _ in self.values if value)} change"
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,23 +203,29 @@ class Point:
 
 
 def sweeps(matrix: MatrixResults) -> list[Sweep]:
-    """Return the sweeps of a matrix: recipes of one name whose parameters differ in a single field."""
+    """Return the sweeps of a matrix: recipes of one name whose parameters differ in a single field.
+
+    How they are trained does not count: it is the matrix's, and differs where the field says so.
+    """
     by_recipe: dict[str, dict[str, list[Entry]]] = {}
     for entry in matrix.entries:
         if entry.record.status == "ok":
             recipe, method = str(entry.record.recipe["name"]), entry.record.method
             by_recipe.setdefault(recipe, {}).setdefault(method, []).append(entry)
-    return [sweep for name, by_method in by_recipe.items() for sweep in _sweep(name, by_method)]
+    plain = by_recipe.get("plain", {}).get(BASELINE, [])
+    return [sweep for name, by_method in by_recipe.items() for sweep in _sweep(name, by_method, plain)]
 
 
-def _sweep(name: str, by_method: Mapping[str, list[Entry]]) -> Iterator[Sweep]:
+def _sweep(name: str, by_method: Mapping[str, list[Entry]], plain: Sequence[Entry]) -> Iterator[Sweep]:
     first = {method: entries[0].record.recipe for method, entries in by_method.items()}
-    fields = dict.fromkeys(field for recipe in first.values() for field in recipe)
+    fields = dict.fromkeys(field for recipe in first.values() for field in recipe if field != "training")
     differing = [field for field in fields if len({_text(recipe.get(field)) for recipe in first.values()}) > 1]
     if len(differing) != 1 or any(isinstance(recipe.get(differing[0]), dict) for recipe in first.values()):
-        return  # a parameter is a number or a word
+        return  # a parameter is a number, a word or several
     (field,) = differing
     standing: dict[str, tuple[Any, str, Sequence[Entry]]] = {}
+    if plain and all(isinstance(recipe.get(field), list) for recipe in first.values()):
+        standing[_text([])] = ([], BASELINE, plain)
     for method in sorted(by_method, key=len):  # of several detectors on one model, that with the plainest name
         value = first[method].get(field)
         standing.setdefault(_text(value), (value, method, by_method[method]))
@@ -218,6 +238,8 @@ def _text(value: Any) -> str:
 
 
 def _size(value: Any) -> tuple[float, str]:
+    if isinstance(value, list):
+        return float(len(value)), ", ".join(value)
     try:
         return float(value), ""  # "inf" too
     except (TypeError, ValueError):
@@ -246,7 +268,10 @@ def _point(value: Any, method: str, entries: Sequence[Entry], matrix: MatrixResu
 
 
 def sweep_table(sweep: Sweep, matrix: MatrixResults, linked: Linked) -> str:
-    """Return a row a value: bits per dimension of the test images, accuracy, OCE, its share, mean AUROC by kind."""
+    """Return a row a value: bits per dimension of the test images, accuracy, OCE, its share, mean AUROC by kind.
+
+    A column that is empty in every row is left out.
+    """
     headers = [f"`{sweep.field}`", "Method", "Bits per dimension ↓", "Accuracy ↑", "OCE ↓", SURE]
     headers += [f"{one.kind.short} AUROC ↑" for one in matrix.kinds]
     rows = []
@@ -254,8 +279,14 @@ def sweep_table(sweep: Sweep, matrix: MatrixResults, linked: Linked) -> str:
         aurocs = [mean_and_std(spread(one.auroc.get(standings.kind.name, ()))) for standings in matrix.kinds]
         own = [plainly(spread(one.bits), 2), mean_and_std(spread(one.accuracy)), plainly(spread(one.oce), 2)]
         own.append(mean_and_std(spread(one.oce_share)))
-        rows.append([str(one.value), linked(one.method), *own, *aurocs])
-    return table(headers, rows, ("Method",))
+        rows.append([_said(one.value), linked(one.method), *own, *aurocs])
+    kept = [place for place in range(len(headers)) if any(row[place] != NONE for row in rows)]
+    return table([headers[place] for place in kept], [[row[place] for place in kept] for row in rows], ("Method",))
+
+
+def _said(value: Any) -> str:
+    """Return a value for people; several words as a list, none as such."""
+    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
 
 
 def reported_sweep(sweep: Sweep, reported: Iterable[Reported]) -> str | None:

@@ -34,6 +34,9 @@ METRICS_VERSION = 4
 RESAMPLES = 200
 """Behind the interval of fpr95, and behind ranks."""
 
+BASELINE = "msp"
+"""The method that others are shown beside: the maximum softmax probability."""
+
 RANKED_BY = "fpr95"
 """The metric that orders tables, and whose ranks stand wherever there is room for one."""
 

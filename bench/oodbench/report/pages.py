@@ -272,8 +272,8 @@ def _matrix(
         parts += [folded("Error by type, mean over severities", by_type)] if by_type else []
     for sweep in sweeps(matrix):
         title = f"{sweep.field} of {sweep.recipe}"
-        parts += [f"## What {sweep.field} changes in {sweep.recipe}", sweep_table(sweep, matrix, linked)]
-        parts += site.picture(here, matrix, sweep_picture(sweep.recipe, sweep.field), title)
+        parts += [f"## {sweep.title}", sweep_table(sweep, matrix, linked)]
+        parts += site.picture(here, matrix, sweep_picture(sweep.recipe, sweep.field), title) if sweep.ordered else []
         printed = reported_sweep(sweep, reported)
         parts += ["### In the papers", printed] if printed else []
     if matrix.gaps or elsewhere:

@@ -8,7 +8,7 @@ from oodbench.errors import UnknownName
 from oodbench.measure.kinds import averaged
 from oodbench.measure.ranks import Ranked
 from oodbench.report.markdown import NONE, link, mean_and_std, table
-from oodbench.report.numbers import RANKED_BY
+from oodbench.report.numbers import BASELINE, RANKED_BY
 from oodbench.report.site import COMMAND, Pages, Site
 from oodbench.report.standings import MAY_BE_BEST, MatrixResults, Standings
 from oodbench.report.superseded import MARK
@@ -20,9 +20,6 @@ BEGIN = re.compile(rf"<!-- {COMMAND} writes what stands from here: (\S+) -->\n")
 END = "<!-- to here -->"
 
 ROWS = 8
-
-BASELINE = "msp"
-"""The row that others are held against."""
 
 
 def with_block(folder: Path, site: Site, matrices: Sequence[MatrixResults]) -> Pages:
