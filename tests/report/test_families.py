@@ -66,6 +66,15 @@ def test_where_most_may_be_the_best_the_first_stand_for_them(tmp_path: Path) -> 
     assert f"the first of the {len(marked)} ★" in short_board_said(standings)
 
 
+def test_of_many_that_may_be_the_best_all_at_the_first_place_stand_there(tmp_path: Path) -> None:
+    alike = [MANY[1], MANY[4]]
+    standings = made(tmp_path / "results", MANY, dict.fromkeys(alike, 1.01))
+    marked = [one.method for one in standings.ranked if one.may_be_best]
+    assert len(marked) > MOST_MARKED
+    assert {one.method for one in standings.ranked if one.place == 1} == set(alike) <= set(short_board(standings))
+    assert f"the 2 at place 1 of the {len(marked)} ★" in short_board_said(standings)
+
+
 def test_rows_by_family_are_all_rows_once() -> None:
     rows = ["odin", "msp", "of-a-package", "knn@a", "knn@b"]
     assert of_families(rows) == {

@@ -44,16 +44,13 @@ def of_families(rows: Sequence[str]) -> dict[str, list[str]]:
 def short_board(standings: Standings) -> list[str]:
     """Return the best row of each family, and those that may be the best of all: all rows where they are few.
 
-    Where more than `MOST_MARKED` may be the best, only the first of them stands beside the best of the families.
+    Where more than `MOST_MARKED` may be the best, those at place 1 stand beside the best of the families.
     """
     rows = list(standings.ranks)
     if len(rows) <= MOST_ROWS:
         return rows
-    marked = [one.method for one in standings.ranked if one.may_be_best]
-    if len(marked) > MOST_MARKED:
-        marked = marked[:1]
     first = {own[0] for own in of_families(rows).values()}
-    return [row for row in rows if row in {*marked, *first}]
+    return [row for row in rows if row in {*_leading(standings), *first}]
 
 
 def short_board_said(standings: Standings) -> str:
@@ -61,9 +58,18 @@ def short_board_said(standings: Standings) -> str:
     shown, rows = short_board(standings), len(standings.ranks)
     if len(shown) == rows:
         return ""
-    marked = sum(one.may_be_best for one in standings.ranked)
-    rest = f"every row marked {MAY_BE_BEST}" if marked <= MOST_MARKED else f"the first of the {marked} {MAY_BE_BEST}"
+    marked, leading = sum(one.may_be_best for one in standings.ranked), len(_leading(standings))
+    which = "the first" if leading == 1 else f"the {leading} at place 1"
+    rest = f"every row marked {MAY_BE_BEST}" if marked == leading else f"{which} of the {marked} {MAY_BE_BEST}"
     return f"Shown are {len(shown)} of {rows} rows: the best of each family, and {rest}."
+
+
+def _leading(standings: Standings) -> list[str]:
+    """Return the rows that may be the best; where these are many those at place 1; where these are many the first."""
+    marked = [one for one in standings.ranked if one.may_be_best]
+    best = [one for one in marked if one.place == 1]
+    few = next((some for some in (marked, best) if len(some) <= MOST_MARKED), best[:1])
+    return [one.method for one in few]
 
 
 def folded(summary: str, text: str) -> str:
