@@ -32,6 +32,7 @@ from oodbench.report.markdown import link, table
 from oodbench.report.members import NOTE, shares_members
 from oodbench.report.method_notes import notes, printed
 from oodbench.report.models import (
+    Sweep,
     bits_table,
     given_said,
     model_table,
@@ -271,17 +272,22 @@ def _matrix(
         parts += ["### Robustness to corruptions", said, errors]
         parts += [folded("Error by type, mean over severities", by_type)] if by_type else []
     for sweep in sweeps(matrix):
-        title = f"{sweep.field} of {sweep.recipe}"
         parts += [f"## {sweep.title}", sweep_table(sweep, matrix, linked)]
-        parts += site.picture(here, matrix, sweep_picture(sweep.recipe, sweep.field), title) if sweep.ordered else []
-        printed = reported_sweep(sweep, reported)
-        parts += ["### In the papers", printed] if printed else []
+        parts += _curves(site, matrix, sweep, reported) if sweep.ordered else []
     if matrix.gaps or elsewhere:
         parts.append("## Not measured")
     parts += [gap_table(matrix.gaps, linked)] if matrix.gaps else []
     if elsewhere:
         parts.append(f"Never run here, but on another matrix: {', '.join(map(linked, elsewhere))}.")
     return _text(parts)
+
+
+def _curves(site: Site, matrix: MatrixResults, sweep: Sweep, reported: Sequence[Reported]) -> list[str]:
+    """Return the picture of a sweep over numbers, and what papers print of it."""
+    title = f"{sweep.field} of {sweep.recipe}"
+    parts = site.picture(site.of_matrix(matrix), matrix, sweep_picture(sweep.recipe, sweep.field), title)
+    theirs = reported_sweep(sweep, reported)
+    return [*parts, "### In the papers", theirs] if theirs else list(parts)
 
 
 def _by_set(standings: Standings) -> Sequence[str]:
