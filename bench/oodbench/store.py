@@ -1,5 +1,6 @@
 """Content addresses and atomic files: what a killed run needs to resume and end with the same bytes."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -33,6 +34,15 @@ def file_sha256(path: Path) -> str:
     """Return the sha256 (hex) of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Hold a lock file, once whoever holds it has let go; the system lets go of it when a process ends."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

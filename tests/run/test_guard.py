@@ -1,7 +1,9 @@
 """Edits of code: harmless ones cost nothing, others are caught though nobody raised a version."""
 
 import logging
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from oodbench.run.execute import execute
 from oodbench.run.forecast import forecast
 from oodbench.run.guard import ACROSS_MACHINES, Made, alike, moved
 from oodbench.run.plan import plan
-from oodbench.run.registry import find
+from oodbench.run.registry import Registered, find
 from oodbench.run.tasks import guarded
 from oodbench.run.workspace import Workspace
 from oodbench.schema import CellRecord
@@ -251,6 +253,24 @@ def test_the_toy_is_tried_in_one_thread_as_in_a_run(context: Context, monkeypatc
     finally:
         torch.set_num_threads(threads)
     assert seen == [1]
+
+
+def test_seeds_that_ask_at_once_try_the_toy_once(context: Context, monkeypatch: Patch) -> None:
+    """Two trials would train one toy into one folder, each under the other's hands."""
+    tries: list[str] = []
+
+    def slowly(entry: Registered, *_: object) -> dict[str, list[float]]:
+        tries.append(entry.method.name)
+        time.sleep(0.2)
+        return {"test": [float(len(tries))]}
+
+    monkeypatch.setattr(behaviour, "method_behaviour", slowly)
+    guard = context.guard
+    assert guard is not None
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: guard.made_method(find(["msp"])[0]), range(4)))
+    assert tries == ["msp"]
+    assert [one.behaviour for one in made] == [{"test": [1.0]}] * 4
 
 
 def test_what_failed_is_tried_again_by_other_code_alone(context: Context, monkeypatch: Patch) -> None:

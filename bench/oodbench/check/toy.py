@@ -5,7 +5,6 @@ fake that belongs to the package: whatever runs on a matrix runs on it, in a sec
 trains its own network does so here too, at scale "tiny".
 """
 
-import fcntl
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +32,7 @@ from oodbench.recipes import Plain
 from oodbench.run.attack import predict, victim_of
 from oodbench.run.models import describe
 from oodbench.spaces import Images, SpaceName, Tokens
-from oodbench.store import digest
+from oodbench.store import digest, one_at_a_time
 from oodbench.training import InSet, Recipe, Training
 
 N_TRAIN = 360
@@ -140,10 +139,8 @@ def toy_model(recipe: Recipe, seed: int, space: SpaceName) -> Trained:
 
 def _once(folder: Path, recipe: Recipe, seed: int, fresh: nn.Module, trained: Callable[[], nn.Module]) -> nn.Module:
     """Return a fresh network with the trained weights that lie in a folder; they are put there now if they do not."""
-    folder.mkdir(parents=True, exist_ok=True)
     weights = folder / f"{digest(describe(recipe), seed)[:20]}.safetensors"
-    with weights.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(weights.with_suffix(".lock")):
         if not weights.exists():
             checkpoint.save(weights, trained().state_dict())
     checkpoint.restore(fresh, checkpoint.load(weights)[0], str(weights))

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from oodbench.run.sealed import seal, unsealed
 from oodbench.run.workspace import Workspace
 from oodbench.source import source_digest
 from oodbench.spaces import SpaceName
+from oodbench.store import one_at_a_time
 from oodbench.training import Recipe
 
 log = logging.getLogger(__name__)
@@ -200,18 +202,25 @@ class ToyGuard:
         """Return what is remembered of this code, or try it now."""
         root = self.workspace.cache / "toy"
         path = root / source[:20] / TOYS[self.matrix.space.name] / f"{name}.json"
-        facts = unsealed(path)
-        if facts is not None and facts["made"]["machine"] == self._machine:
-            return Made(**facts["made"])
         toys = replace(self.workspace, results=root / "results", cache=root / models[:20])
-        try:
-            with one_thread():  # as in a run: a fit of many steps amplifies the last bits
-                made = Made(source, self._machine, tried(toys))
-        except Exception as error:  # a method may be unable to stand a toy, whatever it does to real data
-            log.warning("%s cannot be tried on the toy (%s: %s)", name, type(error).__name__, error)
-            return Made(source, self._machine)
-        seal(path, (), made=asdict(made))
-        return made
+        if made := self._remembered(path):
+            return made
+        with one_at_a_time(toys.cache / ".lock"):  # two seeds at once would train one toy into one folder
+            if made := self._remembered(path):
+                return made
+            try:
+                with one_thread():  # as in a run: a fit of many steps amplifies the last bits
+                    made = Made(source, self._machine, tried(toys))
+            except Exception as error:  # a method may be unable to stand a toy, whatever it does to real data
+                log.warning("%s cannot be tried on the toy (%s: %s)", name, type(error).__name__, error)
+                return Made(source, self._machine)
+            seal(path, (), made=asdict(made))
+            return made
+
+    def _remembered(self, path: Path) -> Made | None:
+        """Return what was remembered there, if this class of machine has made it."""
+        facts = unsealed(path)
+        return Made(**facts["made"]) if facts is not None and facts["made"]["machine"] == self._machine else None
 
     def _unsized(self, recipe: Recipe) -> Recipe | None:
         return _on_toy(recipe) if recipe.given() else _unsized(self.matrix).get(recipe)
