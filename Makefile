@@ -37,7 +37,7 @@ fast: setup ## the fast suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not processes and not slow and not claims and not gpu"
 
 processes: export OMP_NUM_THREADS := 1
-processes: setup ## whole runs in processes of their own: killed, interrupted, gone on with
+processes: setup ## whole runs, and processes that are killed, interrupted, gone on with
 	$(BIN)/python -m pytest -n $(WORKERS) -m processes
 
 thousand: export OMP_NUM_THREADS := 1

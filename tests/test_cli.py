@@ -216,6 +216,7 @@ def test_the_methods_that_a_matrix_names_exist(matrix):
     assert set(matrix.methods) <= set(registry())
 
 
+@pytest.mark.processes
 def test_a_run_prints_where_everything_lies(capsys, tmp_path):
     """The whole way on real images, and again: nothing is done twice, and every byte stays."""
     words = ("run", "tiny-v1", "--methods", "msp", "energy", "--workers", 1)

@@ -107,6 +107,7 @@ class Deadly:
         return self.encoded
 
 
+@pytest.mark.processes
 def test_a_process_that_dies_is_a_sentence(folder: Path) -> None:
     images = FolderImages(Deadly((folder / "00.jpg").read_bytes()), (3, 16, 16), "crop", card="deadly")
     with pytest.raises(BadData, match=r"deadly: a process that decodes pictures died .*use fewer workers"):
@@ -124,6 +125,7 @@ def _in_a_daemon(images: FolderImages, out: Path) -> None:
     out.write_bytes(whole(images, 4, 2).tobytes())
 
 
+@pytest.mark.processes
 def test_a_daemon_decodes_by_itself(images: FolderImages, tmp_path: Path) -> None:
     child = multiprocessing.get_context("spawn").Process(
         target=_in_a_daemon, args=(images, tmp_path / "out"), daemon=True
@@ -157,6 +159,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.processes
 def test_in_a_pools_worker_beside_threads_and_without_a_warning(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     ran = subprocess.run(

@@ -126,6 +126,7 @@ def here() -> InProcess:
 # Workers take seconds to start, and each death below costs some: hence few tests with several tasks each.
 
 
+@pytest.mark.processes
 def test_a_pool_gives_what_one_process_gives(pool: Pool) -> None:
     tasks = [*(Square(n) for n in range(6)), Raise(BadData("no image")), Raise(ValueError("a bug"), "bug")]
     got = outcomes(pool, *tasks)
@@ -135,12 +136,14 @@ def test_a_pool_gives_what_one_process_gives(pool: Pool) -> None:
     assert got["square 3"] == 9
 
 
+@pytest.mark.processes
 def test_a_result_that_cannot_travel_fails_alone(pool: Pool) -> None:
     got = outcomes(pool, Square(1), Unsendable(), Square(2))
     assert "local object" in str(got.pop("unsendable"))  # pickle's complaint, in the words of any Python
     assert got == {"square 1": 1, "square 2": 4}
 
 
+@pytest.mark.processes
 def test_progress_comes_through(pool: Pool) -> None:
     for one in (here(), pool):
         watch = Watch()
@@ -149,6 +152,7 @@ def test_progress_comes_through(pool: Pool) -> None:
         assert watch.seen == [("square 5", "squaring", 1, 2)]
 
 
+@pytest.mark.processes
 def test_late_progress_of_an_ended_task_is_not_the_next_ones(pool: Pool) -> None:
     watch = Watch()
     outcomes(pool, Square(1))
@@ -157,6 +161,7 @@ def test_late_progress_of_an_ended_task_is_not_the_next_ones(pool: Pool) -> None
     assert watch.seen == [("square 5", "squaring", 1, 2)]
 
 
+@pytest.mark.processes
 def test_an_idle_worker_that_dies_is_replaced(pool: Pool) -> None:
     assert outcomes(pool, Square(1)) == {"square 1": 1}
     assert pool._pool is not None
@@ -167,12 +172,14 @@ def test_an_idle_worker_that_dies_is_replaced(pool: Pool) -> None:
     assert outcomes(pool, Square(2)) == {"square 2": 4}
 
 
+@pytest.mark.processes
 def test_a_task_that_kills_its_worker_is_the_only_one_that_fails(pool: Pool, tmp_path: Path) -> None:
     got = outcomes(pool, DieOnce(tmp_path / "mark"), Die("kill"), Square(1), Square(2))
     assert "the worker died while running it: out of memory? (2 tries)" in str(got.pop("kill"))
     assert got == {"die once": "alive", "square 1": 1, "square 2": 4}
 
 
+@pytest.mark.processes
 def test_a_worker_that_dies_while_nobody_looks_loses_nothing(pool: Pool) -> None:
     got = {}
     for done in schedule([Square(1), Die("exit", sleeps=0.2), Square(2)], pool, nobody):
