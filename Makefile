@@ -32,6 +32,7 @@ lint: setup ## ruff, mypy, import floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+unexport PYTHONDONTWRITEBYTECODE # tests start Python many times: compiled modules are kept
 fast: export OMP_NUM_THREADS := 1 # a worker a core
 fast: setup ## the fast suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not processes and not slow and not claims and not gpu"
