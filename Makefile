@@ -7,6 +7,8 @@ MATRIX ?= tiny-v1
 DEVICE ?= cpu
 # Spinning OpenMP threads cost 3-5x on a shared machine.
 export OMP_WAIT_POLICY := PASSIVE
+# Tests start Python many times: compiled modules are kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
@@ -32,7 +34,6 @@ lint: setup ## ruff, mypy, import floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unexport PYTHONDONTWRITEBYTECODE # tests start Python many times: compiled modules are kept
 fast: export OMP_NUM_THREADS := 1 # a worker a core
 fast: setup ## the fast suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not processes and not slow and not claims and not gpu"

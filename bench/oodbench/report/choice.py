@@ -24,7 +24,6 @@ FEWEST = 15
 NAMED = 5
 """Methods that a cell names."""
 
-
 SITUATIONS: Mapping[str, Callable[[Line], bool]] = {
     "Logits": lambda line: _judges(line) and frozenset(line.reads) <= {"logits"},
     "+ features, last layer, training inputs": lambda line: _judges(line) and frozenset(line.reads) <= STORED,

@@ -49,8 +49,8 @@ def short_board(standings: Standings) -> list[str]:
     rows = list(standings.ranks)
     if len(rows) <= MOST_ROWS:
         return rows
-    first = {own[0] for own in of_families(rows).values()}
-    return [row for row in rows if row in {*_leading(standings), *first}]
+    shown = {*_leading(standings), *(own[0] for own in of_families(rows).values())}
+    return [row for row in rows if row in shown]
 
 
 def short_board_said(standings: Standings) -> str:
