@@ -1,4 +1,4 @@
-# Everything that a person or CI does here. `make demo` and `make test` need nothing but python3 (3.11 to 3.13).
+# Everything that a person or CI does here. `make demo` and `make test` need nothing but python3 (3.11.4 to 3.13).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
