@@ -272,8 +272,9 @@ def test_what_an_adaptive_attack_depends_on() -> None:
         ({"name": "pgd-8@score-1", "of": "pgd-9"}, "unknown attack 'pgd-9'"),
         ({"name": "bim-8@score-1", "of": "pgd-8"}, "expected 'pgd-8', an @ and what the attacker knows"),
         ({"name": "pgd-8@known", "of": "pgd-8"}, "other than @known, @uint8"),
-        ({"name": "fab-8@score-1", "of": "fab-8"}, "fab-8 is a fab, which climbs no score"),
-        ({"name": "deepfool@score-1", "of": "deepfool"}, "deepfool is a deepfool, which climbs no score"),
+        ({"name": "fab-8@score-1", "of": "fab-8"}, "fab-8 is a fab, which keeps nothing by a score"),
+        ({"name": "deepfool@score-1", "of": "deepfool"}, "deepfool is a deepfool, which keeps nothing by a score"),
+        ({"name": "bim-8@score-1", "of": "bim-8"}, "bim-8 is a bim, which keeps nothing by a score"),
         ({"name": "pgd-8-transferred@score-1", "of": "pgd-8-transferred"}, "is crafted on another classifier"),
     ],
 )

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from oodbench.data.images import ArrayImages
 from oodbench.data.matrix import find_matrix
 from oodbench.diagnostics.triplets import _ranked, analyse, with_noise
-from oodbench.errors import BadSetting
+from oodbench.errors import BadData, BadSetting
 from oodbench.measure.triplets import Triplets
 from oodbench.run.workspace import Workspace
 
@@ -17,12 +17,31 @@ GREY = ArrayImages(np.full((6, 1, 20, 20), 0.5, np.float32))
 PLACES = np.array([3, 9, 4, 100, 7, 8], np.int32)
 
 
-def test_noise_has_its_size_and_is_an_image_s_own() -> None:
-    noisy = with_noise(GREY, PLACES, 0.05, 0).pixels
-    assert np.std(noisy - GREY.pixels) == pytest.approx(0.05, rel=0.05)
-    np.testing.assert_array_equal(with_noise(GREY.take(np.array([1])), PLACES[1:2], 0.05, 0).pixels[0], noisy[1])
-    assert not np.array_equal(with_noise(GREY, PLACES, 0.05, 1).pixels, noisy)
-    assert len(np.unique(noisy.reshape(6, -1), axis=0)) == 6
+def test_noise_is_an_image_s_own() -> None:
+    noisy, sigma = with_noise(GREY, PLACES, 1.0, 0)
+    assert sigma == pytest.approx(1 / 20, rel=0.05)
+    alone, _ = with_noise(GREY.take(np.array([1])), PLACES[1:2], 1.0, 0)
+    np.testing.assert_allclose((alone.pixels[0] - 0.5) / (noisy.pixels[1] - 0.5), 1, rtol=0.05)
+    assert not np.array_equal(with_noise(GREY, PLACES, 1.0, 1)[0].pixels, noisy.pixels)
+    assert len(np.unique(noisy.pixels.reshape(6, -1), axis=0)) == 6
+
+
+@pytest.mark.parametrize("grey", [0.0, 0.02, 0.5, 1.0])
+@pytest.mark.parametrize("length", [0.5, 2.0, 8.0])
+def test_noise_is_as_long_as_the_attack_once_it_is_cut(grey: float, length: float) -> None:
+    """On black a half of it is cut off: before, noise of 2 was 1.49 long on MNIST's digits."""
+    images = ArrayImages(np.full((6, 1, 20, 20), grey, np.float32))
+    noisy, _ = with_noise(images, PLACES, length, 0)
+    lengths = np.sqrt(((noisy.pixels - images.pixels).astype(float) ** 2).sum(axis=(1, 2, 3)))
+    assert lengths.mean() == pytest.approx(length, rel=1e-4)
+    assert noisy.pixels.min() >= 0
+    assert noisy.pixels.max() <= 1
+
+
+def test_no_noise_is_longer_than_the_box_is_wide() -> None:
+    with pytest.raises(BadData, match="no change of 25 in l2 fits into"):
+        with_noise(GREY, PLACES, 25.0, 0)
+    np.testing.assert_array_equal(with_noise(GREY, PLACES, 0.0, 0)[0].pixels, GREY.pixels)
 
 
 def test_clean_and_noisy_versions_are_good() -> None:

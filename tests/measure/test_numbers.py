@@ -105,6 +105,15 @@ def test_mce_needs_the_same_corruptions():
         rel_mce({"fog": [0.3]}, 0.1, {"fog": [0.2]}, 0.2)
 
 
+def test_a_baseline_that_gains_by_a_corruption_is_none() -> None:
+    """Divided by its fall, 30 points more of errors made -20 of 100; a rise of no image at all, -3e15."""
+    with pytest.raises(BadData, match="does not rise under jpeg"):
+        rel_mce({"fog": [0.3], "jpeg": [0.4]}, 0.1, {"fog": [0.5], "jpeg": [0.1]}, 0.2)
+    with pytest.raises(BadData, match="does not rise under jpeg"):
+        rel_mce({"jpeg": [4 / 60] * 5}, 3 / 60, {"jpeg": [1 / 60, 1 / 60, 3 / 60, 5 / 60, 5 / 60]}, 3 / 60)
+    assert rel_mce({"jpeg": [0.4]}, 0.1, {"jpeg": [0.5]}, 0.2) == pytest.approx(1)
+
+
 def test_delta_entropy_is_in_nats():
     sure, blind = np.array([[1e3, 0.0, 0.0, 0.0]]), np.zeros((2, 4))
     assert delta_entropy(sure, blind) == pytest.approx(log(4))

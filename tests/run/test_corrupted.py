@@ -17,7 +17,7 @@ from oodbench.data.matrix import Corrupted, Matrix, find_matrix
 from oodbench.errors import BadData, BadRecord
 from oodbench.measure.cells import Cell
 from oodbench.measure.corruption import delta_entropy
-from oodbench.measure.kinds import KINDS
+from oodbench.measure.kinds import KINDS, dealt
 from oodbench.measure.resamples import drawn_mean
 from oodbench.recipes import Plain
 from oodbench.records import (
@@ -93,9 +93,10 @@ def test_fifteen_stands_for_the_fifteen():
     ("corruptions", "message"),
     [
         ([{"types": ["fogg"], "n": 10}], "did you mean 'fog'"),
+        ([{"types": ["fog"], "n": 9}, {"types": ["snow"], "n": 8}], "n is 8, 9, expected one n"),
         ([{"types": ["fog"], "n": 91}], "n is 91, expected at most n_test = 90"),
         ([{"types": ["fog"], "severities": [6], "n": 9}], "less than or equal to 5"),
-        ([{"types": ["fog"], "n": 9}, {"types": ["fog"], "severities": [2], "n": 8}], "names something twice"),
+        ([{"types": ["fog"], "n": 9}, {"types": ["fog"], "severities": [2], "n": 9}], "names something twice"),
         ([{"types": ["saturate"], "n": 9}], "changes colours, and grey pictures have none"),
         ([{"types": [], "n": 9}], "at least 1 item"),
     ],
@@ -250,12 +251,39 @@ def test_full_spectrum_counts_shifted_images_as_good(ran, monkeypatch):
     scores = read_scores(record_paths(ran.workspace.results, ran.matrix.name, "msp", 0).scores)
     n_good, n_bad = spectrum.sizes["msp", 0]["toy-noise"]
     assert (n_good, n_bad) == (90 + 60 + 40, 60)
-    corrupted = [scores.corruption[name].scores[k::5] for k, name in enumerate(sorted(SETS))]
-    good = np.concatenate([scores.test, scores.ood["hflip"], *corrupted]).astype(float)
+    corrupted = naively_dealt({name: one.scores for name, one in sorted(scores.corruption.items())})
+    good = np.concatenate([scores.test, scores.ood["hflip"], corrupted]).astype(float)
     bad = scores.ood["toy-noise"].astype(float)
     auroc = (good[:, None] > bad).mean() + (good[:, None] == bad).mean() / 2
     assert spectrum.values["auroc", "msp", 0]["toy-noise"] == pytest.approx(auroc)
     assert found["ood"].sizes["msp", 0]["toy-noise"] == (90, 60)
+
+
+def naively_dealt(sets):
+    types = sorted({name.rpartition("-")[0] for name in sets})
+    chosen = []
+    for i in range(len(next(iter(sets.values())))):
+        t = i % len(types)
+        of_type = [name for name in sets if name.rpartition("-")[0] == types[t]]
+        chosen.append(sets[of_type[(i // len(types) + t) % len(of_type)]][i])
+    return np.array(chosen)
+
+
+@pytest.mark.parametrize("n", [60, 75, 150, 300])
+def test_however_few_images_every_type_and_severity_is_among_them(n):
+    """Of 60 images 75 sets gave none from the 61st set on: no shot noise, no snow, no zoom blur."""
+    sets = {f"{name}-{s}": np.full(n, 10 * t + s) for t, name in enumerate(sorted(FIFTEEN)) for s in range(1, 6)}
+    found = np.concatenate(dealt(sets))
+    assert sorted(found) == sorted(naively_dealt(sets))
+    assert len(found) == n
+    types, severities = (np.unique(part, return_counts=True) for part in (found // 10, found % 10))
+    assert types[1].tolist() == [n // 15] * 15
+    assert severities[1].tolist() == [n // 5] * 5
+
+
+def test_each_image_is_dealt_once():
+    sets = {f"{name}-{s}": np.arange(40) for name in ("contrast", "fog", "gaussian-noise") for s in (1, 5)}
+    assert sorted(np.concatenate(dealt(sets))) == list(range(40))
 
 
 def test_full_spectrum_needs_every_shifted_set():

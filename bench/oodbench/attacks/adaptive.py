@@ -3,7 +3,7 @@
 Carlini & Wagner, "Adversarial examples are not easily detected: bypassing ten detection methods", 2017; Tramèr et al.,
 "On adaptive attacks to adversarial example defenses", 2020. Whatever an attack climbs or makes small has a term more:
 
-    climb  loss(z(x'), y) + λ s'(x')                      FGSM, BIM, MI-FGSM, PGD, APGD, Square
+    climb  loss(z(x'), y) + λ s'(x')                      PGD, APGD, Square
     min    || x' - x ||_2^2 + c max(0, κ - m(x')) + d L_detect(x')            Carlini-Wagner
 
 Scores of detectors have any unit: a log density in nats, a distance, a logit. So that one λ or d means the same for
@@ -13,8 +13,10 @@ all of them, a score is standardised by its mean and standard deviation over cle
 
 With λ = 1 a standard deviation of the score among clean images is worth one nat of cross-entropy. The term λ s'(x')
 counts where the model is fooled (`Victim.climb`), and of the points on the way that fool it the one with the highest s'
-is kept. Where it is not fooled yet the score would lead back to the right class: on ResNet-20 and CIFAR-10, with MSP or
-the energy as the detector, λ = 1 on the whole way let PGD fool 8 to 16 % of the images that it fools all of without.
+is kept (of Carlini and Wagner's, the one of the least || x' - x ||_2^2 + d L_detect). FGSM has no such way, and BIM and
+MI-FGSM keep their last step, whatever was on it: they know no detector. Where the model is not fooled yet the score
+would lead back to the right class: on ResNet-20 and CIFAR-10, with MSP or the energy as the detector, λ = 1 on the
+whole way let PGD fool 8 to 16 % of the images that it fools all of without.
 
 What is added is one of two (`DETECTIONS`). "score" is s' itself: the attacker wants to look as trustworthy as can be.
 "typicality" is -L_detect of a two-sided test, after Mackowiak et al., "Generative classifiers as a basis for

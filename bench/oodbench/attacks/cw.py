@@ -10,7 +10,9 @@ by Adam, for each image with a c of its own: c is multiplied by 10 until the att
 succeeds where m >= κ; of all points that do, the one nearest to x is the attack, and an image of which none does
 stays as it was. With κ = ∞ there is no hinge: -m itself is made small, and an attack succeeds where the aim is
 reached (t, or not y, is the predicted class). An attacker who knows a detector adds weight * (-s(x')) (their equation
-12, CWD, has d * L_detect), whatever c is.
+12, CWD, has d * L_detect), whatever c is; of the points that succeed the attack is then the one of the least
+|| x' - x ||_2^2 + d * L_detect: the nearest are those where the descent had just crossed the boundary, and had not
+yet come to where the detector is fooled, too.
 
 As in the authors' code a search starts at w = arctanh of the image, shrunk by 1 - 1e-6 (so that a value of 0 or 1 has
 a w), Adam has β = 0.9, 0.999, and, with ten searches or more, the last c is the least known to succeed. Their search
@@ -50,8 +52,8 @@ def cw(
     searches: int,
     c: float,
 ) -> Float[Tensor, "n c h w"]:
-    """Return the nearest points that succeed; an image without one stays as it was."""
-    best = Nearest(x.clone(), torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device))
+    """Return the cheapest points that succeed; an image without one stays as it was."""
+    best = Cheapest(x.clone(), torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device))
     low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     high = torch.full_like(low, torch.inf)
     weight = torch.full_like(low, c)
@@ -67,20 +69,23 @@ def cw(
 
 @final
 @dataclass(frozen=True, eq=False)
-class Nearest:
-    """The nearest successes so far [n c h w], and their squared distances [n], infinite where there is none."""
+class Cheapest:
+    """The cheapest successes so far [n c h w], and their costs [n], infinite where there is none.
+
+    A cost is the squared distance, and what a detector says against the image where the attacker knows one.
+    """
 
     x: Tensor
-    distance: Tensor
+    cost: Tensor
 
-    def offer(self, rows: Tensor, x: Tensor, distance: Tensor, succeeds: Tensor) -> None:
-        """Take those of the images at `rows` [k] that succeed nearer than what is kept."""
-        nearer = succeeds & (distance < self.distance[rows])
-        self.x[rows[nearer]], self.distance[rows[nearer]] = x[nearer], distance[nearer]
+    def offer(self, rows: Tensor, x: Tensor, cost: Tensor, succeeds: Tensor) -> None:
+        """Take those of the images at `rows` [k] that succeed at less than what is kept."""
+        cheaper = succeeds & (cost < self.cost[rows])
+        self.x[rows[cheaper]], self.cost[rows[cheaper]] = x[cheaper], cost[cheaper]
 
 
 def _search(
-    x: Tensor, aim: Aim, victim: Victim, c: Tensor, kappa: float, steps: int, lr: float, best: Nearest
+    x: Tensor, aim: Aim, victim: Victim, c: Tensor, kappa: float, steps: int, lr: float, best: Cheapest
 ) -> Tensor:
     """Descend once with c [n]; offer what succeeds to the best, and return which images did."""
     found = torch.zeros(len(x), dtype=torch.bool, device=x.device)
@@ -97,11 +102,12 @@ def _search(
             z = victim.logits(moved)
             m = margin(z, aim[rows]).double()
             hinge = -m if math.isinf(kappa) else (kappa - m).clamp(min=0)
-            loss = distance + c[rows] * hinge - victim.bonus(moved)
+            cost = distance - victim.bonus(moved)
+            loss = cost + c[rows] * hinge
             (slope,) = torch.autograd.grad(loss.sum(), free)
         slope = defined(slope)
         succeeds = aim[rows].reached(z) & (math.isinf(kappa) | (m.detach() >= kappa))
-        best.offer(rows, moved.detach(), distance.detach(), succeeds)
+        best.offer(rows, moved.detach(), cost.detach(), succeeds)
         found[rows] |= succeeds
         first = 0.9 * first + 0.1 * slope
         second = 0.999 * second + 0.001 * slope.square()

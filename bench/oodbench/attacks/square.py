@@ -65,7 +65,7 @@ def side_of(p_init: float, step: int, steps: int, height: int, width: int) -> in
 
 
 def _offer(best: Best, rows: Tensor, x: Tensor, aim: Aim, victim: Victim) -> None:
-    value, z = victim.value(margin, x, aim[rows])
+    value, z = victim.rank(margin, x, aim[rows])
     best.offer(rows, x, value, aim[rows].reached(z))
 
 

@@ -1,5 +1,6 @@
 """All corruptions by name, and the one way to apply them; scipy is loaded when one is applied, not to name them."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from oodbench.errors import BadData, UnknownName
 FIFTEEN = tuple(one.name for one in (*NOISE, *BLUR, *WEATHER, *DIGITAL))
 """The names of the types that mCE is over, in the paper's order."""
 
+PUBLISHED_FIFTEEN = tuple(name.removeprefix("drawn-") for name in FIFTEEN)
+"""Their names in the authors' files, whose frost is of photographs."""
+
 CORRUPTIONS: dict[str, Corruption] = {one.name: one for one in (*NOISE, *BLUR, *WEATHER, *DIGITAL, *EXTRA)}
 """All types by name."""
 
@@ -24,6 +28,17 @@ SEVERITIES = (1, 2, 3, 4, 5)
 
 AT_ONCE = 1 << 22
 """Values at most that are held in float64 at a time."""
+
+
+def of_the_fifteen(types: Collection[str]) -> list[str]:
+    """Return those of some types that mCE is over; a frost of photographs counts, and a drawn one in its place.
+
+    Example:
+        >>> of_the_fifteen(["drawn-frost", "spatter"]), of_the_fifteen(["drawn-frost", "frost"])
+        (['drawn-frost'], ['frost'])
+    """
+    fifteen = PUBLISHED_FIFTEEN if set(types) & set(PUBLISHED_FIFTEEN) - set(FIFTEEN) else FIFTEEN
+    return [name for name in fifteen if name in types]
 
 
 def find_corruption(name: str) -> Corruption:

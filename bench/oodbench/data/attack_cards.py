@@ -57,7 +57,9 @@ class Attack(Fixed):
     may_aim: ClassVar[bool] = False
     """Whether it can lead to a class."""
     may_know: ClassVar[bool] = True
-    """Whether its function climbs a detector's score, too, where it is given one."""
+    """Whether its function keeps the best it finds by a detector's score, too, where it is given one."""
+    knowing_version: ClassVar[int] = 1
+    """Of what its function does with a detector's score; whoever makes other images of an adaptive card raises it."""
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
@@ -100,6 +102,7 @@ class Fgsm(Attack):
 
     at_once: ClassVar[int] = 256
     choices: ClassVar[frozenset[str]] = frozenset({"eps"})
+    may_know: ClassVar[bool] = False
 
 
 class Bim(Attack):
@@ -113,6 +116,7 @@ class Bim(Attack):
 
     at_once: ClassVar[int] = 256
     choices: ClassVar[frozenset[str]] = frozenset({"eps"})
+    may_know: ClassVar[bool] = False
 
 
 class Mim(Attack):
@@ -125,6 +129,7 @@ class Mim(Attack):
     mu: Annotated[float, Field(ge=0)]
 
     choices: ClassVar[frozenset[str]] = frozenset({"eps"})
+    may_know: ClassVar[bool] = False
 
 
 class Pgd(Attack):
@@ -188,6 +193,7 @@ class Cw(Attack):
     c: Length
 
     may_aim: ClassVar[bool] = True
+    knowing_version: ClassVar[int] = 2
 
 
 class Fab(Attack):
@@ -259,7 +265,10 @@ class AdaptiveAttack(Fixed):
     def content(self) -> dict[str, Any]:
         """Return what numbers depend on."""
         said = self.model_dump(mode="json", exclude={*PROSE, "of"})
-        return said | {"of": self.attack.content()} | ({"version": self.version} if self.version > 1 else {})
+        versions = {"version": self.version, "knowing": self.attack.knowing_version}
+        return (
+            said | {"of": self.attack.content()} | {what: version for what, version in versions.items() if version > 1}
+        )
 
 
 class Attacks(Fixed):
@@ -297,7 +306,11 @@ def _faults(cards: Sequence[AdaptiveAttack]) -> Iterator[str]:
         elif card.name.partition("@")[0] != card.of or card.name.endswith(TWINS):
             yield f"{card.name}: expected {card.of!r}, an @ and what the attacker knows, other than {', '.join(TWINS)}"
         elif not known.may_know or known.crafted_on != "itself":
-            why = "is crafted on another classifier" if known.may_know else f"is a {known.kind}, which climbs no score"
+            why = (
+                "is crafted on another classifier"
+                if known.may_know
+                else f"is a {known.kind}, which keeps nothing by a score"
+            )
             yield f"{card.name}: {card.of} {why}; adapt another attack"
 
 

@@ -7,9 +7,16 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from oodbench.corruptions.registry import CORRUPTIONS, FIFTEEN, SEVERITIES, find_corruption, why_not
+from oodbench.corruptions.registry import (
+    CORRUPTIONS,
+    FIFTEEN,
+    PUBLISHED_FIFTEEN,
+    SEVERITIES,
+    find_corruption,
+    why_not,
+)
 from oodbench.data.attack_cards import load_adaptive, load_attacks
 from oodbench.data.cards import IN_SET, Count, Name, Shape, Text, card_sha256, find_card
 from oodbench.data.fixed import Fixed, cards_folder, read_toml, toml_files
@@ -85,12 +92,13 @@ class Corrupted(Fixed):
     seed: Seed = 0
     card: Name | None = None
 
-    @field_validator("types", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _each_named(cls, types: Any) -> Any:
-        if not isinstance(types, list | tuple):
-            return types
-        return tuple(name for one in types for name in (FIFTEEN if one == ALL_FIFTEEN else (one,)))
+    def _each_named(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(types := given.get("types"), list | tuple):
+            return given
+        fifteen = PUBLISHED_FIFTEEN if given.get("card") else FIFTEEN
+        return given | {"types": tuple(name for one in types for name in (fifteen if one == ALL_FIFTEEN else (one,)))}
 
 
 class CorruptedSet(NamedTuple):
@@ -440,6 +448,8 @@ def _known_corruptions(matrix: Matrix) -> Iterator[str]:
     for corrupted in matrix.corrupted:
         if corrupted.card and corrupted.name not in (known := _card(corrupted.card, "corruptions").splits):
             yield f"corruptions: {UnknownName(f'split of {corrupted.card}', corrupted.name, known)}"
+    if len(sizes := {one.n for one in matrix.corruptions}) > 1:
+        yield f"corruptions: n is {', '.join(map(str, sorted(sizes)))}, expected one n: all are of the same images"
     for one in matrix.corruptions:
         if one.n > matrix.n_test:
             yield f"corruptions: n is {one.n}, expected at most n_test = {matrix.n_test}"

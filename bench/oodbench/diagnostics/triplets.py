@@ -3,9 +3,8 @@
 The images that count, and which of their versions are good, are those of `oodbench.measure.triplets`; the attacks are
 the matrix's, on the classifier that the method's row is judged on. The noise has the size of the attack, as Ma et al.,
 "Characterizing adversarial subspaces using local intrinsic dimensionality", 2018, choose it, where Lee's code has a
-number for each network and data set:
-
-    x' = clip(x + sigma n, 0, 1),   sigma = mean |x_attacked - x|_2 / sqrt(dim x),   over the attacked that fooled
+number for each network and data set: the mean |x_noisy - x|_2 of all of them is the mean |x_attacked - x|_2 of those
+that fooled (`oodbench.attacks.noise`).
 
 The detector is fitted and tuned as everywhere, and on no attack that is tested: the tenth of the triplets that Lee
 tunes on is left out and has no part in the numbers. Beside each stands the AUROC of clean images alone against the
@@ -15,7 +14,6 @@ same attacked ones: the gap is what a detector owes to flagging any change.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import prod, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from oodbench.attacks.noise import noise
+from oodbench.attacks.noise import noise_as_long
 from oodbench.attacks.victim import Draws
 from oodbench.contract import LOGITS
 from oodbench.data.images import ArrayImages
@@ -104,12 +102,17 @@ class Judge:
         attempt, test = self.evaluated.attacks[attack], self.evaluated.exam.test
         index = attempt.index[:n]
         assert test.labels is not None
-        sigma = (attempt.l2 or 0.0) / sqrt(prod(test.shape))
-        noisy = with_noise(test.take(index), index, sigma, self.job.seed)
+        noisy, sigma = with_noise(test.take(index), index, attempt.l2 or 0.0, self.job.seed)
         fooled = attempt.fooled[:n]
         # what was attacked is right as it was
         kept = triplets(np.ones_like(fooled), self._classes(noisy) == test.labels[index], ~fooled)
-        told = {"sigma": sigma, "n": len(index), "fooled": int(fooled.sum()), "n_test": len(kept.test)}
+        told = {
+            "l2": attempt.l2 or 0.0,
+            "sigma": sigma,
+            "n": len(index),
+            "fooled": int(fooled.sum()),
+            "n_test": len(kept.test),
+        }
         if not len(kept.test):
             return told | dict.fromkeys(("auroc", "low", "high", "fpr95", "auroc_clean"))
         scores = self.evaluated.outcome.scores
@@ -139,26 +142,38 @@ def _ranked(kept: Triplets, clean: Floats, noisy: Floats, attacked: Floats) -> d
     return {"auroc": metrics["auroc"], "low": low, "high": high, "fpr95": metrics["fpr95"], "auroc_clean": alone}
 
 
-def with_noise(images: Inputs, rows: npt.NDArray[np.int32], sigma: float, seed: int) -> ArrayImages:
-    """Return noisy images; the noise of each depends on the seed and on its place in the data set.
+def with_noise(images: Inputs, rows: npt.NDArray[np.int32], length: float, seed: int) -> tuple[ArrayImages, float]:
+    """Return noisy images, and sigma; what is drawn for each depends on the seed and on its place in the data set.
 
     Args:
         images: [n c h w] in [0, 1].
         rows: Their places [n].
-        sigma: In units of [0, 1].
+        length: Of the change in l2, mean over the images.
         seed: Of the noise.
+
+    Raises:
+        BadData: No noise in [0, 1] is as long.
     """
     x = torch.from_numpy(images.batch(np.arange(len(images))))
-    return ArrayImages(noise(x, Draws(seed, tuple(rows.tolist())), sigma).numpy())
+    noisy, sigma = noise_as_long(x, Draws(seed, tuple(rows.tolist())), length)
+    return ArrayImages(noisy.numpy()), sigma
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Page:
     """Return how each attack's triplets are ranked, in percent."""
     cells = [
-        [row["attack"], f"{row['sigma']:.4f}", row["n"], row["fooled"], row["n_test"], *map(_percent, _ranks(row))]
+        [
+            row["attack"],
+            f"{row['l2']:.3f}",
+            f"{row['sigma']:.4f}",
+            row["n"],
+            row["fooled"],
+            row["n_test"],
+            *map(_percent, _ranks(row)),
+        ]
         for row in rows
     ]
-    headers = ["attack", "sigma", "attacked", "fooled", "tested", "AUROC", "FPR95", "AUROC, clean alone"]
+    headers = ["attack", "l2", "sigma", "attacked", "fooled", "tested", "AUROC", "FPR95", "AUROC, clean alone"]
     return Page(Table(headers, cells, ["left", *["right"] * (len(headers) - 1)]))
 
 

@@ -248,11 +248,13 @@ def _softmax(logits: NDArray[Any]) -> Floats:
 def _neighbours(confidence: Floats, correct: Bools, size: int = 100) -> tuple[Floats, Floats]:
     """Return each bin's share of the inputs and its accuracy - mean confidence.
 
-    Bins hold `size` consecutive inputs in order of confidence (equal ones in order of appearance); what is left over
-    joins the last.
+    Bins hold `size` consecutive inputs in order of confidence; what is left over joins the last. Inputs of one
+    confidence are right as often as their mean, wherever a bin ends among them, so that their order has no part.
     """
+    _, tied = np.unique(confidence, return_inverse=True)
+    accuracy = (np.bincount(tied, correct) / np.bincount(tied))[tied]
     order = np.argsort(confidence, kind="stable")
     starts = np.arange(max(1, len(order) // size)) * size
-    gaps = np.add.reduceat((correct - confidence)[order], starts)
+    gaps = np.add.reduceat((accuracy - confidence)[order], starts)
     sizes = np.diff(starts, append=len(order))
     return sizes / len(order), gaps / sizes

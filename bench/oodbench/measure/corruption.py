@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from oodbench.errors import BadData
 
+ROUNDING = 1e-9
+"""A sum of error rates that is no more than this is zero: rates are fractions of far fewer inputs."""
+
 Errors = Mapping[str, Sequence[float]]
 """Error rate at each severity, by type of corruption."""
 
@@ -30,7 +33,8 @@ def rel_mce(errors: Errors, clean: float, baseline: Errors, baseline_clean: floa
     """Return the mean over types of sum_s (E - E_clean) / sum_s (E_baseline - E_baseline_clean).
 
     Raises:
-        BadData: As `mce`, or corruption costs the baseline nothing.
+        BadData: As `mce`, or there is a type that costs the baseline nothing, or from which it even gains: divided by
+            a fall, more errors would be a better number.
 
     Example:
         >>> rel_mce({"fog": [0.25, 0.375]}, 0.125, baseline={"fog": [0.5, 0.5]}, baseline_clean=0.25)
@@ -41,7 +45,7 @@ def rel_mce(errors: Errors, clean: float, baseline: Errors, baseline_clean: floa
             f"got errors for {sorted(errors)}, a baseline for {sorted(baseline)}, expected the same severities"
         )
     rises = {kind: sum(e - baseline_clean for e in baseline[kind]) for kind in errors}
-    if flat := sorted(kind for kind, rise in rises.items() if rise == 0):
+    if flat := sorted(kind for kind, rise in rises.items() if rise <= ROUNDING):
         raise BadData(f"the baseline's error does not rise under {', '.join(flat)}: nothing to divide by")
     return float(np.mean([sum(e - clean for e in errors[kind]) / rises[kind] for kind in errors]))
 

@@ -192,18 +192,42 @@ def shifted_sets(matrix: Matrix | None) -> frozenset[str]:
 def _full_spectrum(scores: Scores, outcomes: Outcomes | None, shifted: Collection[str]) -> Iterator[Groups]:
     """Yield nothing where there are no shifted images, or a set of them lacks: the good inputs would be others.
 
-    Of the K corrupted sets, which are of the same n images, the k-th gives every K-th image, from the k-th on: n
-    corrupted images, each once, and of every set as many.
+    The corrupted sets are of the same n images, and each of these counts once: `dealt`.
     """
-    corrupted = [one for name, one in sorted(scores.corruption.items()) if name in shifted]
+    corrupted = {
+        name: one.scores.astype(np.float64) for name, one in sorted(scores.corruption.items()) if name in shifted
+    }
     covariate = [bad for name, bad in sorted(scores.ood.items()) if name in shifted]
     if not shifted or len(corrupted) + len(covariate) < len(shifted):
         return
-    some = [one.scores[place :: len(corrupted)] for place, one in enumerate(corrupted)]
-    good = np.concatenate([scores.test, *covariate, *some]).astype(np.float64)
+    good = np.concatenate([scores.test, *covariate, *dealt(corrupted)]).astype(np.float64)
     for name, bad in sorted(scores.ood.items()):
         if name not in shifted:
             yield Groups(name, good, bad.astype(np.float64))
+
+
+def dealt(corrupted: Mapping[str, Floats]) -> list[Floats]:
+    """Return of each of n images one corrupted version: types in turn, and of each type its severities in turn.
+
+    Image i has type t = i mod T, and of its S severities that at place (i div T + t) mod S: of every type as many
+    images, and of every severity, however few they are beside the T S sets.
+
+    Args:
+        corrupted: Scores [n] by set, named type-severity.
+
+    Example:
+        >>> [part.tolist() for part in dealt({"fog-1": np.arange(4.0), "fog-2": 10 + np.arange(4.0)})]
+        [[0.0, 2.0], [11.0, 13.0]]
+    """
+    types: dict[str, list[Floats]] = {}
+    for name, scores in corrupted.items():
+        types.setdefault(name.rpartition("-")[0], []).append(scores)
+    several = len(types)
+    return [
+        scores[t + several * ((s - t) % len(severities)) :: several * len(severities)]
+        for t, severities in enumerate(types.values())
+        for s, scores in enumerate(severities)
+    ]
 
 
 def _full_spectrum_of(matrix: Matrix) -> tuple[Column, ...]:
@@ -321,7 +345,7 @@ KINDS: dict[str, Kind] = {
             "Full-spectrum OOD inputs",
             "Full spectrum",
             "in-set test images, those of the in-set's classes under a shift (the group covariate), and corrupted "
-            "ones: each corrupted image once, over all types and severities",
+            "ones: one version of each image that is corrupted, types and severities in turn",
             "inputs of other sets",
             _full_spectrum,
             _full_spectrum_of,

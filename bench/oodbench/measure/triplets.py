@@ -15,7 +15,7 @@ version).
 The authors' noise is normal with a size for each network, data set and attack, in units of standardised pixels, cut
 to the range of all channels together. On CIFAR-10, for FGSM, BIM, DeepFool and CW, it is 0.0625, 0.065, 0.0625 and
 0.025 for ResNet-34, and 0.0525, 0.0525, 0.026 and 0.015 for DenseNet-100. `oodbench.attacks.noise` adds it in pixels,
-cut to [0, 1].
+cut to [0, 1], and as long as the attack.
 """
 
 from dataclasses import dataclass

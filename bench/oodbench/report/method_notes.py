@@ -15,12 +15,12 @@ PRINTED = "## In papers and on boards"
 ANCHOR = "in-papers-and-on-boards"
 
 
-def notes(method: str, matrix: str) -> list[str]:
+def notes(method: str, matrix: str | None) -> list[str]:
     """Return family, documentation, and how it is called; nothing of a method that is not in this repository.
 
     Args:
         method: Its name.
-        matrix: One that has it.
+        matrix: One that it has scores on, if there is any.
     """
     line = next((line for line in listed.rows() if line.name == method), None)
     if line is None:
@@ -70,9 +70,14 @@ def _documentation(module: str) -> tuple[list[str], Sequence[str]]:
     return [part for part in paragraphs if part not in fails], fails
 
 
-def _call(line: listed.Line, matrix: str) -> str:
+def _call(line: listed.Line, matrix: str | None) -> str:
+    if not line.judges_mine and matrix is None:
+        return (
+            f"It trains a network of its own, and has not been run here: `oodbench plan MATRIX --methods {line.name}`."
+        )
     if not line.judges_mine:
-        return f"```console\n$ oodbench run {matrix} --methods {line.name}\n```"
+        run = f"oodbench run {matrix} --methods {line.name} --results my/results"
+        return f"It trains a network of its own.\n\n```console\n$ {run}\n```"
     sets = ['train="train/"', 'test="test/"', 'failures={"far": "far/"}', *(f'{need}="{need}/"' for need in line.needs)]
     given = "".join(f"    {one},\n" for one in ("model", *sets, f'methods=["{line.name}"]'))
     return (

@@ -125,8 +125,8 @@ SCALES = {
 
 
 GIVEN = (
-    "**Given classifiers**: public networks, loaded as they were published. None is trained here; in-set images may be "
-    "among those that they were trained on (docs/given-models.md says which)."
+    "**Given classifiers**: public networks, loaded as they were published. None is trained here; in-set inputs may be "
+    'among those that they were trained on: "What tuning sees" in docs/given-models.md.'
 )
 
 
@@ -406,10 +406,16 @@ def _method(
         source,
         f"Tuned on: {first.tuning_access}. Its fit {'reads' if first.fits_on_labels else 'does not read'} labels. "
         f"{link('How to read the tables', f'{to(here, site.index)}#how-to-read-it')}; percent.",
-        *notes(method, found[0][0].name),
+        *notes(method, _tried_on(found)),
     ]
     parts += [part for matrix, row in found for part in _row(site, here, matrix, row)]
     return _text([*parts, *printed(method, reported, methods)])
+
+
+def _tried_on(found: Sequence[tuple[MatrixResults, str]]) -> str | None:
+    """Return a matrix that a method has scores on, one of scale tiny where it can be; None if it has none anywhere."""
+    made = [one for one, row in found if any(record.method == row and record.status == "ok" for record in one.records)]
+    return min(made, key=lambda one: one.scale != "tiny").name if made else None
 
 
 def _rows_of(matrix: MatrixResults, method: str) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from oodbench.measure.ranking import RANKING
 from oodbench.measure.summary import spread
-from oodbench.report.at_ratio import at_ratio
+from oodbench.report.at_ratio import SIZED, at_ratio
 from oodbench.report.fpr90 import FPR90, fpr90
 from oodbench.report.markdown import link, mean_and_std, table
 from oodbench.report.reported import Reported, known_as
@@ -79,7 +79,8 @@ def ours(standings: Standings, one: Reported) -> tuple[str, str]:
     own = _shown(standings).get(str(one.out_set))
     if own is None:
         group = _groups(standings)[str(one.out_set)]
-        return f"mean ({one.out_set})", mean_and_std(standings.over_sets(one.metric, one.method, group))
+        measured = mean_and_std(standings.over_sets(one.metric, one.method, group))
+        return f"mean ({one.out_set})", f"{measured} (at our ratios)" if one.metric in SIZED else measured
     return own if own == one.out_set else f"{own} (there {one.out_set})", _measured(standings, one, own)
 
 
@@ -89,11 +90,16 @@ def _measured(standings: Standings, one: Reported, own: str) -> str:
     if one.metric == FPR90:
         by_seed = [fpr90(entry, one.failure) for entry in entries]
         return mean_and_std(spread([of[own] for of in by_seed if own in of]))
-    if len(entries) == 1 and (drawn := at_ratio(entries[0], own, one)):
-        return f"{mean_and_std(drawn)} ({drawn.n} draws at {_ratio(one)})"
-    return mean_and_std(standings.over_seeds(one.metric, one.method, own))
+    drawn = [found for entry in entries if (found := at_ratio(entry, own, one))]
+    if len(drawn) == len(entries) == 1:
+        return f"{mean_and_std(drawn[0])} ({drawn[0].n} draws at {_ratio(one.n_good, one.n_bad)})"
+    if len(drawn) == len(entries):
+        over_seeds = mean_and_std(spread([found.mean for found in drawn]))
+        return f"{over_seeds} ({drawn[0].n} draws a seed at {_ratio(one.n_good, one.n_bad)})"
+    measured = mean_and_std(standings.over_seeds(one.metric, one.method, own))
+    return f"{measured} (at our ratio)" if one.metric in SIZED else measured
 
 
-def _ratio(one: Reported) -> str:
-    assert one.n_good and one.n_bad
-    return f"1:{one.n_good / one.n_bad:.3g}"
+def _ratio(good: int | None, bad: int | None) -> str:
+    assert good and bad
+    return f"1:{good / bad:.3g}"

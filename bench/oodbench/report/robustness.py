@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
-from oodbench.corruptions.registry import FIFTEEN
+from oodbench.corruptions.registry import FIFTEEN, of_the_fifteen
 from oodbench.errors import BadData
 from oodbench.measure.corruption import mce, rel_mce
 from oodbench.measure.summary import spread
@@ -41,16 +41,14 @@ def robustness_said(matrix: MatrixResults) -> str | None:
         return None
     types = by_type(next(iter(against.by_seed.values())))
     n = next(iter(types.values()))[0].n
-    those = [name for name in FIFTEEN if name in types]
-    over = (
-        "the 15 types, `drawn-frost` for frost"
-        if len(those) == len(FIFTEEN)
-        else f"{len(those)} of the 15 types ({', '.join(those)})"
-    )
+    those = of_the_fifteen(types)
+    over = f"{len(those)} of the 15 types ({', '.join(those)})" if len(those) < len(FIFTEEN) else "the 15 types"
+    over += ", `drawn-frost` for frost" if those == list(FIFTEEN) else ""
     return (
         f"Errors on {n:,} test images, as they are (clean) and corrupted, in percent. mCE sums the error over "
         f"severities, divides it by that of `{against.name}` of the same seed on the same images, and averages over "
-        f"{over}; relative mCE does so with the rise over the clean error. Neither is comparable with one against "
+        f"{over}; relative mCE does so with the rise over the clean error, of seeds at which the error of "
+        f"`{against.name}` rises under each type. Neither is comparable with one against "
         "AlexNet. Δ entropy is the mean entropy of the prediction on corrupted images minus that on clean ones, nats."
     )
 
@@ -95,7 +93,7 @@ def ratios_of(model: ModelRecord, against: ModelRecord | None) -> Ratios:
     """Return mCE and relative mCE over those of the 15 types that were measured; None for what does not exist."""
     if against is None:
         return None, None
-    own, other = ({name: of for name, of in by_type(one).items() if name in FIFTEEN} for one in (model, against))
+    own, other = (_of_the_fifteen(by_type(one)) for one in (model, against))
     if not own or not other:
         return None, None
     errors, known = ({name: [one.error for one in of] for name, of in types.items()} for types in (own, other))
@@ -103,8 +101,12 @@ def ratios_of(model: ModelRecord, against: ModelRecord | None) -> Ratios:
     return _or_none(mce, errors, known), _or_none(rel_mce, errors, clean, known, known_clean)
 
 
+def _of_the_fifteen(types: Types) -> Types:
+    return {name: types[name] for name in of_the_fifteen(types)}
+
+
 def _or_none(ratio: Callable[..., float], *of: object) -> float | None:
-    """Return a ratio; None where corruption costs the baseline nothing, so that there is nothing to divide by."""
+    """Return a ratio; None where some corruption costs the baseline nothing: nothing to divide by."""
     try:
         return ratio(*of)
     except BadData:

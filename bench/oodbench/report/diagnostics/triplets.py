@@ -12,6 +12,7 @@ class Ranked(Fixed):
     """The triplets of one attack; no numbers where none was to test."""
 
     attack: str
+    l2: float
     sigma: float
     n: int
     fooled: int
@@ -34,17 +35,18 @@ class Triplets(Fixed):
 
 def section(own: Sequence[Triplets]) -> list[str]:
     """Return the table, over seeds, and what stands above it."""
-    headers = ["Attack", "Noise, sigma", "Tested", "AUROC", "FPR95", "AUROC, clean alone"]
+    headers = ["Attack", "Change, l2", "Noise, sigma", "Tested", "AUROC", "FPR95", "AUROC, clean alone"]
     rows = []
     for of in zip(*(one.attacks for one in own), strict=True):
         ranks = (_told([getattr(one, name) for one in of]) for name in ("auroc", "fpr95", "auroc_clean"))
         tested = plainly(spread([one.n_test for one in of]), 1)
-        rows.append([of[0].attack, plainly(spread([one.sigma for one in of]), 4), tested, *ranks])
+        sizes = plainly(spread([one.l2 for one in of]), 3), plainly(spread([one.sigma for one in of]), 4)
+        rows.append([of[0].attack, *sizes, tested, *ranks])
     return [
         "Lee's protocol ([attacks](attacks.md#lees-triplets)): good are clean images and noisy versions of them, bad "
-        "the attacked versions, of images that the classifier gets right clean and noisy, and wrong attacked. The last "
-        "column has the same attacked images against the clean ones alone: where it is larger, the detector flags "
-        "change, and not the attack.",
+        "the attacked versions, of images that the classifier gets right clean and noisy, and wrong attacked. Noise "
+        "and attack change images by the same mean length. The last column has the same attacked images against the "
+        "clean ones alone: where it is larger, the detector flags change, and not the attack.",
         table(headers, rows, ("Attack",)),
     ]
 
