@@ -121,14 +121,15 @@ format: setup ## format the code
 	$(BIN)/ruff check --fix .
 
 NIGHT := build/nightly
+BASELINE ?= results
 
-nightly: setup ## run MATRIX (tiny-v1) anew on DEVICE (cpu), METHODS of it, and compare with the committed results
+nightly: setup ## run MATRIX (tiny-v1) anew on DEVICE (cpu), METHODS of it, and compare with those in BASELINE (results)
 	rm -rf $(NIGHT)
 	$(BIN)/oodbench run $(MATRIX) $(if $(METHODS),--methods $(METHODS)) --device $(DEVICE) \
 		$(if $(filter cpu,$(DEVICE)),--workers $(WORKERS)) --cache $(NIGHT)/cache --results $(NIGHT)/results
 	mkdir -p $(NIGHT)/committed/$(MATRIX)
 	cd $(NIGHT)/results/$(MATRIX) && for row in */; do \
-		cp -r ../../../../results/$(MATRIX)/$$row ../../committed/$(MATRIX)/; done
+		cp -r $(abspath $(BASELINE))/$(MATRIX)/$$row ../../committed/$(MATRIX)/; done
 	$(BIN)/oodbench compare $(NIGHT)/committed $(NIGHT)/results --fail-on regression \
 		--markdown $(NIGHT)/comparison.md --json $(NIGHT)/comparison.json
 

@@ -23,7 +23,7 @@ __all__ = [
     "load_detector",
     "load_model",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "evaluate": "oodbench.run.evaluate",

@@ -8,6 +8,7 @@ import pytest
 from made import put, scores
 from scipy import stats
 
+from oodbench import __version__
 from oodbench.cli import main
 from oodbench.data.cards import find_card
 from oodbench.errors import BadSetting, UnknownName
@@ -156,7 +157,7 @@ def test_a_parser_reads_what_is_written() -> None:
     text = joined([of_paper(PAPER), of_card(find_card("mnist-5k")), of_card(find_card("glyphs")), of_release(), None])
     read = database.parse_string(text, "bibtex").entries
 
-    assert set(read) >= {"data-mnist-5k", "data-glyphs", "oodbench-0.1.0"}
+    assert set(read) >= {"data-mnist-5k", "data-glyphs", f"oodbench-{__version__}"}
     paper = next(entry for entry in read.values() if "eprint" in entry.fields)
     assert paper.fields["eprint"] == "1910.04851"
     assert paper.fields["year"] == "2019"

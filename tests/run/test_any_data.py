@@ -422,6 +422,8 @@ def test_one_command_judges_a_classifier_on_folders(in_a_folder: Path, capsys: p
     assert set(oodbench.load(in_a_folder / "report").scores) == {"msp", "energy"}
     assert main(["evaluate", "--model", "users_models:best", "--test", "test"]) == 0
     assert "max-logit" in capsys.readouterr().out  # all that can run without training images
+    assert main(["evaluate", "--model", "users_models:best", "--test", "test", "--methods", "knn", "vim"]) == 1
+    assert "a folder of pictures a class (--train)" in capsys.readouterr().out  # and none of them gave a number
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"test": (X[:0], Y[:0])}, r"test: got no images, expected at least one"),
     ({"test": (spoilt(np.nan), Y)}, r"test: got float32 pixels from nan to nan, expected \[0, 1\]"),
     ({"test": (spoilt(1.5), Y)}, r"test: got float32 pixels from 0 to 1.5, expected \[0, 1\]"),
-    ({"test": (X[:, :, :7], Y)}, r"test: got images of shape 1x7x8; expected 1x8x8, as in train"),
+    ({"test": (X[:, :, :7], Y)}, r"test: got images of shape 1x7x8; expected 1x8x8, as in the first set given"),
     ({"failures": {"far": spoilt(-0.1)}}, r"far: got float32 pixels from -0.1 to"),
     ({"failures": {"far": X * 255}}, r"far: got float32 pixels from 0 to 25\d.*, expected \[0, 1\]"),
     (
@@ -302,7 +302,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
         r"far: got int64 pixels from 0 to 25\d, expected uint8 or float32.*astype\(.float32.\) / 255",
     ),
     ({"failures": {"far": X[:0]}}, r"far: got no images"),
-    ({"failures": {"far": X.repeat(3, 1)}}, r"far: got images of shape 3x8x8; expected 1x8x8, as in train"),
+    (
+        {"failures": {"far": X.repeat(3, 1)}},
+        r"far: got images of shape 3x8x8; expected 1x8x8, as in the first set given",
+    ),
     ({"ood_validation": {"held": spoilt(np.inf)}}, r"held: got float32 pixels from 0 to inf"),
     ({"validation": (X.repeat(2, 2), Y)}, r"validation: got images of shape 1x16x8; expected 1x8x8"),
     ({"failures": {"far": [X[0], X[1][:, :4]]}}, r"far, item 1: an image of 1x4x8; expected 1x8x8"),

@@ -5,7 +5,7 @@ from typing import Annotated
 from oodbench.commands.options import RESULTS, ResultsAnywhere, argument
 from oodbench.commands.told import Json, tell
 
-EXAMPLES = "  oodbench changes v0.1.0 HEAD\n  oodbench changes ../old/results results"
+EXAMPLES = "  oodbench changes HEAD~20 HEAD\n  oodbench changes ../old/results results"
 
 
 def command(

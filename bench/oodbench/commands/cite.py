@@ -12,7 +12,7 @@ EXAMPLES = (
     "  oodbench cite fashion-mnist-v2/mahalanobis-b#ood/mean/auroc\n"
     "  oodbench cite tiny-v1/odin@1#model/test/accuracy\n"
     "  oodbench cite tiny-v1\n"
-    "  oodbench cite tiny-v1/odin@1#ood --at v0.1.0\n"
+    "  oodbench cite tiny-v1/odin@1#ood --at HEAD~20\n"
     "  docs/cite.md says how ids are made."
 )
 

@@ -39,7 +39,7 @@ def command(
             "--network",
             metavar="NAME",
             group=MODEL,
-            help="of a checkpoint: a network's name (README), timm:NAME, torchvision:NAME, MODULE:FUNCTION",
+            help="of a checkpoint: a name (docs/judge-your-classifier), timm:NAME, torchvision:NAME, MODULE:FUNCTION",
         ),
     ] = None,
     weights: Annotated[
@@ -245,9 +245,9 @@ def command(
             workers=workers,
             seed=seed,
         )
-        answer = judge(asked)
+        answer, well = judge(asked)
     except (KeyboardInterrupt, Terminated) as stop:
         if cache is None:
             raise type(stop)(NOTHING_KEPT) from stop
         raise
-    return tell(answer, as_json)
+    return tell(answer, as_json, well=well)

@@ -9,7 +9,7 @@ from oodbench.commands.told import Json, tell
 EXAMPLES = (
     "  oodbench site\n"
     "  oodbench site --results other/results --out public\n"
-    "  oodbench site --since v0.1.0 --nightly build/nightly/comparison.json\n"
+    "  oodbench site --since HEAD~20 --nightly build/nightly/comparison.json\n"
     "  docs/site.md says what the pages hold, and how to host them."
 )
 

@@ -184,4 +184,5 @@ def _git(folder: Path, commit: str, *words: str) -> bytes:
 
 def _said(error: Exception) -> str:
     told = getattr(error, "stderr", None)
-    return told.decode("utf-8", "replace").strip().splitlines()[-1] if told else "git cannot be run"
+    last = told.decode("utf-8", "replace").strip().splitlines()[-1] if told else "git cannot be run"
+    return last.removeprefix("fatal: ")

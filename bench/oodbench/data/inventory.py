@@ -7,10 +7,10 @@ from typing import NamedTuple, TypeVar
 from oodbench.data.cards import Card, find_card, load_cards
 from oodbench.data.fetch import check, get, status
 from oodbench.data.given import get_weights
-from oodbench.data.matrix import Matrix, known_matrix
+from oodbench.data.matrix import Matrix, known_matrix, load_matrices
 from oodbench.data.places import Named
 from oodbench.data.remembered import recheck
-from oodbench.errors import OodbenchError
+from oodbench.errors import OodbenchError, UnknownName
 from oodbench.shown import Page, Table
 
 N = TypeVar("N", bound=Named)
@@ -38,13 +38,19 @@ def list_cards(names: Sequence[str], root: Path | None) -> tuple[Page, bool]:
 
 
 def get_cards(names: Sequence[str], root: Path | None) -> tuple[Page, bool]:
-    """Download the named sets, of a matrix all that it names; well if all of them are here afterwards."""
+    """Download the named sets, of a matrix all that it names; well if all of them are here afterwards.
+
+    Raises:
+        UnknownName: There is no such set, and no such matrix.
+    """
     if not names:
         said = "name the data sets to get: oodbench data get fashion-mnist (oodbench data list shows all)"
         return Page(said, data={"error": said}), False
     matrices = [matrix for name in names if (matrix := known_matrix(name)) is not None]
     of_matrices = [card for matrix in matrices for card in matrix.cards]
     cards = dict.fromkeys([*(name for name in names if known_matrix(name) is None), *of_matrices])
+    if unknown := [name for name in cards if name not in load_cards()]:
+        raise UnknownName("data set or matrix", unknown[0], [*load_cards(), *load_matrices()])
     sets = _each([find_card(name) for name in cards], lambda card: str(get(card, root)))
     weights = _each([matrix for matrix in matrices if matrix.model], lambda matrix: _got(matrix, root))
     return _page([*sets, *weights])

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from oodbench import __version__
+from oodbench import __version__, checkout
 from oodbench.data.cards import Card
 from oodbench.given import GivenModel
 from oodbench.records import Citation
@@ -77,9 +77,17 @@ def of_release() -> str:
             "title": f"{{{TITLE}}}",
             "version": __version__,
             "year": RELEASED[:4] if RELEASED else None,
+            "note": None if RELEASED else _commit(),
             "license": "Apache-2.0",
         },
     )
+
+
+def _commit() -> str | None:
+    """Return which state of the development this is; None where it is installed."""
+    top = checkout.folder()
+    commit = checkout.ask(top, "rev-parse", "HEAD") if top else None
+    return f"commit {commit}" if commit else None
 
 
 def joined(entries: Iterable[str | None]) -> str:

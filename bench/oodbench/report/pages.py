@@ -506,7 +506,7 @@ def _facts(matrix: MatrixResults) -> list[str]:
     seeds = sorted({record.seed for record in matrix.records})
     facts = [
         f"- in-set: `{matrix.in_set}`; scale: {matrix.scale}; seeds: {', '.join(map(str, seeds))}",
-        f"- methods: {_counted(matrix.records)}; code: {', '.join(_commits(matrix.records))}",
+        f"- {_counted(matrix.records)}; code: {', '.join(_commits(matrix.records))}",
         f"- made on: {_machines([record for record in matrix.records if record.status == 'ok'])}",
     ]
     said = scale_said(matrix.card, matrix.scale)
@@ -546,10 +546,13 @@ def _commits(records: Sequence[Record]) -> list[str]:
 
 
 def _counted(records: Sequence[Record]) -> str:
-    """Return how many methods have scores, and how many have none."""
+    """Return how many rows have scores, how many methods on how many classifiers these are, and who has none."""
     scored = _scored(records)
-    without = len({record.method for record in records} - scored)
-    return f"{len(scored)} with scores, {without} without" if without else f"{len(scored)}"
+    methods, models = {method_of(row) for row in scored}, {row.partition(AT)[2] for row in scored}
+    without = {method_of(record.method) for record in records} - methods
+    several = f" ({len(methods)} methods on {len(models)} classifiers)" if len(models) > 1 else ""
+    counted = f"rows: {len(scored)}{several}" if several else f"methods: {len(scored)}"
+    return f"{counted}; methods without scores: {len(without)}" if without else counted
 
 
 def _scored(records: Sequence[Record]) -> set[str]:

@@ -46,13 +46,14 @@ def block(site: Site, matrix: MatrixResults) -> str:
     linked = site.linked(FILE, matrix.name)
     rows = [[linked(method), *(_cell(one, method) for one in matrix.kinds)] for method in chosen(matrix)]
     seeds = len({record.seed for record in matrix.records})
-    whole = link("leaderboard.md", site.index)
+    whole = link(f"the page of {matrix.name}", site.of_matrix(matrix))
     said = (
         f"FPR95 ↓, the share of bad inputs accepted where 95 % of the good ones are, in percent on "
         f"`{matrix.name}`, mean ± standard deviation over {seeds} seeds · rank by it, and a "
         f"95 % interval of the true rank; {MAY_BE_BEST} may be the best: with 95 % confidence the best of a column is "
         "one of all that have this mark there. Shown are the first of each kind of failure, one a paper, and the "
-        f"baseline `{BASELINE}`; all methods, sets and metrics, and what exactly is tested: {whole}."
+        f"baseline `{BASELINE}`; all methods, sets and metrics, and what exactly is tested: {whole}; "
+        f"all matrices: {link('leaderboard.md', site.index)}."
     )
     earlier = any(MARK in row[0] for row in rows)
     note = f" {MARK} made by an earlier version of the method, to be made again." if earlier else ""

@@ -55,8 +55,8 @@ class Asked:
     seed: int = 0
 
 
-def judge(asked: Asked) -> Page:
-    """Evaluate what a command line asks for, write the report, and return what to print.
+def judge(asked: Asked) -> tuple[Page, bool]:
+    """Evaluate what a command line asks for, write the report; return what to print, and whether a method had scores.
 
     Raises:
         BadSetting: Options contradict one another.
@@ -81,7 +81,8 @@ def judge(asked: Asked) -> Page:
         **{name: given for name, given in sets.items() if name != "attacks"},
     )
     found, kept = summary(result), _kept(result, asked.out)
-    return Page(*found.parts, "", kept, data={**found.data, "out": asked.out})
+    well = any(one.scores is not None for one in result.judged)
+    return Page(*found.parts, "", kept, data={**found.data, "out": asked.out}), well
 
 
 def _kept(result: Result, out: Path | None) -> str:

@@ -102,7 +102,8 @@ class NoTraining:
 
 
 NO_TRAINING = (
-    "fits on training images, and none were given: give train=(images, labels), or a folder of pictures a class"
+    "fits on training images, and none were given: give train=(images, labels), or a folder of pictures a class "
+    "(--train)"
 )
 
 

@@ -36,7 +36,7 @@ def images(name: str, x: Array, like: Shape | None = None, scale: Scale | None =
     made = ArrayImages(pixels, card=name)
     if like is not None and made.shape != like:
         got, expected = ("x".join(map(str, shape)) for shape in (made.shape, like))
-        raise BadData(f"{name}: got images of shape {got}; expected {expected}, as in train")
+        raise BadData(f"{name}: got images of shape {got}; expected {expected}, as in the first set given")
     return made
 
 

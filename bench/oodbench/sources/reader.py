@@ -90,7 +90,7 @@ class Reader:
         _check_axes(name, made.shape)
         if like is not None and made.shape != like and not isinstance(made, StoredOutputs) and len(like) == 3:
             got, expected = ("x".join(map(str, shape)) for shape in (made.shape, like))
-            raise BadData(f"{name}: got images of shape {got}; expected {expected}, as in train")
+            raise BadData(f"{name}: got images of shape {got}; expected {expected}, as in the first set given")
         return made
 
     def _read(self, name: str, given: Data, labelled: bool, like: Any) -> Any:

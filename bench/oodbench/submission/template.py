@@ -230,7 +230,7 @@ build-backend = "setuptools.build_meta"
 name = "oodbench-$name"
 version = "0.1.0"
 description = "$title: a detector of classifier failures, for oodbench"
-requires-python = ">=3.11"
+requires-python = ">=3.11.4"
 dependencies = ["oodbench"]
 
 [project.entry-points."oodbench.methods"]
