@@ -84,7 +84,7 @@ class UnknownName(OodbenchError):
     def __init__(self, kind: str, got: str, known: Iterable[str]) -> None:
         names = sorted(known)
         near = get_close_matches(got, names, n=6, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         shown = f"Known: {', '.join(names) or 'none'}."
         if len(names) > MOST_NAMES:
             shown = f"{len(names)} are known" + (f", near it {', '.join(near)}." if near else ".")
