@@ -16,6 +16,7 @@ from oodbench.measure.intervals import (
     delong_df,
     delong_test,
     delong_variance,
+    fpr95_interval,
     holm,
     p_value,
     placements,
@@ -119,6 +120,26 @@ def test_bootstrap_interval_of_fpr95_covers():
     truth = stats.norm.sf(stats.norm.ppf(0.05, loc=1))
     covered = coverage(lambda counts, seed: bootstrap(counts, "fpr95", 400, seed), truth, n=1000, m=1000)
     assert 0.92 <= covered <= 0.98
+
+
+@pytest.mark.parametrize(
+    ("truth", "n", "m"), [(0.5, 1000, 300), (0.02, 582, 40), (0.005, 1000, 300), (0.001, 1000, 300)]
+)
+def test_the_interval_of_fpr95_covers_where_hardly_any_bad_input_is_accepted(truth: float, n: int, m: int) -> None:
+    """Of resampled bad inputs, of which none is above the threshold, none ever is: 29 % at a truth of 0.001."""
+    rng, hits = np.random.default_rng(0), 0
+    far = stats.norm.ppf(0.95) + stats.norm.isf(truth)
+    for seed in range(200):
+        low, high = fpr95_interval(count(rng.normal(far, 1, n), rng.normal(0, 1, m)), seed=seed)
+        hits += low <= truth <= high
+    assert hits >= 186
+
+
+def test_no_interval_of_fpr95_is_without_width() -> None:
+    """Clopper and Pearson's ends for none, and for all, of three."""
+    good = np.arange(50.0, 100)
+    assert fpr95_interval(count(good, np.arange(3.0)), 20_000) == pytest.approx((0, 0.7076), abs=0.01)
+    assert fpr95_interval(count(good, 200 + np.arange(3.0)), 20_000) == pytest.approx((0.2924, 1), abs=0.01)
 
 
 def test_fpr95_bootstrap_draws_from_the_distribution_of_all_resamples():

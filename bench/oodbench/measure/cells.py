@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.errors import BadData
-from oodbench.measure.intervals import Interval, delong
-from oodbench.measure.intervals import bootstrap as bootstrapped
+from oodbench.measure.intervals import Interval, delong, fpr95_interval
 from oodbench.measure.kinds import KINDS, Groups, find_kind
 from oodbench.measure.ranking import count, evaluate
 from oodbench.records import Outcomes, Scores
@@ -59,7 +58,7 @@ def cells(scores: Scores, outcomes: Outcomes | None = None, shifted: Collection[
 
 
 def measure(cell: Cell, bootstrap: int = 200, seed: int = 0) -> tuple[dict[str, float], dict[str, Interval]]:
-    """Return a cell's ranking metrics and tests by name, and 95 % intervals of `auroc` (DeLong), `fpr95` (bootstrap).
+    """Return a cell's ranking metrics and tests by name, and 95 % intervals of `auroc` (DeLong) and `fpr95`.
 
     Args:
         cell: What to measure.
@@ -75,6 +74,6 @@ def measure(cell: Cell, bootstrap: int = 200, seed: int = 0) -> tuple[dict[str, 
         raise BadData(f"{cell.failure}/{cell.name}: {error}") from error
     intervals = {"auroc": delong(counts)}
     if bootstrap:
-        intervals["fpr95"] = bootstrapped(counts, "fpr95", bootstrap, seed)
+        intervals["fpr95"] = fpr95_interval(counts, bootstrap, seed)
     groups = Groups(cell.name, cell.good, cell.bad, cell.wrong)
     return evaluate(counts) | find_kind(cell.failure).tests(counts, groups), intervals

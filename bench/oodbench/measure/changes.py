@@ -5,15 +5,17 @@ Positive differences mean that the second run's number is higher. Three question
 1. The model is the same and something else is not (a detector, its code). What another training would do plays no part:
    the difference of each seed, and their mean, vary over test inputs alone. AUROC by DeLong, any other metric and every
    mean by the paired bootstrap.
-2. The models are others (trained again; or two methods are compared). Seeds are a sample of trainings, so the mean
-   difference varies over inputs and seeds (`oodbench.measure.paired`).
-3. One seed went astray. With d_s its difference, and mean, s of the other S - 1 differences,
+2. The models are others. Seeds are a sample of trainings, so the mean difference varies over inputs and seeds
+   (`oodbench.measure.paired`). Two methods are compared at each seed; where one row was trained again, the trainings of
+   a seed are two, and V_seeds = (s_before^2 + s_after^2) / S has twice the degrees of freedom.
+3. One seed went astray. With d_s its difference, and mean of the other S - 1 differences, s_before and s_after of the
+   other S - 1 numbers of each run,
 
-       t = (d_s - mean) / sqrt(V),   V = V_seeds + V_inputs,   V_seeds = s^2 S / (S - 1),
+       t = (d_s - mean) / sqrt(V),   V = V_seeds + V_inputs,   V_seeds = (s_before^2 + s_after^2) S / (S - 1),
 
    where V_inputs is the variance of d_s over test inputs: what a new difference would be if it came from where the
-   others do. Its degrees of freedom are Welch and Satterthwaite's, (S - 2) (V / V_seeds)^2. Three seeds are the fewest
-   that can say it.
+   others do. Its degrees of freedom are 2 (S - 2), those of V_seeds (why: `oodbench.measure.paired`). Three seeds are
+   the fewest that can say it.
 
 Where two runs scored other inputs (attacked images that fooled one model and not the other), these are drawn apart.
 """
@@ -27,7 +29,7 @@ from scipy import special
 
 from oodbench.measure.cells import Cell
 from oodbench.measure.intervals import LEVEL, delong_test, p_value
-from oodbench.measure.paired import Variance, resampled_mean, variance
+from oodbench.measure.paired import Variance, resampled_mean, variance, with_inputs
 from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean
 
@@ -155,11 +157,26 @@ def same_model(found: Drawn) -> Change:
     return _change(found, Variance(float(mean.var(ddof=1)), RESAMPLES - 1))
 
 
-def other_model(found: Drawn) -> Change:
-    """Return how the mean over seeds changed, the models being others: inputs and, of several, seeds vary."""
-    if len(found.before) == 1:
+def other_model(found: Drawn, *, again: bool = False) -> Change:
+    """Return how the mean over seeds changed, the models being others: inputs and, of several, seeds vary.
+
+    Args:
+        found: What was drawn of all seeds.
+        again: Whether these are two trainings of one row, rather than two methods that may share a model.
+    """
+    seeds = len(found.before)
+    if seeds == 1:
         return same_model(found)
-    return _change(found, variance(found.difference, found.drawn))
+    if not again:
+        return _change(found, variance(found.difference, found.drawn))
+    return _change(
+        found, with_inputs(Variance(_of_trainings(found.before, found.after) / seeds, 2 * (seeds - 1)), found.drawn)
+    )
+
+
+def _of_trainings(before: Floats, after: Floats) -> float:
+    """Return the variance over trainings of the difference between one of each run."""
+    return float(before.var(ddof=1) + after.var(ddof=1))
 
 
 def at_seed(pair: tuple[Cell, Cell], found: Drawn, place: int, metric: str, *, apart: bool = False) -> Change:
@@ -187,12 +204,10 @@ def astray(found: Drawn) -> list[Change]:
         return []
     changes = []
     for place in range(seeds):
-        others = np.delete(found.difference, place)
-        of_inputs = float(found.drawn[place].var(ddof=1))
-        of_seeds = float(others.var(ddof=1)) * seeds / (seeds - 1)
-        value = of_seeds + of_inputs
-        df = (seeds - 2) * (value / of_seeds) ** 2 if of_seeds else np.inf
-        beyond = float(found.difference[place] - others.mean())
+        before, after = (np.delete(side, place) for side in (found.before, found.after))
+        value = _of_trainings(before, after) * seeds / (seeds - 1) + float(found.drawn[place].var(ddof=1))
+        df = 2 * (seeds - 2)
+        beyond = float(found.difference[place] - (after - before).mean())
         p = p_value(beyond, value, found.pairs, df)
         reach = -float(special.stdtrit(df, (1 - LEVEL) / 2)) * value**0.5
         difference = float(found.difference[place])

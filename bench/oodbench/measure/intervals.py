@@ -184,6 +184,25 @@ def bootstrap(counts: Counts, metric: str, resamples: int = 200, seed: int = 0, 
     return float(low), float(high)
 
 
+def fpr95_interval(counts: Counts, resamples: int = 200, seed: int = 0, level: float = LEVEL) -> Interval:
+    """Return an interval of fpr95, over both groups: Clopper and Pearson's of a share, at thresholds that are drawn.
+
+    The threshold is that of resampled good inputs, and of m bad inputs k lie above it: the ends are quantiles of
+    Beta(k, m - k + 1) and of Beta(k + 1, m - k), drawn at each threshold. Resampled bad inputs, of which none or all
+    are above, would leave an interval of no width.
+
+    Example:
+        >>> low, high = fpr95_interval(count(good=range(50, 100), bad=range(40)))  # no bad one comes near
+        >>> low, 0.05 < high < 0.1
+        (0.0, True)
+    """
+    rng, m = np.random.default_rng(seed), counts.n_bad
+    k = counts.bad_from[_thresholds(counts, resamples, rng)]
+    low = np.where(k > 0, rng.beta(np.maximum(k, 1), m - k + 1), 0.0)
+    high = np.where(k < m, rng.beta(k + 1, np.maximum(m - k, 1)), 1.0)
+    return float(np.quantile(low, (1 - level) / 2)), float(np.quantile(high, (1 + level) / 2))
+
+
 def every_interval(counts: Counts, resamples: int = 200, seed: int = 0, level: float = LEVEL) -> dict[str, Interval]:
     """Return the percentile interval of every ranking metric, by name, all from the same resamples.
 
@@ -224,16 +243,23 @@ def _share_below(scores: NDArray[np.floating], others: NDArray[np.floating]) -> 
 def _fpr95_drawn(counts: Counts, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw fpr95 of resamples from its own distribution, without drawing the resamples.
 
+    Of m resampled bad inputs, a binomial number lies at or above a given threshold.
+    """
+    m = counts.n_bad
+    return rng.binomial(m, counts.bad_from[_thresholds(counts, resamples, rng)] / m) / m
+
+
+def _thresholds(counts: Counts, resamples: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw the thresholds of resampled good inputs, as places among the distinct scores.
+
     At most `lost` good inputs may fall below the threshold, so it is the (lost + 1)-th smallest of the n resampled
     scores. Resampling picks places floor(n U) in the sorted scores, with U uniform, and the (lost + 1)-th smallest of n
-    uniform numbers has a Beta(lost + 1, n - lost) distribution. Of m resampled bad inputs, a binomial number lies at or
-    above a given threshold.
+    uniform numbers has a Beta(lost + 1, n - lost) distribution.
     """
-    n, m = counts.n_good, counts.n_bad
+    n = counts.n_good
     lost = n - at_least_95_percent(n)
     place = np.minimum(n * rng.beta(lost + 1, n - lost, resamples), n - 1).astype(np.int64)
-    threshold = np.searchsorted(counts.good_upto, place, side="right")
-    return rng.binomial(m, counts.bad_from[threshold] / m) / m
+    return np.searchsorted(counts.good_upto, place, side="right")
 
 
 def _drawn(counts: Counts, metric: str, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:

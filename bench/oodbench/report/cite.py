@@ -15,7 +15,7 @@ from oodbench.given import AT
 from oodbench.measure.intervals import LEVEL, bootstrap
 from oodbench.measure.kinds import KINDS
 from oodbench.measure.metrics import METRICS
-from oodbench.measure.paired import Floats, variance
+from oodbench.measure.paired import ROUNDING, Floats, variance
 from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean
 from oodbench.records import Record
@@ -133,9 +133,10 @@ def _number(here: Id, matrix: MatrixResults, results: Path) -> str:
     inputs += f"{_range(m for _, m in sizes)} bad ones a set ({standings.kind.bad})"
     first = matrix.entries[0].record
     rank = _rank(here, results)
-    article = "an" if METRICS[metric].title[0] in "AEFMOR" else "a"
+    title = METRICS[metric].title
+    article = "an" if title[0] in "AEIO" or (title[:2].isupper() and title[0] in "FHLMNRSX") or title == "mCE" else "a"
     return (
-        f"{_who(here, first)} has {article} {METRICS[metric].title} of {_shown(metric, value, ends)} {where}: "
+        f"{_who(here, first)} has {article} {title} of {_shown(metric, value, ends)} {where}: "
         f"{inputs}; {rank}{_conditions(matrix, here)}."
     )
 
@@ -196,20 +197,25 @@ def _interval(here: Id, standings: Standings, sets: Sequence[str]) -> tuple[floa
         (cell,) = cells[0]
         return known or bootstrap(count(cell.good, cell.bad), metric, RESAMPLES, next(iter(entries)))
     drawn = np.array([drawn_mean(sorted(own, key=lambda cell: cell.name), metric) for own in cells])
-    return mean_interval(metric, np.array(standings.by_seed(metric, method, sets)), drawn)
+    pairs = min(min(len(cell.good), len(cell.bad)) for own in cells for cell in own)
+    return mean_interval(metric, np.array(standings.by_seed(metric, method, sets)), drawn, pairs)
 
 
-def mean_interval(metric: str, by_seed: Floats, drawn: Floats) -> tuple[float, float]:
+def mean_interval(metric: str, by_seed: Floats, drawn: Floats, pairs: int) -> tuple[float, float]:
     """Return the 95 % interval of a mean, over inputs and, of several seeds, over these.
 
     Args:
         metric: What it is of.
         by_seed: The number of each seed [S].
         drawn: The same on resampled inputs [S, resamples].
+        pairs: Size of the smallest group of inputs: without any variance all disjoint pairs of a good and a bad input
+            agree, which leaves Clopper and Pearson's bound of them to each side.
     """
     sure = variance(by_seed, drawn) if len(by_seed) > 1 else None
     square, df = sure if sure else (float(drawn[0].var(ddof=1)), RESAMPLES - 1)
     reach = -float(special.stdtrit(df, (1 - LEVEL) / 2)) * square**0.5
+    if square <= ROUNDING**2:
+        reach = 1 - ((1 - LEVEL) / 2) ** (1 / pairs)
     mean, bounds = float(by_seed.mean()), METRICS[metric]
     return max(bounds.lowest, mean - reach), min(bounds.highest, mean + reach)
 

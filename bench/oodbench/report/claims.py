@@ -62,6 +62,7 @@ class Found:
     less: Values
     drawn: Values | None = None
     shared: bool = False
+    where: str = ""
     k: int = 1
     by: tuple["Found", ...] = ()
 
@@ -96,9 +97,9 @@ class Found:
         """Whether the claim holds."""
         if self.shared:
             return "untested"
-        if self.lead > self.margin:
-            return "holds"
-        return "reversed" if self.lead < -self.margin else "open"
+        if self.p > LEVEL / self.k:
+            return "open"
+        return "holds" if self.lead > 0 else "reversed"
 
 
 def judge(results: Path) -> list[Found]:
@@ -221,7 +222,8 @@ def _found(claim: Claim, one: Comparison, frame: pd.DataFrame, draws: _Draws) ->
     drawn = [_drawn(one, said, common, draws) for said in (one.more, one.less)]
     difference = drawn[0] - drawn[1] if drawn[0] is not None and drawn[1] is not None else None
     shared = any(draws.shared(said) for said in (one.more, one.less) if isinstance(said, str))
-    return Found(claim, one, more, less, difference, shared)
+    where = ", ".join(sorted(set(frame["set"])))
+    return Found(claim, one, more, less, difference, shared, where)
 
 
 def _drawn(one: Comparison, said: str | float, seeds: Sequence[int], draws: _Draws) -> Values | None:

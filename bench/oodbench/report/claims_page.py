@@ -19,12 +19,13 @@ Each claim of a paper that our matrices can test, beside the paper's numbers. A 
 the difference lies above 0, is **reversed** where it lies below, and is **open** where it contains 0. A claim that two
 methods are alike names a distance, and holds where the interval lies within it on both sides. The difference is
 paired by seed and by test input. Its interval is Student's, with the variance over test inputs and over training runs
-together; over training runs alone for overconfidence (oce), bits per dimension and what diagnostics find. The {tested}
-comparisons that are tested, those of the reasons among them, are corrected for their number by Holm's procedure: with
-95 % confidence none that **holds** or is **reversed** is so by chance. The confidence of an interval is 1 − 0.05 / k: k
-is {tested} for the most significant comparison, one less for each that follows, and {last} for the first that is open
-and all that are less significant. A claim is **untested** where the seeds of a method are ensembles that share members:
-their spread is none over training runs.
+together; over training runs alone for overconfidence (oce, oce_share), bits per dimension, mCE, relative mCE, rise of
+entropy, lengths of attacks and what diagnostics find. Where no seed differs from another, the test is that of signs.
+The {tested} comparisons that are tested, those of the reasons among them, are corrected for their number by Holm's
+procedure: with 95 % confidence none that **holds** or is **reversed** is so by chance. The confidence of an interval
+is 1 − 0.05 / k: k is {tested} for the most significant comparison, one less for each that follows, and {last} for the
+first that is open and all that are less significant. A claim is **untested** where the seeds of a method are
+ensembles that share members: their spread is none over training runs.
 
 The papers trained larger networks, for longer, on other data: what is compared is the direction, not the size. Numbers
 are percent, but for nats, bits per dimension and the ratio oce; mean ± standard deviation over seeds. A reason that is
@@ -55,7 +56,7 @@ def _row(found: Found, earlier: Mapping[str, str]) -> list[str]:
 
 def _sides(found: Found) -> str:
     one = found.comparison
-    where = f"{one.metric}, {_named(one.sets) or one.failure or 'test'}"
+    where = f"{one.metric}, {_named(one.sets) or one.failure or found.where}"
     against = "against" if one.within is None else f"within {one.within:g} of"
     return f"{_said(one.more, found.more)} {against} {_said(one.less, found.less)} ({where})"
 
@@ -77,7 +78,7 @@ def _named(sets: Sequence[str]) -> str:
 
 def _difference(found: Found) -> str:
     low, high = found.difference - found.margin, found.difference + found.margin
-    return f"{found.difference:+.2f}" + ("" if found.shared else f" [{low:.2f}, {high:.2f}]")
+    return f"{found.difference:+.2f}" + ("" if found.shared or not found.margin else f" [{low:.2f}, {high:.2f}]")
 
 
 def _reasons(found: Found) -> Iterator[str]:
@@ -85,16 +86,23 @@ def _reasons(found: Found) -> Iterator[str]:
     if found.verdict == "untested":
         yield "the members of its seeds overlap: a test needs ensembles of their own"
     if found.verdict == "open":
-        yield (
-            "the interval goes beyond the distance"
-            if found.comparison.within is not None
-            else (f"the sign is {'' if found.difference > 0 else 'not '}the paper's, and the interval contains 0")
-        )
+        yield _why_open(found)
     if found.claim.tested:
         shown = (f"{_sides(one)}: {_difference(one)}, **{one.verdict}**" for one in found.by)
         yield f"**tested**: {found.claim.tested} [{'; '.join(shown)}]"
     if found.claim.guess:
         yield f"**a guess**: {found.claim.guess}"
+
+
+def _why_open(found: Found) -> str:
+    """Return what a claim lacks to hold or to be reversed."""
+    if not found.difference:
+        return "both are the same"
+    if not found.margin:
+        return f"the same at each of {len(found.more)} seeds, which by signs alone happens with p = {found.p:.2g}"
+    if found.comparison.within is not None:
+        return "the interval goes beyond the distance"
+    return f"the sign is {'' if found.difference > 0 else 'not '}the paper's, and the interval contains 0"
 
 
 def _said(said: str | float, values: Values) -> str:

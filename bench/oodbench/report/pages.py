@@ -99,7 +99,7 @@ from stored scores. `{command}` writes this file and the pages that it links to,
   of 5 seeds"); nor has one whose seeds are ensembles of the same members ("shared members").
 - **±** is the standard deviation over n training seeds (n - 1 in the denominator); of ensembles that share members it
   is no spread over training runs. One seed has none; its brackets hold the 95 % interval of that run (AUROC: DeLong;
-  FPR95: bootstrap).
+  FPR95: Clopper and Pearson's of a share, at thresholds of resampled good inputs).
 - **†** marks a row that an earlier version of its method made, and that is to be made again; the page of the matrix
   says what has changed since.
 - Averages weigh sets equally, and stand only where no set is missing; – is a number that is not there, and the reason
@@ -533,8 +533,7 @@ def _sizes(standings: Standings) -> str:
 
 def _range(sizes: Sequence[int]) -> str:
     """Return a size, or its range over methods and seeds."""
-    sizes = [size for size in sizes if size]
-    if not sizes:
+    if not any(sizes):
         return "none"
     return f"{min(sizes):,}" + (f" to {max(sizes):,}" if min(sizes) < max(sizes) else "")
 

@@ -7,7 +7,7 @@ from io import StringIO
 from oodbench.measure.metrics import METRICS
 from oodbench.measure.ranks import Ranked
 from oodbench.report.numbers import RANKINGS
-from oodbench.report.standings import MAY_BE_BEST, UNCHECKED, MatrixResults, Standings
+from oodbench.report.standings import MAY_BE_BEST, SHARED, UNCHECKED, MatrixResults, Standings
 
 FILE = "ranks.csv"
 
@@ -72,8 +72,10 @@ def _of_few(standings: Standings) -> str:
 
 
 def _of_the_unranked(standings: Standings) -> Iterator[str]:
-    if 0 < len(standings.ranked) < len(standings.ranks):
+    if standings.ranked and any(standings.has(method).lacking for method in standings.entries):
         yield "A method without every seed and set has no rank, and says how many it has."
+    if SHARED in standings.ranks.values():
+        yield f"A row with {SHARED} has none: its seeds are ensembles of the same members, and no test knows these."
     if UNCHECKED in standings.ranks.values():
         yield f"A row that is {UNCHECKED} has none: {NOT_CHECKED}."
 

@@ -248,13 +248,22 @@ def matrices_of(entries: Sequence[Entry], found: Numbers) -> list[MatrixResults]
     for name in dict.fromkeys(entry.record.matrix for entry in entries):
         own = [entry for entry in entries if entry.record.matrix == name]
         card = known_matrix(name)
+        ranked = _of_its_seeds(own, card)
         kinds = [
-            _standings(name, kind, card, own, tables.get((name, kind.name), _Table({}, {}, {})), found.draws)
+            _standings(name, kind, card, ranked, tables.get((name, kind.name), _Table({}, {}, {})), found.draws)
             for kind in KINDS.values()
         ]
         shown = [standings for standings in kinds if standings.entries]
         made.append(MatrixResults(name, card, own, shown, gaps(name, card, own, found.frame)))
     return sorted(made, key=lambda matrix: (SCALES.index(matrix.scale), matrix.name))
+
+
+def _of_its_seeds(entries: Sequence[Entry], card: Matrix | None) -> list[Entry]:
+    """Return entries without those of seeds that the matrix does not name, of methods that have one that it names."""
+    if card is None:
+        return list(entries)
+    there = {entry.record.method for entry in entries if entry.record.seed in card.seeds}
+    return [one for one in entries if one.record.seed in card.seeds or one.record.method not in there]
 
 
 def of_plain(recipe: Mapping[str, Any]) -> bool:
@@ -294,10 +303,11 @@ def _tables(found: Numbers) -> dict[tuple[str, str], _Table]:
 def _standings(
     matrix: str, kind: Kind, card: Matrix | None, entries: Sequence[Entry], table: _Table, draws: Draws
 ) -> Standings:
-    by_method: dict[str, dict[int, Entry]] = {method: {} for method in sorted({method for method, _ in table.sizes})}
-    for entry in entries:
-        if entry.record.method in by_method and entry.record.scores_sha256 is not None:
-            by_method[entry.record.method][entry.record.seed] = entry
+    measured = table.sizes.keys()
+    by_method: dict[str, dict[int, Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.record.method, entry.record.seed)):
+        if (entry.record.method, entry.record.seed) in measured and entry.record.scores_sha256 is not None:
+            by_method.setdefault(entry.record.method, {})[entry.record.seed] = entry
     columns = _columns(kind, card, table)
     for entry in entries:
         if entry.record.scores_sha256 is not None:

@@ -160,7 +160,7 @@ def heat_map(standings: Standings, linked: Linked) -> str | None:
 
 
 def _shaded(auroc: float) -> str:
-    shade = next((shade for least, shade in SHADES if auroc >= least), "")
+    shade = next((shade for least, shade in SHADES if round(auroc, 3) >= least), "")
     return f"{shade} {100 * auroc:.1f}".strip()
 
 

@@ -89,7 +89,8 @@ def interval(standings: Standings, metric: str, method: str) -> tuple[float, flo
     if method not in {one.method for one in places}:
         return None
     runs = standings.runs(method, metric).values()
-    return mean_interval(metric, np.array([run.mean for run in runs]), np.array([run.drawn for run in runs]))
+    means, drawn = np.array([run.mean for run in runs]), np.array([run.drawn for run in runs])
+    return mean_interval(metric, means, drawn, min(run.pairs for run in runs))
 
 
 def _of_set(standings: Standings, metric: str, method: str, name: str) -> Cell:
