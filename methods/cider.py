@@ -16,9 +16,11 @@ for CIFAR-10; the row of z stands beside it. tau = 0.1, alpha = 0.95, lambda = 2
 0.5 and lambda 1. L_comp sees the prototypes as constants; L_dis moves the network through the z's of the batch that
 went into them.
 
-Other than there: one augmented view of each image, where the code has two random crops with changed colours; the
-matrix's schedule, where the code trains 500 epochs at batch 512 and rate 0.5; a prototype begins as the first embedding
-of its class, where the code begins with class means of the untrained network.
+Other than there: lambda weighs L_comp as it is printed. Their loss multiplies it by tau / 0.07 beside (a default of the
+code that it grew from), so that their lambda of 2 is one of 2.86 here, and 1 is 1.43. One augmented view of each image,
+where the code has two random crops with changed colours; the matrix's schedule, where the code trains 500 epochs at
+batch 512 and rate 0.5; a prototype begins as the first embedding of its class, where the code begins with class means
+of the untrained network.
 
 The method has no classifier, and OpenOOD leaves its accuracy out. Here the class is that of the nearest prototype,
 argmax_c z . mu_c, whose posterior is the one that L_comp maximises; for it, once the weights are final, the prototypes

@@ -19,9 +19,11 @@ matrix. All in float64: F^10 is large.
 A class that no training image is predicted as takes the range of all classes. |min| and |max| count as 1e-6 at least;
 the authors' code adds as much. A layer in which no validation image deviates is divided by 1.
 
-Fails where validation images deviate as much as others: with few training images the ranges are narrow. Extremes widen
-with every image, so large noisy training sets hide deviations; and an image whose channels are correlated as usual has
-the score of a good one wherever its parts stand.
+Fails where hardly anything deviates: extremes widen with every training image, and the score of all that stays within
+them is 0. With so few maps that is 92 % of the test images of `fashion-mnist-v2`, 67 % of those attacked by BIM, 13 to
+26 % of MNIST's digits; none of these is told from another. With few training images the ranges are narrow, and
+validation images deviate as much as others; and an image whose channels are correlated as usual has the score of a good
+one wherever its parts stand.
 """
 
 from dataclasses import dataclass

@@ -17,9 +17,11 @@ it.
 
 Scale "paper" is the authors' CIFAR-10 recipe (450 epochs of SGD) with these differences: wavelets where they have
 down-sampling couplings; the means' rate is three times the network's, but with its momentum and decay; of the
-augmentation the matrix's own crops and flips, without jitter, rotation and padding by edges. Smaller scales train 6
-convolutional and 2 connected couplings (666,000 weights on 28x28) with Adam; so few may scale by exp(2) each, where the
-authors' 57 may by exp(0.7). Training adds noise of 0.01 to y; evaluation adds none.
+augmentation the matrix's own crops and flips, without jitter, rotation and padding by edges; the classes' weights take
+L_Y's gradient, too, where theirs are cut off from it; the part below the last down-sampling is one coupling, which
+leaves a half of its inputs as they are, where theirs moves both; classes are those of the largest w_k N_k, where theirs
+leave w out. Smaller scales train 6 convolutional and 2 connected couplings (666,000 weights on 28x28) with Adam; so few
+may scale by exp(2) each, where the authors' 57 may by exp(0.7). Training adds noise of 0.01 to y; evaluation adds none.
 
 Fails at either end of beta: near 0 it is a density of images, high for what is simple; as beta grows it is a softmax
 over distances to the class means, and forgets what tells no class from another.

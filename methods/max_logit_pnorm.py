@@ -11,7 +11,7 @@ rounds to 1 where one logit stands out and p is large. At p = 1, s is 1/2 for al
 mean: these tie, so keys are rounded to 1e-9, and rounding of sums decides nothing.
 
 AURC is the mean, over how many of the most confident images are kept, of the share of mistakes among them; images that
-tie count as in any order. p is one of 0 to 8, as in the authors' code, which goes back to the MSP where its AURC is
+tie count as in any order. p is one of 0 to 8; the authors' code has 9, too, and goes back to the MSP where its AURC is
 smaller; here also where they are equal, as when no held-out image is misclassified: then nothing speaks for another
 score. With two classes s is the same for all inputs, and the MSP it is.
 

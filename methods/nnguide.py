@@ -6,11 +6,10 @@ Park, Jung & Teoh, "Nearest Neighbor Guidance for Out-of-Distribution Detection"
     b_i = E(x_i) u_i                                    for a share alpha of the training inputs, drawn at random
     s(x) = E(x) * mean of the k largest u(x) . b_i
 
-The row `nnguide` has OpenOOD's alpha = 1 % and the authors' k = 10, `nnguide-tuned` chooses both. The authors' code and
-pytorch-ood have k = 10, and all training inputs in the bank; OpenOOD has k = 100, and for alpha = 1 % reads the first
-batches of a loader that is not shuffled: on CIFAR-10, whose list is sorted by class, 500 images of one class. Here the
-bank is drawn by the seed, and has at least k inputs where there are as many. It is compared with a block of inputs at a
-time.
+The row `nnguide` has the authors' alpha = 1 %, drawn at random, and k = 10; `nnguide-tuned` chooses both. OpenOOD has k
+= 100, and for alpha = 1 % reads the first batches of a loader that is not shuffled: on CIFAR-10, whose list is sorted
+by class, 500 images of one class. Here the bank is drawn by the seed, and has at least k inputs where there are as
+many. It is compared with a block of inputs at a time.
 
 Fails where the energies of known inputs are negative, as they are where all logits are well below 0: then both factors
 are, and the less confident of two inputs scores higher. A small bank may hold no image of a rare class.

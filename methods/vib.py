@@ -7,10 +7,12 @@ and the constants of Sreeramdass & Sarawagi, "Out-of-distribution image detectio
     vib:          s(x) = -KL(q(z|x) || r)
     vib-entropy:  s(x) = -H(1/S sum_s softmax(decoder(z_s)))
 
-Both terms of the loss are in nats, and KL is a sum over the latents: beta means nothing otherwise. Sreeramdass
-& Sarawagi rank by exp(-KL), which is 0 in float32 from 104 nats on; -KL orders inputs alike and does not vanish. Their
+Both terms of the loss are in nats, and KL is a sum over the latents: beta means nothing otherwise. Sreeramdass &
+Sarawagi rank by exp(-KL), which is 0 in float32 from 104 nats on; -KL orders inputs alike and does not vanish. Their
 code (github.com/varshiths/cal-exp) draws 64 samples a step and has sigma = softplus(rho); here it is one, and
-softplus(rho - 5), as in Alemi 2016.
+softplus(rho - 5), as in Alemi 2016. The loss moves encoder and decoder as printed; r follows the rate at a pace of its
+own, its gradient times 0.1 in place of beta (`PACE` in `bench/oodbench/networks/bottleneck.py`: of those tried the one
+of least rate on validation images).
 
 Fails where strange inputs are encoded near the middle of the prior: their rate is low, though they were never seen.
 """

@@ -9,7 +9,9 @@ Sreeramdass & Sarawagi, "Out-of-distribution image detection".
 The paper does not say which prior the rate of the training is taken to; in its first author's code, the true class's.
 Both terms are in nats, and KL is a sum over the latents. The paper ranks by exp(-KL), which is 0 in float32 from 104
 nats on; -KL orders inputs alike and does not vanish. The code draws 64 samples a step and has sigma = softplus(rho);
-here it is one, and softplus(rho - 5), as in Alemi 2016.
+here it is one, and softplus(rho - 5), as in Alemi 2016. The loss moves encoder and decoder as printed; each r_c follows
+the rate at a pace of its own, its gradient times 0.1 C in place of beta, with C classes (`PACE` in
+`bench/oodbench/networks/bottleneck.py`).
 
 Fails where strange inputs are encoded near the prior of any class: their rate is low, though they were never seen.
 """

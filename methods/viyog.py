@@ -1,6 +1,8 @@
 """Viyog: how rough the quietest channels of the first convolution are.
 
-A. Singh, "Viyog", a package (github amanyagami/viyog, PyPI viyog 0.1.3, 2026).
+A. Singh, "Viyog", a package (github amanyagami/viyog, PyPI viyog 0.1.3, 2026). It asks to be cited as Singh, Kumar,
+Kashyap, Park, Gurjar, Ko, So, Hwang, Lee & Shrivastava, "Viyog: Separating Adversarial and Out-of-Distribution",
+CODES+ISSS 2026.
 
     a = what the first convolution gives, before any normalisation or activation
     rho_c(x) = ( mean |a_{i+1,j} - a_{i,j}| + mean |a_{i,j+1} - a_{i,j}| ) / ( mean |a_c| + 1e-6 )
@@ -10,8 +12,9 @@ A. Singh, "Viyog", a package (github amanyagami/viyog, PyPI viyog 0.1.3, 2026).
 
 The steps of a gradient leave broadband residue, which is seen where an image itself gives hardly any signal. The
 package is made to tell attacked inputs from out-of-distribution ones, and centres the score by its training mean, which
-moves no rank. All else is as there; channels of the same mean stand in order. A map with one row or column has no
-variation along it. Models whose first convolution nobody can read (none, or a program) have no such output.
+moves no rank. All else is as there, but that a map with one row or column varies along the other alone, where it has no
+variation in the package; channels of the same mean stand in order. Models whose first convolution nobody can read
+(none, or a program) have no such output.
 
 Fails where inputs are rough by nature: noise and sharp strokes score below most attacks. A smooth attack, or one whose
 step is small beside the image's own texture, is not seen; nor are mistakes, which look like any image.
