@@ -288,6 +288,39 @@ def test_stored_outputs_and_a_head_are_enough_for_what_reads_no_more(model: Coun
         oodbench.evaluate(oodbench.StoredModel(), **{**sets, "failures": FAR}, methods=["msp"])
 
 
+class Binary(nn.Module):
+    """A classifier of two classes that answers with one logit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.fc = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.ReLU()), nn.Linear(12, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.body(x))  # type: ignore[no-any-return]
+
+
+def test_one_stored_logit_and_its_head_give_the_scores_of_the_network() -> None:
+    net = Binary().eval()
+    with torch.no_grad():
+        net.fc.weight.mul_(20)
+        net.fc.bias.sub_(net(torch.from_numpy(TRAIN[0])).median())
+    methods = ["msp", "react", "pnml", "scale", "ash-s", "vra", "mcm", "nci", "nac", "fdbd", "vim"]
+
+    @torch.no_grad()
+    def stored(x: np.ndarray, y: np.ndarray | None = None) -> oodbench.StoredOutputs:
+        features = net.body(torch.from_numpy(x))
+        return oodbench.StoredOutputs(logits=net.fc(features), features=features, labels=y)
+
+    train, test = (TRAIN[0], np.arange(150) % 2), (X.astype(np.float32) / 255, np.arange(120) % 2)
+    whole = oodbench.evaluate(net, train=train, test=test, failures=FAR, methods=methods)
+    model = oodbench.StoredModel(head=(net.fc.weight.detach(), net.fc.bias.detach()))
+    far = {name: stored(x) for name, x in FAR.items()}
+    found = oodbench.evaluate(model, train=stored(*train), test=stored(*test), failures=far, methods=methods)
+    assert set(whole.scores) == set(methods), whole.table["note"].unique()
+    same(found, whole, rtol=1e-3, atol=1e-5)
+
+
 def test_stored_outputs_that_cannot_be_judged_are_told(model: Counted) -> None:
     outputs = oodbench.StoredOutputs(**outputs_of(model, X), labels=Y)  # type: ignore[arg-type]
     far = oodbench.StoredOutputs(**outputs_of(model, FAR["noise"]))  # type: ignore[arg-type]

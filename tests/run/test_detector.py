@@ -1,6 +1,7 @@
 """A fitted detector scores as `evaluate` does, and knows its model."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import oodbench
 from oodbench.check.toy import blobs, noise, toy
 from oodbench.errors import BadCheckpoint, BadData, BadMethod, BadSetting, UnknownName
 from oodbench.models import checkpoint
+from oodbench.models.state import load_state, save_state
 from oodbench.networks import Headed
 from oodbench.recipes import Plain
 
@@ -58,6 +60,74 @@ def test_the_threshold_accepts_the_share_of_validation_images_and_hardly_more() 
     for tpr in (0, 1.5):
         with pytest.raises(BadSetting, match="expected a share above 0 and at most 1"):
             detector.threshold(tpr)
+
+
+MEAN, STD = (0.5,), (0.25,)
+
+
+def standardised(pixels: Any) -> Any:
+    return ((pixels - MEAN[0]) / STD[0]).astype(np.float32)
+
+
+LOW = np.linspace(0.6, 0.65, 64, dtype=np.float32).reshape(1, 1, 8, 8)
+"""An image that is in [0, 1] standardised, too."""
+
+
+def test_an_image_alone_has_the_score_that_it_has_among_others(tmp_path: Path) -> None:
+    model = Mine()
+    told: dict[str, Any] = {"mean": MEAN, "std": STD}
+    detector = oodbench.fit(model, "msp", train=(standardised(TRAIN.pixels), TRAIN.labels), **told)
+    path = detector.save(tmp_path / "d.safetensors")
+    images = np.concatenate([standardised(STRANGE[:3]), standardised(LOW)])
+    assert images[3].min() >= 0 and images[3].max() <= 1
+    for one in (detector, oodbench.load_detector(path, model, **told)):
+        together = one.score(images)
+        for row in range(4):
+            np.testing.assert_allclose(one.score(images[row : row + 1]), together[row : row + 1], rtol=1e-5)
+        np.testing.assert_allclose(one.score(iter([images[3:]])), together[3:], rtol=1e-5)
+        with pytest.raises(BadData, match=r"images: got pixels from .*those given to `fit`.* were standardised"):
+            one.score(TEST.pixels)
+    whole = oodbench.load_detector(path, Headed(model, mean=MEAN, std=STD))
+    with pytest.raises(BadData, match="were standardised; say by what"):
+        whole.score(images)
+    as_bytes = (STRANGE * 255).round().astype(np.uint8)
+    np.testing.assert_allclose(whole.score(as_bytes), detector.score(as_bytes), rtol=1e-5)
+
+
+@pytest.mark.parametrize("train", [(TRAIN.pixels * 255).round().astype(np.uint8), TRAIN.pixels])
+def test_floats_are_pixels_where_fit_was_given_no_standardised_arrays(train: np.ndarray, tmp_path: Path) -> None:
+    model = Mine()
+    told: dict[str, Any] = {"mean": MEAN, "std": STD}
+    detector = oodbench.fit(model, "msp", train=(train, TRAIN.labels), **told)
+    loaded = oodbench.load_detector(detector.save(tmp_path / "d.safetensors"), model, **told)
+    for one in (detector, loaded):
+        together = one.score(np.concatenate([TEST.pixels, LOW]))
+        np.testing.assert_allclose(one.score(LOW), together[-1:], rtol=1e-5)
+        with pytest.raises(BadData, match=r"those given to `fit`.* were not standardised: give all of them in one"):
+            one.score(np.concatenate([standardised(TEST.pixels), standardised(LOW)]))
+
+
+def test_a_file_that_does_not_say_whether_arrays_are_standardised_is_read(tmp_path: Path) -> None:
+    model = Mine()
+    told: dict[str, Any] = {"mean": MEAN, "std": STD}
+    train = standardised(TRAIN.pixels)
+    detector = oodbench.fit(model, "msp", train=(train, TRAIN.labels), **told)
+    text, *others = load_state(detector.save(tmp_path / "new.safetensors"))
+    facts = json.loads(text)
+    assert facts.pop("standardised") is True
+    save_state(tmp_path / "old.safetensors", (json.dumps(facts), *others))
+    old = oodbench.load_detector(tmp_path / "old.safetensors", model, **told)
+    np.testing.assert_allclose(old.score(train), detector.score(train), rtol=1e-6)
+    np.testing.assert_allclose(old.score(TRAIN.pixels), detector.score(train), rtol=1e-4)
+
+
+def test_training_images_that_can_be_read_once_are_read_once() -> None:
+    model = Mine()
+    parts = ((TRAIN.pixels[i : i + 50], TRAIN.labels[i : i + 50]) for i in range(0, len(TRAIN), 50))  # type: ignore[index]
+    detector = oodbench.fit(model, "knn", train=parts)
+    expected = oodbench.fit(model, "knn", train=PAIR)
+    np.testing.assert_allclose(detector.score(STRANGE), expected.score(STRANGE), rtol=1e-6)
+    assert detector.threshold(0.9) == pytest.approx(expected.threshold(0.9))
 
 
 def test_another_model_is_refused(tmp_path: Path) -> None:

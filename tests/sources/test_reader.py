@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from oodbench.data.inputs import Inputs
 from oodbench.data.stream import batches
 from oodbench.errors import BadData, MissingData
-from oodbench.sources.folders import ImageList
+from oodbench.sources.folders import ImageList, endings
 from oodbench.sources.preprocess import preprocess
 from oodbench.sources.reader import Reader
 from oodbench.sources.scale import Scale
@@ -202,11 +202,27 @@ def test_pixels_among_standardised_sets_are_refused(tmp_path: Path) -> None:
     for pixels in forms:
         reader = Reader(lambda: tmp_path, scale=Scale((MEAN, STD)))
         reader.read("train", (STANDARDISED, CLASSES), True)
-        with pytest.raises(BadData, match="far: got pixels from 0 to 1, where the sets before it were standardised"):
+        with pytest.raises(
+            BadData, match=r"far: got pixels from 0 to 1, where the sets before it .* were standardised"
+        ):
             reader.read("far", pixels, False)
         np.testing.assert_array_equal(whole(reader.read("bytes", PIXELS, False)), UNIT)
     with pytest.raises(BadData, match="got 1 channels, standardised; mean and std have 3 entries"):
         Reader(lambda: tmp_path, scale=Scale((MEAN, STD))).read("far", STANDARDISED[:, :1], False)
+
+
+@pytest.mark.parametrize("form", [lambda one: [one], lambda one: iter([one])])
+def test_what_a_transform_makes_is_pixels_whatever_arrays_are(form: Callable[[Any], Any], tmp_path: Path) -> None:
+    from torchvision.transforms import ToTensor
+
+    reader = Reader(lambda: tmp_path, preprocess(ToTensor()), Scale((MEAN, STD)))
+    reader.read("train", (STANDARDISED, CLASSES), True)
+    for one in (picture(0), Image.new("RGB", (SIDE, SIDE), (150, 150, 150))):
+        expected = np.asarray(one, np.float32).transpose(2, 0, 1)[None] / np.float32(255)
+        np.testing.assert_array_equal(whole(reader.read("far", form(one), False)), expected)
+    before = Reader(lambda: tmp_path, preprocess(ToTensor()), Scale((MEAN, STD)))
+    before.read("far", form(picture(0)), False)
+    assert before.standardised is None, "pictures do not tell in which range arrays are"
 
 
 def test_batches_in_a_list_are_all_read(tmp_path: Path) -> None:
@@ -220,6 +236,75 @@ def test_a_loader_that_chooses_its_items_is_read_as_it_chooses(tmp_path: Path) -
     images = Reader(lambda: tmp_path).read("test", loader, True)
     np.testing.assert_array_equal(whole(images), UNIT[[3, 5, 7]])
     np.testing.assert_array_equal(images.labels, CLASSES[[3, 5, 7]])
+
+
+def test_pictures_behind_links_are_read_and_no_link_is_followed_in_a_circle(tmp_path: Path) -> None:
+    real = folder(tmp_path)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (real / "a").rename(linked / "a")
+    for name in "bc":
+        (linked / name).symlink_to(real / name)
+    assert Reader(lambda: tmp_path).read("test", linked, True).labels.tolist() == CLASSES.tolist()  # type: ignore[union-attr]
+    for number, target in enumerate((linked, linked / "a", tmp_path, linked / "a" / "up 3", Path())):
+        (linked / "a" / f"up {number}").symlink_to(target)
+    (linked / "a" / "up 3").unlink()
+    assert Reader(lambda: tmp_path).read("test", linked, True).labels.tolist() == CLASSES.tolist()  # type: ignore[union-attr]
+    (tmp_path / "one.png").symlink_to(linked / "a" / "000.png")
+    np.testing.assert_array_equal(whole(Reader(lambda: tmp_path).read("far", tmp_path / "linked", False)), UNIT)
+    for name in ("gone", "gone.png"):
+        (linked / name).symlink_to(tmp_path / "nowhere")
+        with pytest.raises(MissingData, match=rf"far: .*linked/{name} links to .*nowhere, which is not there"):
+            Reader(lambda: tmp_path).read("far", linked, False)
+        (linked / name).unlink()
+
+
+def test_two_folders_that_link_to_one_another_are_read(tmp_path: Path) -> None:
+    for here, there in ("ab", "ba"):
+        (tmp_path / here).mkdir()
+        picture("ab".index(here)).save(tmp_path / here / "0.png")
+        (tmp_path / here / "other").symlink_to(tmp_path / there)
+    read = whole(Reader(lambda: tmp_path).read("far", tmp_path, False))
+    np.testing.assert_array_equal(read, UNIT[[0, 1, 1, 0]])
+
+
+def test_what_is_no_picture_is_left_beside_pictures(tmp_path: Path) -> None:
+    pictures = folder(tmp_path)
+    for ending in ("h5", "hdf", "pdf", "fits", "mpg", "eps", "grib", "wmf", "txt"):
+        (pictures / "a" / f"stray.{ending}").write_bytes(b"no picture")
+    assert len(Reader(lambda: tmp_path).read("test", pictures, True)) == N
+    lossless = {".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".ppm", ".pgm", ".tga", ".jp2"}
+    assert lossless | {".jpg", ".jpeg", ".mpo"} <= endings()
+
+
+def listing(place: Path, lines: list[str], root: Path | None = None) -> Any:
+    (place / "list.txt").write_text("\n".join(lines))
+    return Reader(lambda: place).read("test", ImageList(place / "list.txt", root), True)
+
+
+def test_paths_of_a_list_may_have_blanks(tmp_path: Path) -> None:
+    (tmp_path / "my pics").mkdir()
+    for row, name in enumerate(("a b.png", "c {d}.png", "e.png")):
+        picture(row).save(tmp_path / "my pics" / name)
+    lines = ["my pics/a b.png 0", 'my pics/c {d}.png {"label": 1, "soft": [0, 1]}', "my pics/e.png\t2"]
+    images = listing(tmp_path, lines)
+    np.testing.assert_array_equal(whole(images), UNIT[:3])
+    assert images.labels.tolist() == [0, 1, 2]
+    for line in ("my pics/a b.png", "my pics/a b.png 1.png", "7"):
+        with pytest.raises(BadData, match=r"line 2: got .*; expected `path label`, a whole number"):
+            listing(tmp_path, [lines[0], line])
+
+
+def test_an_absolute_path_of_a_list_stands_as_it_is_if_it_is_there(tmp_path: Path) -> None:
+    pictures, lists = folder(tmp_path), tmp_path / "elsewhere" / "far" / "lists"
+    lists.mkdir(parents=True)
+    listed = [f"{pictures}/a/000.png 0", f"{pictures}/a/001.png 1"]
+    np.testing.assert_array_equal(whole(listing(lists, listed)), UNIT[:2])
+    for second in ("a/001.png 1", "/a/001.png 1"):
+        np.testing.assert_array_equal(whole(listing(lists, [listed[0], second], pictures)), UNIT[:2])
+        np.testing.assert_array_equal(whole(listing(pictures, [listed[0], second])), UNIT[:2])
+    with pytest.raises(MissingData, match=r"1 of the 2 pictures of .*list.txt are not there, the first .*a/9.png"):
+        listing(pictures, [listed[0], "/a/9.png 1"], pictures)
 
 
 def test_classes_that_a_data_set_changes_are_those_of_its_items(tmp_path: Path) -> None:

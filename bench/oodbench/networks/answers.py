@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from oodbench.contract import Head
 from oodbench.errors import BadMethod
 
 
@@ -30,6 +31,11 @@ def two_classes(z: Tensor) -> Tensor:
     """Return the logits [n 2] of two classes from the log-odds [n 1] of the second."""
     half = z.float() / 2
     return torch.cat([-half, half], dim=1)
+
+
+def head_of_two_classes(W: Tensor, b: Tensor) -> Head:
+    """Return the last layer whose logits are `two_classes` of what the one of a single logit gives, W [1 F], b [1]."""
+    return Head(two_classes(W.T).T, two_classes(b[:, None]).T[:, 0])
 
 
 def raw_logits(answer: object) -> Tensor:

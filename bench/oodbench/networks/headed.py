@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from oodbench.contract import FEATURE_MAP, FEATURES, FIRST_MAP, HEAD, LAYERS, LOGITS, MAPS, Head, Output
 from oodbench.errors import BadMethod
 from oodbench.networks.anatomy import first_tensor
-from oodbench.networks.answers import logits_of, two_classes
+from oodbench.networks.answers import head_of_two_classes, logits_of
 from oodbench.networks.channels import averaged
 from oodbench.networks.classifier import NONE, Standardise
 from oodbench.networks.first_map import recorded
@@ -100,7 +100,7 @@ class Headed(nn.Module):
         """The head."""
         linear, two = self.head, self._looked().two
         W, b = linear.weight, linear.bias if linear.bias is not None else torch.zeros_like(linear.weight[:, 0])
-        return {HEAD: Head(two_classes(W.T).T, two_classes(b[:, None]).T[:, 0]) if two else Head(W.float(), b.float())}
+        return {HEAD: head_of_two_classes(W, b) if two else Head(W.float(), b.float())}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits [n C] of pixels [n c h w]."""

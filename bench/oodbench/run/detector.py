@@ -71,16 +71,17 @@ class FittedDetector:
     _names: Names
     _good: Floats
     _chosen: Mapping[str, float]
+    _standardised: bool | None = None
 
     def score(self, images: Data) -> Floats:
         """Return how far the model is to be trusted on each image [n], float64; higher = more.
 
         Args:
-            images: [n c h w], float in [0, 1] or uint8, of the size of the training images; or a data set, a folder
-                ..., as for `oodbench.evaluate`.
+            images: [n c h w], float or uint8, of the size of the training images; or a data set, a folder ..., as for
+                `oodbench.evaluate`. Floats are standardised where those given to `fit` were, else pixels in [0, 1].
 
         Raises:
-            BadData: They are not.
+            BadData: They are not, or look as if they were in the other range.
 
         Example:
             >>> detector = oodbench.fit(model, "msp", train=(x, y))
@@ -88,7 +89,9 @@ class FittedDetector:
             (1,)
         """
         with temporary() as work:
-            given = self._user.reader(work).read("images", images, False, self.shape)
+            reader = self._user.reader(work)
+            reader.settle(self._standardised)
+            given = reader.read("images", images, False, self.shape)
             return _scores(self._detector, self._state, self._model, given)
 
     def threshold(self, tpr: float = 0.95) -> float:
@@ -141,6 +144,7 @@ class FittedDetector:
             "detector": address(self._detector),
             "shape": list(self.shape),
             "chosen": dict(self._chosen),
+            "standardised": self._standardised,
             "names": [head, dict(layers) if isinstance(layers, Mapping) else list(layers), pool],
         }
         probed = tuple(_probed(self._model, self._detector, self.shape).items())
@@ -171,7 +175,7 @@ def fit(
         model: As for `oodbench.evaluate`. The detector refers to it: a model that is trained further is another.
         method: A name (`oodbench list --judges-mine`), or a method of your own.
         train: Inputs that the model was trained on, with classes: arrays, a data set, a folder, as for
-            `oodbench.evaluate`.
+            `oodbench.evaluate`. Whether float arrays here are standardised holds for all that is scored later.
         validation: Held-out images and labels: the threshold is measured on them, and some methods fit on them.
         ood_validation: Held-out out-of-distribution images by name, for methods that tune on them.
         transform: As for `oodbench.evaluate`, as are mean, std, classes, head, layers and pool.
@@ -199,8 +203,11 @@ def fit(
     place = usable(device)
     user = as_user_model(model, transform, mean, std, classes)
     with temporary() as work:
-        sets = given_sets(user.reader(work), train, train, {}, validation, ood_validation)
-        return _fitted(chosen, user.net(head, layers, pool, sets), user, sets, place, (head, layers, pool), seed)
+        reader = user.reader(work)
+        once = reader.read("train", train, True)  # an iterator has its images once, and they are the test set, too
+        sets = given_sets(reader, once, once, {}, validation, ood_validation)
+        made = _fitted(chosen, user.net(head, layers, pool, sets), user, sets, place, (head, layers, pool), seed)
+        return replace(made, _standardised=bool(reader.standardised))
 
 
 def _fitted(
@@ -249,6 +256,8 @@ def load_detector(
     """Return the detector that `FittedDetector.save` wrote, on the model that it was fitted on.
 
     The model is known by its outputs for a few images of noise, which were saved: logits, and what the detector reads.
+    Whether arrays are standardised is as `fit` settled it; in a file of an earlier oodbench, which does not say, each
+    call of `score` tells by the range of its own numbers.
 
     Args:
         path: The file.
@@ -278,6 +287,7 @@ def load_detector(
         facts = json.loads(text)
         name, version = facts["method"], int(facts["version"])
         shape, (head, layers, pool), values = tuple(facts["shape"]), facts["names"], facts["chosen"]
+        settled = facts.get("standardised")
     except (TypeError, ValueError, KeyError) as error:
         raise BadCheckpoint(f"{path}: no detector that oodbench.fit(...).save(...) wrote ({error})") from error
     if version > VERSION:
@@ -296,7 +306,8 @@ def load_detector(
     trained = Trained(net.to(place), place)
     _check_same(path, dict(saved), _probed(trained, detector, shape))
     on_device = moved(state, place)
-    return FittedDetector(name, shape, detector, on_device, trained, user, (head, layers, pool), good.numpy(), values)
+    names = head, layers, pool
+    return FittedDetector(name, shape, detector, on_device, trained, user, names, good.numpy(), values, settled)
 
 
 def moved(state: Any, place: torch.device) -> Any:

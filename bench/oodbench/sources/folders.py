@@ -1,8 +1,10 @@
 """Pictures in folders, and lists of pictures: which files they are, and what class each is of."""
 
 import ast
+import os
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,15 @@ AMBIGUOUS = -2
 UNKNOWN = -1
 """Label of what is of no class: out-sets in lists of OpenOOD."""
 
+NO_PICTURES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"})
+"""Formats that Pillow knows by sight alone or with a program beside it, and those of measurements."""
+
+BY_ANOTHER = frozenset({"MPO"})
+"""Formats that Pillow opens under the name of another, JPEG."""
+
+LINE = re.compile(r"""(\S.*?)\s+(\{\s*['"].*\}|\S+)""")
+"""Of a list: a path, which may have blanks, and a label, a word or a dict."""
+
 ROOTS = (
     "",
     "..",
@@ -39,8 +50,9 @@ class ImageList:
     """A list of pictures as OpenOOD has them: `path label` a line, -1 for what is of no class.
 
     Attributes:
-        path: Of the list, a text file.
-        root: Folder that its paths start from; by default it is looked for from the list's own folder upwards.
+        path: Of the list, a text file. The label is the last word of a line, or a dict {...} with 'label'.
+        root: Folder that its paths start from; by default it is looked for from the list's own folder upwards. An
+            absolute path that is there stands as it is.
 
     Example:
         >>> written = Path("test.txt").write_text("digits/0.png 0")
@@ -53,12 +65,14 @@ class ImageList:
 
 
 def endings() -> frozenset[str]:
-    """Return the endings of files that can be decoded."""
-    return frozenset(Image.registered_extensions())
+    """Return the endings of pictures that can be decoded."""
+    known = Image.registered_extensions()  # it loads the plugins, without which nothing is in `Image.OPEN`
+    opened = (Image.OPEN.keys() | BY_ANOTHER) - NO_PICTURES
+    return frozenset(ending for ending, kind in known.items() if kind in opened)
 
 
 def in_folder(name: str, folder: Path) -> FilePictures:
-    """Return all pictures below a folder, whatever the folders in it are named.
+    """Return all pictures below a folder, whatever the folders in it are named; links are followed.
 
     Args:
         name: What errors call the set.
@@ -66,18 +80,41 @@ def in_folder(name: str, folder: Path) -> FilePictures:
 
     Raises:
         BadData: There is none.
+        MissingData: A link leads nowhere, or a folder cannot be read.
     """
     known = endings()
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in known and path.is_file() and not is_litter(path.relative_to(folder))
-    )
+    files = sorted(_below(name, folder, known))
     if not files:
         raise BadData(
             f"{name}: {folder} holds no pictures ({', '.join(sorted(known)[:6])} ...), nor does a folder in it"
         )
     return FilePictures(tuple(files))
+
+
+def _below(name: str, folder: Path, known: frozenset[str]) -> Iterator[Path]:
+    """Yield the pictures below a folder and behind the links in it, but for links that lead back to where they lie."""
+
+    def unread(error: OSError) -> None:
+        raise MissingData(f"{name}: {error.filename} cannot be read ({error.strerror}); its pictures would be left out")
+
+    for place, folders, files in os.walk(folder, onerror=unread, followlinks=True):
+        folders[:] = [one for one in folders if not is_litter(Path(one)) and not _leads_back(Path(place, one))]
+        for path in (Path(place, one) for one in files if not is_litter(Path(one))):
+            ending = path.suffix.lower()
+            if ending in known and path.is_file():
+                yield path
+            elif (not ending or ending in known) and path.is_symlink() and not path.exists():
+                raise MissingData(
+                    f"{name}: {path} links to {path.readlink()}, which is not there; mend the link, or remove it"
+                )
+
+
+def _leads_back(path: Path) -> bool:
+    """Return whether a folder is a link to one that the link itself lies in."""
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    return any(one.resolve().is_relative_to(target) for one in path.parents)
 
 
 def of_folder(
@@ -142,8 +179,7 @@ def of_list(name: str, given: ImageList) -> tuple[FilePictures, Labels | None]:
     read = [_line(path, number, line) for number, line in enumerate(lines, start=1)]
     if not read:
         raise BadData(f"{name}: {path} lists no pictures")
-    root = Path(given.root) if given.root is not None else _root(name, path, read[0][0])
-    files = tuple(root / one for one, _ in read)
+    files = _placed(name, given, [one for one, _ in read])
     if absent := [file for file in files if not file.is_file()]:
         raise MissingData(
             f"{name}: {len(absent)} of the {len(files)} pictures of {path} are not there, the first {absent[0]}"
@@ -157,11 +193,23 @@ def _numbered(names: Sequence[str]) -> Mapping[str, int] | None:
     return {one: int(one) for one in sorted(set(names), key=int)} if all(one.isdecimal() for one in names) else None
 
 
+def _placed(name: str, given: ImageList, listed: Sequence[str]) -> tuple[Path, ...]:
+    """Return where the pictures of a list are: absolute paths as they stand if they are there, others below a root."""
+    path = Path(given.path)
+    whole = {one for one in listed if one.startswith("/") and Path(one).is_file()}
+    within = {one: one.lstrip("/") for one in listed if one not in whole}
+    root = path.parent if given.root is None else Path(given.root)
+    if within and given.root is None:
+        root = _root(name, path, next(iter(within.values())))
+    return tuple(root / within.get(one, one) for one in listed)
+
+
 def _line(path: Path, number: int, line: str) -> tuple[str, int]:
-    listed, _, told = line.strip().partition(" ")
+    found = LINE.fullmatch(line.strip())
     try:
-        label = ast.literal_eval(told.strip())  # an int, or a dict with more
-        return listed.lstrip("/"), int(label["label"] if isinstance(label, dict) else label)
+        listed, told = found.groups() if found else ("", "")
+        label = ast.literal_eval(told)  # an int, or a dict with more
+        return listed, int(label["label"] if isinstance(label, dict) else label)
     except (ValueError, SyntaxError, TypeError, KeyError) as error:
         raise BadData(
             f"{path}, line {number}: got {line[:80]!r}; expected `path label`, a whole number, -1 for none"

@@ -126,7 +126,7 @@ def of_items(
     Args:
         name: What errors call it.
         items: The data set.
-        scale: Brings pixels into [0, 1].
+        scale: Brings pixels into [0, 1], but those that the preprocessing makes.
         preprocess: What becomes of items that are PIL pictures.
         labelled: Whether classes are needed.
         workers: Processes that read ahead.
@@ -145,11 +145,17 @@ def of_items(
         )
     c, h, w = first.shape
     labels = _labels(name, items) if labelled else None
+    scale = Scale() if by_transform(items[0], preprocess) else scale
     made = ItemImages(items, (c, h, w), scale, preprocess, labels, name, np.arange(n), workers)
     some = np.stack([made[row] for row in range(min(n, SETTLING))])
     scale(name, some)
     scale.refuse_pixels(name, some)
     return made
+
+
+def by_transform(item: Any, preprocess: Preprocess | None) -> bool:
+    """Return whether an item's pixels are made by the preprocessing: in [0, 1], whatever range arrays are in."""
+    return preprocess is not None and isinstance(_part(item, IMAGE_KEYS, 0), Image.Image)
 
 
 def pixels_of(item: Any, preprocess: Preprocess | None, name: str) -> npt.NDArray[Any]:

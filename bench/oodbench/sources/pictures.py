@@ -185,20 +185,9 @@ def pixels_of(
     name = pictures.name(place)
     pixels = decode(pictures.content(place), name).pixels
     if preprocess:
-        return _in_range(preprocess(Image.fromarray(pixels).convert("RGB"), name), name)
+        return preprocess(Image.fromarray(pixels).convert("RGB"), name)
     if channels == 3 and pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     if channels == 1 and pixels.ndim == 3:
         pixels = np.asarray(Image.fromarray(pixels).convert("L"))
     return unit(channels_first(pixels))
-
-
-def _in_range(pixels: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
-    low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0 and high <= 1):
-        raise BadData(
-            f"{name}: the transform made pixels from {low:g} to {high:g}, expected [0, 1]; end it with ToTensor(), and "
-            f"let a Normalize stand last, which is then put in front of the model; what resizes tensors overshoots "
-            f"(bicubic): resize the picture, or clamp"
-        )
-    return pixels

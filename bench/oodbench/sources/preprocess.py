@@ -52,7 +52,7 @@ class Preprocess:
             raise BadData(
                 f"{name}: the transform failed on a picture of {picture.width}x{picture.height} in RGB ({error})"
             ) from error
-        return _pixels(made, name)
+        return _in_range(_pixels(made, name), name)
 
 
 def preprocess(transform: Any) -> Preprocess:
@@ -177,3 +177,14 @@ def _pixels(made: Any, name: str) -> npt.NDArray[np.float32]:
     if pixels.dtype == np.uint8:
         return pixels.astype(np.float32) / np.float32(255)
     return pixels.astype(np.float32)
+
+
+def _in_range(pixels: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and high <= 1):
+        raise BadData(
+            f"{name}: the transform made pixels from {low:g} to {high:g}, expected [0, 1]; end it with ToTensor(), and "
+            f"let a Normalize stand last, which is then put in front of the model; what resizes tensors overshoots "
+            f"(bicubic): resize the picture, or clamp"
+        )
+    return pixels

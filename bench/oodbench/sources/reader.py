@@ -69,6 +69,15 @@ class Reader:
         self._order: Mapping[str, int] = by_name(classes)
         self.guessed = False
 
+    @property
+    def standardised(self) -> bool | None:
+        """Whether float pixels are standardised, as the first of them settled; None before there were any."""
+        return self._scale.standardised
+
+    def settle(self, standardised: bool | None) -> None:
+        """Settle whether float pixels are standardised, as a reader before this one had it; None leaves it open."""
+        self._scale = Scale(self._scale.standard, standardised)
+
     def read(self, name: str, given: Data, labelled: bool, like: tuple[int, ...] | None = None) -> Inputs:
         """Return a set as images, or as stored outputs.
 

@@ -14,6 +14,8 @@ NEAR = 1e-4
 APART = 0.5
 """Spread, in standard deviations, above which a set of which nothing is darker than the mean is taken for pixels."""
 
+BEFORE = "the sets before it (of a detector: those given to `fit`)"
+
 MODEL = "oodbench.networks.Headed(model, mean=..., std=...)"
 
 
@@ -22,11 +24,12 @@ class Scale:
 
     Args:
         standard: What the model's inputs are standardised by, where that is known.
+        standardised: Whether float pixels are standardised, where that is settled before any is shown.
     """
 
-    def __init__(self, standard: Moments | None = None) -> None:
+    def __init__(self, standard: Moments | None = None, standardised: bool | None = None) -> None:
         self.standard = standard
-        self.standardised: bool | None = None
+        self.standardised = standardised
 
     def __call__(self, name: str, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return pixels [n c h w], uint8 as they are, others as float32 in [0, 1].
@@ -52,7 +55,11 @@ class Scale:
                     f"{self._way(low, high)}"
                 )
             return pixels.astype(np.float32, copy=False)
-        assert self.standard is not None
+        if self.standard is None:
+            raise BadData(
+                f"{name}: got {pixels.dtype} pixels, and {BEFORE} were standardised; say by what, mean=(...) and "
+                f"std=(...), with the model as it was given to `fit`; or give pixels as uint8"
+            )
         mean, std = (np.array(one, np.float64).reshape(-1, 1, 1) for one in self.standard)
         if len(mean) not in (1, pixels.shape[1]):
             raise BadData(
@@ -82,8 +89,8 @@ class Scale:
         low, high = float(given.min()), float(given.max())
         if low >= 0 and high <= 1 and high - low > APART:
             raise BadData(
-                f"{name}: got pixels from {low:g} to {high:g}, where the sets before it were standardised: these "
-                f"look as if they were not; give all of them in one range, or pixels as uint8"
+                f"{name}: got pixels from {low:g} to {high:g}, where {BEFORE} were standardised: these look as if "
+                f"they were not; give all of them in one range, or pixels as uint8"
             )
 
     def _way(self, low: float, high: float) -> str:
@@ -92,7 +99,7 @@ class Scale:
         if low >= 0 and 2 < high <= 255:
             return "give x / 255, if 255 is white"
         if self.standard is not None:
-            return "the sets before it were in [0, 1]: give all of them in one range"
+            return f"{BEFORE} were not standardised: give all of them in one range, or pixels as uint8"
         return (
             f"where they are standardised for the model, say by what, mean=(...) and std=(...), which is then undone "
             f"and put in front of the model; or give pixels, and put that inside it: {MODEL}"

@@ -18,7 +18,7 @@ from torch import Tensor
 from oodbench.data.images import ArrayImages, Pixels
 from oodbench.errors import BadData, BadSetting
 from oodbench.sources import arrays
-from oodbench.sources.items import IMAGE_KEYS, LABEL_KEYS, label_of, pixels_of
+from oodbench.sources.items import IMAGE_KEYS, LABEL_KEYS, by_transform, label_of, pixels_of
 from oodbench.sources.preprocess import Preprocess
 from oodbench.sources.scale import Scale
 
@@ -34,7 +34,7 @@ def spooled(
     Args:
         name: What errors call it.
         source: Yields pixels [k c h w], (pixels, classes [k]) or mappings that hold them; or single items.
-        scale: Brings pixels into [0, 1].
+        scale: Brings pixels into [0, 1], but those that the preprocessing makes.
         preprocess: What becomes of items that are PIL pictures.
         labelled: Whether classes are needed.
         folder: Where the file is to lie.
@@ -67,9 +67,10 @@ def _written(
     low, high = np.inf, -np.inf
     with os.fdopen(handle, "wb") as file:
         for number, given in enumerate(source):
+            made = by_transform(given, preprocess)
             for pixels, label in _items(given, preprocess, labelled, f"{name}, item {number}"):
-                part = scale(name, pixels)
-                if pixels.size:
+                part = (Scale() if made else scale)(name, pixels)
+                if pixels.size and not made:
                     low, high = min(low, pixels.min()), max(high, pixels.max())
                 shape, dtype = shape or part.shape[1:], dtype or part.dtype
                 if part.shape[1:] != shape or part.dtype != dtype:
@@ -84,7 +85,7 @@ def _written(
                 n += len(part)
     if shape is None:
         raise BadData(f"{name}: yielded nothing; an iterator can be read once: is it a fresh one?")
-    if dtype != np.uint8:
+    if dtype != np.uint8 and low <= high:
         scale.refuse_pixels(name, np.array([low, high]))
     stored: Pixels = np.memmap(path, dtype, "r", shape=(n, *shape))
     return ArrayImages(stored, np.array(classes, np.int64) if labelled else None, name)

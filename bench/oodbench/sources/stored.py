@@ -28,7 +28,7 @@ from oodbench.contract import (
 from oodbench.data.images import digest_of
 from oodbench.data.inputs import Indices, check_labels
 from oodbench.errors import BadData, BadMethod
-from oodbench.networks.answers import refuse_probabilities, two_classes
+from oodbench.networks.answers import head_of_two_classes, refuse_probabilities, two_classes
 from oodbench.sources import arrays
 from oodbench.sources.arrays import Array
 
@@ -159,10 +159,11 @@ class StoredModel(nn.Module):
 
     @property
     def constants(self) -> Mapping[Output, Any]:
-        """The head."""
+        """The head, of two classes where one logit was stored."""
         if self._head is None:
             raise BadMethod(self.lacks[HEAD])
-        return {HEAD: self._head}
+        W, b = self._head
+        return {HEAD: head_of_two_classes(W, b) if len(W) == 1 else self._head}
 
     def of(self, sets: Mapping[str, StoredOutputs]) -> "StoredModel":
         """Return the model, told how many columns of its inputs are logits, and checked against them.
