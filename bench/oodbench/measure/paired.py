@@ -10,7 +10,7 @@ each and d_s* the same on a resample of the inputs:
 as in an analysis of variance with crossed effects: V_both is what an input and a training run do together, which is in
 the other two, and counts once. The degrees of freedom are S - 1, as if seeds made all of it. Welch and Satterthwaite's
 are largest where s^2 is small by chance, and there V is too small: of pages of 94 claims that are all null, 20 to 26 %
-had a verdict by them, where 5 % may (`tests/report/test_claims.py`).
+had a verdict by them, where 5 % may (`tests/report/test_claims.py`). Of many differences s^2 is moderated over all.
 """
 
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from scipy import special
 from oodbench.errors import BadData, UnknownName
 from oodbench.measure.cells import Cell
 from oodbench.measure.intervals import LEVEL, p_value
+from oodbench.measure.pairs import Prior
 from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean, weights_of
 
@@ -49,6 +50,34 @@ def variance(difference: Floats, drawn: Floats | None) -> Variance:
     seeds = len(difference)
     of_seeds = Variance(float(difference.var(ddof=1)) / seeds, seeds - 1)
     return of_seeds if drawn is None else with_inputs(of_seeds, drawn)
+
+
+def over_inputs(difference: Floats, drawn: Floats) -> float:
+    """Return s^2 / V_one: how much more a difference varies over training runs than one seed's does over inputs.
+
+    Args:
+        difference: Of each seed [S], two at least.
+        drawn: Of each seed on each resample of the inputs [S, resamples].
+    """
+    of_one = float(drawn.var(axis=1, ddof=1).mean())
+    return float(difference.var(ddof=1)) / of_one if of_one > ROUNDING**2 else np.inf
+
+
+def moderated(difference: Floats, drawn: Floats, common: Prior) -> Variance:
+    """Return the variance of the mean difference with s^2 moderated towards what many differences have in common.
+
+    As `oodbench.measure.pairs` does for the pairs of a table: s^2 / V_one moves towards the common scale, by the
+    degrees of freedom that this is worth, and is never taken to be less than it is.
+
+    Args:
+        difference: Of each seed [S], two at least.
+        drawn: Of each seed on each resample of the inputs [S, resamples].
+        common: What the ratios s^2 / V_one of such differences have in common.
+    """
+    seeds, own = len(difference), float(difference.var(ddof=1))
+    of_one, weight = float(drawn.var(axis=1, ddof=1).mean()), common.df / (common.df + len(difference) - 1)
+    of_seeds = max(own, weight * common.scale * of_one + (1 - weight) * own)
+    return with_inputs(Variance(of_seeds / seeds, common.df + seeds - 1), drawn)
 
 
 def with_inputs(of_seeds: Variance, drawn: Floats) -> Variance:

@@ -1,6 +1,7 @@
 """Whether what the papers say of two methods holds here, from the committed scores; see `oodbench.report.claim_file`.
 
-Differences are paired by seed and by input; their variance is that over both (`oodbench.measure.paired`), or over seeds
+Differences are paired by seed and by input; their variance is that over both (`oodbench.measure.paired`), where that
+over five seeds, which may be small by chance, is moderated over all claims, or it is that over seeds
 alone where no input has a number of its own: overconfidence, bits per dimension, mCE, lengths of attacks, what
 diagnostics find. Claims, and the comparisons that test reasons, are tested together, by Holm's procedure at 5 %, and
 each interval has the confidence that its test is held against. A claim *holds* where the interval lies above 0, is
@@ -24,7 +25,8 @@ from scipy.special import stdtrit
 from oodbench.errors import BadCard, UnknownName
 from oodbench.measure.intervals import p_value
 from oodbench.measure.kinds import TWINS
-from oodbench.measure.paired import Variance, resampled_mean, variance
+from oodbench.measure.paired import Variance, moderated, over_inputs, resampled_mean, variance
+from oodbench.measure.pairs import Prior, prior
 from oodbench.measure.resamples import drawn_mean
 from oodbench.records import ModelRecord, Quality
 from oodbench.report.claim_file import OWN, Claim, Comparison, Verdict, read_claims
@@ -34,6 +36,9 @@ from oodbench.report.members import shares_members
 from oodbench.report.numbers import numbers
 from oodbench.report.robustness import ratios_of
 from oodbench.report.standings import of_plain
+
+FEWEST = 10
+"""Claims, for their variances over seeds to have anything in common."""
 
 LEVEL = 0.05
 """Of all verdicts on the page together: the chance that any of them is one of chance."""
@@ -63,6 +68,7 @@ class Found:
     drawn: Values | None = None
     shared: bool = False
     where: str = ""
+    common: Prior | None = None
     k: int = 1
     by: tuple["Found", ...] = ()
 
@@ -79,8 +85,15 @@ class Found:
 
     @property
     def variance(self) -> Variance:
-        """Of the difference, over seeds and inputs."""
-        return variance(self.more - self.less, self.drawn)
+        """Of the difference, over seeds and inputs; that over seeds is moderated where claims have one in common."""
+        if self.common is None or self.drawn is None:
+            return variance(self.more - self.less, self.drawn)
+        return moderated(self.more - self.less, self.drawn, self.common)
+
+    @property
+    def ratio(self) -> float:
+        """How much more the difference varies over seeds than over inputs; 0 or infinite where it does not vary."""
+        return over_inputs(self.more - self.less, self.drawn) if self.drawn is not None else np.inf
 
     @property
     def p(self) -> float:
@@ -120,13 +133,30 @@ def judge(results: Path) -> list[Found]:
     return corrected(found)
 
 
+def _moderated(found: Sequence[Found]) -> list[Found]:
+    """Return claims that know what their variances over seeds have in common, those of each number of seeds."""
+    own = [one.ratio for one in found]
+    vary = [not one.shared and 0 < ratio < np.inf for one, ratio in zip(found, own, strict=True)]
+    seeds = [len(one.more) for one in found]
+    made = list(found)
+    for several in set(seeds):
+        alike = [at for at, one in enumerate(seeds) if one == several and vary[at]]
+        if len(alike) < FEWEST:
+            continue
+        common = prior(np.array([own[at] for at in alike]), several - 1)
+        known = common._replace(df=min(common.df, (len(alike) - 1) * (several - 1)))
+        for at in alike:
+            made[at] = replace(found[at], common=known)
+    return made
+
+
 def corrected(found: Sequence[Found]) -> list[Found]:
     """Return claims with intervals that are corrected for the number of comparisons, by Holm's procedure.
 
     The most significant of K is held against 5 % / K, the next against 5 % / (K - 1), until one fails: it and all that
     are less significant have its level, at which none of them is significant.
     """
-    every = [one for claim in found for one in (claim, *claim.by)]
+    every = _moderated([one for claim in found for one in (claim, *claim.by)])
     order = sorted((at for at, one in enumerate(every) if not one.shared), key=lambda at: every[at].p)
     made, k = list(every), len(order)
     for step, at in enumerate(order):

@@ -19,9 +19,10 @@ Each claim of a paper that our matrices can test, beside the paper's numbers. A 
 the difference lies above 0, is **reversed** where it lies below, and is **open** where it contains 0. A claim that two
 methods are alike names a distance, and holds where the interval lies within it on both sides. The difference is
 paired by seed and by test input. Its interval is Student's, with the variance over test inputs and over training runs
-together; over training runs alone for overconfidence (oce, oce_share), bits per dimension, mCE, relative mCE, rise of
-entropy, lengths of attacks and what diagnostics find. Where no seed differs from another, the test is that of signs.
-The {tested} comparisons that are tested, those of the reasons among them, are corrected for their number by Holm's
+together, the latter moderated over all claims (of five seeds some are small by chance) and never below its own; over
+training runs alone for overconfidence (oce, oce_share), bits per dimension, mCE, relative mCE, rise of entropy,
+lengths of attacks and what diagnostics find. Where no seed differs from another, the test is that of signs. The
+{tested} comparisons that are tested, those of the reasons among them, are corrected for their number by Holm's
 procedure: with 95 % confidence none that **holds** or is **reversed** is so by chance. The confidence of an interval
 is 1 − 0.05 / k: k is {tested} for the most significant comparison, one less for each that follows, and {last} for the
 first that is open and all that are less significant. A claim is **untested** where the seeds of a method are
