@@ -30,6 +30,12 @@ def test_gen_tends_to_the_mean_of_log_p_as_its_exponent_goes_to_0() -> None:
     assert ranks[2] > 0.9999
 
 
+def test_gen_of_exponent_1_over_all_classes_orders_as_doctor_does() -> None:
+    batch = SimpleNamespace(logits=3 * torch.randn(200, 5, generator=torch.Generator().manual_seed(0)))
+    gen = GeneralisedEntropy(gamma=1.0).score((), batch)
+    assert spearmanr(gen, batch.logits.double().softmax(1).square().sum(1)).statistic > 1 - 1e-12
+
+
 def test_react_is_the_energy_under_a_ceiling_that_no_activation_reaches() -> None:
     generator = torch.Generator().manual_seed(0)
     head = Head(torch.randn(5, 8, generator=generator), torch.randn(5, generator=generator))

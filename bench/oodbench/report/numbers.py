@@ -28,7 +28,7 @@ from oodbench.measure.resamples import drawn_mean
 from oodbench.report.entries import Entry
 from oodbench.store import atomically, digest
 
-METRICS_VERSION = 5
+METRICS_VERSION = 6
 """Of the code that turns scores into numbers and draws: one more wherever a number changes."""
 
 RESAMPLES = 200

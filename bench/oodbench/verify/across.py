@@ -38,6 +38,8 @@ LIMITS = (
     frozenset({"energy", "react", "react-tuned"}),
     # The mean of log p: as GEN's exponent goes to 0, for (p (1 - p))^g = 1 + g log p (1 - p) + ...
     frozenset({"uniform-cross-entropy", "gen", "gen-tuned"}),
+    # 1 - sum p^2, where GEN's exponent is chosen as 1 and no class is left out: sum p (1 - p).
+    frozenset({"doctor", "gen-tuned"}),
 )
 """Methods that a network may leave no difference between, by the limit that they tend to. That one of them has the
 scores of another only a re-run can judge."""
