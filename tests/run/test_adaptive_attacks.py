@@ -1,7 +1,9 @@
 """Adaptive attacks on fitted detectors of the toy: what is made, kept, resumed, counted and skipped."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any, ClassVar
 
 import numpy as np
@@ -130,6 +132,26 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path) -> Non
     assert adapt((WANTED,), kept).achieved == whole.achieved
     assert kept.model.passes.gradient == 2 * 20, "only the derivatives before and after: nothing is crafted again"
     assert kept.model.passes.forward > before
+
+
+@pytest.mark.usefixtures("wide")
+def test_of_two_at_once_one_crafts_and_the_other_waits(tmp_path: Path) -> None:
+    middle, go_on = Event(), Event()
+
+    def pause(text: str, done: int, total: int) -> None:
+        if done >= 8:
+            middle.set()
+            assert go_on.wait(30)
+
+    own, other = fitted(tmp_path), fitted(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(adapt, (WANTED,), own, pause)
+        assert middle.wait(30)
+        second = pool.submit(adapt, (WANTED,), other)
+        go_on.wait(0.5)
+        go_on.set()
+        assert first.result(60).achieved == second.result(60).achieved
+    assert other.model.passes.gradient == 2 * 20, "only the derivatives before and after: nothing is crafted again"
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -85,7 +85,7 @@ def test_a_stopped_run_goes_on_after_its_last_part(model: Trained, pgd: Attack, 
     assert pixels(resumed).tobytes() == pixels(whole).tobytes()
     assert passes - model.passes.forward == 16 * 6  # five steps and a look at the end, of two parts
     files = {path.name for path in (tmp_path / "stopped").rglob("*") if path.is_file()}
-    assert files == {"pixels.npy", "index.npy", "done.json"}
+    assert files == {"pixels.npy", "index.npy", "done.json", ".lock"}
 
 
 def test_a_damaged_part_is_made_again(model: Trained, pgd: Attack, clean: Inputs, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ state, the models, the clean images and how the score is spread over clean ones;
 its last part. Where a detector has a differentiable approximation of its score, an attacker climbs that.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -33,10 +32,9 @@ from oodbench.models.state import state_sha256
 from oodbench.models.train import Report, silent
 from oodbench.records import Adapted, CellRecord
 from oodbench.records import AdaptiveAttack as Achieved
-from oodbench.run.attack import Attempt, Classes, attempted, craft_first, save_attacked
+from oodbench.run.attack import Attempt, Classes, attempted, craft_first, made_once, save_attacked
 from oodbench.run.cost import Spent, note, noted, spending
 from oodbench.run.examine import not_finite
-from oodbench.run.sealed import seal, unsealed
 from oodbench.run.tune import Floats, scores_of
 
 T = TypeVar("T")
@@ -232,8 +230,7 @@ def _crafted(card: AdaptiveAttack, n: int, fitted: Fitted, clean: Clean, report:
     facts = (card.content(), n, fitted.test.sha256(), *fitted.models, fitted.detector)
     key = address(PROTOCOL, KIND, *facts, state_sha256(fitted.state), clean)
     place = fitted.folder / "attacks" / key[:20]
-    if unsealed(place / "done.json") is None:
-        _craft(card, n, fitted, clean, place, report)
+    made_once(place, card.name, lambda: _craft(card, n, fitted, clean, place, report))
     pixels, index = np.load(place / "pixels.npy", mmap_mode="r"), np.load(place / "index.npy")
     return attempted(ArrayImages(pixels), index, fitted.classes, fitted.test), place
 
@@ -254,8 +251,6 @@ def _craft(card: AdaptiveAttack, n: int, fitted: Fitted, clean: Clean, place: Pa
     classes = fitted.classes(fitted.test)
     parts = craft_first(card.attack, n, apart.classifier, classes, fitted.test, place / "parts", told, victim)
     save_attacked(_noting(parts, place, passes, fitted.model.device), n, fitted.test.shape, place)
-    seal(place / "done.json", ["pixels.npy", "index.npy"], attack=card.name)
-    shutil.rmtree(place / "parts", ignore_errors=True)
 
 
 def _noting(parts: Iterator[T], place: Path, passes: Passes, device: torch.device) -> Iterator[T]:

@@ -22,11 +22,15 @@ from oodbench.errors import BadSetting
 from oodbench.identity import PROTOCOL, address
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
+from oodbench.run.outputs import LOCK
 from oodbench.run.sealed import seal, unsealed
-from oodbench.store import atomically
+from oodbench.store import atomically, one_at_a_time
 
 AT_ONCE = 256
 """Images at most that are compared with clean ones together."""
+
+DONE = "done.json"
+"""Seals attacked images."""
 
 Classes = Callable[[Inputs], npt.NDArray[np.int64]]
 """Returns the class that a classifier gives each image [n]."""
@@ -120,14 +124,32 @@ def attempts(name: str, attack: Attack, n: int, target: Target, clean: Inputs, r
     other = (crafter.name,) if crafter.name else ()
     key = address(PROTOCOL, attack.crafting(), n, target.known(clean), *other)
     place = target.folder / "attacks" / key[:20]
-    if unsealed(place / "done.json") is None:
+
+    def make() -> None:
         report(f"attack {attack.name}", 0, 1)
         parts = craft_first(attack, n, crafter.model(), target.classes(clean), clean, place / "parts", report)
         save_attacked(parts, n, clean.shape, place)
-        seal(place / "done.json", ["pixels.npy", "index.npy"], attack=attack.name)
-        shutil.rmtree(place / "parts", ignore_errors=True)
+
+    made_once(place, attack.name, make)
     pixels, index = np.load(place / "pixels.npy", mmap_mode="r"), np.load(place / "index.npy")
     return tried(name, pixels, index, target.classes, clean)
+
+
+def made_once(place: Path, name: str, make: Callable[[], None]) -> None:
+    """Make attacked images and seal them, unless they are kept or another process makes them meanwhile.
+
+    Args:
+        place: Folder.
+        name: The attack's.
+        make: Writes pixels.npy and index.npy there, and what a stopped run goes on from to parts/.
+    """
+    if unsealed(place / DONE) is not None:
+        return
+    with one_at_a_time(place / LOCK):
+        if unsealed(place / DONE) is None:  # whoever held the lock may have made them
+            make()
+            seal(place / DONE, ["pixels.npy", "index.npy"], attack=name)
+            shutil.rmtree(place / "parts", ignore_errors=True)
 
 
 def save_attacked(

@@ -1,6 +1,6 @@
 """The matrix-free way in: your model, your data, a result."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,7 +130,7 @@ def evaluate(
     """
     chosen = _chosen(methods)
     failures = {} if failures is None else failures
-    _check_names(failures, attacks)
+    _check_names(failures, ood_validation, attacks)
     place = usable(device)
     with ExitStack() as open_:
         work = (
@@ -149,7 +149,7 @@ def evaluate(
         check_classes(sets, count)
         open_.enter_context(channels_last(trained, some(trained, sets.first)))
         trained = with_batches(trained, sets.first, batch, gradient_batch)
-        folder = work / identity(trained, sets.first) if cache is not None else work
+        folder = work / identity(trained, sets.first, user.preprocess) if cache is not None else work
         return _result(chosen, attacks, trained, count, sets, Place(folder, cache is not None, report), seed)
 
 
@@ -204,6 +204,7 @@ def _result(
     ]
     known = {"train": sets.train, "test": sets.test} if len(sets.train) else {"test": sets.test}
     accuracy = {name: outputs.accuracy(one) for name, one in known.items()}
+    judged = [_with_held_out(one, method, sets, outputs) for one, method in zip(judged, chosen, strict=True)]
     doubts = [*remarks.of_model(trained, sets.first, accuracy), *remarks.of_test(sets, outputs.overlaps)]
     assert exam.correct is not None
     fooled = {name: Fooled(one.index, one.fooled) for name, one in attempts.items()}
@@ -226,15 +227,19 @@ def _chosen(methods: Sequence[str | Method]) -> list[Method]:
     return list(chosen.values())
 
 
-def _check_names(failures: Iterable[str], attacks: Sequence[str]) -> None:
-    """Check that each set of the result has a name of its own.
+def _check_names(failures: Any, ood_validation: Any, attacks: Sequence[str]) -> None:
+    """Check that each set has a text for a name, and each of the result one of its own.
 
     Raises:
         UnknownName: no such attack.
-        BadSetting: one text in place of a list, or one name for two sets.
+        BadSetting: one text in place of a list, a name that is no text, or one name for two sets.
     """
     if isinstance(attacks, str):
         raise BadSetting(f"attacks: got {attacks!r}; expected a list of names: [{attacks!r}]")
+    for which, sets in (("failures", failures), ("ood_validation", ood_validation)):
+        for name in sets if isinstance(sets, Mapping) else ():
+            if not isinstance(name, str):
+                raise BadSetting(f"{which}: got the name {name!r}, of type {type(name).__name__}; expected a text")
     taken = {"test", "misclassified", *(twin for name in attacks for twin in (find_attack(name).name, name + ROUNDED))}
     for name in failures if isinstance(failures, Mapping) else ():
         if name in taken:
@@ -287,7 +292,7 @@ def _judged(
     try:
         outcome = examine(method, exam, lambda text, done, total: report(f"{method.name}: {text}", done, total))
         doubts = [*remarks.of_method(method, exam.model, sets.train, exam.classes)]
-        doubts += [*remarks.of_fit(outcome, sets.train), *remarks.of_held_out(method, sets, outputs.overlaps)]
+        doubts += remarks.of_fit(outcome, sets.train)
     except Exception as error:
         why = _overflow(method, exam) or (str(error) if isinstance(error, BadData) else reason(error))
         return Judged(method.name, why=why)
@@ -302,6 +307,13 @@ def _judged(
         of_sets={name: found for name, found in shared.items() if found},
         failed={**outcome.failed, **failed},
     )
+
+
+def _with_held_out(one: Judged, method: Method, sets: Given, outputs: OwnOutputs) -> Judged:
+    """Return what a method said, and what makes its held-out sets doubtful: known when all sets have been read."""
+    if one.scores is None:
+        return one
+    return replace(one, doubts=[*one.doubts, *remarks.of_held_out(method, sets, outputs.overlaps)])
 
 
 def _overflow(method: Method, exam: Exam) -> str | None:

@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, final
 
 from oodbench.contract import Material
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadSetting
 from oodbench.recipes import Plain
-from oodbench.result import Result
+from oodbench.result import Result, load
+from oodbench.result.kept import FILE
 from oodbench.result.report import summary
+from oodbench.run.engines import reason
 from oodbench.run.evaluate import evaluate
 from oodbench.run.registry import registry
 from oodbench.run.sets import open_sets
@@ -56,15 +59,19 @@ class Asked:
 
 
 def judge(asked: Asked) -> tuple[Page, bool]:
-    """Evaluate what a command line asks for, write the report; return what to print, and whether a method had scores.
+    """Evaluate what a command line asks for, write the report; return what to print, and whether all came about.
+
+    That is: a method had scores, and the report was written. Where it could not be, it is still printed.
 
     Raises:
-        BadSetting: Options contradict one another.
+        BadSetting: Options contradict one another, or the report's folder cannot be written to.
         OodbenchError: As `oodbench.evaluate`.
     """
-    sets = _sets(asked)
+    sets, model = _sets(asked), _model(asked)
+    if asked.out is not None:
+        _check_out(asked.out)
     result = evaluate(
-        _model(asked),
+        model,
         methods=asked.methods or _able(sets),
         attacks=asked.attacks if asked.attacks is not None else sets.pop("attacks", ()),
         transform=_transform(asked.transform),
@@ -80,16 +87,38 @@ def judge(asked: Asked) -> tuple[Page, bool]:
         seed=asked.seed,
         **{name: given for name, given in sets.items() if name != "attacks"},
     )
-    found, kept = summary(result), _kept(result, asked.out)
+    found, (kept, written) = summary(result), _kept(result, asked.out)
     well = any(one.scores is not None for one in result.judged)
-    return Page(*found.parts, "", kept, data={**found.data, "out": asked.out}), well
+    out = asked.out if written else None
+    return Page(*found.parts, "", kept, data={**found.data, "out": out}), well and (written or asked.out is None)
 
 
-def _kept(result: Result, out: Path | None) -> str:
+def _kept(result: Result, out: Path | None) -> tuple[str, bool]:
+    """Return what to say of the report, and whether it was written: where that fails, the numbers are not lost."""
     if out is None:
-        return "nothing is kept: --out FOLDER writes the report, its pictures and all scores"
-    result.save(out)
-    return f"wrote {out / 'report.md'}, its pictures, metrics.csv and scores.parquet"
+        return "nothing is kept: --out FOLDER writes the report, its pictures and all scores", False
+    try:
+        result.save(out)
+    except Exception as error:
+        return f"--out {out}: the report could not be written whole: {reason(error)}", False
+    return f"wrote {out / 'report.md'}, its pictures, metrics.csv and scores.parquet", True
+
+
+def _check_out(out: Path) -> None:
+    """Make the report's folder, where it is absent, and try to write to it: a failure costs nothing yet.
+
+    Raises:
+        BadSetting: It cannot be made or written to.
+        BadRecord: It holds scores that no result wrote, which are not replaced.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out) as file:
+            file.write(b"tried")
+    except OSError as error:
+        raise BadSetting(f"--out {out}: {error.strerror or error}; expected a folder to write to") from error
+    if (out / FILE).exists():
+        load(out)
 
 
 def _model(asked: Asked) -> NamedModel | StoredModel:

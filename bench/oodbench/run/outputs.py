@@ -1,6 +1,7 @@
 """A model's outputs of a set, on disk: streamed there in one forward pass, and mapped from there.
 
     <folder of a model>/outputs/<set>/<output>.<i>.npy, <output>.json
+                                      from-<row>/...                   parts of a large set, until the whole is sealed
 
 A JSON file seals what lies beside it (`oodbench.run.sealed`).
 """
@@ -23,6 +24,10 @@ from oodbench.forward_precision import WHOLE, Precision
 from oodbench.models.outputs import Trained, to_store
 from oodbench.models.train import Report, silent
 from oodbench.run.sealed import seal, unsealed
+from oodbench.store import one_at_a_time
+
+LOCK = ".lock"
+"""Beside what one process at a time makes for all: it is held meanwhile, and whoever waited looks again."""
 
 DECODERS = 4
 """Processes at most that decode pictures ahead of the network; images in memory need none."""
@@ -51,10 +56,14 @@ def outputs_of(
     """
     place = folder / "outputs" / images.sha256()[:20]
     found, missing = sealed_outputs(place, wanted)
-    if missing:
-        made = passed(model(), images, missing, place, report, precision)
-        seal_outputs(place, made)
-        found |= sealed_outputs(place, missing)[0]
+    if not missing:
+        return found
+    with one_at_a_time(place / LOCK):
+        found, missing = sealed_outputs(place, wanted)  # whoever held the lock may have made them
+        if missing:
+            made = passed(model(), images, missing, place, report, precision)
+            seal_outputs(place, made)
+            found |= sealed_outputs(place, missing)[0]
     return found
 
 
@@ -115,7 +124,7 @@ def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
 def joined_segments(
     places: list[Path], wanted: frozenset[Output], n: int, place: Path
 ) -> dict[Output, tuple[list[str], bool]]:
-    """Write outputs of a set from those of its parts, in order, and remove these.
+    """Write outputs of a set from those of its parts, in order; these stay until the whole is sealed.
 
     Args:
         places: Folders of the parts, which hold all that is wanted.
@@ -132,9 +141,29 @@ def joined_segments(
         several = isinstance(parts[0], tuple)
         columns = list(zip(*parts, strict=True)) if several else [parts]
         made[name] = [_joined(place / f"{name}.{i}.npy", column, n) for i, column in enumerate(columns)], several
-    for one in places:
-        shutil.rmtree(one)
     return made
+
+
+def segment_folder(place: Path, start: int) -> Path:
+    """Return the folder of the part of a set that begins at a row."""
+    return place / f"from-{start}"
+
+
+def segments_left(place: Path) -> bool:
+    """Return whether parts of a set are left whose outputs the whole has."""
+    return any(sealed <= _sealed_names(place) for sealed in map(_sealed_names, place.glob("from-*")) if sealed)
+
+
+def remove_segments(place: Path) -> None:
+    """Remove the folders of a set's parts, but for those that hold an output which the whole lacks."""
+    whole = _sealed_names(place)
+    for one in place.glob("from-*"):
+        if _sealed_names(one) <= whole:
+            shutil.rmtree(one)
+
+
+def _sealed_names(place: Path) -> set[str]:
+    return {marker.name for marker in place.glob("*.json")}
 
 
 def _joined(path: Path, parts: Any, n: int) -> str:

@@ -17,11 +17,22 @@ from oodbench.models.outputs import Passes, Trained, joined
 from oodbench.models.train import Report, silent
 from oodbench.recipes import Plain
 from oodbench.run.judged import spread
-from oodbench.run.outputs import joined_segments, mapped_outputs, onto, passed, seal_outputs, sealed_outputs
-from oodbench.run.overlap import Marked, Overlaps, keep_marks, kept_marks
+from oodbench.run.outputs import (
+    LOCK,
+    joined_segments,
+    mapped_outputs,
+    onto,
+    passed,
+    remove_segments,
+    seal_outputs,
+    sealed_outputs,
+    segment_folder,
+    segments_left,
+)
+from oodbench.run.overlap import Marked, Marks, Overlaps, in_memory, keep_marks, kept_marks
 from oodbench.run.plan import why_not
 from oodbench.run.user_sets import NO_TRAINING, Given, NoTraining
-from oodbench.store import digest
+from oodbench.store import digest, one_at_a_time
 
 ASKED = 512
 """Training images on which the model's accuracy is measured, where no method had all of them pass through it."""
@@ -66,6 +77,7 @@ class OwnOutputs:
         self._model = replace(model, passes=Passes())  # these passes are shared, not one method's own
         self._wanted, self._folder, self._lasting, self._report = wanted, folder, lasting, report
         self._made: dict[str, Mapping[Output, Any]] = {}
+        self._marks: dict[str, Marks] = {}
         self.overlaps = Overlaps()
 
     def __call__(self, images: Inputs) -> Mapping[Output, Any]:
@@ -73,6 +85,8 @@ class OwnOutputs:
         key = self.known(images)
         if key not in self._made:
             self._made[key] = self._forward(images, key)
+        elif key in self._marks and not in_memory(images):  # another set of equal content has passed
+            self.overlaps.note(images, self._marks[key])
         return self._made[key]
 
     def made(self, images: Inputs) -> Mapping[Output, Any]:
@@ -105,7 +119,8 @@ class OwnOutputs:
             place = self._folder / "outputs" / key[:20]
             made = self._lastingly(marked, place) if self._lasting else self._on_disk(marked, place)
         if sum(map(len, marked.marks)) == len(images):
-            self.overlaps.note(images, np.concatenate(marked.marks))
+            self._marks[key] = np.concatenate(marked.marks)
+            self.overlaps.note(images, self._marks[key])
         return made
 
     def _in_memory(self, images: Marked) -> Mapping[Output, Any]:
@@ -120,28 +135,43 @@ class OwnOutputs:
 
     def _lastingly(self, images: Marked, place: Path) -> Mapping[Output, Any]:
         found, missing = sealed_outputs(place, self._wanted)
-        if not missing:
-            images.marks.extend(kept_marks(place))
-            return found
+        if missing or segments_left(place):
+            with one_at_a_time(place / LOCK):
+                found, missing = sealed_outputs(place, self._wanted)  # whoever held the lock may have made them
+                if missing:
+                    self._sealed(images, missing, place)
+                    return found | sealed_outputs(place, missing)[0]
+                remove_segments(place)  # a stop between sealing the whole and removing its parts leaves them
+        images.marks.extend(kept_marks(place))
+        return found
+
+    def _sealed(self, images: Marked, missing: frozenset[Output], place: Path) -> None:
+        """Make outputs of a set and seal them, segment by segment; the segments go when the whole is sealed."""
         n = len(images)
         segments = [slice(start, min(start + SEGMENT, n)) for start in range(0, n, SEGMENT)]
-        places = [place / f"from-{one.start}" for one in segments] if len(segments) > 1 else [place]
+        if len(segments) == 1:
+            self._segment(images.inputs, slice(0, n), missing, place, images)
+            return
+        places = [segment_folder(place, one.start) for one in segments]
         for one, where in zip(segments, places, strict=True):
-            part = Marked(images.inputs.take(one) if len(segments) > 1 else images.inputs)
-            if lacking := sealed_outputs(where, missing)[1]:
+            self._segment(images.inputs.take(one), one, missing, where, images)
+        if sum(map(len, images.marks)) == n:
+            keep_marks(place, images.marks)
+        seal_outputs(place, joined_segments(places, missing, n, place))
+        remove_segments(place)
 
-                def told(text: str, done: int, total: int, start: int = one.start) -> None:
-                    self._report(text, start + done, n)
+    def _segment(self, inputs: Inputs, rows: slice, missing: frozenset[Output], place: Path, whole: Marked) -> None:
+        """Make what a segment lacks and seal it; add its marks to those of the whole."""
+        part = Marked(inputs)
+        if lacking := sealed_outputs(place, missing)[1]:
 
-                made = passed(self._model, part, lacking, where, told)
-                keep_marks(where, part.marks)
-                seal_outputs(where, made)
-            images.marks.extend(part.marks or kept_marks(where))
-        if len(segments) > 1:
-            if sum(map(len, images.marks)) == n:
-                keep_marks(place, images.marks)
-            seal_outputs(place, joined_segments(places, missing, n, place))
-        return found | sealed_outputs(place, missing)[0]
+            def told(text: str, done: int, total: int) -> None:
+                self._report(text, rows.start + done, len(whole))
+
+            made = passed(self._model, part, lacking, place, told)
+            keep_marks(place, part.marks)
+            seal_outputs(place, made)
+        whole.marks.extend(part.marks or kept_marks(place))
 
 
 def _token(images: Inputs) -> str:

@@ -85,8 +85,11 @@ def of_fit(outcome: Outcome, train: Inputs) -> Iterator[str]:
 
 def of_set(name: str, sets: Given, overlaps: Overlaps) -> Iterator[str]:
     """Yield what makes the rows of a failure set doubtful: it holds images of the test set."""
-    if n := overlaps(sets.ood[name], sets.test):
-        yield f"{n} of the {len(sets.ood[name])} images of {name} are also in test; take them out of one of the two"
+    shared = overlaps(sets.ood[name], sets.test)
+    if shared.n:
+        yield (
+            f"{shared} of the {len(sets.ood[name])} images of {name} are also in test; take them out of one of the two"
+        )
 
 
 def of_attack(attempt: Attempt) -> Iterator[str]:
@@ -99,26 +102,47 @@ def of_attack(attempt: Attempt) -> Iterator[str]:
 
 
 def of_test(sets: Given, overlaps: Overlaps) -> Iterator[str]:
-    """Yield what makes all rows doubtful: test images that the model was trained on."""
-    if n := overlaps(sets.test, sets.train):
-        yield f"{n} of the {len(sets.test)} test images are training images; test on images that the model has not seen"
+    """Yield what makes all rows doubtful: test images that the model was trained on, of those that have been read."""
+    shared = overlaps(sets.test, sets.train)
+    if shared.n:
+        yield (
+            f"{shared} of the {len(sets.test)} test images are training images; test on images that the model has not "
+            f"seen"
+        )
 
 
 def of_held_out(method: Method, sets: Given, overlaps: Overlaps) -> Iterator[str]:
-    """Yield what makes rows doubtful that are fitted or tuned on held-out sets: these hold images of test sets."""
-    held_out = sets.validation
-    if held_out and "validation" in method.materials and (n := overlaps(held_out, sets.test)):
-        yield f"{n} of the {len(held_out)} validation images are also in test; hold out others"
-    if "ood_validation" not in method.materials:
-        return
-    for held, images in sets.tuning.items():
-        for name, failures in sets.ood.items():
-            if n := overlaps(images, failures):
-                yield (
-                    f"{n} of the {len(images)} images of ood_validation {held} are also in {name}: the row is tuned "
-                    f"on what "
-                    f"it is tested on; hold out others"
-                )
+    """Yield what makes rows doubtful that are fitted or tuned on held-out sets: these hold images of other sets.
+
+    It is asked when every method has read what it reads. What no method has read taints no row; where nothing of a set
+    has been seen on its way, that is told.
+    """
+    if sets.validation and "validation" in method.materials:
+        yield from _held_out("validation images", sets.validation, {}, sets, overlaps)
+    if "ood_validation" in method.materials:
+        for held, images in sets.tuning.items():
+            yield from _held_out(f"images of ood_validation {held}", images, sets.ood, sets, overlaps)
+
+
+def _held_out(
+    which: str, held: Inputs, failures: Mapping[str, Inputs], sets: Given, overlaps: Overlaps
+) -> Iterator[str]:
+    """Yield which images of a held-out set are in others; of training images those that have been read count."""
+    tested = {**failures, "test": sets.test}
+    for name, images in tested.items():
+        shared = overlaps(held, images)
+        if shared.n and name in failures:
+            yield (
+                f"{shared} of the {len(held)} {which} are also in {name}: the row is tuned on what it is tested on; "
+                f"hold out others"
+            )
+        elif shared.n:
+            yield f"{shared} of the {len(held)} {which} are also in test; hold out others"
+        elif shared.n is None:
+            yield f"whether {which} are also in {name} is not known: no method read stored outputs of them"
+    shared = overlaps(held, sets.train)
+    if shared.n:
+        yield f"{shared} of the {len(held)} {which} are training images, which the model has seen; hold out others"
 
 
 def _gaussians(state: Any) -> Iterator[Gaussians]:
