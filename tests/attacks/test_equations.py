@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from oodbench.attacks import KINDS, Aim, Draws, Victim
 from oodbench.attacks.apgd import checkpoints
-from oodbench.attacks.noise import noise
+from oodbench.attacks.noise import noise_as_long
 from oodbench.attacks.norms import l2, linf
 from oodbench.attacks.planes import onto
 from oodbench.attacks.square import side_of
@@ -290,7 +290,9 @@ def _double(net: nn.Module) -> nn.Module:
 
 def test_noise_is_normal_and_an_images_own() -> None:
     x = torch.full((60, 1, 10, 10), 0.5)
-    noisy = noise(x, Draws(1, tuple(range(60))), 0.05)
+    noisy, sigma = noise_as_long(x, Draws(1, tuple(range(60))), 0.5)
     assert (noisy - x).mean() == pytest.approx(0, abs=0.003) and (noisy - x).std() == pytest.approx(0.05, rel=0.05)
-    assert torch.equal(noise(x[:1], Draws(1, (7,)), 0.05), noisy[7:8])
-    assert noise(x, Draws(1, tuple(range(60))), 5.0).unique().tolist()[:1] == [0] and noisy.max() <= 1
+    alone, own = noise_as_long(x[:1], Draws(1, (7,)), 0.5)
+    assert torch.allclose((alone - 0.5) / own, (noisy[7:8] - 0.5) / sigma, atol=1e-4)
+    far, _ = noise_as_long(x, Draws(1, tuple(range(60))), 4.5)
+    assert (far.min(), far.max()) == (0, 1)

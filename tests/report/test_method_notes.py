@@ -15,6 +15,14 @@ def test_a_board_has_numbers_of_the_row_itself() -> None:
     assert "| openood-imagenet-1k | far | auroc | 93.67 | ResNet50 | ood_val_same |" in table
 
 
+def test_sources_of_a_long_table_are_named_once() -> None:
+    many = [one for one in NUMBERS if one.method == "react-tuned"] * 60
+    *_, table, addresses = printed("react-tuned", many, [])
+    assert table.count("][1] |") > 50
+    assert many[0].paper.url not in table
+    assert f"[1]: {many[0].paper.url}" in addresses.splitlines()
+
+
 def test_where_it_has_none_the_row_of_its_file_that_has_some_is_linked() -> None:
     beside = "[`react-tuned`](react-tuned.md#in-papers-and-on-boards)"
     assert printed("react", NUMBERS, ["react", "react-tuned"])[1:] == [

@@ -127,7 +127,7 @@ def test_the_mean_over_a_group_stands_beside_ours_over_its_sets(tmp_path: Path) 
 
 def test_a_matrix_of_texts_shows_it_of_every_method_and_no_other_does(tmp_path: Path, said: Drawn) -> None:
     rng = np.random.default_rng(2)
-    good = {seed: rng.normal(1, 1, 90).astype(np.float32) for seed in (0, 1)}
+    good = {seed: rng.normal(1, 1, 90).astype(np.float32) for seed in (0,)}
     bad = rng.normal(0, 1, 60).astype(np.float32)
     for seed, test in good.items():
         drawn = Drawn(test, np.ones(90, bool), {"toy-word-noise": bad})
@@ -139,8 +139,8 @@ def test_a_matrix_of_texts_shows_it_of_every_method_and_no_other_does(tmp_path: 
     assert header == ["Method", "FPR90 ↓, mean", "FPR95 (bad is positive) ↓, mean", "FPR95 ↓, mean", "toy-word-noise"]
     shares = [100 * fpr90_ood_positive(count(test, bad)) for test in good.values()]
     assert row[0] == "msp"
-    assert row[1] == row[4] == f"{np.mean(shares):.2f} ± {np.std(shares, ddof=1):.2f}"
-    assert row[3].startswith(f"{100 * np.mean([ranking(test, bad)['fpr95'] for test in good.values()]):.2f} ±")
+    assert row[1] == row[4] == f"{np.mean(shares):.2f}"
+    assert row[3] == f"{100 * np.mean([ranking(test, bad)['fpr95'] for test in good.values()]):.2f}"
     put(tmp_path / "images", "msp", 0, said)
     (images,) = read_matrices(tmp_path / "images")
     assert fpr90_table(images.kinds[0], images.card, str) is None

@@ -44,17 +44,22 @@ def printed(method: str, reported: Sequence[Reported], paged: Collection[str]) -
         known = {one.method for one in reported}
         beside = [link(f"`{row}`", f"{row}.md#{ANCHOR}") for row in _same_file(method) if row in known and row in paged]
         return [PRINTED, f"{none}; they have some of {', '.join(beside)}, of the same file." if beside else f"{none}."]
+    said = [PRINTED, "Reported, not measured here; each as its source prints it."]
+    if len(own) <= MOST_ROWS:
+        return [*said, _table(own, [link(one.short, one.paper.url) for one in own])]
+    places = {url: place for place, url in enumerate(dict.fromkeys(one.paper.url for one in own), 1)}
+    sources = [f"[{one.short}][{places[one.paper.url]}]" if one.paper.url else one.short for one in own]
+    addresses = "\n".join(f"[{place}]: {url}" for url, place in places.items() if url)
+    return [*said, folded(f"{len(own)} numbers", _table(own, sources)), addresses]
+
+
+def _table(numbers: Sequence[Reported], sources: Sequence[str]) -> str:
     words = ("In-set", "Set", "Metric", "Network", "Tuned on", "Source")
     rows = [
-        [
-            *(one.in_set, one.out_set or NONE, one.metric, as_printed(one), one.network, one.tuning),
-            link(one.short, one.paper.url),
-        ]
-        for one in own
+        [one.in_set, one.out_set or NONE, one.metric, as_printed(one), one.network, one.tuning, source]
+        for one, source in zip(numbers, sources, strict=True)
     ]
-    text = table([*words[:3], "Printed", *words[3:]], rows, words)
-    shown = folded(f"{len(own)} numbers", text) if len(own) > MOST_ROWS else text
-    return [PRINTED, "Reported, not measured here; each as its source prints it.", shown]
+    return table([*words[:3], "Printed", *words[3:]], rows, words)
 
 
 def _same_file(method: str) -> list[str]:
