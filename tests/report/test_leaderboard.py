@@ -29,6 +29,7 @@ from oodbench.records import (
     write_record,
     write_scores,
 )
+from oodbench.report import pages, tables
 from oodbench.report.entries import collect
 from oodbench.report.gaps import Gap, SharedGap
 from oodbench.report.leaderboard import compare, leaderboard, rebuild, table, write
@@ -568,6 +569,14 @@ def test_an_attack_that_never_works_is_a_gap_and_no_crash(results: Path) -> None
     reasons = {row[3]: row[5] for row in rows(page(results, "README"), "## Not measured") if "`robust`" in row[0]}
     assert list(reasons) == ["fgsm-8", "fgsm-8@uint8"]
     assert "no scores, a one-class set" in reasons["fgsm-8"]
+
+
+def test_a_shade_is_that_of_the_number_as_it_is_printed() -> None:
+    assert (tables._shaded(0.7996), tables._shaded(0.7994)) == ("▓ 80.0", "▒ 79.9")
+
+
+def test_sizes_of_groups_show_zeros() -> None:
+    assert (pages._range([0, 100, 3]), pages._range([7, 7]), pages._range([0, 0])) == ("0 to 100", "7", "none")
 
 
 def test_a_seed_that_the_matrix_does_not_name_has_no_part(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_fifteen_stands_for_the_fifteen():
     assert one.types == FIFTEEN
     assert one == Corrupted(types=FIFTEEN, n=10)
     assert len(changed([{"types": ["fifteen"], "n": 10}]).corrupted) == 75
+    published = Corrupted(types=["fifteen"], n=10, card="cifar-10-c").types
+    assert set(published) ^ set(FIFTEEN) == {"frost", "drawn-frost"}
 
 
 @pytest.mark.parametrize(
