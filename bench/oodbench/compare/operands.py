@@ -183,6 +183,7 @@ def _git(folder: Path, commit: str, *words: str) -> bytes:
 
 
 def _said(error: Exception) -> str:
-    told = getattr(error, "stderr", None)
-    last = told.decode("utf-8", "replace").strip().splitlines()[-1] if told else "git cannot be run"
-    return last.removeprefix("fatal: ")
+    told: bytes | None = getattr(error, "stderr", None)
+    if not told:
+        return "git cannot be run"
+    return told.decode("utf-8", "replace").strip().splitlines()[-1].removeprefix("fatal: ")

@@ -102,12 +102,13 @@ class Judge:
         attempt, test = self.evaluated.attacks[attack], self.evaluated.exam.test
         index = attempt.index[:n]
         assert test.labels is not None
-        noisy, sigma = with_noise(test.take(index), index, attempt.l2 or 0.0, self.job.seed)
+        length = attempt.l2 or 0.0
+        noisy, sigma = with_noise(test.take(index), index, length, self.job.seed)
         fooled = attempt.fooled[:n]
         # what was attacked is right as it was
         kept = triplets(np.ones_like(fooled), self._classes(noisy) == test.labels[index], ~fooled)
         told = {
-            "l2": attempt.l2 or 0.0,
+            "l2": length,
             "sigma": sigma,
             "n": len(index),
             "fooled": int(fooled.sum()),

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from oodbench.measure.cells import Cell
-from oodbench.measure.intervals import LEVEL, delong_test, p_value
+from oodbench.measure.intervals import LEVEL, agreeing, delong_test, p_value
 from oodbench.measure.paired import Variance, resampled_mean, variance, with_inputs
 from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean
@@ -169,9 +169,8 @@ def other_model(found: Drawn, *, again: bool = False) -> Change:
         return same_model(found)
     if not again:
         return _change(found, variance(found.difference, found.drawn))
-    return _change(
-        found, with_inputs(Variance(_of_trainings(found.before, found.after) / seeds, 2 * (seeds - 1)), found.drawn)
-    )
+    of_seeds = Variance(_of_trainings(found.before, found.after) / seeds, 2 * (seeds - 1))
+    return _change(found, with_inputs(of_seeds, found.drawn))
 
 
 def _of_trainings(before: Floats, after: Floats) -> float:
@@ -223,7 +222,7 @@ def _change(found: Drawn, sure: Variance) -> Change:
     difference = difference if abs(difference) > ROUNDING else 0.0
     reach = -float(special.stdtrit(sure.df, (1 - LEVEL) / 2)) * value**0.5
     if not value:  # all disjoint pairs of a good and a bad input agree: Clopper and Pearson's bound, to each side
-        reach = 1 - ((1 - LEVEL) / 2) ** (1 / found.pairs)
+        reach = 1 - agreeing(found.pairs)
     noise = float(found.before_drawn.mean(axis=0).std(ddof=1))
     p = p_value(difference, value, found.pairs, sure.df)
     return Change(before, after, difference - reach, difference + reach, p, noise)

@@ -55,7 +55,7 @@ def delong(counts: Counts, level: float = LEVEL) -> Interval:
     """
     area, pairs = auroc(counts), min(counts.n_good, counts.n_bad)
     if area in (0.0, 1.0):
-        bound = ((1 - level) / 2) ** (1 / pairs)
+        bound = agreeing(pairs, level)
         return (bound, 1.0) if area == 1.0 else (0.0, 1 - bound)
     if pairs == 1:
         return 0.0, 1.0
@@ -151,6 +151,16 @@ def placements(good: ArrayLike, bad: ArrayLike) -> tuple[NDArray[np.float64], ND
     """Return V10 of each good input [n] and V01 of each bad one [m], in the order given (see `delong_variance`)."""
     checked_good, checked_bad = finite(good, "good"), finite(bad, "bad")
     return _share_below(checked_good, checked_bad), 1 - _share_below(checked_bad, checked_good)
+
+
+def agreeing(pairs: int, level: float = LEVEL) -> float:
+    """Return the least share of all pairs that agree, where as many disjoint ones all do (Clopper & Pearson 1934).
+
+    Example:
+        >>> round(agreeing(3), 4)
+        0.2924
+    """
+    return float(((1 - level) / 2) ** (1 / pairs))
 
 
 def p_value(difference: float, variance: float, pairs: int, df: float = np.inf) -> float:

@@ -21,8 +21,8 @@ from scipy import special
 
 from oodbench.errors import BadData, UnknownName
 from oodbench.measure.cells import Cell
-from oodbench.measure.intervals import LEVEL, p_value
-from oodbench.measure.pairs import Prior
+from oodbench.measure.intervals import LEVEL, agreeing, p_value
+from oodbench.measure.pairs import Prior, towards
 from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean, weights_of
 
@@ -74,9 +74,8 @@ def moderated(difference: Floats, drawn: Floats, common: Prior) -> Variance:
         drawn: Of each seed on each resample of the inputs [S, resamples].
         common: What the ratios s^2 / V_one of such differences have in common.
     """
-    seeds, own = len(difference), float(difference.var(ddof=1))
-    of_one, weight = float(drawn.var(axis=1, ddof=1).mean()), common.df / (common.df + len(difference) - 1)
-    of_seeds = max(own, weight * common.scale * of_one + (1 - weight) * own)
+    seeds, of_one = len(difference), drawn.var(axis=1, ddof=1).mean()
+    of_seeds = float(towards(common, difference.var(ddof=1), of_one, seeds - 1))
     return with_inputs(Variance(of_seeds / seeds, common.df + seeds - 1), drawn)
 
 
@@ -148,7 +147,7 @@ def comparison(a: Cell, b: Cell, metric: str) -> Comparison:
     sd = sd if sd > ROUNDING else 0.0
     reach = -float(special.stdtrit(RESAMPLES - 1, (1 - LEVEL) / 2)) * sd
     if not sd:
-        reach = (1 + abs(difference)) * (1 - ((1 - LEVEL) / 2) ** (1 / pairs))
+        reach = (1 + abs(difference)) * (1 - agreeing(pairs))
     low, high = max(-1.0, difference - reach), min(1.0, difference + reach)
     return Comparison(first, second, difference, low, high, p_value(difference, sd**2, pairs, RESAMPLES - 1))
 

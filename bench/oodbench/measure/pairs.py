@@ -146,6 +146,18 @@ def _moderated(own: Floats, scale: Floats, df: int) -> tuple[Floats, float]:
     if seen.sum() < 2:
         return own, float(df)
     common = prior(own[upper][seen] / scale[upper][seen], df)
-    prior_df = min(common.df, float((len(own) - 2) * df))
-    weight = prior_df / (prior_df + df)
-    return np.maximum(own, weight * common.scale * scale + (1 - weight) * own), prior_df + df
+    common = common._replace(df=min(common.df, float((len(own) - 2) * df)))
+    return towards(common, own, scale, df), common.df + df
+
+
+def towards(common: Prior, own: Floats, scale: Floats, df: int) -> Floats:
+    """Return variances moved towards the common one of their scales, and never below themselves.
+
+    Args:
+        common: Of the variances, each over its scale; of finite degrees of freedom.
+        own: Variances, of any shape.
+        scale: Theirs, likewise.
+        df: Degrees of freedom of each.
+    """
+    weight = common.df / (common.df + df)
+    return np.maximum(own, weight * common.scale * scale + (1 - weight) * own)

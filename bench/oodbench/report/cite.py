@@ -12,7 +12,7 @@ from oodbench.data.cards import load_cards
 from oodbench.data.matrix import known_matrix
 from oodbench.errors import BadSetting, UnknownName
 from oodbench.given import AT
-from oodbench.measure.intervals import LEVEL, bootstrap
+from oodbench.measure.intervals import LEVEL, agreeing, bootstrap
 from oodbench.measure.kinds import KINDS
 from oodbench.measure.metrics import METRICS
 from oodbench.measure.paired import ROUNDING, Floats, variance
@@ -182,8 +182,8 @@ def _value(here: Id, standings: Standings) -> tuple[float, float | None, int] | 
 def _interval(here: Id, standings: Standings, sets: Sequence[str]) -> tuple[float, float] | None:
     """Return the 95 % interval: of one seed over inputs, of several over inputs and seeds; None where there is none.
 
-    One seed and one set: what the pages have, DeLong's or a bootstrap's. Else mean +- t sd, where the variance is over
-    resamples of the inputs and, of several seeds, over these (`oodbench.measure.paired`).
+    One seed and one set: what the pages have (AUROC, FPR95), or a bootstrap's. Else mean +- t sd, where the variance is
+    over resamples of the inputs and, of several seeds, over these (`oodbench.measure.paired`).
     """
     method, metric = here.method or "", here.metric or ""
     entries = standings.entries[method]
@@ -215,7 +215,7 @@ def mean_interval(metric: str, by_seed: Floats, drawn: Floats, pairs: int) -> tu
     square, df = sure if sure else (float(drawn[0].var(ddof=1)), RESAMPLES - 1)
     reach = -float(special.stdtrit(df, (1 - LEVEL) / 2)) * square**0.5
     if square <= ROUNDING**2:
-        reach = 1 - ((1 - LEVEL) / 2) ** (1 / pairs)
+        reach = 1 - agreeing(pairs)
     mean, bounds = float(by_seed.mean()), METRICS[metric]
     return max(bounds.lowest, mean - reach), min(bounds.highest, mean + reach)
 

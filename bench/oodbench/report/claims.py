@@ -1,12 +1,11 @@
 """Whether what the papers say of two methods holds here, from the committed scores; see `oodbench.report.claim_file`.
 
-Differences are paired by seed and by input; their variance is that over both (`oodbench.measure.paired`), where that
-over five seeds, which may be small by chance, is moderated over all claims, or it is that over seeds
-alone where no input has a number of its own: overconfidence, bits per dimension, mCE, lengths of attacks, what
-diagnostics find. Claims, and the comparisons that test reasons, are tested together, by Holm's procedure at 5 %, and
-each interval has the confidence that its test is held against. A claim *holds* where the interval lies above 0, is
-*reversed* where it lies below, *open* where it contains 0, and *untested* where the seeds of a method share members
-(`oodbench.report.members`).
+Differences are paired by seed and by input; their variance is that over both, where that over five seeds, which may be
+small by chance, is moderated over all claims (`oodbench.measure.paired`). It is that over seeds alone where no input
+has a number of its own: overconfidence, bits per dimension, mCE, lengths of attacks, what diagnostics find. Claims, and
+the comparisons that test reasons, are tested together, by Holm's procedure at 5 %, and each interval has the confidence
+that its test is held against. A claim *holds* where the interval lies above 0, is *reversed* where it lies below,
+*open* where it contains 0, and *untested* where the seeds of a method share members (`oodbench.report.members`).
 
 That two methods are alike is a claim of `within` - |difference|: it holds where the interval of the difference lies
 within +-`within`, and is reversed where it lies beyond on one side (the two one-sided tests of equivalence).

@@ -91,15 +91,14 @@ def _measured(standings: Standings, one: Reported, own: str) -> str:
         by_seed = [fpr90(entry, one.failure) for entry in entries]
         return mean_and_std(spread([of[own] for of in by_seed if own in of]))
     drawn = [found for entry in entries if (found := at_ratio(entry, own, one))]
-    if len(drawn) == len(entries) == 1:
-        return f"{mean_and_std(drawn[0])} ({drawn[0].n} draws at {_ratio(one.n_good, one.n_bad)})"
     if len(drawn) == len(entries):
-        over_seeds = mean_and_std(spread([found.mean for found in drawn]))
-        return f"{over_seeds} ({drawn[0].n} draws a seed at {_ratio(one.n_good, one.n_bad)})"
+        several = len(drawn) > 1
+        over = spread([found.mean for found in drawn]) if several else drawn[0]
+        return f"{mean_and_std(over)} ({drawn[0].n} draws{' a seed' if several else ''} at {_ratio(one)})"
     measured = mean_and_std(standings.over_seeds(one.metric, one.method, own))
     return f"{measured} (at our ratio)" if one.metric in SIZED else measured
 
 
-def _ratio(good: int | None, bad: int | None) -> str:
-    assert good and bad
-    return f"1:{good / bad:.3g}"
+def _ratio(one: Reported) -> str:
+    assert one.n_good and one.n_bad
+    return f"1:{one.n_good / one.n_bad:.3g}"

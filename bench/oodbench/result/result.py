@@ -66,8 +66,8 @@ class Result:
         """Every metric, a row a number: those of `docs/metrics.md`, selective prediction and the Mann-Whitney test too.
 
         Columns method, failure, set, n_good, n_bad, metric, value, low, high. Ranking metrics have a 95 % interval,
-        which speaks of other test inputs: AUROC's is DeLong's, the others are a bootstrap's, of good and of bad inputs
-        apart. Measured when first asked for: 200 resamples of every set.
+        which speaks of other test inputs: AUROC's is DeLong's, FPR95's that of `docs/metrics.md`, the others are a
+        bootstrap's, of good and of bad inputs apart. Measured when first asked for: 200 resamples of every set.
         """
         return rows.metrics(self.judged, self.outcomes, self.seed)
 
