@@ -18,8 +18,10 @@
 Every message names the thing, what was got, what was expected and, where there is one, the way out.
 """
 
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class OodbenchError(Exception):
@@ -89,3 +91,12 @@ class UnknownName(OodbenchError):
         if len(names) > MOST_NAMES:
             shown = f"{len(names)} are known" + (f", near it {', '.join(near)}." if near else ".")
         super().__init__(f"unknown {kind} {got!r}{hint} {shown}")
+
+
+def reason(error: Exception) -> str:
+    """Return what went wrong in one line; for a fault that oodbench did not foresee, also where."""
+    if isinstance(error, OodbenchError):
+        return f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -235,7 +235,7 @@ SEAL = "seal"
 """Under this name a record holds the sha256 of all else in it: a bit that flipped is noticed."""
 
 
-YOUNGER = frozenset({"adaptive"})
+YOUNGER = frozenset({"adaptive", "attacks_failed"})
 """Fields that stand in files only where they are not empty: a record without them has the bytes that it always had."""
 
 

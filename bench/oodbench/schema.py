@@ -256,6 +256,7 @@ class ModelRecord(_Frozen):
             it was measured, and no part of what a model is known by.
         bits_per_dimension: Mean -log2 P(8-bit image) / D of each set, by role or card, where it is a density.
         attacks: What each attack on it achieved, by name; the rounded twin of an attack is an attack of its own.
+        attacks_failed: Why others of the matrix's attacks were not made, by name; absent in the file where all were.
         corruptions: What each corruption does to it, by "<type>-<severity>"; null where the matrix has none.
         outcomes_sha256: Of the content of the file beside it (`oodbench.outcomes`); null where it does not classify.
         key: Content address of all that the model depends on: one of another key is another model of that name.
@@ -273,6 +274,7 @@ class ModelRecord(_Frozen):
     calibration: Scaled | None = None
     bits_per_dimension: dict[str, float] = {}
     attacks: dict[str, Attack] = {}
+    attacks_failed: dict[str, str] | None = None
     corruptions: dict[str, Corrupted] | None = None
     outcomes_sha256: Sha256 | None = None
     key: Sha256 | None = None

@@ -142,7 +142,7 @@ def test_a_transferred_attack_is_crafted_on_the_next_seeds_model(tmp_path: Path)
     matrix = two_seeds()
     context = Context(matrix, Workspace(results=tmp_path / "results", cache=tmp_path / "cache"))
     recipe = Plain().sized(matrix.scale, matrix.training)
-    own, other = (context.attacked(recipe, seed)[0] for seed in matrix.seeds)
+    own, other = (context.attacked(recipe, seed).made for seed in matrix.seeds)
     assert matrix.seed_after(5) == 3
     carried = own["mim-26-transferred"]
     assert carried.index.tolist() == own["mim-26"].index.tolist()  # what the classifier under attack gets right

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from oodbench.errors import BadData, UnknownName
+from oodbench.errors import BadData, UnknownName, reason
 from oodbench.models.train import Report
-from oodbench.run.engines import InProcess, Pool, engine, reason
+from oodbench.run.engines import InProcess, Pool, engine
 from oodbench.run.graph import Backend, Needs, schedule
 from oodbench.run.workspace import Workspace
 

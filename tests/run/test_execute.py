@@ -14,14 +14,17 @@ from oodbench.contract import LOG_DENSITY, LOGITS, Grid, Stateless
 from oodbench.densities.vae import Vae
 from oodbench.errors import Busy, Undeclared
 from oodbench.recipes import Plain
-from oodbench.records import read_record, read_scores, record_paths
+from oodbench.records import model_paths, read_model, read_record, read_scores, record_paths
+from oodbench.run import attack
 from oodbench.run.evaluation import wanted_outputs
 from oodbench.run.execute import alone, execute, graph
 from oodbench.run.forecast import forecast
+from oodbench.run.model_records import outcomes_of
 from oodbench.run.plan import Job, Skip, plan
 from oodbench.run.registry import Registered, find, registry
 from oodbench.run.standing import standing
 from oodbench.run.tasks import StoreOutputs, TrainModel, guarded
+from oodbench.verify.attacks import attack_faults
 
 
 @pytest.fixture
@@ -142,6 +145,63 @@ def test_nan_on_the_test_set_fails_the_record(context):
     record = run(context, entry("always-nan", nan_everywhere)).records[0]
     assert record.status == "failed"
     assert "200 of 200 scores are NaN or infinite, the first at index 0" in record.reason
+
+
+def breaking(monkeypatch, name, error):
+    """Make an attack raise."""
+    real = attack.craft_first
+
+    def craft_first(card, *rest):
+        if card.name == name:
+            raise error
+        return real(card, *rest)
+
+    monkeypatch.setattr(attack, "craft_first", craft_first)
+
+
+def test_an_attack_that_fails_costs_its_cells_alone(tmp_path, monkeypatch):
+    """The others are made, of every row; what fails stands in the records of rows and models, with its reason."""
+    breaking(monkeypatch, "bim-13", RuntimeError("no such kernel"))
+    context = context_in(tmp_path)
+    summary = run(context, *find(["msp", "energy", "odin"]))
+    assert [record.status for record in summary.records] == ["ok"] * 3
+    assert summary.failed == summary.records, "the run says that something failed"
+    for record in summary.records:
+        cells = {cell.name: cell for cell in record.cells}
+        assert {name: (cell.failure, cell.status) for name, cell in cells.items()} == dict.fromkeys(
+            ("bim-13", "bim-13@uint8"), ("adversarial", "failed")
+        )
+        assert "RuntimeError: no such kernel (test_execute.py:" in cells["bim-13"].reason
+        paths = record_paths(context.workspace.results, "small-v1", record.method, 0)
+        assert set(read_scores(paths.scores).adversarial) == {"fgsm-26", "fgsm-26@uint8"}
+    used = summary.records[0].model
+    model = read_model(model_paths(context.workspace.results, "small-v1", used.name, 0).record)
+    assert set(model.attacks) == {"fgsm-26", "fgsm-26@uint8"}
+    assert set(model.attacks_failed) == {"bim-13", "bim-13@uint8"}
+    assert not list(attack_faults(model, outcomes_of(context.workspace.results, summary.records[0]), context.matrix))
+    unsaid = model.model_copy(update={"attacks_failed": None})
+    (fault,) = attack_faults(unsaid, outcomes_of(context.workspace.results, summary.records[0]), context.matrix)
+    assert fault == "attacks: bim-13, bim-13@uint8 of small-v1 are not there"
+
+
+def test_a_full_disk_costs_the_rows_and_a_later_run_makes_them(tmp_path, monkeypatch):
+    """An error that says nothing of the attack leaves no cell behind that stands."""
+    context = context_in(tmp_path)
+    with monkeypatch.context() as broken:
+        breaking(broken, "bim-13", OSError(28, "No space left on device"))
+        (record,) = run(context, *find(["msp"])).records
+    assert record.status == "failed" and "No space left on device" in record.reason
+    (record,) = run(context, *find(["msp"])).records
+    assert record.status == "ok" and not record.cells
+
+
+def test_a_failed_attack_on_validation_images_costs_those_that_are_tuned_on_it(tmp_path, monkeypatch):
+    breaking(monkeypatch, "fgsm-8", ValueError("no pixels"))
+    msp, lid = run(context_in(tmp_path), *find(["msp", "lid"])).records
+    assert msp.status == "ok" and not msp.cells
+    assert lid.status == "failed"
+    said = "lid is fitted or tuned on attacked images, and there are none: fgsm-8 on validation images: ValueError: no"
+    assert said in lid.reason
 
 
 @pytest.mark.parametrize("formula, what", [(peeks, "output 'features' was read"), (reads_labels, "labels were read")])
@@ -303,7 +363,7 @@ def test_one_forward_pass_serves_all_methods_that_need_no_gradient(context, tmp_
     one, fresh = images_forwarded(["msp"], tmp_path / "one")
     matrix, sets = fresh.matrix, fresh.sets
     reference = Plain().sized(matrix.scale, matrix.training)
-    _, fooling = fresh.attacked(reference, 0)
+    fooling = fresh.attacked_validation(reference, 0).fooling
     clean = sum(len(images) for _, _, images in sets)
     steps = {"fgsm-26": 1, "bim-13": 10, "fgsm-8": 1}
     crafted = sum(40 * steps[name] for name in steps)  # the gradient of each step

@@ -11,8 +11,7 @@ from oodbench.check import declarations, scoring, side_effects
 from oodbench.check.notes import notes_of
 from oodbench.check.trial import Trial
 from oodbench.contract import Method
-from oodbench.errors import BadMethod, UnknownName
-from oodbench.run.engines import reason
+from oodbench.errors import BadMethod, UnknownName, reason
 from oodbench.run.registry import Registered, find, registry
 from oodbench.shown import Page
 

@@ -61,7 +61,7 @@ def analyse(
         UnknownName: No such method or matrix.
         BadSetting: The method cannot run on the matrix, or the matrix names no attack.
         MissingData: The in-set is not here.
-        BadData: A score of attacked images is NaN or infinite.
+        BadData: A score of attacked images is NaN or infinite; or an attack failed.
     """
     known = find_matrix(matrix)
     if not known.attacks:
@@ -69,6 +69,8 @@ def analyse(
     context = Context(known.model_copy(update={"adaptive": (), "corruptions": ()}), workspace)
     job = _job(method, context, seed)
     judge = Judge(context, job, evaluation(context, job, report))
+    for name, why in judge.evaluated.attacks.failed.items():
+        raise BadData(f"attack {name} of {matrix} failed, and there are no triplets of it: {why}")
     rows = []
     for done, wanted in enumerate(known.attacks):
         report(f"triplets of {wanted.attack}", done, len(known.attacks))
@@ -99,7 +101,7 @@ class Judge:
 
     def ranking(self, attack: str, n: int) -> dict[str, Any]:
         """Return how the triplets of an attack on at most n images are ranked; no numbers where none is to test."""
-        attempt, test = self.evaluated.attacks[attack], self.evaluated.exam.test
+        attempt, test = self.evaluated.attacks.made[attack], self.evaluated.exam.test
         index = attempt.index[:n]
         assert test.labels is not None
         length = attempt.l2 or 0.0

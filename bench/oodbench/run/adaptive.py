@@ -24,7 +24,7 @@ from oodbench.data.attack_cards import AdaptiveAttack, find_adaptive
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import AdaptivelyAttacked
-from oodbench.errors import OodbenchError
+from oodbench.errors import reason
 from oodbench.given import method_of
 from oodbench.identity import PROTOCOL, address
 from oodbench.models.outputs import Access, ModelOutputs, Passes, Trained
@@ -32,7 +32,7 @@ from oodbench.models.state import state_sha256
 from oodbench.models.train import Report, silent
 from oodbench.records import Adapted, CellRecord
 from oodbench.records import AdaptiveAttack as Achieved
-from oodbench.run.attack import Attempt, Classes, attempted, craft_first, made_once, save_attacked
+from oodbench.run.attack import PASSING, Attempt, Classes, attempted, craft_first, made_once, save_attacked
 from oodbench.run.cost import Spent, note, noted, spending
 from oodbench.run.examine import not_finite
 from oodbench.run.tune import Floats, scores_of
@@ -162,17 +162,19 @@ def adapt(wanted: tuple[AdaptivelyAttacked, ...], fitted: Fitted, report: Report
             found.cells.append(_cell("skipped", one, f"the matrix tries it on {', '.join(one.methods)}"))
             continue
         try:
-            reason = _try(one, fitted, found, report)
-        except (OodbenchError, RuntimeError, ValueError) as error:
-            found.cells.append(_cell("failed", one, f"{type(error).__name__}: {error}"))
+            why = _try(one, fitted, found, report)
+        except PASSING:
+            raise
+        except Exception as error:
+            found.cells.append(_cell("failed", one, reason(error)))
             continue
-        if reason:
-            found.cells.append(_cell("skipped", one, reason))
+        if why:
+            found.cells.append(_cell("skipped", one, why))
     return found
 
 
-def _cell(status: Any, one: AdaptivelyAttacked, reason: str) -> CellRecord:
-    return CellRecord(status=status, failure=KIND, name=one.attack, reason=reason)
+def _cell(status: Any, one: AdaptivelyAttacked, why: str) -> CellRecord:
+    return CellRecord(status=status, failure=KIND, name=one.attack, reason=why)
 
 
 def _try(one: AdaptivelyAttacked, fitted: Fitted, found: Adaptation, report: Report) -> str | None:

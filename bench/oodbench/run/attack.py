@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from torch import Tensor
 
 from oodbench.attacks import Victim
 from oodbench.contract import LOGITS
-from oodbench.data.attack_cards import Attack
+from oodbench.data.attack_cards import Attack, find_attack
 from oodbench.data.attacks import craft
 from oodbench.data.changed import ChangedImages, rounded_to_8_bits
 from oodbench.data.images import ArrayImages
 from oodbench.data.inputs import Inputs
-from oodbench.errors import BadSetting
+from oodbench.errors import BadSetting, reason
 from oodbench.identity import PROTOCOL, address
+from oodbench.measure.kinds import ROUNDED
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
 from oodbench.run.outputs import LOCK
@@ -31,6 +32,9 @@ AT_ONCE = 256
 
 DONE = "done.json"
 """Seals attacked images."""
+
+PASSING = (OSError, MemoryError, torch.cuda.OutOfMemoryError)
+"""Errors that another run may not meet: of a disk or a memory that is full."""
 
 Classes = Callable[[Inputs], npt.NDArray[np.int64]]
 """Returns the class that a classifier gives each image [n]."""
@@ -55,6 +59,19 @@ class Attempt:
     linf: float | None
     l2: float | None
     unmoved: int
+
+
+@dataclass(frozen=True)
+class Attacks:
+    """Attacks on one classifier.
+
+    Attributes:
+        made: By name, their twins too.
+        failed: Why there is none of a name, by name, likewise.
+    """
+
+    made: dict[str, Attempt] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,13 +121,44 @@ class Target:
         return self.crafters[attack.crafted_on]
 
 
+def attack_all(
+    wanted: Mapping[str, int],
+    target: Target,
+    clean: Inputs,
+    report: Report,
+    passing: tuple[type[Exception], ...] = PASSING,
+) -> Attacks:
+    """Return attacks on a classifier; one that fails costs itself alone, and the others are made.
+
+    Args:
+        wanted: How many images each attacks at most, by its name.
+        target: Whom to fool.
+        clean: Inputs with labels.
+        report: Told of the progress.
+        passing: Errors that are raised: they say nothing of the attack.
+
+    Raises:
+        UnknownName: There is no such attack.
+    """
+    attacks = Attacks()
+    for name, n in wanted.items():
+        card = find_attack(name)
+        try:
+            attacks.made.update(attempts(name, card, n, target, clean, report))
+        except passing:
+            raise
+        except Exception as error:
+            attacks.failed.update(dict.fromkeys(with_twin(name), reason(error)))
+    return attacks
+
+
 def attempts(name: str, attack: Attack, n: int, target: Target, clean: Inputs, report: Report) -> dict[str, Attempt]:
     """Return an attack on the first n images that the classifier gets right, and its twin rounded to 8 bits.
 
     It is crafted once, and kept below the classifier's folder; a run that was stopped goes on after the last part.
 
     Args:
-        name: The attack's name; the twin's is `<name>@uint8`.
+        name: The attack's.
         attack: What to do.
         n: How many images at most.
         target: Whom to fool.
@@ -233,17 +281,20 @@ def tried(
     """Return what attacked images do to a classifier, and what their twins rounded to 8 bits do, by name.
 
     Args:
-        name: The attack's name; the twin's is `<name>@uint8`.
+        name: The attack's.
         pixels: The attacked images [k c h w].
         index: Their places among the clean ones [k].
         classes: Returns the class that the classifier gives each image.
         clean: Inputs with labels.
     """
     exact = ArrayImages(pixels)
-    return {
-        name: attempted(exact, index, classes, clean),
-        f"{name}@uint8": attempted(ChangedImages(exact, rounded_to_8_bits, exact=True), index, classes, clean),
-    }
+    both: tuple[Inputs, Inputs] = exact, ChangedImages(exact, rounded_to_8_bits, exact=True)
+    return {one: attempted(images, index, classes, clean) for one, images in zip(with_twin(name), both, strict=True)}
+
+
+def with_twin(name: str) -> tuple[str, str]:
+    """Return the name of an attack, and that of its twin rounded to 8 bits."""
+    return name, name + ROUNDED
 
 
 def attempted(images: Inputs, index: npt.NDArray[np.int32], classes: Classes, clean: Inputs) -> Attempt:

@@ -136,8 +136,7 @@ def model_behaviour(recipe: Recipe, workspace: Workspace, space: SpaceName) -> N
         parts = value if isinstance(value, tuple) else (value,)
         numbers[f"outputs/{output}"] = _few(np.concatenate([_of_images(part.numpy()) for part in parts]))
     if LOGITS in how.provides:
-        attacks, _ = context.attacked(how, 0)
-        for name, attempt in attacks.items():
+        for name, attempt in context.attacked(how, 0).made.items():
             numbers[f"attacks/{name}"] = _few(attempt.images.batch(slice(0, KEPT)).mean(axis=(1, 2, 3)))
     return numbers
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from oodbench.contract import LOGITS, Output
-from oodbench.data.attack_cards import find_attack
 from oodbench.data.given import weights_file
 from oodbench.data.inputs import Inputs
 from oodbench.data.matrix import Matrix
@@ -18,7 +17,7 @@ from oodbench.forward_precision import WHOLE
 from oodbench.models.outputs import Trained
 from oodbench.models.train import Report, silent
 from oodbench.run.absent import missing
-from oodbench.run.attack import Attempt, Crafter, Target, attempts
+from oodbench.run.attack import Attacks, Crafter, Target, attack_all
 from oodbench.run.guard import Guard
 from oodbench.run.models import ModelKey, is_trained, model_name, refresh, trained
 from oodbench.run.outputs import outputs_of
@@ -29,6 +28,19 @@ from oodbench.training import Recipe
 
 ANSWER: frozenset[Output] = frozenset({LOGITS})
 """What a classifier is asked for."""
+
+
+@dataclass(frozen=True)
+class AttackedValidation:
+    """An attack on validation images.
+
+    Attributes:
+        fooling: The attacked images that fooled the classifier; None where none did, or nothing was asked for.
+        failed: Why it was not made, where it failed.
+    """
+
+    fooling: Inputs | None = None
+    failed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +123,8 @@ class Context:
 
     def attacked(
         self, recipe: Recipe, seed: int, report: Report = silent, beside: frozenset[Output] = ANSWER
-    ) -> tuple[dict[str, Attempt], Inputs | None]:
-        """Return the matrix's attacks on a classifier's test images, and those on validation images that fooled it.
+    ) -> Attacks:
+        """Return the matrix's attacks on a classifier's test images.
 
         Args:
             recipe: Of the classifier.
@@ -120,21 +132,29 @@ class Context:
             report: Told of the progress.
             beside: Outputs that are stored in the same pass as the logits of the attacked images.
         """
-        matrix, sets = self.matrix, self.sets
-        target = Target(
+        wanted = {one.attack: one.n for one in self.matrix.attacks}
+        return attack_all(wanted, self._target(recipe, seed, report, beside), self.sets.test, report)
+
+    def attacked_validation(
+        self, recipe: Recipe, seed: int, report: Report = silent, beside: frozenset[Output] = ANSWER
+    ) -> AttackedValidation:
+        """Return the matrix's attack on a classifier's validation images; the arguments are those of `attacked`."""
+        wanted = self.matrix.adversarial_validation
+        if wanted is None:
+            return AttackedValidation()
+        target = self._target(recipe, seed, report, beside)
+        attacks = attack_all({wanted.attack: wanted.n}, target, self.sets.validation, report)
+        if attacks.failed:
+            return AttackedValidation(failed=f"{wanted.attack} on validation images: {attacks.failed[wanted.attack]}")
+        found = attacks.made[wanted.attack]
+        return AttackedValidation(found.images.take(np.flatnonzero(found.fooled)) if found.fooled.any() else None)
+
+    def _target(self, recipe: Recipe, seed: int, report: Report, beside: frozenset[Output]) -> Target:
+        return Target(
             self._crafters(recipe, seed, report),
             lambda images: self.outputs(recipe, seed, ANSWER | beside, images, report)[LOGITS],
             self.kept(recipe, seed),
         )
-        found: dict[str, Attempt] = {}
-        for wanted in matrix.attacks:
-            found |= attempts(wanted.attack, find_attack(wanted.attack), wanted.n, target, sets.test, report)
-        held_out = matrix.adversarial_validation
-        if held_out is None:
-            return found, None
-        attack = find_attack(held_out.attack)
-        tuning = attempts(held_out.attack, attack, held_out.n, target, sets.validation, report)[held_out.attack]
-        return found, tuning.images.take(np.flatnonzero(tuning.fooled)) if tuning.fooled.any() else None
 
     def _crafters(self, recipe: Recipe, seed: int, report: Report) -> dict[str, Crafter]:
         """Return the classifiers that attacks on one may be crafted on."""

@@ -17,10 +17,9 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import entry_points
 from multiprocessing import forkserver, resource_tracker
-from pathlib import Path
 from typing import Any
 
-from oodbench.errors import BadMethod, BadSetting, OodbenchError, UnknownName
+from oodbench.errors import BadMethod, BadSetting, UnknownName, reason
 from oodbench.models.train import Report
 from oodbench.run.graph import Backend, Done, Lost, Task, Watch
 from oodbench.run.machine import exact, one_thread
@@ -288,12 +287,3 @@ def _apart(task: Task[Any]) -> Callable[[Workspace, Report], Any]:
 def failed(task: Task[Any], error: Exception) -> Done[Any]:
     """Return the end of a task that raised."""
     return Done(task, error=reason(error), traceback="".join(traceback.format_exception(error)))
-
-
-def reason(error: Exception) -> str:
-    """Return what went wrong in one line; for a fault that oodbench did not foresee, also where."""
-    if isinstance(error, OodbenchError):
-        return f"{type(error).__name__}: {error}"
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"

@@ -13,7 +13,7 @@ from torch import nn
 from oodbench.contract import LOGITS, NETWORK, Method, Output
 from oodbench.data.attack_cards import find_attack
 from oodbench.data.inputs import Inputs
-from oodbench.errors import BadData, BadMethod, BadSetting
+from oodbench.errors import BadData, BadMethod, BadSetting, reason
 from oodbench.measure.kinds import ROUNDED
 from oodbench.models.outputs import Passes, Trained, to_store
 from oodbench.models.train import Report
@@ -21,9 +21,7 @@ from oodbench.records import Fooled, Outcomes
 from oodbench.result import Result
 from oodbench.result.rows import Judged
 from oodbench.run import remarks
-from oodbench.run.attack import Attempt, Crafter, Target
-from oodbench.run.attack import attempts as run_attack
-from oodbench.run.engines import reason
+from oodbench.run.attack import Attempt, Crafter, Target, attack_all
 from oodbench.run.examine import Exam, examine
 from oodbench.run.judged import ANSWER, evaluating, first_look
 from oodbench.run.machine import exact
@@ -261,8 +259,6 @@ def _attacked(
     attacks: Sequence[str], trained: Trained, outputs: OwnOutputs, test: Inputs, place: Place
 ) -> tuple[dict[str, Attempt], dict[tuple[str, str], str]]:
     """Return the attacks on a model by name, and why there is none of a name; what fails costs its own rows only."""
-    made: dict[str, Attempt] = {}
-    failed: dict[tuple[str, str], str] = {}
     lacks: Mapping[Output, str] = getattr(trained.net, "lacks", {})
     if attacks and NETWORK in lacks:
         return {}, {("adversarial", name): lacks[NETWORK] for name in attacks}
@@ -272,12 +268,8 @@ def _attacked(
     target = Target(
         {"itself": Crafter(lambda: victim)}, lambda images: outputs(images)[LOGITS], place.folder, outputs.known
     )
-    for name in dict.fromkeys(attacks):
-        try:
-            made |= run_attack(name, find_attack(name), min(ATTACKED, len(test)), target, test, place.report)
-        except Exception as error:
-            failed["adversarial", name] = reason(error)
-    return made, failed
+    found = attack_all(dict.fromkeys(attacks, min(ATTACKED, len(test))), target, test, place.report, passing=())
+    return found.made, {("adversarial", name): found.failed[name] for name in attacks if name in found.failed}
 
 
 def _judged(

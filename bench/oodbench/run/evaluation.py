@@ -1,15 +1,15 @@
 """From a job to its scores: the model and its outputs, the attacks, the method fitted, tuned, scored and attacked."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from oodbench.contract import LOG_DENSITY, LOGITS, Output
+from oodbench.errors import BadData
 from oodbench.models.outputs import to_store
 from oodbench.models.train import Report, silent
 from oodbench.records import Scores
 from oodbench.run.adaptive import Adaptation, Fitted, adapt
-from oodbench.run.attack import Attempt
+from oodbench.run.attack import Attacks
 from oodbench.run.context import ANSWER, Context
 from oodbench.run.examine import Exam, Outcome, examine
 from oodbench.run.plan import Job, reference_of
@@ -27,13 +27,13 @@ class Evaluation:
     Attributes:
         outcome: Of the examination.
         exam: What that was on.
-        attacks: On the model alone, by name.
+        attacks: On the model alone.
         adaptation: On the model and the fitted detector at once.
     """
 
     outcome: Outcome
     exam: Exam
-    attacks: Mapping[str, Attempt]
+    attacks: Attacks
     adaptation: Adaptation
 
     @property
@@ -51,7 +51,8 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
     """Return what comes of a job; models, outputs and attacks are made now where the cache has none.
 
     Raises:
-        BadData: a score of the in-set's test images is NaN or infinite.
+        BadData: a score of the in-set's test images is NaN or infinite; or the attack failed whose images the method is
+            fitted or tuned on.
         Undeclared: the method read what it did not declare.
         Diverged: a training diverged.
     """
@@ -59,7 +60,10 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
     reference = reference_of(job.recipe, context.matrix)
     model, _ = context.model(job.recipe, job.seed, report)
     classifier = model if reference == job.recipe else context.model(reference, job.seed, report)[0]
-    attacks, tuning = context.attacked(reference, job.seed, report)
+    attacks = context.attacked(reference, job.seed, report)
+    held_out = context.attacked_validation(reference, job.seed, report)
+    if held_out.failed and "adversarial_validation" in job.method.materials:
+        raise BadData(f"{job.method.name} is fitted or tuned on attacked images, and there are none: {held_out.failed}")
     answer = partial(context.outputs, reference, job.seed, ANSWER)
     logits = answer(sets.test)[LOGITS].numpy()
     assert sets.test.labels is not None
@@ -76,10 +80,10 @@ def evaluation(context: Context, job: Job, report: Report = silent) -> Evaluatio
         correct=logits.argmax(1) == sets.test.labels,
         ood=sets.ood,
         tuning=sets.tuning,
-        attacks=attacks,
+        attacks=attacks.made,
         corrupted=sets.corrupted,
         robustness=robustness(lambda images: answer(images)[LOGITS].numpy(), logits, sets),
-        adversarial_validation=tuning,
+        adversarial_validation=held_out.fooling,
         n_validation=context.matrix.n_validation,
         quality=quality(classifier, logits, sets.test.labels),
         calibration=scaled(logits, sets.test.labels, _held_out(context, job, report)),

@@ -8,12 +8,11 @@ from typing import Any, final
 
 from oodbench.contract import Material
 from oodbench.data.matrix import find_matrix
-from oodbench.errors import BadSetting
+from oodbench.errors import BadSetting, reason
 from oodbench.recipes import Plain
 from oodbench.result import Result, load
 from oodbench.result.kept import FILE
 from oodbench.result.report import summary
-from oodbench.run.engines import reason
 from oodbench.run.evaluate import evaluate
 from oodbench.run.registry import registry
 from oodbench.run.sets import open_sets

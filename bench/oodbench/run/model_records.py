@@ -56,6 +56,7 @@ def write_models(context: Context, job: Job, found: Evaluation) -> ModelsUsed:
             "quality": exam.quality,
             "calibration": exam.calibration,
             "attacks": {name: attack_record(attempt) for name, attempt in exam.attacks.items()},
+            "attacks_failed": dict(found.attacks.failed) or None,
             "corruptions": dict(exam.robustness) or None,
             "outcomes_sha256": outcomes_sha256(outcomes),
         }

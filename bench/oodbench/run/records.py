@@ -11,7 +11,6 @@ from oodbench.run import provenance
 from oodbench.run.behaviour import method_source
 from oodbench.run.context import Context
 from oodbench.run.evaluation import Evaluation
-from oodbench.run.examine import Outcome
 from oodbench.run.facts import facts_of
 from oodbench.run.guard import Made
 from oodbench.run.model_records import ModelsUsed
@@ -42,7 +41,7 @@ def make_record(
         behaviour={name: tuple(numbers) for name, numbers in made.behaviour.items()},
         data=data_used(context),
         passes=Passes(forward=outcome.forward, gradient=outcome.gradient),
-        cells=(*cell_records(context, outcome), *found.adaptation.cells),
+        cells=(*cell_records(context, found), *found.adaptation.cells),
         model=models.model,
         reference=models.reference,
         scores_sha256=scores_sha256,
@@ -135,11 +134,12 @@ def data_used(context: Context) -> dict[str, DataUsed]:
     return used
 
 
-def cell_records(context: Context, outcome: Outcome) -> tuple[CellRecord, ...]:
+def cell_records(context: Context, found: Evaluation) -> tuple[CellRecord, ...]:
     """Return the failure sets that have no scores, and why."""
     sets = context.sets
     said: list[tuple[Literal["skipped", "failed"], str, str, str]] = [
-        *(("failed", failure, name, reason) for (failure, name), reason in outcome.failed.items()),
+        *(("failed", failure, name, reason) for (failure, name), reason in found.outcome.failed.items()),
+        *(("failed", "adversarial", name, reason) for name, reason in found.attacks.failed.items()),
         *(("skipped", "ood", name, reason) for name, reason in sets.absent.items()),
         *(("failed", "ood", name, reason) for name, reason in sets.damaged.items()),
     ]

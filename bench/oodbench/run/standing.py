@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from oodbench.errors import BadData, BadRecord, NewerRecord
+from oodbench.errors import BadData, BadRecord, NewerRecord, reason
 from oodbench.records import Record, read_record, record_paths, verify
 from oodbench.run.behaviour import method_source
 from oodbench.run.context import Context
-from oodbench.run.engines import reason
 from oodbench.run.guard import Made
 from oodbench.run.keys import record_key
 from oodbench.run.model_records import verify_models

@@ -113,8 +113,9 @@ class StoreOutputs:
         if self.reference is None:
             return []
         beside = self.wanted if self.recipe == self.reference else ANSWER
-        attacks, tuning = context.attacked(self.reference, self.seed, report, beside)
-        return [*(attempt.images for attempt in attacks.values()), *([tuning] if tuning else [])]
+        attacks = context.attacked(self.reference, self.seed, report, beside)
+        fooling = context.attacked_validation(self.reference, self.seed, report, beside).fooling
+        return [*(attempt.images for attempt in attacks.made.values()), *([fooling] if fooling else [])]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,12 @@ def attack_faults(model: ModelRecord, outcomes: Any, matrix: Matrix) -> Iterator
         yield f"attacks: {name} stands in {where}"
     for name in sorted((model.attacks.keys() | acted.keys()) - planned):
         yield f"attacks: {name} is none of {matrix.name}"
-    if outcomes is not None and planned and (lacking := sorted(planned - acted.keys())):
+    failed = (model.attacks_failed or {}).keys()
+    for name in sorted(failed & acted.keys()):
+        yield f"attacks_failed names {name}, whose outcomes are there"
+    for name in sorted(failed - planned):
+        yield f"attacks_failed names {name}, which is none of {matrix.name}"
+    if outcomes is not None and planned and (lacking := sorted(planned - acted.keys() - failed)):
         yield f"attacks: {', '.join(lacking)} of {matrix.name} are not there"
     asked = {one.attack: one.n for one in matrix.attacks}
     for name, said in model.attacks.items():

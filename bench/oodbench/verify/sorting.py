@@ -148,6 +148,7 @@ MODEL = {
     "attacks.*.mean_linf": _again(),
     "attacks.*.mean_l2": _again(),
     "attacks.*.unmoved": _again(),
+    "attacks_failed": _again(),
     "corruptions.*.n": _checked(MATRIX),
     "corruptions.*.error": _again(),
     "corruptions.*.clean_error": _computed("the outcomes"),
