@@ -1,6 +1,7 @@
 """The cost model: makespans against a clock that ticks, the critical path, how costs scale."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -10,17 +11,22 @@ import pytest
 from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadSetting
 from oodbench.records import record_paths, write_cost
+from oodbench.run.context import Context
 from oodbench.run.cost_model import (
     Model,
     Timed,
     _on_record,
     critical_path,
+    expected,
     forecast_on,
     makespan,
     n_images,
     operations,
 )
+from oodbench.run.plan import Job, plan
+from oodbench.run.registry import find
 from oodbench.run.rows import rows
+from oodbench.run.workspace import Workspace
 from oodbench.schema import Cost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,3 +157,20 @@ def test_what_a_gpu_made_says_nothing_of_a_cores_seconds(tmp_path: Path) -> None
         }
         write_cost(path, Cost(**spent, peak_memory_mb=1.0, started_at=datetime(2026, 1, 1, tzinfo=UTC)))
     assert _on_record(tmp_path)["msp"].cost.cpu_seconds == {"train": 2.0}
+
+
+def test_what_a_row_took_on_another_matrix_is_expected_here(tmp_path: Path) -> None:
+    """The tasks of the model, without the trainings that the cache has; nothing where no cost is on record."""
+    matrix = find_matrix("mnist5k-v1")
+    context = Context(matrix, Workspace(results=ROOT / "results"))
+    jobs = [item for item in plan(matrix, find(["msp", "knn"]), [0, 1]) if isinstance(item, Job)]
+    tasks = Model(ROOT / "results").tasks(matrix, rows(matrix, ["msp", "knn"]))
+    of_two_seeds = [task for task in tasks if task.key.endswith((" 0", " 1"))]
+    assert expected(context, jobs, lambda *_: False) == pytest.approx(sum(task.seconds for task in of_two_seeds))
+    untrained = [task for task in of_two_seeds if " train " not in task.key]
+    assert len(untrained) == len(of_two_seeds) - 2
+    assert expected(context, jobs, lambda *_: True) == pytest.approx(sum(task.seconds for task in untrained))
+    assert expected(replace(context, workspace=Workspace(results=tmp_path)), jobs, lambda *_: False) is None
+    texts = find_matrix("trec-v2")
+    of_texts = [item for item in plan(texts, find(["msp"]), [0]) if isinstance(item, Job)]
+    assert expected(Context(texts, context.workspace), of_texts, lambda *_: False) is None

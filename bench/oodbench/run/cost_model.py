@@ -6,7 +6,7 @@ the assumptions.
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from oodbench.networks import classifier
 from oodbench.records import Cost, read_cost, record_paths
 from oodbench.run.context import Context
 from oodbench.run.execute import graph
+from oodbench.run.graph import Task
 from oodbench.run.plan import Job, plan, sized
 from oodbench.run.registry import Registered
 from oodbench.run.rows import rows
@@ -129,10 +130,13 @@ class Model:
     def tasks(self, matrix: Matrix, entries: Sequence[Registered]) -> list[Timed]:
         """Return what a run of these methods on a matrix comes to; equal trainings on one in-set have equal keys."""
         jobs = [item for item in plan(matrix, entries, matrix.seeds) if isinstance(item, Job)]
-        context = Context(matrix, Workspace(results=self.results))
+        return self.timed(graph(Context(matrix, Workspace(results=self.results)), jobs), matrix, entries)
+
+    def timed(self, tasks: Iterable[Task[object]], matrix: Matrix, entries: Iterable[Registered]) -> list[Timed]:
+        """Return how long each task of these methods on a matrix takes."""
         recipes = self._recipes(matrix, entries)
         found = []
-        for task in graph(context, jobs):
+        for task in tasks:
             if isinstance(task, TrainModel):
                 seconds = self._train(matrix, task, recipes)
             elif isinstance(task, StoreOutputs):
@@ -335,6 +339,25 @@ def forecast_on(name: str, methods: Sequence[str], results: Path, workers: Seque
         f"{name}: {len(matrices)} {'matrix' if len(matrices) == 1 else 'matrices'}",
         model,
     )
+
+
+def expected(context: Context, jobs: Sequence[Job], trained: Callable[[Recipe, int], bool]) -> float | None:
+    """Return the seconds of one core that jobs take, from what their methods cost on other matrices.
+
+    None where no cost is on record, or inputs are no images: those on record are.
+
+    Args:
+        context: Where they run.
+        jobs: Some of them.
+        trained: Whether the cache has a model already.
+    """
+    results, matrix = context.workspace.results, context.matrix
+    if matrix.shape is None or not _on_record(results):
+        return None
+    left = [
+        task for task in graph(context, jobs) if not (isinstance(task, TrainModel) and trained(task.recipe, task.seed))
+    ]
+    return sum(one.seconds for one in Model(results).timed(left, matrix, [job.entry for job in jobs]))
 
 
 def told(tasks: Sequence[Timed], workers: Sequence[int], title: str, model: Model) -> Page:

@@ -1,7 +1,8 @@
 """What a run would do, before it does it: `oodbench plan`."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
@@ -9,10 +10,12 @@ from oodbench.errors import BadData, MissingData
 from oodbench.records import read_cost, record_paths
 from oodbench.run.absent import Wanted, wanted
 from oodbench.run.context import Context
+from oodbench.run.cost_model import expected
 from oodbench.run.models import is_trained
 from oodbench.run.plan import Job, Skip
 from oodbench.run.standing import standing, suspects
 from oodbench.shown import Page, Table
+from oodbench.training import Recipe
 
 SCORE_BYTES = 4
 SHARED = ("train", "outputs")
@@ -124,13 +127,7 @@ def _size(context: Context, planned: Sequence[Job | Skip], needs: Sequence[Wante
     matrix = context.matrix
     images = matrix.n_test + sum(one.n for one in matrix.ood) + sum(one.n for one in matrix.corrupted)
     images += 2 * sum(one.n for one in matrix.attacks)
-    costs = [sum(_cost(context, job).values()) for job in jobs]
-    known = [seconds for seconds in costs if seconds]
-    time = (
-        f"about {_time(mean(known) * len(jobs))} of one core, as last recorded"
-        if known
-        else "no cost on record to estimate time from"
-    )
+    time = _time_of(context, jobs, lambda recipe, seed: False)
     absent = {one.card: one.bytes_to_get for one in needs if not one.here}
     unsaid = [card for card, size in absent.items() if size is None]
     get = f"{sum(size or 0 for size in absent.values()) / 1e6:.0f} MB to download"
@@ -154,12 +151,12 @@ def _state(context: Context, item: Job | Skip, doubtful: Collection[str]) -> tup
             return "check", "its record is current, but other code made it: a run compares their behaviour on the toy"
         return "done", stands.why
     fresh = "to be loaded" if item.recipe.given() else "to be trained"
-    model = "in the cache" if _is_trained(context, item) else fresh
+    model = "in the cache" if _is_trained(context, item.recipe, item.seed) else fresh
     return "run", f"{stands.why}; its model is {model}"
 
 
-def _is_trained(context: Context, job: Job) -> bool:
-    key, workspace = context.key(job.recipe, job.seed), context.workspace
+def _is_trained(context: Context, recipe: Recipe, seed: int) -> bool:
+    key, workspace = context.key(recipe, seed), context.workspace
     return is_trained(key, workspace.cache, workspace.torch_device)
 
 
@@ -173,22 +170,33 @@ def _nothing(states: Mapping[str, int]) -> str:
 
 def _estimate(context: Context, jobs: Sequence[Job]) -> str:
     """Sum what the same jobs cost when they were last recorded; shared stages count once a model."""
-    own: list[float] = []
-    shared: dict[tuple[str, int], float] = {}
-    for job in jobs:
-        seconds = _cost(context, job)
-        if seconds:
-            own.append(seconds.get("fit", 0) + seconds.get("score", 0))
-            if not _is_trained(context, job):
-                shared[repr(job.recipe), job.seed] = sum(seconds.get(stage, 0) for stage in SHARED)
     images = sum(len(images) for _, role, images in context.sets if role in ("test", "ood", "corruption"))
     images += sum(2 * attack.n for attack in context.matrix.attacks)
-    disk = f"about {len(jobs) * images * SCORE_BYTES / 1e6:.1f} MB of scores"
-    if not own:
-        return f"{len(jobs)} to run; no cost on record to estimate time from; {disk}"
-    known = f" (from the {len(own)} of them that have a cost on record)" if len(own) < len(jobs) else ""
-    total = mean(own) * len(jobs) + sum(shared.values())
-    return f"{len(jobs)} to run; about {_time(total)} of one core, as last recorded{known}; {disk}"
+    time = _time_of(context, jobs, partial(_is_trained, context))
+    return f"{len(jobs)} to run; {time}; about {len(jobs) * images * SCORE_BYTES / 1e6:.1f} MB of scores"
+
+
+def _time_of(context: Context, jobs: Sequence[Job], trained: Callable[[Recipe, int], bool]) -> str:
+    """Say how long jobs take: what they last cost here, else what their methods cost on other matrices."""
+    own: list[float] = []
+    shared: dict[tuple[str, int], float] = {}
+    new: list[Job] = []
+    for job in jobs:
+        seconds = _cost(context, job)
+        if not seconds:
+            new.append(job)
+            continue
+        own.append(seconds.get("fit", 0) + seconds.get("score", 0))
+        if not trained(job.recipe, job.seed):
+            shared[repr(job.recipe), job.seed] = sum(seconds.get(stage, 0) for stage in SHARED)
+    total, elsewhere = sum(own) + sum(shared.values()), expected(context, new, trained) if new else 0.0
+    if elsewhere is None:
+        known = f" (from the {len(own)} of them that have a cost on record)"
+        total += mean(own) * len(new) if own else 0.0
+        said = f"about {_time(total)} of one core, as last recorded{known}"
+        return said if own else "no cost on record to estimate time from"
+    guessed = f", {len(new)} of them on other matrices" if new else ""
+    return f"about {_time(total + elsewhere)} of one core, as last recorded{guessed}"
 
 
 def _cost(context: Context, job: Job) -> dict[str, float]:
@@ -202,4 +210,6 @@ def _cost(context: Context, job: Job) -> dict[str, float]:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
