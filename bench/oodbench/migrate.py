@@ -24,7 +24,6 @@ from oodbench.records import (
     MODELS,
     ModelRecord,
     ModelUsed,
-    Record,
     Scores,
     model_paths,
     model_sha256,
@@ -39,12 +38,6 @@ from oodbench.records import (
 )
 from oodbench.store import digest
 from oodbench.upgrade import Content, OldCell, cells_of_1, covers
-
-BOOTSTRAP = 200
-"""Resamples behind the intervals of schema 1."""
-
-REDEFINED = frozenset({"auroc", "fpr95"})
-"""Intervals that are computed otherwise than schema 1 did: no stored one is held against them."""
 
 TOLERANCE = 1e-12
 """By how much a number may differ: NumPy has not always rounded the last bit of a sum alike."""
@@ -195,24 +188,25 @@ def _write(results: Path, one: Old, models: Models, name_of: Names) -> Compared:
     record = read_record(one.path).model_copy(update={"scores_sha256": sha256, "model": used[0], "reference": used[1]})
     _, known = models[matrix, used[1].name, seed]
     outcomes = read_outcomes(model_paths(results, matrix, used[1].name, seed).outcomes) if known is not None else None
-    compared = _compare(record, cells_of_1(content), verify(record, paths.scores), outcomes, one.path)
+    compared = _compare(cells_of_1(content), verify(record, paths.scores), outcomes, one.path)
     write_record(paths.record, record)
     return compared
 
 
-def _compare(record: Record, old: list[OldCell], scores: Scores, outcomes: Outcomes | None, path: Path) -> Compared:
-    """Return how many numbers an old record holds, each of which the new files must make again."""
+def _compare(old: list[OldCell], scores: Scores, outcomes: Outcomes | None, path: Path) -> Compared:
+    """Return how many numbers an old record holds, each of which the new files must make again.
+
+    Its intervals are none of them: they are computed otherwise by now.
+    """
     made = {(cell.failure, cell.name): cell for cell in cells(scores, outcomes)}
     compared = Compared(0, 0)
     for was in old:
         cell = made.get((was.failure, was.name))
         if cell is None:
             raise BadRecord(f"{path}: {was.failure}/{was.name} has numbers and no scores")
-        metrics, intervals = measure(cell, BOOTSTRAP, record.seed)
+        metrics, _ = measure(cell, bootstrap=0)
         pairs: list[tuple[float, float]] = [(was.n_good, len(cell.good)), (was.n_bad, len(cell.bad))]
         pairs += [(value, metrics[name]) for name, value in was.metrics.items()]
-        same = [name for name in was.intervals if name not in REDEFINED]
-        pairs += [pair for name in same for pair in zip(was.intervals[name], intervals[name], strict=True)]
         if changed := [f"{then} would be {now}" for then, now in pairs if abs(then - now) > TOLERANCE]:
             raise BadRecord(f"{path}: {was.failure}/{was.name} would change: {', '.join(changed)}")
         exact = sum(then == now for then, now in pairs)

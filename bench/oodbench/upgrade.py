@@ -42,7 +42,6 @@ class OldCell(NamedTuple):
     n_good: int
     n_bad: int
     metrics: dict[str, float]
-    intervals: dict[str, list[float]]
 
 
 def cells_of_1(content: Content) -> list[OldCell]:
@@ -54,7 +53,6 @@ def cells_of_1(content: Content) -> list[OldCell]:
             cell["n_good"],
             cell["n_bad"],
             {_named(name): value for name, value in cell["metrics"].items()},
-            {_named(name): value for name, value in cell["intervals"].items()},
         )
         for cell in content.get("cells", [])
         if cell.get("status", "ok") == "ok"

@@ -16,7 +16,7 @@ import oodbench
 from oodbench.check.toy import blobs, toy
 from oodbench.contract import LOGITS
 from oodbench.recipes import Plain
-from oodbench.run.user_cache import code_sha256
+from oodbench.run.user_code import code_sha256
 
 MODELS = {
     "method": """
@@ -123,7 +123,7 @@ def test_edited_code_of_a_model_is_other_code(edited: str, tmp_path: Path) -> No
 def test_in_a_script_what_is_named_counts_and_what_is_asked_for_does_not(tmp_path: Path) -> None:
     """Nor does the order of sets, which is another in every process."""
     script = """import torch
-from oodbench.run.user_cache import code_sha256
+from oodbench.run.user_code import code_sha256
 def clip(x): return x.clamp(max=1.0)
 class Own(torch.nn.Module):
     names = {"a", "b", "c", "d"}

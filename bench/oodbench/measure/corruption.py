@@ -1,11 +1,14 @@
 """What corruption does to a classifier, against a named baseline."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.errors import BadData
+
+T = TypeVar("T")
 
 ROUNDING = 1e-9
 """A sum of error rates that is no more than this is zero: rates are fractions of far fewer inputs."""
@@ -67,3 +70,16 @@ def _entropy(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     total = np.exp(z).sum(axis=1)
     entropy: NDArray[np.float64] = np.log(total) - (np.exp(z) * z).sum(axis=1) / total
     return entropy
+
+
+def by_type(corrupted: Mapping[str, T]) -> dict[str, list[T]]:
+    """Return what is known of each corrupted set, named type-severity, by type.
+
+    Example:
+        >>> by_type({"fog-1": "little", "fog-2": "much", "shot-noise-1": "grains"})
+        {'fog': ['little', 'much'], 'shot-noise': ['grains']}
+    """
+    types: dict[str, list[T]] = {}
+    for name, one in corrupted.items():
+        types.setdefault(name.rpartition("-")[0], []).append(one)
+    return types

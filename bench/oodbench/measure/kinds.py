@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator
 
 from oodbench.errors import BadData, UnknownName
+from oodbench.measure.corruption import by_type
 from oodbench.measure.metrics import METRICS
 from oodbench.measure.misclassification import of_counts
 from oodbench.measure.ranking import Counts, count
@@ -219,9 +220,7 @@ def dealt(corrupted: Mapping[str, Floats]) -> list[Floats]:
         >>> [part.tolist() for part in dealt({"fog-1": np.arange(4.0), "fog-2": 10 + np.arange(4.0)})]
         [[0.0, 2.0], [11.0, 13.0]]
     """
-    types: dict[str, list[Floats]] = {}
-    for name, scores in corrupted.items():
-        types.setdefault(name.rpartition("-")[0], []).append(scores)
+    types = by_type(corrupted)
     several = len(types)
     return [
         scores[t + several * ((s - t) % len(severities)) :: several * len(severities)]

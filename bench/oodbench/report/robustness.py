@@ -5,7 +5,7 @@ from statistics import fmean
 
 from oodbench.corruptions.registry import FIFTEEN, of_the_fifteen
 from oodbench.errors import BadData
-from oodbench.measure.corruption import mce, rel_mce
+from oodbench.measure.corruption import by_type, mce, rel_mce
 from oodbench.measure.summary import spread
 from oodbench.records import Corrupted, ModelRecord
 from oodbench.report.markdown import NONE, mean_and_std, plainly, table
@@ -17,14 +17,6 @@ Types = Mapping[str, Sequence[Corrupted]]
 
 Ratios = tuple[float | None, float | None]
 """mCE and relative mCE."""
-
-
-def by_type(model: ModelRecord) -> Types:
-    """Return what corruption does to a model by type; empty where it was not measured."""
-    found: dict[str, list[Corrupted]] = {}
-    for name, one in (model.corruptions or {}).items():
-        found.setdefault(name.rpartition("-")[0], []).append(one)
-    return found
 
 
 def baseline(matrix: MatrixResults) -> Judged | None:
@@ -39,7 +31,7 @@ def robustness_said(matrix: MatrixResults) -> str | None:
     against = baseline(matrix)
     if against is None:
         return None
-    types = by_type(next(iter(against.by_seed.values())))
+    types = by_type(next(iter(against.by_seed.values())).corruptions or {})
     n = next(iter(types.values()))[0].n
     those = of_the_fifteen(types)
     over = f"{len(those)} of the 15 types ({', '.join(those)})" if len(those) < len(FIFTEEN) else "the 15 types"
@@ -62,7 +54,7 @@ def robustness_table(matrix: MatrixResults) -> str | None:
     rows = []
     for one in classifiers(matrix):
         known = [model for model in one.by_seed.values() if model.corruptions]
-        all_of = [[found for of in by_type(model).values() for found in of] for model in known]
+        all_of = [[found for of in by_type(model.corruptions or {}).values() for found in of] for model in known]
         clean = spread([fmean(found.clean_error for found in of) for of in all_of])
         error = spread([fmean(found.error for found in of) for of in all_of])
         entropy = spread([fmean(found.delta_entropy for found in of) for of in all_of])
@@ -77,10 +69,10 @@ def error_table(matrix: MatrixResults) -> str | None:
     against = baseline(matrix)
     if against is None:
         return None
-    types = list(by_type(next(iter(against.by_seed.values()))))
+    types = list(by_type(next(iter(against.by_seed.values())).corruptions or {}))
     rows = []
     for one in classifiers(matrix):
-        known = [by_type(model) for model in one.by_seed.values() if model.corruptions]
+        known = [by_type(model.corruptions or {}) for model in one.by_seed.values() if model.corruptions]
         rows.append([f"`{one.name}`", *(_error([of[name] for of in known if name in of]) for name in types)])
     return table(["Classifier", *types], rows, ("Classifier",))
 
@@ -93,7 +85,7 @@ def ratios_of(model: ModelRecord, against: ModelRecord | None) -> Ratios:
     """Return mCE and relative mCE over those of the 15 types that were measured; None for what does not exist."""
     if against is None:
         return None, None
-    own, other = (_of_the_fifteen(by_type(one)) for one in (model, against))
+    own, other = (_of_the_fifteen(by_type(one.corruptions or {})) for one in (model, against))
     if not own or not other:
         return None, None
     errors, known = ({name: [one.error for one in of] for name, of in types.items()} for types in (own, other))

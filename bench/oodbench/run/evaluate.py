@@ -29,7 +29,7 @@ from oodbench.run.memory_format import channels_last
 from oodbench.run.own import OwnOutputs, why_not_judged
 from oodbench.run.progress import bar
 from oodbench.run.registry import find
-from oodbench.run.user_cache import identity
+from oodbench.run.user_identity import identity
 from oodbench.run.user_model import as_user_model, some, with_batches
 from oodbench.run.user_sets import Given, check_classes, given_sets
 from oodbench.run.workspace import open_work, usable
