@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.verify.made import MATRIX, make, record_at, set_field
+from tests.verify.made import MATRIX, make, mapped, record_at, rescore, set_field
 
 from oodbench.cli import main
 from oodbench.errors import BadSetting
@@ -73,6 +74,40 @@ def test_a_submission_is_held_against_what_is_believed(
     assert "../source.py: is a link" in said
     assert f"{MATRIX}/ours/0.json: holds the record of {MATRIX}, knn, seed 0: not of its own place" in said
     assert f"{MATRIX}/ours/0.parquet: has the scores of {MATRIX}/knn/0" not in said, "one and the same method"
+
+
+def test_what_stands_in_the_place_of_a_believed_record_is_held_against_it(
+    clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other scores under its key; and nobody else's scores are another's because a record of that name came along."""
+    rng = np.random.default_rng(3)
+
+    def noisy(values: np.ndarray) -> np.ndarray:
+        return values + rng.normal(size=values.shape)
+
+    root = tmp_path / "handed-in" / "results"
+    for name in ("msp", "knn", "models/plain"):
+        shutil.copytree(clean / MATRIX / name, root / MATRIX / name)
+    against = ("--against", clean, "--no-state", "--new", "ours")
+    assert verify(tmp_path / "handed-in", *against) == 0
+    shutil.copytree(root / MATRIX / "knn", root / MATRIX / "ours")
+    for seed in range(5):
+        for field, value in (("method", "ours"), ("key", f"{seed}" * 64), ("checked", True)):
+            set_field(root, field, value, "ours", seed)
+        noise = np.random.default_rng(seed)
+        rescore(
+            root,
+            lambda scores, rng=noise: mapped(scores, lambda v: v + rng.normal(size=v.shape)),
+            "knn",
+            seed,
+            tables=False,
+        )
+    capsys.readouterr()
+    assert verify(tmp_path / "handed-in", *against) == 1
+    said = capsys.readouterr().out
+    for seed in range(5):
+        assert f"{MATRIX}/knn/{seed}.json: has other scores than the believed record of this key and class" in said
+        assert f"{MATRIX}/ours/{seed}.parquet: has the scores of {MATRIX}/knn/{seed}, another method" in said
 
 
 def test_programs_get_every_fault(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,9 +61,12 @@ AGREE: Mapping[str, Callable[[Record], Any]] = {
 
 
 def across(folder: Folder, beside: Folder | None) -> Iterator[Fault]:
-    """Yield what is wrong with entries beside each other, and beside those of a folder that is believed."""
-    own = {one.name for one in folder.looked}
-    believed = [one for one in beside.looked if one.name not in own] if beside else []
+    """Yield what is wrong with entries beside each other, and beside those of a folder that is believed.
+
+    What a folder has in place of a believed record is held against that one, too, and no less against the others.
+    """
+    believed = beside.looked if beside else []
+    yield from _made_again(folder, believed)
     yield from _seeds(folder, believed)
     yield from _agreement(folder, believed)
     yield from _keys(folder, believed)
@@ -113,15 +116,33 @@ def _space(record: Record) -> str:
     return matrix.space.name if matrix else ""
 
 
+def _made_again(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
+    """Yield records that would make the same numbers as the believed one in their place, and have others."""
+    there = dict(_ok(believed))
+    for name, record in _ok(folder.looked):
+        known = there.get(name)
+        if known is None or (known.key, known.environment.machine) != (record.key, record.environment.machine):
+            continue  # other versions, parameters or data; or numbers that differ as machines do
+        if known.scores_sha256 != record.scores_sha256:
+            says = "has other scores than the believed record of this key and class of machine"
+            yield Fault(name, f"{says}: make it again, and raise the version of what changed")
+
+
 def _keys(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
     """Yield records of one content address that say different things, and those of different seeds with one."""
-    first: dict[str, tuple[str, Record]] = {}
-    for name, record in (*_ok(believed), *_ok(folder.looked)):
+    first: dict[str, tuple[str, Record]] = {
+        record.key: (name, record) for name, record in _ok(believed) if record.key is not None
+    }
+    for name, record in _ok(folder.looked):
         if record.key is None:
             yield Fault(name, "key is null: nothing says what its numbers depend on")
             continue
         other, one = first.setdefault(record.key, (name, record))
-        if (one.scores_sha256, one.seed, one.matrix) != (record.scores_sha256, record.seed, record.matrix):
+        if other != name and (one.scores_sha256, one.seed, one.matrix) != (
+            record.scores_sha256,
+            record.seed,
+            record.matrix,
+        ):
             yield Fault(name, f"key is that of {other}, which has other scores, another seed or another matrix")
 
 
@@ -170,7 +191,7 @@ def _holds(whole: Any, part: Any) -> bool:
 
 def _copies(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
     """Yield entries whose scores are, or nearly are, those of another seed, of another model or of another method."""
-    own = {one.name for one in folder.looked}
+    own = {id(one) for one in folder.looked}
     groups: dict[tuple[str, int], list[Looked]] = {}
     for one in (*believed, *folder.looked):
         if one.record is not None and one.examined.sketch:
@@ -180,23 +201,24 @@ def _copies(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
         pearson, spearman = _correlation(values), _correlation(np.apply_along_axis(rankdata, 1, values))
         close = np.triu((np.abs(spearman) > OTHER_SEED) | (np.abs(pearson) > PEARSON), 1)
         for i, j in np.argwhere(close).tolist():
-            said = _copied(group[i], group[j], float(pearson[i, j]), float(spearman[i, j]))
-            if said:
-                one, other = (group[j], group[i]) if group[j].name in own else (group[i], group[j])
-                if one.name in own:
-                    yield Fault(
-                        one.name.replace(".json", ".parquet"), said.format(other=other.name.removesuffix(".json"))
-                    )
+            other, one = group[i], group[j]  # believed ones come first
+            if id(one) not in own or one.name == other.name:
+                continue
+            if said := _copied(other, one, float(pearson[i, j]), float(spearman[i, j])):
+                yield Fault(one.name.replace(".json", ".parquet"), said.format(other=other.name.removesuffix(".json")))
 
 
 def _equal_sets(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
     """Yield sets whose scores are those of another seed or model, number for number."""
     first: dict[tuple[str, str, str], Looked] = {}
+    own = {id(one) for one in folder.looked}
     for one in (*believed, *folder.looked):
         for name, sha256 in one.examined.sums.items() if one.record is not None else ():
             other = first.setdefault((one.name.split("/")[0], name, sha256), one)
             assert one.record is not None
             assert other.record is not None
+            if id(one) not in own or one.name == other.name:
+                continue
             same = (other.record.seed, other.record.reference) == (one.record.seed, one.record.reference)
             if not same and not _of_inputs_alone(other.record, one.record):
                 says = f"has the scores of {other.name.removesuffix('.json')} for {name}, number for number"
