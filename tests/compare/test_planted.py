@@ -5,13 +5,25 @@ from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from planted import METHODS, RIGHT, SEEDS, lost, run
+from sklearn.metrics import roc_auc_score
 
 from oodbench.cli import main
 from oodbench.compare.comparison import as_json, as_markdown, compare
-from oodbench.compare.findings import Finding, Pair, _of_other_inputs
-from oodbench.records import read_record, record_paths, write_record
+from oodbench.compare.findings import Finding, Pair, _data_of, _of_other_inputs
+from oodbench.records import (
+    Changed,
+    DataUsed,
+    Scores,
+    read_record,
+    read_scores,
+    record_paths,
+    write_record,
+    write_scores,
+)
+from oodbench.report.entries import collect
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +216,91 @@ def test_inputs_that_are_made_for_a_detector_are_others_on_both_sides_even_of_on
     entry = SimpleNamespace(outcomes=SimpleNamespace(sha256="the model's"))
 
     assert _of_other_inputs(Pair("m", "msp", "msp", {0: (entry, entry)}, {}, ())) == {"adaptive"}
+
+
+def rescored(results: Path, change, *, method: str = "msp-t", used=None) -> Path:
+    """Change the scores of a method at every seed, and what its records say of data."""
+    for seed in SEEDS:
+        paths = record_paths(results, "made-v1", method, seed)
+        record = read_record(paths.record)
+        sha256 = write_scores(paths.scores, change(read_scores(paths.scores), np.random.default_rng(seed)))
+        more = {"data": {**record.data, **used}} if used else {}
+        write_record(paths.record, record.model_copy(update={"scores_sha256": sha256, **more}))
+    return results
+
+
+def with_three_sets(scores: Scores, rng) -> Scores:
+    ood = {name: rng.normal(size=200) - at for at, name in enumerate(("glyphs", "hflip", "uniform"))}
+    return Scores(scores.test, ood)
+
+
+def lowered(scores: Scores, rng) -> Scores:
+    """One of the three is told better, by noise of another seed."""
+    return Scores(scores.test, scores.ood | {"glyphs": scores.ood["glyphs"] - rng.exponential(size=200)})
+
+
+def of_auroc(results: Path) -> float:
+    """Return the mean AUROC over three sets and all seeds, in numbers of another library."""
+    found = []
+    for seed in SEEDS:
+        scores = read_scores(record_paths(results, "made-v1", "msp-t", seed).scores)
+        for bad in scores.ood.values():
+            good = np.r_[np.ones(len(scores.test)), np.zeros(len(bad))]
+            found.append(roc_auc_score(good, np.r_[scores.test, bad]))
+    return float(np.mean(found))
+
+
+def test_a_mean_is_over_all_sets_also_those_that_are_as_they_were(tmp_path) -> None:
+    before = rescored(run(tmp_path / "before"), with_three_sets)
+    after = rescored(rescored(run(tmp_path / "after"), with_three_sets), lowered)
+    made = compare(str(before), str(after))
+    (mean,) = [one for one in made.findings if (one.kind, one.set, one.metric) == ("ood", "mean", "auroc")]
+    assert (mean.before, mean.after) == (pytest.approx(of_auroc(before)), pytest.approx(of_auroc(after)))
+    assert mean.verdict == "improvement"
+    assert [one.set for one in made.findings if one.kind == "ood" and one.verdict == "same"] == ["hflip", "uniform"]
+
+
+def test_there_is_no_mean_where_a_set_is_lost(tmp_path) -> None:
+    before = rescored(run(tmp_path / "before"), with_three_sets)
+    after = rescored(rescored(run(tmp_path / "after"), with_three_sets), lowered)
+    rescored(after, lambda scores, rng: Scores(scores.test, {k: v for k, v in scores.ood.items() if k != "hflip"}))
+    made = compare(str(before), str(after))
+    (mean,) = [one for one in made.findings if (one.kind, one.set) == ("ood", "mean")]
+    assert (mean.verdict, mean.metric, mean.before) == ("unlike", "", None)
+    assert mean.why == "no mean over all sets: hflip cannot be compared"
+    assert {one.set for one in made.of("lost")} == {"hflip"}
+
+
+def test_corrupted_images_of_other_data_are_not_compared(tmp_path) -> None:
+    """A record has one fingerprint for all of them; and the full spectrum has them among its good inputs."""
+
+    def with_corrupted(scores: Scores, rng) -> Scores:
+        fog = {f"fog-{s}": Changed(rng.normal(size=300) - s, np.arange(300, dtype=np.int32)) for s in (1, 2)}
+        return Scores(scores.test, scores.ood, corruption=fog)
+
+    def fingerprint(letter: str) -> dict[str, DataUsed]:
+        return {"mnist-5k/corrupted": DataUsed(card_sha256=None, data_sha256=letter * 64, split="corruption", n=600)}
+
+    before = rescored(run(tmp_path / "before"), with_corrupted, used=fingerprint("a"))
+    after = rescored(run(tmp_path / "after", lost(noise=1e-2)), with_corrupted, used=fingerprint("b"))
+    told = {one.set: one for one in compare(str(before), str(after)).findings if one.kind == "corruption"}
+    assert {name: one.verdict for name, one in told.items()} == {"fog-1": "unlike", "fog-2": "unlike"}
+    assert told["fog-1"].why.startswith("mnist-5k/corrupted has other data: sha256 aaaaaaaaaa, bbbbbbbbbb")
+    (entry, *_) = [one for one in collect(before) if one.record.method == "msp-t"]
+    assert "mnist-5k/corrupted" in _data_of(entry, "full-spectrum", "glyphs")
+    assert "mnist-5k/corrupted" not in _data_of(entry, "ood", "glyphs")
+
+
+def test_where_nothing_could_be_compared_nothing_is_said_to_be_no_regression(before, tmp_path) -> None:
+    other = found(before, tmp_path, lost(sign=-1), data="e")
+    assert {one.verdict for one in other.findings if one.kind != "cost"} <= {"unlike"}
+    assert "**Nothing could be compared**: " in as_markdown(other)
+    assert other.fails(["regression"]) and other.fails(["unversioned"])
+    empty = run(tmp_path / "empty")
+    for path in empty.glob("made-v1/*/*.json"):
+        if path.parent.name in METHODS and not path.name.endswith(".cost.json"):
+            unmade = {"status": "skipped", "reason": "no such output", "scores_sha256": None}
+            write_record(path, read_record(path).model_copy(update=unmade))
+    made = compare(str(empty), str(empty))
+    assert "**Nothing could be compared**: no row has scores on both" in as_markdown(made)
+    assert made.fails(["regression"])

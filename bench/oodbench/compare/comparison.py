@@ -29,6 +29,9 @@ FAILURES = ("regression", "unversioned")
 CHANCE = "Differs, and may be chance"
 """The section of what no test tells from chance; whether single seeds are astray, the JSON has."""
 
+COMPARED = ("regression", "improvement", "unclear", "noise", "same")
+"""Verdicts on a number of both sides."""
+
 WORST_FIRST = ("regression", "lost", "unlike", "improvement", "new", "unclear", "noise", "same")
 
 
@@ -51,10 +54,18 @@ class Comparison:
         return [one for one in self.findings if one.verdict in verdicts]
 
     def fails(self, on: Sequence[str]) -> bool:
-        """Whether it holds anything of what is named: one of `FAILURES`. What is lost is a regression, too."""
+        """Whether it holds anything of what is named: one of `FAILURES`.
+
+        What is lost is a regression, too; and where no number could be compared, nothing says that there is none.
+        """
         worse, moved = self.of("regression", "lost"), [one for one in self.findings if one.unversioned]
-        asked = {"regression": bool(worse), "unversioned": bool(moved)}
+        asked = {"regression": bool(worse) or not self.compared, "unversioned": bool(moved) or not self.compared}
         return any(asked[name] for name in on)
+
+    @property
+    def compared(self) -> bool:
+        """Whether any number of scores could be compared."""
+        return any(one.verdict in COMPARED and one.kind != "cost" for one in self.findings)
 
 
 def compare(
@@ -135,10 +146,11 @@ READ = (
 
 
 def _verdict(found: Comparison) -> str:
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in _counts(found).items())
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in _counts(found).items()) or "no row has scores on both"
     moved = sum(one.unversioned for one in found.findings)
     more = f" **{moved} moved though no version did.**" if moved else ""
-    head = "**Worse**" if found.fails(["regression"]) else "**No regression**"
+    head = "**Worse**" if found.of("regression", "lost") else "**No regression**"
+    head = head if found.compared else "**Nothing could be compared**"
     return f"{head}: {counts}.{more}"
 
 

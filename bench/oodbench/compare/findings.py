@@ -152,6 +152,21 @@ class Judged:
     untested: list[Finding] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Averaged:
+    """The sets of a kind of failure that its means are over.
+
+    Attributes:
+        moved: What was drawn of those that are others by now, by metric.
+        same: Cells of both sides, by seed, of those that are as they were.
+        lacking: Names of those that cannot be measured on both sides.
+    """
+
+    moved: dict[str, list[Drawn]] = field(default_factory=dict)
+    same: list[list[tuple[Cell, Cell]]] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+
+
 def paired_rows(a: Side, b: Side) -> list[Pair]:
     """Return which rows of two sides are compared: two rows with each other, else those of one matrix and method.
 
@@ -208,26 +223,33 @@ def _of_pair(pair: Pair, metrics: Sequence[str], made: Judged) -> None:
     found = {seed: (_cells(a), _cells(b)) for seed, (a, b) in pair.both.items()}
     apart = _of_other_inputs(pair)
     keys = dict.fromkeys(key for sides in found.values() for side in sides for key in side)
-    means: dict[tuple[str, str], list[Drawn]] = {}
     left_out = not_averaged(known_matrix(pair.matrix))
+    averaged: dict[str, Averaged] = {}
     for kind, name in keys:
         here = Finding(pair.matrix, pair.name, kind, name, "", tuple(pair.both))
-        if (fault := _missing(found, (kind, name))) or (fault := _unlike(pair, name)):
+        counted = not name.endswith(TWINS) and name not in left_out
+        mean = averaged.setdefault(kind, Averaged()) if counted else Averaged()
+        if fault := _missing(found, (kind, name)) or _unlike(pair, kind, name):
             made.untested.append(replace(here, verdict=fault[0], why=fault[1]))
+            mean.lacking.append(name)
             continue
         both = [(a[kind, name], b[kind, name]) for a, b in found.values()]
-        if any(not len(group) for one in both for cell in one for group in (cell.good, cell.bad)):
-            continue  # nothing to measure at a seed: an attack that fooled nothing
+        empty = [seed for seed, one in zip(found, both, strict=True) if any(map(_is_empty, one))]
+        if empty:
+            mean.lacking.append(name)
         if pair.one_row and all(_equal(a, b) for a, b in both):
             made.untested.append(replace(here, verdict="same"))
-            continue
-        for metric in metrics:
-            said = drawn(both, metric, apart=kind in apart)
-            _of_cell(pair, replace(here, metric=metric), both, said, made, apart=kind in apart)
-            if not name.endswith(TWINS) and name not in left_out:
-                means.setdefault((kind, metric), []).append(said)
-    for (kind, metric), sets in means.items():
-        _of_mean(pair, Finding(pair.matrix, pair.name, kind, MEAN, metric, tuple(pair.both)), sets, made)
+            mean.same.append(both)
+        elif empty:
+            why = f"a side has no good or no bad input at seed {', '.join(map(str, empty))}: nothing to measure"
+            made.untested.append(replace(here, verdict="unlike", why=why))
+        else:
+            for metric in metrics:
+                said = drawn(both, metric, apart=kind in apart)
+                _of_cell(pair, replace(here, metric=metric), both, said, made, apart=kind in apart)
+                mean.moved.setdefault(metric, []).append(said)
+    for kind, mean in averaged.items():
+        _of_kind(pair, Finding(pair.matrix, pair.name, kind, MEAN, "", tuple(pair.both)), mean, made, kind in apart)
 
 
 def _of_cell(
@@ -242,6 +264,17 @@ def _of_cell(
     for place, seed in enumerate(here.seeds):
         change = at_seed(both[place], said, place, here.metric, apart=apart)
         made.tested.append(_tested(pair, replace(here, seeds=(seed,), test="one seed"), change))
+
+
+def _of_kind(pair: Pair, here: Finding, mean: Averaged, made: Judged, apart: bool) -> None:
+    """Test the means over all sets of a kind, where some of these are others by now; there is none over a part."""
+    if mean.lacking and mean.moved:
+        why = f"no mean over all sets: {', '.join(mean.lacking)} cannot be compared"
+        made.untested.append(replace(here, verdict="unlike", why=why))
+        return
+    for metric, moved in mean.moved.items():
+        still = [drawn(both, metric, apart=apart) for both in mean.same]
+        _of_mean(pair, replace(here, metric=metric), [*moved, *still], made)
 
 
 def _of_mean(pair: Pair, here: Finding, sets: Sequence[Drawn], made: Judged) -> None:
@@ -282,7 +315,7 @@ def _of_models(pair: Pair, made: Judged) -> None:
     names = dict.fromkeys([_name(first.reference), _name(second.reference)])
     here = Finding(pair.matrix, " → ".join(names), "model", "test", "accuracy", tuple(pair.both))
     sides = [[_outcomes(one[side]).correct for one in pair.both.values()] for side in (0, 1)]
-    if any(len(a) != len(b) for a, b in zip(*sides, strict=True)) or _unlike(pair, "test"):
+    if any(len(a) != len(b) for a, b in zip(*sides, strict=True)) or _unlike(pair, "misclassification", "test"):
         made.untested.append(replace(here, verdict="unlike", why="other test images"))
         return
     if all(np.array_equal(a, b) for a, b in zip(*sides, strict=True)):
@@ -403,14 +436,30 @@ def _missing(
     return ("lost", "the second side lacks this set") if not all(after) else ("new", "the first side lacks this set")
 
 
-def _unlike(pair: Pair, name: str) -> tuple[Verdict, str] | None:
-    """Return why a set cannot be compared: its images, or the in-set's, have other fingerprints."""
-    for a, b in ((one.record, other.record) for one, other in pair.both.values()):
-        for used in (f"{a.in_set}/test", name):
+def _unlike(pair: Pair, kind: str, name: str) -> tuple[Verdict, str] | None:
+    """Return why a set cannot be compared: its images, or good ones, have other fingerprints."""
+    for entry, other in pair.both.values():
+        a, b = entry.record, other.record
+        for used in _data_of(entry, kind, name):
             here, there = a.data.get(used), b.data.get(used)
             if here and there and (here.data_sha256, here.n) != (there.data_sha256, there.n):
                 return "unlike", f"{used} has other data: sha256 {here.data_sha256[:10]}, {there.data_sha256[:10]}"
     return None
+
+
+def _data_of(entry: Entry, kind: str, name: str) -> tuple[str, ...]:
+    """Return the data behind a set, by the labels of a record: the test images, the set, and what is shifted of them.
+
+    A record has one label for all corrupted sets, and its role is the kind of failure.
+    """
+    record, of = entry.record, {kind, *KINDS[kind].made_of}
+    shared = [label for label, used in record.data.items() if used.split == "corruption" and used.split in of]
+    shifted = entry.shifted if KINDS[kind].made_of else ()
+    return (f"{record.in_set}/test", name, f"{record.in_set}/{name}", *shared, *shifted)
+
+
+def _is_empty(cell: Cell) -> bool:
+    return not len(cell.good) or not len(cell.bad)
 
 
 def _equal(a: Cell, b: Cell) -> bool:
