@@ -22,6 +22,7 @@ from oodbench.data.images import ArrayImages
 from oodbench.errors import BadData, BadMethod, BadSetting, UnknownName
 from oodbench.measure.ranking import ranking
 from oodbench.recipes import Plain
+from oodbench.result.report import summary
 from oodbench.run.attack import predict
 from oodbench.run.registry import registry
 
@@ -437,6 +438,18 @@ def test_an_attack_is_scored_as_it_is_and_rounded_and_moves_pixels_by_no_more_th
         assert len(result.scores["msp"][name]) == len(right)
     assert result.attacks["fgsm-26"].fooled.any()
     assert (result.table["note"] == "").all()
+
+
+def test_the_mean_of_attacks_is_over_the_exact_images_and_the_summary_names_them(model: Mine) -> None:
+    """Their rounded twins are scored beside them, and are part of no mean, as the page says."""
+    result = oodbench.evaluate(model, **arrays(methods=["msp", "lid"], attacks=["fgsm-26", "bim-13"]))
+    table = result.table.query("failure == 'adversarial' and method == 'msp'").set_index("set")["auroc"]
+    assert set(table.index) == {"fgsm-26", "fgsm-26@uint8", "bim-13", "bim-13@uint8"}
+    ranks = result.ranks("auroc").query("failure == 'adversarial'").set_index("method")["mean"]
+    assert ranks["msp"] == pytest.approx((table["fgsm-26"] + table["bim-13"]) / 2, abs=1e-6)
+    told = str(summary(result))
+    assert ": mean of bim-13, fgsm-26\n" in told
+    assert "no number: lid: " in told
 
 
 def test_an_attack_that_fails_costs_its_own_rows_only() -> None:

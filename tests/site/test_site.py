@@ -28,8 +28,10 @@ from oodbench.site.addresses import file_name
 from oodbench.site.build import build
 from oodbench.site.costs import front
 from oodbench.site.curves import POINTS, curves, receiver, thinned
+from oodbench.site.news import Night
 from oodbench.site.pairs import paired
 from oodbench.site.render import prose, weblink
+from oodbench.site.script import shown
 
 URL_OF_A_PAGE = re.compile(r"(?:\.\./)*[A-Za-z0-9~._/-]+(?:#[^\"]*)?|#[A-Za-z0-9-]+")
 
@@ -158,7 +160,17 @@ def test_differences_are_those_that_the_ranks_are_made_of(made: Made, metric: st
                 assert (pair.low > 0 or pair.high < 0) == (pair.p < 0.05)
                 assert pair.p <= pair.holm
     _, said = data(made.site / "made-v1" / "data" / "pairs" / "ood" / "odin.js")
-    assert said[metric]["msp"][0] == pytest.approx(found["odin"]["msp"].difference, rel=1e-4)
+    for other, pair in found["odin"].items():
+        assert said[metric][other][0] == round(pair.difference, 4)
+
+
+@given(st.floats(-1, 1))
+def test_what_a_page_rounds_again_is_shown_as_it_is(share: float) -> None:
+    """In the browser too, which rounds the nearest double of what it reads: 0.117049 is 11.70, not 11.71."""
+    read = float(f"{100 * shown(share):.2f}")
+    assert read == pytest.approx(100 * shown(share), abs=1e-9)  # it has two digits: nothing is rounded again
+    assert abs(read - 100 * share) <= 0.005 + 1e-9
+    assert f"{100 * shown(0.117049):.2f}" == "11.70"
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=40), st.lists(st.integers(0, 12), min_size=1, max_size=40))
@@ -234,6 +246,21 @@ def test_nights_are_shown_and_where_there_is_none_that_is_said(made: Made, tmp_p
     build(made.results, tmp_path / "site", nights=[night])
     text = Page((tmp_path / "site" / "changes.html").read_text("utf-8")).text
     assert "5 noise, 2 regression" in text and f"regression: made-v1 {HOSTILE} ood glyphs auroc" in text
+    for verdicts, told in (
+        (("noise", "same"), "as committed"),
+        (("noise", "improvement", "unclear"), "not worse"),
+        (("unlike",), "nothing compared"),
+        (("lost", "same"), "differs"),
+        ((), "nothing compared"),
+    ):
+        said["findings"] = [{**finding, "verdict": one} for one in verdicts]
+        night.write_text(json.dumps(said))
+        assert Night.read(night).verdict == told
+    said["findings"] = [{**finding, "verdict": "unclear", "unversioned": True}]
+    night.write_text(json.dumps(said))
+    read = Night.read(night)
+    assert (read.verdict, read.good) == ("differs", False)
+    assert read.worse == [f"unclear without a version: made-v1 {HOSTILE} ood glyphs auroc"]
     night.write_text("{}")
     with pytest.raises(BadSetting, match="not what oodbench compare"):
         build(made.results, tmp_path / "site", nights=[night])

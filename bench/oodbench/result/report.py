@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from oodbench.errors import BadData
-from oodbench.measure.kinds import KINDS, Kind
+from oodbench.measure.kinds import KINDS, TWINS, Kind
 from oodbench.measure.metrics import METRICS
 from oodbench.shown import Page, Table
 from oodbench.store import atomically
@@ -63,13 +63,15 @@ def summary(result: "Result") -> Page:
             (_rank(of_kind.set_index("method"), method), method, f"{100 * mean:.2f}", f"{100 * auroc[method]:.2f}")
             for method, mean in zip(of_kind["method"], of_kind["mean"], strict=True)
         ]
-        sets = result.table.query("failure == @name")["set"].dropna().unique()
+        measured = result.table.query("failure == @name and auroc.notna()")["set"].unique()
+        sets = [one for one in measured if not one.endswith(TWINS)]
         blocks.append(f"{KINDS[str(name)].title}: mean of {', '.join(sets)}")
         blocks.append(Table(("rank", "method", "FPR95 %", "AUROC %"), rows, ("left",) * 4, name=1))
     absent = result.table[result.table["auroc"].isna()]
-    blocks += [
-        f"no number: {one}: {note}" for one, note in dict(zip(absent["method"], absent["note"], strict=True)).items()
-    ]
+    blocks += dict.fromkeys(
+        f"no number: {method}{f' on {name}' if isinstance(name, str) else ''}: {note}"
+        for method, name, note in zip(absent["method"], absent["set"], absent["note"], strict=True)
+    )
     parts = [part for block in blocks for part in (block, "")][:-1]
     data = {
         "accuracy": result.accuracy,

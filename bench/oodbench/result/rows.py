@@ -9,7 +9,7 @@ import pandas as pd
 from oodbench.errors import BadData
 from oodbench.measure.cells import Cell, cells, measure
 from oodbench.measure.intervals import every_interval
-from oodbench.measure.kinds import KINDS
+from oodbench.measure.kinds import KINDS, TWINS
 from oodbench.measure.ranking import count
 from oodbench.measure.ranks import rank_intervals
 from oodbench.records import Outcomes, Scores
@@ -81,13 +81,17 @@ def table(
 def ranks(judged: Sequence[Judged], outcomes: Outcomes, metric: str) -> pd.DataFrame:
     """Return the methods of each kind of failure, best first, by their mean over its sets, and their ranks' intervals.
 
-    A method that lacks a set has no rank.
+    An attack's twin that is rounded to 8 bits is not part of the mean. A method that lacks a set has no rank.
     """
     cells_of = {one.method: one.cells(outcomes) for one in judged if one.scores}
     found: list[Row] = []
     for kind in KINDS:
         of_kind = {
-            method: {cell.name: cell for cell in some if cell.failure == kind and len(cell.good) and len(cell.bad)}
+            method: {
+                cell.name: cell
+                for cell in some
+                if cell.failure == kind and not cell.name.endswith(TWINS) and len(cell.good) and len(cell.bad)
+            }
             for method, some in cells_of.items()
         }
         sets = {name for some in of_kind.values() for name in some}

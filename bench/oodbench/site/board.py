@@ -19,7 +19,7 @@ from oodbench.site.cells import Cell, bars, cells, choices, metrics_shown
 from oodbench.site.costs import AXES, Costs, fronts
 from oodbench.site.pairs import paired
 from oodbench.site.render import page
-from oodbench.site.script import script, short
+from oodbench.site.script import script, short, shown
 
 
 class Rank(NamedTuple):
@@ -202,11 +202,15 @@ def data(standings: Standings) -> Iterator[tuple[str, str]]:
     differences = {metric: paired(standings, metric) for metric in RANKINGS}
     for method in dict.fromkeys(method for of in differences.values() for method in of):
         content = {
-            metric: {other: [None if one is None else short(one) for one in pair] for other, pair in of[method].items()}
+            metric: {other: [*map(_shown, pair[:3]), *map(short, pair[3:])] for other, pair in of[method].items()}
             for metric, of in differences.items()
         }
         address = addresses.pairs_data(matrix, kind, method)
         yield address, script(address, content)
+
+
+def _shown(share: float | None) -> float | None:
+    return None if share is None else shown(share)
 
 
 def _packed(cell: Cell) -> list[Any]:

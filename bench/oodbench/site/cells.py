@@ -84,11 +84,17 @@ def of_mean(standings: Standings, metric: str, method: str, sets: Sequence[str])
 
 
 def interval(standings: Standings, metric: str, method: str) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean that ranks, over inputs and seeds; None of a row or metric without rank."""
+    """Return the 95 % interval of the mean that ranks, over inputs and seeds; None of a row or metric without rank.
+
+    Of one seed and one set it is that set's, which is none of a normal distribution.
+    """
     places = standings.ranked_by.get(metric, ())
     if method not in {one.method for one in places}:
         return None
     runs = standings.runs(method, metric).values()
+    sets = averaged(standings.columns)
+    if len(runs) == len(sets) == 1:
+        return standings.interval(metric, method, sets[0])
     means, drawn = np.array([run.mean for run in runs]), np.array([run.drawn for run in runs])
     return mean_interval(metric, means, drawn, min(run.pairs for run in runs))
 

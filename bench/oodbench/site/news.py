@@ -9,11 +9,15 @@ from typing import Any
 
 from oodbench import checkout
 from oodbench.compare.changelog import Change, found
+from oodbench.compare.comparison import COMPARED
 from oodbench.compare.operands import RECORDS, opened
 from oodbench.errors import BadSetting, OodbenchError
 
 WORSE = ("regression", "lost")
 """Verdicts of a comparison that a night is not to have."""
+
+GOOD = ("as committed", "not worse")
+"""What a night should be."""
 
 MOST = 20
 """Findings of a night that are told one by one."""
@@ -65,7 +69,9 @@ class Night:
         after: What it made.
         tests: How many.
         counts: Findings by verdict.
-        worse: Those that are not to be, in words.
+        worse: Those that are not to be, in words: what is worse, lost, or moved though no version did.
+        verdict: In a word or two.
+        good: Whether that is as it should be.
     """
 
     name: str
@@ -74,6 +80,8 @@ class Night:
     tests: int
     counts: Mapping[str, int]
     worse: Sequence[str]
+    verdict: str
+    good: bool
 
     @classmethod
     def read(cls, path: Path) -> "Night":
@@ -85,14 +93,26 @@ class Night:
         try:
             said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             counts = {str(what): int(count) for what, count in said["counts"].items() if count}
-            worse = [_told(one) for one in said["findings"] if one["verdict"] in WORSE]
+            found: list[dict[str, Any]] = said["findings"]
+            worse = [_told(one) for one in found if one["verdict"] in WORSE or one.get("unversioned")]
+            verdict = _verdict({str(one["verdict"]) for one in found if one.get("kind") != "cost"}, bool(worse))
             more = [f"and {len(worse) - MOST} more"] if len(worse) > MOST else []
             name = f"{path.parent.name}/{path.name}"
-            return cls(name, str(said["before"]), str(said["after"]), int(said["tests"]), counts, worse[:MOST] + more)
+            before, after, tests = str(said["before"]), str(said["after"]), int(said["tests"])
+            return cls(name, before, after, tests, counts, worse[:MOST] + more, verdict, verdict in GOOD)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadSetting(f"{path}: not what oodbench compare --json writes ({error!r})") from error
 
 
+def _verdict(found: set[str], worse: bool) -> str:
+    """Return what is said of a night, given the verdicts on its numbers: nothing is said of what was not compared."""
+    if worse:
+        return "differs"
+    if not found & set(COMPARED):
+        return "nothing compared"
+    return "as committed" if found <= {"same", "noise"} else "not worse"
+
+
 def _told(one: Mapping[str, Any]) -> str:
     where = " ".join(str(one[name]) for name in ("matrix", "row", "kind", "set", "metric") if one.get(name))
-    return f"{one['verdict']}: {where}"
+    return f"{one['verdict']}{' without a version' if one.get('unversioned') else ''}: {where}"

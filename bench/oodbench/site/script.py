@@ -24,6 +24,16 @@ def first_line(seal: str) -> str:
     return f"// {seal}\n" if seal else ""
 
 
+def shown(share: float) -> float:
+    """Return a share as it is shown, in percent with two digits: a reader that rounds it again comes to the same.
+
+    Example:
+        >>> shown(0.117049)
+        0.117
+    """
+    return round(share, 4)
+
+
 def short(value: float) -> float:
     """Return a number with as many digits as a picture shows."""
     return float(f"{value:.{DIGITS}g}")

@@ -13,6 +13,7 @@
   const valueHead = at("value-head");
   const original = { heading: valueHead.textContent, bar: at("bar-said").textContent };
   const kept = new Map(rows.map((row) => [row, { cell: row.querySelector("td.value").cloneNode(true) }]));
+  const chosen = (id, name, first) => ([...at(id).options].some((one) => one.value === name) ? name : first);
   const FIRST = { metric: at("metric").value, set: at("set").value };
 
   // --- sorting -----------------------------------------------------------------------------------------------------
@@ -29,8 +30,9 @@
 
   const key = (row, place) => {
     const cell = row.cells[place];
-    const number = cell.dataset.v ?? (/^[\d.]+/.exec(cell.textContent.trim())?.[0]);
-    return cell.classList.contains("num") || cell.classList.contains("rank") ? (number === undefined ? null : Number(number)) : cell.textContent.trim().toLowerCase();
+    const ranks = cell.classList.contains("rank"); // without a place it says how much it lacks: "4 of 5 seeds"
+    const number = cell.dataset.v ?? (ranks ? undefined : /^[\d.]+/.exec(cell.textContent.trim())?.[0]);
+    return ranks || cell.classList.contains("num") ? (number === undefined ? null : Number(number)) : cell.textContent.trim().toLowerCase();
   };
 
   const sorted = (shown) => {
@@ -83,7 +85,7 @@
   // --- another metric or set ---------------------------------------------------------------------------------------
   let turn = 0;
   const values = async () => {
-    const now = state(), metric = now.get("metric") || FIRST.metric, set = now.get("set") || FIRST.set, mine = ++turn;
+    const now = state(), metric = chosen("metric", now.get("metric"), FIRST.metric), set = chosen("set", now.get("set"), FIRST.set), mine = ++turn;
     at("metric").value = metric;
     at("set").value = set;
     const button = valueHead.querySelector("button");
@@ -150,7 +152,7 @@
             : ["a row without a rank is in no test", "–", "–", "–"];
           const line = make("tr", {}, make("th", { scope: "row" }, first), make("td", {}, second), make("td", { className: "metric" }, found ? option.textContent : "–"));
           line.append(...cells.map((text) => make("td", { className: "num" }, text)));
-          if (found && found[4] <= 0.05) line.className = (found[0] < 0) === option.textContent.includes("↓") ? "better" : "worse";
+          if (found && found[4] <= 0.05 && found[0]) line.className = (found[0] < 0) === option.textContent.includes("↓") ? "better" : "worse";
           lines.append(line);
           if (!found) break;
         }
@@ -193,7 +195,7 @@
 
   // --- cost against error ------------------------------------------------------------------------------------------
   const costs = () => {
-    const axis = state().get("cost") || at("cost").options[0].value;
+    const axis = chosen("cost", state().get("cost"), at("cost").options[0].value);
     at("cost").value = axis;
     for (const one of document.querySelectorAll(".front")) one.hidden = one.dataset.axis !== axis;
     return axis;
@@ -257,9 +259,9 @@
       const value = control.type === "checkbox" ? (control.checked ? "1" : "") : control.value;
       const changes = { [id]: value === FIRST[id] ? "" : value };
       if (id === "metric" || id === "set") {
-        const chosen = id in FIRST && (value !== FIRST[id] || (state().get(id === "metric" ? "set" : "metric")));
+        const other = id in FIRST && (value !== FIRST[id] || (state().get(id === "metric" ? "set" : "metric")));
         const up = at("metric").selectedOptions[0].textContent.includes("↑");
-        Object.assign(changes, { sort: chosen ? "value" : "", down: chosen && up ? "1" : "" });
+        Object.assign(changes, { sort: other ? "value" : "", down: other && up ? "1" : "" });
       }
       remember(changes);
       apply();
