@@ -1,6 +1,7 @@
 """What is cited: the number of the pages, a proper interval, and BibTeX that a parser reads."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from scipy import stats
 from oodbench import __version__
 from oodbench.cli import main
 from oodbench.data.cards import find_card
+from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadSetting, UnknownName
 from oodbench.measure.ranking import ranking
-from oodbench.records import Citation
+from oodbench.records import Citation, record_paths
 from oodbench.report.bibtex import SPECIAL, escaped, joined, of_card, of_paper, of_release
 from oodbench.report.cite import cite
 from oodbench.report.entries import collect
@@ -82,6 +84,38 @@ def test_a_mean_says_its_sets_and_its_rank(results) -> None:
     assert "as a mean over glyphs, hflip" in said or "as a mean over hflip, glyphs" in said
     assert "rank 1, 95 % interval of its true rank 1 to " in said
     assert said.endswith("id made-v1/odin@1#ood/mean/fpr95.")
+
+
+def test_a_rank_of_other_results_is_not_told(results, tmp_path) -> None:
+    """The file of ranks that lies there may be of before a seed was lost, or made again."""
+    there = tmp_path / "results"
+    shutil.copytree(results, there)
+    record_paths(there, "made-v1", "odin", 2).record.unlink()
+    said = cite("made-v1/odin@1#ood", there).sentence
+    assert "over 2 seeds" in said
+    assert "rank 1" not in said and "its rank is not told, for ranks.csv is of other results (oodbench table)" in said
+
+
+def test_seeds_that_the_matrix_does_not_name_and_seeds_that_failed_are_none(tmp_path) -> None:
+    """They are no part of a mean, of its conditions, or of what is said of the classifier."""
+    results, matrix = tmp_path / "results", find_matrix("trec-v1")
+    sets = tuple(one.card for one in matrix.ood)
+    for seed in (*matrix.seeds, 7):
+        put(results, "msp", seed, scores(seed, 1.0 + seed, sets=sets, attacks=()), matrix=matrix.name)
+    put(results, "msp", 1, None, matrix=matrix.name, status="failed", reason="Diverged")
+    for number in ("ood/mean/auroc", "model/test/accuracy"):
+        said = cite(f"trec-v1/msp@1#{number}", results).sentence
+        assert "over 4 seeds" in said and ", seeds 0, 2, 3, 4, not tuned" in said
+    mean = np.mean(
+        [
+            ranking(cell.good, cell.bad)["auroc"]
+            for entry in collect(results, "trec-v1")
+            if entry.record.seed in (0, 2, 3, 4)
+            for cell in entry.cells
+            if cell.failure == "ood"
+        ]
+    )
+    assert f"an AUROC of {100 * mean:.2f} ± " in cite("trec-v1/msp@1#ood/mean/auroc", results).sentence
 
 
 def test_every_id_of_the_table_can_be_cited(results) -> None:

@@ -9,6 +9,7 @@ import pytest
 from made import put, scores
 from scipy.stats import ttest_1samp, ttest_rel
 
+from oodbench.data.matrix import find_matrix
 from oodbench.errors import BadCard, UnknownName
 from oodbench.measure.intervals import holm
 from oodbench.records import Corrupted
@@ -92,6 +93,39 @@ def test_the_interval_is_that_of_a_paired_t_test() -> None:
     low, high = ttest_rel(a, b).confidence_interval(0.95)
     assert one.difference - one.margin == pytest.approx(low)
     assert one.difference + one.margin == pytest.approx(high)
+
+
+def test_what_no_resample_shows_widens_the_interval() -> None:
+    """Of an AUROC of 1 at all seeds but one, whose resamples hardly vary, 60 inputs leave 6 points open."""
+    claim = Claim.model_validate(ONE)
+    more = np.array([100.0, 100.0, 100.0, 100.0, 99.9942])
+    drawn = np.full((5, 400), 40.0)
+    drawn[4] = 39.9942 + np.random.default_rng(0).normal(0, 0.005, 400)
+    sure = Found(claim, claim, more, np.full(5, 60.0), drawn=drawn)
+    careful = replace(sure, pairs=60)
+    assert sure.margin < 0.01
+    assert careful.margin == pytest.approx(100 * (1 - 0.025 ** (1 / 60)), rel=1e-6)
+    varied = replace(careful, drawn=drawn + np.random.default_rng(1).normal(0, 3, 400))
+    assert varied.margin == pytest.approx(replace(varied, pairs=None).margin)
+
+
+def test_a_claim_is_over_the_same_sets_everywhere_and_the_matrixs_own_seeds(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    for seed in range(4):
+        for method, shift in {"good": 2.0, "poor": 0.5}.items():
+            sets = ("glyphs",) if (method, seed) == ("poor", 2) else ("glyphs", "hflip")
+            put(results, method, seed, scores(seed, shift, sets=sets))
+    with pytest.raises(BadCard, match="poor has no number on hflip at seed 2, and a mean is over the same sets"):
+        judge(written(results, ONE))
+    (one,) = judge(written(results, ONE | {"sets": ["glyphs"]}))
+    assert len(one.more) == 4
+    foreign, matrix = tmp_path / "foreign", find_matrix("trec-v1")
+    sets = tuple(one.card for one in matrix.ood)
+    for seed in (*matrix.seeds, 7):
+        for method, shift in {"good": 2.0, "poor": 0.5}.items():
+            put(foreign, method, seed, scores(seed, shift, sets=sets, attacks=()), matrix="trec-v1")
+    (one,) = judge(written(foreign, ONE | {"matrix": "trec-v1"}))
+    assert len(one.more) == 5, "seed 7 is none of the matrix"
 
 
 def test_the_variance_over_inputs_widens_the_interval() -> None:

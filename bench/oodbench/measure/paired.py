@@ -52,6 +52,23 @@ def variance(difference: Floats, drawn: Floats | None) -> Variance:
     return of_seeds if drawn is None else with_inputs(of_seeds, drawn)
 
 
+def unseen(drawn: Floats, pairs: int) -> float:
+    """Return how far a mean may be off where resamples show nothing, as a share; 0 where they do.
+
+    At a seed at which all of `pairs` disjoint pairs of a good and a bad input agree, every resample says the same:
+    Clopper and Pearson's bound of what they leave open.
+
+    Args:
+        drawn: Of each seed on each resample of the inputs [S, resamples], as a share.
+        pairs: Size of the smallest group of inputs.
+
+    Example:
+        >>> round(unseen(np.array([[1.0, 1.0, 1.0], [0.9, 0.8, 1.0]]), 60), 3)
+        0.06
+    """
+    return 1 - agreeing(pairs) if (np.ptp(drawn, axis=1) <= ROUNDING).any() else 0.0
+
+
 def over_inputs(difference: Floats, drawn: Floats) -> float:
     """Return s^2 / V_one: how much more a difference varies over training runs than one seed's does over inputs.
 

@@ -12,10 +12,10 @@ from oodbench.data.cards import load_cards
 from oodbench.data.matrix import known_matrix
 from oodbench.errors import BadSetting, UnknownName
 from oodbench.given import AT
-from oodbench.measure.intervals import LEVEL, agreeing, bootstrap
+from oodbench.measure.intervals import LEVEL, bootstrap
 from oodbench.measure.kinds import KINDS
 from oodbench.measure.metrics import METRICS
-from oodbench.measure.paired import ROUNDING, Floats, variance
+from oodbench.measure.paired import Floats, unseen, variance
 from oodbench.measure.ranking import RANKING, count
 from oodbench.measure.resamples import RESAMPLES, drawn_mean
 from oodbench.records import Record
@@ -28,6 +28,9 @@ from oodbench.report.rank_table import FILE as RANKS
 from oodbench.report.rank_table import NOT_CHECKED
 from oodbench.report.standings import UNCHECKED, MatrixResults, Standings, matrices_of, ran_unchecked
 from oodbench.report.values import MODEL, means, values
+
+SAME = 1e-6
+"""Means that differ by no more are the same: the file of ranks has six decimals."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _number(here: Id, matrix: MatrixResults, results: Path) -> str:
     inputs = f"{_range(n for n, _ in sizes)} good inputs ({standings.kind.good}), "
     inputs += f"{_range(m for _, m in sizes)} bad ones a set ({standings.kind.bad})"
     first = matrix.entries[0].record
-    rank = _rank(here, results)
+    rank = _rank(here, results, value)
     title = METRICS[metric].title
     article = "an" if title[0] in "AEIO" or (title[:2].isupper() and title[0] in "FHLMNRSX") or title == "mCE" else "a"
     return (
@@ -208,20 +211,20 @@ def mean_interval(metric: str, by_seed: Floats, drawn: Floats, pairs: int) -> tu
         metric: What it is of.
         by_seed: The number of each seed [S].
         drawn: The same on resampled inputs [S, resamples].
-        pairs: Size of the smallest group of inputs: without any variance all disjoint pairs of a good and a bad input
-            agree, which leaves Clopper and Pearson's bound of them to each side.
+        pairs: Size of the smallest group of inputs, which bounds what no resample shows (`unseen`).
     """
     sure = variance(by_seed, drawn) if len(by_seed) > 1 else None
     square, df = sure if sure else (float(drawn[0].var(ddof=1)), RESAMPLES - 1)
-    reach = -float(special.stdtrit(df, (1 - LEVEL) / 2)) * square**0.5
-    if square <= ROUNDING**2:
-        reach = 1 - agreeing(pairs)
+    reach = max(-float(special.stdtrit(df, (1 - LEVEL) / 2)) * square**0.5, unseen(drawn, pairs))
     mean, bounds = float(by_seed.mean()), METRICS[metric]
     return max(bounds.lowest, mean - reach), min(bounds.highest, mean + reach)
 
 
-def _rank(here: Id, results: Path) -> str:
-    """Return the rank that the pages have, with its interval; nothing where the number has none."""
+def _rank(here: Id, results: Path, value: tuple[float, float | None, int]) -> str:
+    """Return the rank that the pages have, with its interval; nothing where the number has none.
+
+    One of another mean, or of other seeds, is of results that were there before, and is none of these.
+    """
     path = results / RANKS
     if here.set != MEAN or not path.is_file():
         return ""
@@ -229,6 +232,8 @@ def _rank(here: Id, results: Path) -> str:
         for line in csv.DictReader(file):
             key = line["matrix"], line["kind"], line["metric"], line["method"]
             if key == (here.matrix, here.kind, here.metric, here.method) and line["place"]:
+                if abs(float(line["mean"]) - value[0]) > SAME or int(line["seeds"]) != value[2]:
+                    return f"its rank is not told, for {RANKS} is of other results (oodbench table); "
                 best = ", one of those of which one is the best" if line["may_be_best"] == "true" else ""
                 return f"rank {line['place']}, 95 % interval of its true rank {line['low']} to {line['high']}{best}; "
     return ""
@@ -239,7 +244,7 @@ def _who(here: Id, record: Record) -> str:
 
 
 def _conditions(matrix: MatrixResults, here: Id) -> str:
-    records = matrix.records
+    records = [record for record in matrix.records if record.status == "ok"] or matrix.records
     first = records[0]
     seeds = _seeds([record.seed for record in records])
     shared = f", {NOTE}" if shares_members(records) else ""

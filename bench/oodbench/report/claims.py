@@ -21,10 +21,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
+from oodbench.data.matrix import known_matrix
 from oodbench.errors import BadCard, UnknownName
 from oodbench.measure.intervals import p_value
-from oodbench.measure.kinds import TWINS
-from oodbench.measure.paired import Variance, moderated, over_inputs, resampled_mean, variance
+from oodbench.measure.kinds import TWINS, not_averaged
+from oodbench.measure.paired import Variance, moderated, over_inputs, resampled_mean, unseen, variance
 from oodbench.measure.pairs import Prior, prior
 from oodbench.measure.resamples import drawn_mean
 from oodbench.records import ModelRecord, Quality
@@ -34,7 +35,7 @@ from oodbench.report.entries import Entry, collect
 from oodbench.report.members import shares_members
 from oodbench.report.numbers import numbers
 from oodbench.report.robustness import ratios_of
-from oodbench.report.standings import of_plain
+from oodbench.report.standings import of_its_seeds, of_plain
 
 FEWEST = 10
 """Claims, for their variances over seeds to have anything in common."""
@@ -55,6 +56,7 @@ class Found:
         more: What it puts higher, a number a seed, in the unit that it is printed in.
         less: What it puts lower, likewise.
         drawn: `more` - `less` on resamples of the test inputs [S, resamples]; None where no input has its own number.
+        pairs: Size of the smallest group of inputs behind it; None where no input has its own number.
         shared: Whether the seeds of a method share members, so that nothing is tested.
         k: Of how many comparisons this is the most significant, itself among them; what corrects its interval.
         by: What tests the reason.
@@ -65,6 +67,7 @@ class Found:
     more: Values
     less: Values
     drawn: Values | None = None
+    pairs: int | None = None
     shared: bool = False
     where: str = ""
     common: Prior | None = None
@@ -84,10 +87,18 @@ class Found:
 
     @property
     def variance(self) -> Variance:
-        """Of the difference, over seeds and inputs; that over seeds is moderated where claims have one in common."""
+        """Of the difference, over seeds and inputs; that over seeds is moderated where claims have one in common.
+
+        It is no less than what resamples cannot show, where at a seed all inputs agree.
+        """
         if self.common is None or self.drawn is None:
-            return variance(self.more - self.less, self.drawn)
-        return moderated(self.more - self.less, self.drawn, self.common)
+            found = variance(self.more - self.less, self.drawn)
+        else:
+            found = moderated(self.more - self.less, self.drawn, self.common)
+        if self.drawn is None or self.pairs is None or not found.value:
+            return found
+        reach = 100 * unseen(self.drawn / 100, self.pairs)
+        return found._replace(value=max(found.value, (reach / float(stdtrit(found.df, 1 - LEVEL / 2))) ** 2))
 
     @property
     def ratio(self) -> float:
@@ -122,7 +133,10 @@ def judge(results: Path) -> list[Found]:
         BadRecord: as `oodbench.report.entries.collect`.
     """
     claims = read_claims(results)
-    stored = {matrix: collect(results, matrix) for matrix in dict.fromkeys(one.matrix for one in claims)}
+    stored = {
+        matrix: of_its_seeds(collect(results, matrix), known_matrix(matrix))
+        for matrix in dict.fromkeys(one.matrix for one in claims)
+    }
     frames = {matrix: _frame(results, matrix, entries) for matrix, entries in stored.items()}
     draws = {matrix: _Draws(entries) for matrix, entries in stored.items()}
     found = []
@@ -172,28 +186,42 @@ class _Draws:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = {(entry.record.method, entry.record.seed): entry for entry in entries}
         self._known: dict[tuple[object, ...], Values | None] = {}
+        self._sizes: dict[tuple[object, ...], int] = {}
 
     def of(self, one: Comparison, method: str, seed: int) -> Values | None:
         """Return a side of a claim at a seed [resamples], in the unit that it is printed in."""
         key = method, seed, one.metric, one.failure, one.sets
         if key not in self._known:
             entry = self._entries.get((method, seed))  # a diagnostic of data, or of a model without a row, has none
-            self._known[key] = self._drawn(one, entry) if entry else None
+            self._known[key], size = self._drawn(one, entry) if entry else (None, None)
+            if size is not None:
+                self._sizes[key] = size
         return self._known[key]
+
+    def pairs(self, one: Comparison, method: str, seed: int) -> int | None:
+        """Return the size of the smallest group of inputs behind a side at a seed; None where `of` is None."""
+        self.of(one, method, seed)
+        return self._sizes.get((method, seed, one.metric, one.failure, one.sets))
 
     def shared(self, method: str) -> bool:
         """Whether the seeds of a method share members."""
         return shares_members([entry.record for (name, _), entry in self._entries.items() if name == method])
 
-    def _drawn(self, one: Comparison, entry: Entry) -> Values | None:
+    def _drawn(self, one: Comparison, entry: Entry) -> tuple[Values | None, int | None]:
         if one.metric == "accuracy" and entry.outcomes:
-            return OWN["accuracy"] * resampled_mean(entry.outcomes.read.correct, "good")
+            correct = entry.outcomes.read.correct
+            return OWN["accuracy"] * resampled_mean(correct, "good"), len(correct)
         if one.failure is None:
-            return None
+            return None, None
         cells = [cell for cell in entry.cells if cell.failure == one.failure and not cell.name.endswith(TWINS)]
-        whole = [cell for cell in cells if len(cell.good) and len(cell.bad) and (not one.sets or cell.name in one.sets)]
+        whole = [cell for cell in cells if len(cell.good) and len(cell.bad) and _counts(one, entry, cell.name)]
         entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
-        return 100 * drawn_mean(whole, one.metric)
+        return 100 * drawn_mean(whole, one.metric), min(min(len(cell.good), len(cell.bad)) for cell in whole)
+
+
+def _counts(one: Comparison, entry: Entry, name: str) -> bool:
+    """Whether a set is one that a comparison is over: those that it names, or all that means are over."""
+    return name in one.sets if one.sets else name not in not_averaged(known_matrix(entry.record.matrix))
 
 
 def _frame(results: Path, matrix: str, entries: Sequence[Entry]) -> pd.DataFrame:
@@ -239,6 +267,8 @@ def _found(claim: Claim, one: Comparison, frame: pd.DataFrame, draws: _Draws) ->
             if name not in set(frame["set"]):
                 raise UnknownName(f"set of {claim.statement!r}", name, set(frame["set"]))
         frame = frame[frame["set"].isin(one.sets)]
+    else:
+        frame = frame[~frame["set"].isin(not_averaged(known_matrix(claim.matrix)))]
     sides = [_side(claim, one, side, frame) for side in (one.more, one.less)]
     seeds = [set(side.index) for side in sides if side is not None]
     common = sorted(set.intersection(*seeds)) if seeds else []
@@ -249,10 +279,12 @@ def _found(claim: Claim, one: Comparison, frame: pd.DataFrame, draws: _Draws) ->
         for said, side in zip((one.more, one.less), sides, strict=True)
     )
     drawn = [_drawn(one, said, common, draws) for said in (one.more, one.less)]
+    sizes = [draws.pairs(one, said, seed) for said in (one.more, one.less) if isinstance(said, str) for seed in common]
     difference = drawn[0] - drawn[1] if drawn[0] is not None and drawn[1] is not None else None
     shared = any(draws.shared(said) for said in (one.more, one.less) if isinstance(said, str))
     where = ", ".join(sorted(set(frame["set"])))
-    return Found(claim, one, more, less, difference, shared, where)
+    pairs = min((size for size in sizes if size is not None), default=None)
+    return Found(claim, one, more, less, difference, pairs, shared, where)
 
 
 def _drawn(one: Comparison, said: str | float, seeds: Sequence[int], draws: _Draws) -> Values | None:
@@ -269,5 +301,22 @@ def _side(claim: Claim, one: Comparison, said: str | float, frame: pd.DataFrame)
         return None
     if said not in set(frame["method"]):
         raise UnknownName(f"method of {claim.statement!r} with {one.metric}", said, set(frame["method"]))
-    means: pd.Series[float] = frame[frame["method"] == said].groupby("seed")["value"].mean()
+    own = frame[frame["method"] == said]
+    if one.failure is not None:
+        _check_sets(claim, said, own, set(frame["set"]))
+    means: pd.Series[float] = own.groupby("seed")["value"].mean()
     return means
+
+
+def _check_sets(claim: Claim, said: str, own: pd.DataFrame, sets: set[str]) -> None:
+    """Refuse a mean over other sets at one seed, or of one method, than at another.
+
+    Raises:
+        BadCard: A seed lacks a set.
+    """
+    for seed, there in own.groupby("seed")["set"]:
+        if lacking := sorted(sets - set(there)):
+            raise BadCard(
+                f"{claim.statement!r}: {said} has no number on {', '.join(lacking)} at seed {seed}, and a mean is over "
+                f"the same sets everywhere; name those that all have: sets = [...]"
+            )

@@ -248,17 +248,17 @@ def matrices_of(entries: Sequence[Entry], found: Numbers) -> list[MatrixResults]
     for name in dict.fromkeys(entry.record.matrix for entry in entries):
         own = [entry for entry in entries if entry.record.matrix == name]
         card = known_matrix(name)
-        ranked = _of_its_seeds(own, card)
+        ranked = of_its_seeds(own, card)
         kinds = [
             _standings(name, kind, card, ranked, tables.get((name, kind.name), _Table({}, {}, {})), found.draws)
             for kind in KINDS.values()
         ]
         shown = [standings for standings in kinds if standings.entries]
-        made.append(MatrixResults(name, card, own, shown, gaps(name, card, own, found.frame)))
+        made.append(MatrixResults(name, card, ranked, shown, gaps(name, card, ranked, found.frame)))
     return sorted(made, key=lambda matrix: (SCALES.index(matrix.scale), matrix.name))
 
 
-def _of_its_seeds(entries: Sequence[Entry], card: Matrix | None) -> list[Entry]:
+def of_its_seeds(entries: Sequence[Entry], card: Matrix | None) -> list[Entry]:
     """Return entries without those of seeds that the matrix does not name, of methods that have one that it names."""
     if card is None:
         return list(entries)
