@@ -13,6 +13,7 @@ Old schemas stay readable: `tests/fixtures/records` holds one record of each.
 import hashlib
 import json
 import re
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -268,7 +269,7 @@ def _read(path: Path) -> str:
 def read_content(text: str, path: Path) -> dict[str, Any]:
     """Return what a file of this or an older schema holds; `path` stands in messages."""
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_float=_finite)
     except RecursionError as error:
         raise BadRecord(f"{path}: not an oodbench record: nested too deeply") from error
     except ValueError as error:
@@ -284,6 +285,14 @@ def read_content(text: str, path: Path) -> dict[str, Any]:
             f"(schema {version}, this program reads up to {SCHEMA_VERSION}): pip install --upgrade oodbench"
         )
     return dict(content)
+
+
+def _finite(text: str) -> float:
+    """Return a number of a file; one that is too large for a float would be read as infinite."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
 
 
 def _unsealed(content: dict[str, Any], path: Path) -> dict[str, Any]:

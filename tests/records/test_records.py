@@ -136,6 +136,7 @@ def test_many_faults_make_a_short_message(tmp_path, record):
     [
         (b"", "empty"),
         (b"{", "truncated or not JSON"),
+        (b'{"schema_version": 2, "facts": {"T": 1e400}}', "1e400 is no finite number"),
         (b"[1]", "not an oodbench record"),
         (b"\xff\xfe", "not a text file"),
     ],

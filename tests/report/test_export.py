@@ -113,6 +113,21 @@ def test_latex_has_the_best_in_bold_ties_marked_and_names_escaped(results) -> No
     assert all(cell.startswith(r"\textbf{") and TIED in cell for row in tied.values() for cell in row[:-1])
 
 
+def test_latex_says_over_how_many_seeds_and_judges_no_p_value(results) -> None:
+    """What is over fewer seeds is not the best of its column; a small p-value is no good number."""
+    table = chosen(results, Chosen(("made-v1",), ("ood",), ("auroc",)))
+    few = table.assign(
+        n=[3 if (m, s) == ("odin", "glyphs") else 5 for m, s in zip(table["method"], table["set"], strict=True)]
+    )
+    text = latex(few)
+    place = next(line for line in text.splitlines() if line.startswith("Method")).split(" & ").index("glyphs") - 1
+    cell = rows_of(text)[r"\texttt{odin}"][place]
+    assert cell.endswith(" ($n = 3$)") and r"\textbf" not in cell
+    assert "($n" not in rows_of(text)[r"\texttt{msp\_t}"][place]
+    tested = latex(chosen(results, Chosen(metrics=("mann_whitney_log10_p",))))
+    assert r"\textbf" not in tested and "arrow" not in tested
+
+
 def test_latex_is_balanced_and_uses_booktabs(results) -> None:
     text = latex(chosen(results, Chosen(metrics=("auroc", "fpr95"))))
     for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{table}", r"\end{table}"):

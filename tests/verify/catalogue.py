@@ -1048,6 +1048,13 @@ CATALOGUE = (
     # Text that does something.
     Forgery(
         "markup",
+        "a title that a spreadsheet computes",
+        field("title", '=HYPERLINK("http://x","y")'),
+        RECORD,
+        "a spreadsheet computes what begins with",
+    ),
+    Forgery(
+        "markup",
         "a script in a reason",
         field(
             "cells", [{"failure": "ood", "name": "glyphs", "status": "skipped", "reason": "<script>alert(1)</script>"}]

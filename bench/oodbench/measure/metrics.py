@@ -17,6 +17,7 @@ class Metric:
         lowest: No value is below it.
         highest: No value is above it.
         definition: One sentence.
+        tells_better: Whether a row with a better value is the better one; the p-value of a test says how sure it is.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Metric:
     lowest: float
     highest: float
     definition: str
+    tells_better: bool = True
 
 
 METRICS: dict[str, Metric] = {
@@ -82,6 +84,7 @@ METRICS: dict[str, Metric] = {
             -inf,
             0,
             "Decimal logarithm of the two-sided p-value of good and bad inputs scoring alike, ties taken into account.",
+            tells_better=False,
         ),
         Metric(
             "aurc",

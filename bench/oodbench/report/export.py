@@ -150,12 +150,13 @@ def _table(matrix: str, kind: str, metric: str, own: pd.DataFrame) -> str:
     ]
     heads = ["Method", *(_head(column) for column in columns), *(["Rank"] if ranks else [])]
     title = METRICS[metric].title.translate({ord("₁"): "1", ord("₀"): "0"})
-    arrow = r"$\uparrow$" if METRICS[metric].higher_is_better else r"$\downarrow$"
+    arrow = r" $\uparrow$" if METRICS[metric].higher_is_better else r" $\downarrow$"
+    arrow = arrow if METRICS[metric].tells_better else ""
     what = KINDS[kind].title if kind in KINDS else "Model"
     text = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escaped(title)} {arrow}: {escaped(what).lower()} on \texttt{{{escaped(matrix)}}}.}}",
+        rf"\caption{{{escaped(title)}{arrow}: {escaped(what).lower()} on \texttt{{{escaped(matrix)}}}.}}",
         rf"\label{{tab:{matrix}-{kind}-{metric.replace('_', '-')}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
         r"\toprule",
@@ -175,20 +176,26 @@ def _head(column: str) -> str:
 
 
 def _printed(metric: str, lines: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return a column's cells by method: the best in bold, marked where several are printed alike."""
+    """Return a column's cells by method: the best in bold, marked where several are printed alike.
+
+    One over fewer seeds than others says over how many, and is not the best of them.
+    """
     sign = 1 if METRICS[metric].higher_is_better else -1
     share = METRICS[metric].lowest >= 0 and METRICS[metric].highest <= 1
     scale = 100 if share else 1
     means = {method: round(scale * float(line["mean"]), 2) for method, line in lines.items()}
-    best = max(sign * mean for mean in means.values())
-    winners = [method for method, mean in means.items() if sign * mean == best]
+    most = max(line["n"] for line in lines.values())
+    whole = {method: sign * mean for method, mean in means.items() if lines[method]["n"] == most}
+    best = max(whole.values()) if METRICS[metric].tells_better else None
+    winners = [method for method, mean in whole.items() if mean == best]
     made = {}
     for method, line in lines.items():
         std = line["std"]
         number = f"{means[method]:.2f}"
         if method in winners:
             number = BEST % number + (TIED if len(winners) > 1 else "")
-        made[method] = number + ("" if pd.isna(std) else rf" $\pm$ {scale * std:.2f}")
+        few = "" if line["n"] == most else f" ($n = {line['n']:.0f}$)"
+        made[method] = number + ("" if pd.isna(std) else rf" $\pm$ {scale * std:.2f}") + few
     return made
 
 

@@ -1,8 +1,9 @@
 """Every number of a results folder, as one table: recomputed from the scores, once for each content of them.
 
 `results/metrics.parquet` keeps the table, with what each number was computed from in the column `inputs`: only what is
-new is measured. It is a cache and is never believed over the scores: `oodbench table --check` measures everything anew
-and compares. What ranks need besides (the metric on resampled inputs) is kept in `results/.cache`, which git ignores.
+new is measured. It is a cache: what it says of the scores that lie here is taken as it is, and `oodbench table --check`
+and `oodbench verify` measure everything anew and compare. What ranks need besides (the metric on resampled inputs) is
+kept in `results/.cache`, which git ignores.
 """
 
 import hashlib

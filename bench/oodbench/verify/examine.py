@@ -43,6 +43,9 @@ VERSION = re.compile(r"[0-9]+(\.[0-9]+)*[A-Za-z0-9.+_-]{0,40}|absent")
 MARKUP = re.compile(r"[<>]|javascript:|data:|\]\(|!\[", re.IGNORECASE)
 """What text that people wrote may not hold: it stands on pages."""
 
+FORMULA = ("=", "+", "-", "@", "\t")
+"""What a cell of a spreadsheet begins with that is computed."""
+
 UNREADABLE = (
     *(OodbenchError, pa.ArrowException, OSError, ValueError, TypeError),
     *(KeyError, IndexError, OverflowError, MemoryError),
@@ -308,6 +311,9 @@ def _provenance(name: str, record: Record, against: Against) -> Iterator[str]:
 
 def _texts(name: str, record: Record, against: Against) -> Iterator[str]:
     """Refuse what would do something on a page, or stand there as something else."""
+    for place, text in (("title", record.title), *((f"citation.{k}", v) for k, v in record.citation if k != "year")):
+        if text and str(text).startswith(FORMULA):
+            yield f"{place} is {str(text)[:80]!r}: a spreadsheet computes what begins with = + - @ or a tab"
     for place, text in texts(record.model_dump(mode="json", exclude={"recipe", "behaviour"})):
         if MARKUP.search(text) or not all(letter.isprintable() or letter == "\n" for letter in text):
             yield f"{place} is {text[:80]!r}: no markup, no address of script and no control character may stand there"
