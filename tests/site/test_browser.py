@@ -170,6 +170,21 @@ def test_rows_sort_by_a_click_and_by_the_keyboard(open_page: Open) -> None:
     assert cells == sorted(cells)
 
 
+def test_a_row_without_a_rank_comes_last(open_page: Open) -> None:
+    """Its cell says how many seeds or sets there are, which is no place."""
+    page = open_page(BOARD)
+    cell = page.locator('tr[data-row="gram"] td.rank').first
+    assert " of " in cell.inner_text() and cell.get_attribute("data-v") is None
+    assert methods(page)[-1] == "gram"
+
+
+def test_an_address_names_no_file_and_no_set_that_the_board_has_not(open_page: Open) -> None:
+    page = open_page(f"{BOARD}#metric=../../../evil&set=bogus&cost=bogus")
+    wait_until(page, lambda: bool(page.locator("#count").inner_text()))
+    assert methods(page) == methods(open_page(BOARD))
+    assert page.locator("#metric").input_value() == open_page(BOARD).locator("#metric").input_value()
+
+
 def test_rows_are_searched_filtered_and_folded(open_page: Open) -> None:
     page = open_page(BOARD)
     everything = methods(page)
