@@ -102,6 +102,15 @@ def test_an_infinite_kappa_has_no_hinge_and_needs_no_margin(linear: nn.Module, x
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_without_a_slope_there_is_no_plane_and_nothing_moves(norm: str) -> None:
+    """However far the margin: one saturated image costs the others of its batch nothing."""
+    x, w = torch.rand(2, 1, 2, 3), torch.stack([torch.zeros(1, 2, 3), torch.ones(1, 2, 3)])
+    change = onto(x, w, torch.tensor([-50.0, -0.5]), norm)
+    assert (change[0] == 0).all()
+    assert float((change[1] * w[1]).sum()) == pytest.approx(0.5, abs=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_the_projection_on_a_plane_in_the_box(norm: str) -> None:
     """Feasible, and no smaller change is: by linear programming, or by the condition of a minimum."""
     draw = torch.Generator().manual_seed(3)

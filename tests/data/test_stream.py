@@ -70,6 +70,16 @@ def test_taken_mirrored_and_joined_images(images: FolderImages) -> None:
         assert got.flags.c_contiguous and got.tobytes() == one.batch(slice(None)).tobytes()
 
 
+def test_joined_images_are_taken_in_order(images: FolderImages) -> None:
+    """They cannot be put in another one, part by part: that is refused, and not done otherwise."""
+    arrays = ArrayImages(images.pixels(slice(None)))
+    joined = JoinedInputs((arrays, images))
+    places = np.array([0, len(arrays) - 1, len(arrays) + 2])
+    assert joined.take(places).batch(slice(None)).tobytes() == joined.batch(places).tobytes()
+    with pytest.raises(ValueError, match=r"places of joined inputs must ascend; got \[5, 0\]"):
+        joined.take(np.array([5, 0]))
+
+
 def test_no_random_state_is_touched(images: FolderImages) -> None:
     before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     whole(images, 4, 2)

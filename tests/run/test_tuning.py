@@ -171,6 +171,9 @@ def test_candidates_are_judged_by_fpr95_then_auroc_then_margin() -> None:
     assert Judged(0.9, 0.8, 1.0).beats(Judged(0.8, 0.9, 9.0))
     assert Judged(0.9, 0.8, 1.0).beats(Judged(0.9, 0.7, 9.0))
     assert Judged(0.9, 0.8, 1.1).beats(Judged(0.9, 0.8, 1.0))
+    assert Judged(1.0, 1.0, np.inf).beats(Judged(1.0, 1.0, 30.0))
+    assert not Judged(1.0, 1.0, 30.0).beats(Judged(1.0, 1.0, np.inf))
+    assert not Judged(1.0, 1.0, np.inf).beats(Judged(1.0, 1.0, np.inf))
     same = Judged(0.9, 0.8, 1.0), Judged(0.9, 0.8 + 1e-9, 1.0 - 1e-9)
     assert not same[0].beats(same[1])
     assert not same[1].beats(same[0])
@@ -205,6 +208,7 @@ def test_the_margin_has_no_unit(unit: float, shift: float) -> None:
 def test_the_margin_of_scores_without_spread() -> None:
     one, two = np.ones(3, np.float32), np.full(4, 2.0, np.float32)
     assert (margin(one, one), margin(one, two), margin(two, one)) == (0.0, -np.inf, np.inf)
+    assert margin(np.full(500, 0.1), np.full(333, 0.1)) == 0.0  # whose means differ by rounding
     assert not judged(two, [one]).beats(judged(two, [one]))
 
 

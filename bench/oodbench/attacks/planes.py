@@ -67,7 +67,10 @@ def onto(
     need = f.abs()[:, None].to(x.dtype)
     k = (reached < need).sum(1, keepdim=True).clamp(max=reached.shape[1] - 1)
     t = ((need - done.gather(1, k)) / rate.gather(1, k).clamp(min=torch.finfo(x.dtype).tiny)).clamp(min=0)
-    return (way * torch.minimum(t * speed, room)).reshape(x.shape)
+    moved = torch.where(
+        speed > 0, torch.minimum(t * speed, room), torch.zeros_like(room)
+    )  # t is infinite without slope
+    return (way * moved).reshape(x.shape)
 
 
 def mixed(a: Tensor, b: Tensor, share: Tensor) -> Tensor:

@@ -72,8 +72,14 @@ class JoinedInputs:
         return out
 
     def take(self, indices: Indices) -> "JoinedInputs":
-        """Return the inputs at `indices`, which must ascend."""
+        """Return the inputs at `indices`, which must ascend.
+
+        Raises:
+            ValueError: They do not.
+        """
         places = np.arange(len(self))[indices]
+        if (np.diff(places) < 0).any():
+            raise ValueError(f"places of joined inputs must ascend; got {places[:9].tolist()} ...")
         starts = np.cumsum([0, *map(len, self.parts)])
         cut = [
             part.take(places[(places >= start) & (places < start + len(part))] - start)

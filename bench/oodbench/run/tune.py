@@ -10,6 +10,7 @@ stands, and the record says so.
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,14 +81,13 @@ def margin(good: Floats, bad: Floats) -> float:
         3.0
     """
     good, bad = good.astype(np.float64), bad.astype(np.float64)
-    apart, spread = float(good.mean() - bad.mean()), float(np.sqrt((good.var() + bad.var()) / 2))
-    if spread:
-        return apart / spread
-    return float(np.copysign(np.inf, apart)) if apart else 0.0
+    if np.ptp(good) == np.ptp(bad) == 0:  # a mean of equal numbers need not be one of them
+        return float(np.copysign(np.inf, good[0] - bad[0])) if good[0] != bad[0] else 0.0
+    return float((good.mean() - bad.mean()) / np.sqrt((good.var() + bad.var()) / 2))
 
 
 def _same(a: float, b: float) -> bool:
-    return a == b or abs(a - b) <= SAME * max(1.0, abs(a))
+    return a == b or (isfinite(a) and isfinite(b) and abs(a - b) <= SAME * max(1.0, abs(a)))
 
 
 def scores_of(detector: Detector[Any], state: Any, outputs: ModelOutputs) -> Floats:
