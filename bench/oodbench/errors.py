@@ -94,7 +94,12 @@ class UnknownName(OodbenchError):
 
 
 def reason(error: Exception) -> str:
-    """Return what went wrong in one line; for a fault that oodbench did not foresee, also where."""
+    """Return what went wrong in one line; for a fault that oodbench did not foresee, also where.
+
+    Example:
+        >>> reason(BadSetting("device 'cuda' is not here"))
+        "BadSetting: device 'cuda' is not here"
+    """
     if isinstance(error, OodbenchError):
         return f"{type(error).__name__}: {error}"
     frames = traceback.extract_tb(error.__traceback__)
