@@ -103,7 +103,7 @@ def of_rows(folder: Path, pages: dict[str, str]) -> int:
                 of_all = named(row["Set"]) == MEAN  # of many sets, and of adaptive attacks, that page has groups alone
                 assert equal or not alike or of_all, (path, row)
                 count += sum(len(one) - 1 for one in equal)
-        assert count
+    assert count, folder  # of rows whose page has the groups of many sets alone, there may be none
     return count
 
 
