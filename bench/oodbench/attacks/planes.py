@@ -67,9 +67,8 @@ def onto(
     need = f.abs()[:, None].to(x.dtype)
     k = (reached < need).sum(1, keepdim=True).clamp(max=reached.shape[1] - 1)
     t = ((need - done.gather(1, k)) / rate.gather(1, k).clamp(min=torch.finfo(x.dtype).tiny)).clamp(min=0)
-    moved = torch.where(
-        speed > 0, torch.minimum(t * speed, room), torch.zeros_like(room)
-    )  # t is infinite without slope
+    moved = torch.minimum(t * speed, room)
+    moved = torch.where(speed > 0, moved, torch.zeros_like(room))  # t may be infinite where nothing has a slope
     return (way * moved).reshape(x.shape)
 
 

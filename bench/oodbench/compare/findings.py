@@ -452,8 +452,8 @@ def _data_of(entry: Entry, kind: str, name: str) -> tuple[str, ...]:
 
     A record has one label for all corrupted sets, and its role is the kind of failure.
     """
-    record, of = entry.record, {kind, *KINDS[kind].made_of}
-    shared = [label for label, used in record.data.items() if used.split == "corruption" and used.split in of]
+    record, corrupted = entry.record, "corruption" in {kind, *KINDS[kind].made_of}
+    shared = [label for label, used in record.data.items() if corrupted and used.split == "corruption"]
     shifted = entry.shifted if KINDS[kind].made_of else ()
     return (f"{record.in_set}/test", name, f"{record.in_set}/{name}", *shared, *shifted)
 

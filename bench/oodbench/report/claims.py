@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -180,48 +181,47 @@ def corrected(found: Sequence[Found]) -> list[Found]:
     return [replace(next(after), by=tuple(next(after) for _ in claim.by)) for claim in found]
 
 
+class _Drawn(NamedTuple):
+    """A side of a claim at a seed: on resamples of the inputs [resamples], in the unit that it is printed in.
+
+    `pairs` is the size of the smallest group of inputs behind it.
+    """
+
+    values: Values
+    pairs: int
+
+
 class _Draws:
     """What claims are about, on resamples of the test inputs, by what they ask; each is drawn once."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = {(entry.record.method, entry.record.seed): entry for entry in entries}
-        self._known: dict[tuple[object, ...], Values | None] = {}
-        self._sizes: dict[tuple[object, ...], int] = {}
+        self._known: dict[tuple[object, ...], _Drawn | None] = {}
 
-    def of(self, one: Comparison, method: str, seed: int) -> Values | None:
-        """Return a side of a claim at a seed [resamples], in the unit that it is printed in."""
+    def of(self, one: Comparison, method: str, seed: int) -> _Drawn | None:
+        """Return a side of a claim at a seed; None where no input has a number of its own."""
         key = method, seed, one.metric, one.failure, one.sets
         if key not in self._known:
             entry = self._entries.get((method, seed))  # a diagnostic of data, or of a model without a row, has none
-            self._known[key], size = self._drawn(one, entry) if entry else (None, None)
-            if size is not None:
-                self._sizes[key] = size
+            self._known[key] = self._drawn(one, entry) if entry else None
         return self._known[key]
-
-    def pairs(self, one: Comparison, method: str, seed: int) -> int | None:
-        """Return the size of the smallest group of inputs behind a side at a seed; None where `of` is None."""
-        self.of(one, method, seed)
-        return self._sizes.get((method, seed, one.metric, one.failure, one.sets))
 
     def shared(self, method: str) -> bool:
         """Whether the seeds of a method share members."""
         return shares_members([entry.record for (name, _), entry in self._entries.items() if name == method])
 
-    def _drawn(self, one: Comparison, entry: Entry) -> tuple[Values | None, int | None]:
+    def _drawn(self, one: Comparison, entry: Entry) -> _Drawn | None:
         if one.metric == "accuracy" and entry.outcomes:
             correct = entry.outcomes.read.correct
-            return OWN["accuracy"] * resampled_mean(correct, "good"), len(correct)
+            return _Drawn(OWN["accuracy"] * resampled_mean(correct, "good"), len(correct))
         if one.failure is None:
-            return None, None
+            return None
         cells = [cell for cell in entry.cells if cell.failure == one.failure and not cell.name.endswith(TWINS)]
-        whole = [cell for cell in cells if len(cell.good) and len(cell.bad) and _counts(one, entry, cell.name)]
         entry.__dict__.pop("cells", None)  # the scores of all entries need not fit into memory
-        return 100 * drawn_mean(whole, one.metric), min(min(len(cell.good), len(cell.bad)) for cell in whole)
-
-
-def _counts(one: Comparison, entry: Entry, name: str) -> bool:
-    """Whether a set is one that a comparison is over: those that it names, or all that means are over."""
-    return name in one.sets if one.sets else name not in not_averaged(known_matrix(entry.record.matrix))
+        left_out = frozenset() if one.sets else not_averaged(known_matrix(entry.record.matrix))
+        names = set(one.sets) or {cell.name for cell in cells} - left_out
+        whole = [cell for cell in cells if len(cell.good) and len(cell.bad) and cell.name in names]
+        return _Drawn(100 * drawn_mean(whole, one.metric), min(min(len(cell.good), len(cell.bad)) for cell in whole))
 
 
 def _frame(results: Path, matrix: str, entries: Sequence[Entry]) -> pd.DataFrame:
@@ -279,11 +279,11 @@ def _found(claim: Claim, one: Comparison, frame: pd.DataFrame, draws: _Draws) ->
         for said, side in zip((one.more, one.less), sides, strict=True)
     )
     drawn = [_drawn(one, said, common, draws) for said in (one.more, one.less)]
-    sizes = [draws.pairs(one, said, seed) for said in (one.more, one.less) if isinstance(said, str) for seed in common]
+    behind = [draws.of(one, said, seed) for said in (one.more, one.less) if isinstance(said, str) for seed in common]
     difference = drawn[0] - drawn[1] if drawn[0] is not None and drawn[1] is not None else None
     shared = any(draws.shared(said) for said in (one.more, one.less) if isinstance(said, str))
     where = ", ".join(sorted(set(frame["set"])))
-    pairs = min((size for size in sizes if size is not None), default=None)
+    pairs = min((side.pairs for side in behind if side is not None), default=None)
     return Found(claim, one, more, less, difference, pairs, shared, where)
 
 
@@ -292,7 +292,8 @@ def _drawn(one: Comparison, said: str | float, seeds: Sequence[int], draws: _Dra
     if not isinstance(said, str):
         return np.full((len(seeds), 1), float(said))
     found = [draws.of(one, said, seed) for seed in seeds]
-    return np.stack([each for each in found if each is not None]) if all(each is not None for each in found) else None
+    known = [each.values for each in found if each is not None]
+    return np.stack(known) if len(known) == len(found) else None
 
 
 def _side(claim: Claim, one: Comparison, said: str | float, frame: pd.DataFrame) -> "pd.Series[float] | None":

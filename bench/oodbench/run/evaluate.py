@@ -21,7 +21,7 @@ from oodbench.records import Fooled, Outcomes
 from oodbench.result import Result
 from oodbench.result.rows import Judged
 from oodbench.run import remarks
-from oodbench.run.attack import Attempt, Crafter, Target, attack_all
+from oodbench.run.attack import Attempt, Crafter, Target, attack_all, with_twin
 from oodbench.run.examine import Exam, examine
 from oodbench.run.judged import ANSWER, evaluating, first_look
 from oodbench.run.machine import exact
@@ -238,7 +238,7 @@ def _check_names(failures: Any, ood_validation: Any, attacks: Sequence[str]) -> 
         for name in sets if isinstance(sets, Mapping) else ():
             if not isinstance(name, str):
                 raise BadSetting(f"{which}: got the name {name!r}, of type {type(name).__name__}; expected a text")
-    taken = {"test", "misclassified", *(twin for name in attacks for twin in (find_attack(name).name, name + ROUNDED))}
+    taken = {"test", "misclassified", *(twin for name in attacks for twin in with_twin(find_attack(name).name))}
     for name in failures if isinstance(failures, Mapping) else ():
         if name in taken:
             raise BadSetting(f"failures: a set is named {name!r}, which is the name of another set here; rename it")

@@ -189,14 +189,14 @@ def _time_of(context: Context, jobs: Sequence[Job], trained: Callable[[Recipe, i
         own.append(seconds.get("fit", 0) + seconds.get("score", 0))
         if not trained(job.recipe, job.seed):
             shared[repr(job.recipe), job.seed] = sum(seconds.get(stage, 0) for stage in SHARED)
-    total, elsewhere = sum(own) + sum(shared.values()), expected(context, new, trained) if new else 0.0
+    elsewhere, known = expected(context, new, trained) if new else 0.0, ""
+    if elsewhere is None and not own:
+        return "no cost on record to estimate time from"
     if elsewhere is None:
-        known = f" (from the {len(own)} of them that have a cost on record)"
-        total += mean(own) * len(new) if own else 0.0
-        said = f"about {_time(total)} of one core, as last recorded{known}"
-        return said if own else "no cost on record to estimate time from"
-    guessed = f", {len(new)} of them on other matrices" if new else ""
-    return f"about {_time(total + elsewhere)} of one core, as last recorded{guessed}"
+        elsewhere, known = mean(own) * len(new), f" (from the {len(own)} of them that have a cost on record)"
+    elif new:
+        known = f", {len(new)} of them on other matrices"
+    return f"about {_time(sum(own) + sum(shared.values()) + elsewhere)} of one core, as last recorded{known}"
 
 
 def _cost(context: Context, job: Job) -> dict[str, float]:

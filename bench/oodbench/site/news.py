@@ -71,7 +71,6 @@ class Night:
         counts: Findings by verdict.
         worse: Those that are not to be, in words: what is worse, lost, or moved though no version did.
         verdict: In a word or two.
-        good: Whether that is as it should be.
     """
 
     name: str
@@ -81,7 +80,11 @@ class Night:
     counts: Mapping[str, int]
     worse: Sequence[str]
     verdict: str
-    good: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether that is as it should be."""
+        return self.verdict in GOOD
 
     @classmethod
     def read(cls, path: Path) -> "Night":
@@ -99,7 +102,7 @@ class Night:
             more = [f"and {len(worse) - MOST} more"] if len(worse) > MOST else []
             name = f"{path.parent.name}/{path.name}"
             before, after, tests = str(said["before"]), str(said["after"]), int(said["tests"])
-            return cls(name, before, after, tests, counts, worse[:MOST] + more, verdict, verdict in GOOD)
+            return cls(name, before, after, tests, counts, worse[:MOST] + more, verdict)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadSetting(f"{path}: not what oodbench compare --json writes ({error!r})") from error
 

@@ -138,11 +138,8 @@ def _keys(folder: Folder, believed: Sequence[Looked]) -> Iterator[Fault]:
             yield Fault(name, "key is null: nothing says what its numbers depend on")
             continue
         other, one = first.setdefault(record.key, (name, record))
-        if other != name and (one.scores_sha256, one.seed, one.matrix) != (
-            record.scores_sha256,
-            record.seed,
-            record.matrix,
-        ):
+        same = (one.scores_sha256, one.seed, one.matrix) == (record.scores_sha256, record.seed, record.matrix)
+        if other != name and not same:
             yield Fault(name, f"key is that of {other}, which has other scores, another seed or another matrix")
 
 
